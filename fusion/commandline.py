@@ -59,11 +59,7 @@ def resolve_device(name: str):
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")
-    if (
-        kind not in ("cpu", "cuda")
-        or (index and not index.isdigit())
-        or (kind, index > "") == ("cpu", True)
-    ):
+    if name != "cpu" and (kind != "cuda" or (name != "cuda" and not index.isdigit())):
         raise UserError(f"--device {name}: give auto, cpu, cuda or cuda:N")
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError(f"--device {name}: no CUDA device is available here; give cpu or auto")

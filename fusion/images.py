@@ -20,7 +20,9 @@ import numpy as np
 from fusion.errors import UserError
 from fusion.files import natural_key, whole_file
 
-cv2.setLogLevel(0)  # likewise for its picture readers; every failure is raised as UserError
+cv2.utils.logging.setLogLevel(
+    cv2.utils.logging.LOG_LEVEL_SILENT
+)  # likewise for its picture readers; every failure is raised as UserError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm"})
@@ -62,9 +64,7 @@ def read_image(path: str | Path) -> np.ndarray:
         if not np.isfinite(image).all():
             raise UserError(f"{path}: holds NaN or infinite pixels; replace them")
     elif image.dtype not in (np.uint8, np.uint16):
-        raise UserError(
-            f"{path}: {image.dtype} pixels are not supported; save 8 or 16 bit unsigned"
-        )
+        raise UserError(f"{path}: {image.dtype} pixels are not supported; save 8 or 16 bit")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
 
 
@@ -141,7 +141,7 @@ def read_infrared(path: str | Path, percentiles: tuple[float, float] | None = No
 
 
 def read_visible(path: str | Path) -> np.ndarray:
-    """A visible picture as ``HxW`` or RGB ``HxWx3``, 0..255 (uint8, or float32 from deeper files)."""
+    """A visible picture as ``HxW`` or RGB ``HxWx3``, 0..255; dtype as for infrared."""
     return scale_to_255(read_image(path))
 
 
@@ -149,7 +149,7 @@ def read_visible(path: str | Path) -> np.ndarray:
 
 
 def luminance(image: np.ndarray) -> np.ndarray:
-    """BT.601 luma of an RGB picture, ``HxW`` in the same dtype; a grey picture is returned as is."""
+    """BT.601 luma of an RGB picture, ``HxW`` in the same dtype; a grey picture is returned."""
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
 
 
@@ -212,7 +212,7 @@ class PixelScaling:
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(
-                    f"PixelScaling.{name} is one of {', '.join(choices)}, got {getattr(self, name)!r}"
+                    f"PixelScaling.{name} is {' or '.join(choices)}, got {getattr(self, name)!r}"
                 )
         if not self.gain > 0:
             raise ValueError(f"PixelScaling.gain is positive, got {self.gain!r}")
@@ -278,7 +278,7 @@ def pair_folders(infrared: str | Path, visible: str | Path) -> Pairing:
     """Match the pictures of two folders by file stem (``7.png`` with ``7.jpg``).
 
     Raises:
-        UserError: a folder is missing or empty, a stem occurs twice in a folder, or nothing matches.
+        UserError: a folder is missing or empty, a stem is there twice, or nothing matches.
     """
     by_stem = []
     for folder in (infrared, visible):
@@ -291,8 +291,8 @@ def pair_folders(infrared: str | Path, visible: str | Path) -> Pairing:
     ir, vis = by_stem
     if not ir.keys() & vis.keys():
         raise UserError(
-            f"{infrared} and {visible}: no file stem in common ({next(iter(ir.values())).name} there, "
-            f"{next(iter(vis.values())).name} here); give both pictures of a pair the same name"
+            f"{infrared} and {visible}: no file stem in common ({next(iter(ir))} there, "
+            f"{next(iter(vis))} here); give both pictures of a pair the same name"
         )
     return Pairing(
         pairs=[(path, vis[stem]) for stem, path in ir.items() if stem in vis],
@@ -316,7 +316,9 @@ def resize_to(image: np.ndarray, like: np.ndarray) -> np.ndarray:
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Write a uint8 picture, ``HxW`` or RGB ``HxWx3``, whole or not at all; the suffix is the format.
+    """Write a uint8 picture, ``HxW`` or RGB ``HxWx3``, whole or not at all.
+
+    The suffix of ``path`` is the format.
 
     Raises:
         UserError: the suffix is no picture format, or the place cannot be written.

@@ -51,8 +51,8 @@ def _soft_threshold_(v: Tensor, threshold: Tensor) -> Tensor:
 
 
 # Without a graph, coefficients are made and used a group of channels at a time. A convolution
-# library pads and reorders its operands, so that 256 full-size maps would be held two or three times
-# over; with groups, the one array of coefficients is nearly all the memory a stack takes.
+# library pads and reorders its operands, so that 256 full-size maps would be held two or three
+# times over; with groups, the one array of coefficients is nearly all the memory a stack takes.
 _GROUP_ELEMENTS = 8 * 640 * 512
 
 

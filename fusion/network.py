@@ -1,0 +1,63 @@
+"""What every fusion network offers: tensors in `forward`, pictures in `fuse`."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fusion.images import PixelScaling, is_color, luminance, with_luminance
+
+
+class FusionNetwork(nn.Module):
+    """Base of the networks that fuse an infrared and a visible picture.
+
+    A subclass defines ``forward(ir, vis)`` on scaled tensors ``(B, 1, H, W)`` and records its
+    constructor's arguments in `architecture`; reading, pairing, colour and writing work with any
+    of them through `fuse`.
+
+    Attributes:
+        architecture: the constructor's arguments, all of JSON's types, by which a weights file
+            rebuilds the network.
+        scaling: the pixel convention the weights were made for.
+    """
+
+    architecture: dict
+    scaling: PixelScaling
+
+    def to_input(self, image: np.ndarray) -> Tensor:
+        """Grey picture ``HxW`` in 0..255 to the ``(1, 1, H, W)`` tensor `forward` takes."""
+        parameter = next(self.parameters())
+        return torch.from_numpy(self.scaling.to_network(image))[None, None].to(
+            parameter.device, parameter.dtype
+        )
+
+    def to_picture(self, output: Tensor) -> np.ndarray:
+        """Output ``(1, 1, H, W)`` of `forward` to a grey uint8 picture ``HxW``."""
+        return self.scaling.to_pixels(output[0, 0].float().cpu().numpy())
+
+    def fuse(self, ir: np.ndarray, vis: np.ndarray, color: bool = True) -> np.ndarray:
+        """Fuse one pair of pictures.
+
+        Args:
+            ir: infrared, ``HxW`` (or ``HxWx3``, of which the luminance is taken), 0..255, uint8
+                or float32.
+            vis: visible, ``HxW`` or RGB ``HxWx3``, likewise.
+            color: keep the chroma of a coloured visible picture around the fused luminance; False
+                gives the grey picture of the papers.
+
+        Returns:
+            uint8, RGB ``HxWx3`` where the visible has colour and ``color`` is set, else ``HxW``.
+
+        Raises:
+            ValueError: sizes differ, or a side is shorter than two pixels.
+        """
+        if ir.shape[:2] != vis.shape[:2]:
+            raise ValueError(
+                f"infrared is {ir.shape[1]}x{ir.shape[0]}, visible {vis.shape[1]}x{vis.shape[0]}; "
+                "both must have one size"
+            )
+        if min(ir.shape[:2]) < 2:
+            raise ValueError(f"pictures of at least 2x2 pixels are needed, got {ir.shape[:2]}")
+        with torch.inference_mode():
+            output = self(self.to_input(luminance(ir)), self.to_input(luminance(vis)))
+        grey = self.to_picture(output)
+        return with_luminance(vis, grey) if color and is_color(vis) else grey
