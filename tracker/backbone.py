@@ -1,0 +1,197 @@
+"""Backbones of stride 8: the dilated ResNet-50 of SiamRPN++ and a small one of the same layout.
+
+Both keep the spatial resolution of the second stage and dilate what follows (Li et al.,
+SiamRPN++, CVPR 2019, Sec. 4.1). Convolutions that halve the resolution have no padding, so that the
+centre of a template or a search region of ``16 k + 15`` pixels falls on the centre of its middle
+cell, and a response is measured from there without a shift:
+
+    127 -> 61 -> 31 -> 15 cells          255 -> 125 -> 63 -> 31 cells
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["AtrousResNet50", "CompactResNet", "compact_stem"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a block's 3x3 convolutions and its shortcut sample.
+
+    A shortcut is 1x1, or 3x3 with the stride, padding and dilation of the block's own 3x3. One that
+    halves the resolution is always 3x3: without padding a 1x1 would see other centres.
+    """
+
+    stride: int = 1
+    dilation: int = 1
+    wide_shortcut: bool = False
+
+    def conv3x3(self, inputs: int, outputs: int) -> nn.Conv2d:
+        """A 3x3 convolution without bias that keeps the size, or halves it without padding."""
+        padding = self.dilation if self.stride == 1 else 0
+        return nn.Conv2d(inputs, outputs, 3, self.stride, padding, self.dilation, bias=False)
+
+    def shortcut(self, inputs: int, outputs: int) -> nn.Module | None:
+        """Brings a block's input to the size of its output; None where it has that already."""
+        if self.stride == 1 and inputs == outputs:
+            return None
+        if self.wide_shortcut or self.stride > 1:
+            conv = self.conv3x3(inputs, outputs)
+        else:
+            conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+        return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions around a shortcut, four times as wide outside as inside."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, shape: Shape):
+        super().__init__()
+        outputs = self.expansion * width
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = shape.conv3x3(width, width)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample = shape.shortcut(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
+        y = self.bn3(self.conv3(y))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, shape: Shape):
+        super().__init__()
+        self.conv1 = shape.conv3x3(inputs, width)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = Shape(dilation=shape.dilation).conv3x3(width, width)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = shape.shortcut(inputs, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+
+
+def stage(
+    block: type[Bottleneck] | type[BasicBlock],
+    inputs: int,
+    width: int,
+    count: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    wide_shortcut: bool = False,
+) -> nn.Sequential:
+    """``count`` blocks. The first one changes size or channels, at half the dilation of the rest:
+    going from one dilation to its double in a step would leave holes in what a cell sees."""
+    first = block(inputs, width, Shape(stride, max(1, dilation // 2), wide_shortcut))
+    rest = [
+        block(block.expansion * width, width, Shape(dilation=dilation)) for _ in range(count - 1)
+    ]
+    return nn.Sequential(first, *rest)
+
+
+class AtrousResNet50(nn.Module):
+    """ResNet-50 of stride 8: the last two stages dilated by 2 and 4 instead of strided.
+
+    Parameters are named as in torchvision's ResNet, which published checkpoints follow too.
+
+    Input: ``(B, 3, S, S)`` with S of the form ``16 k + 15``. Output: the maps of the last three
+    stages, 512, 1024 and 2048 channels, all of one size: 15 cells from 127 pixels, 31 from 255.
+    """
+
+    channels = (512, 1024, 2048)
+    stride = 8
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = stage(Bottleneck, 64, 64, 3)
+        self.layer2 = stage(Bottleneck, 256, 128, 4, stride=2)
+        self.layer3 = stage(Bottleneck, 512, 256, 6, dilation=2, wide_shortcut=True)
+        self.layer4 = stage(Bottleneck, 1024, 512, 3, dilation=4, wide_shortcut=True)
+        initialise(self)
+
+    def stem(self, x: Tensor) -> Tensor:
+        """Up to and with the first stage: ``(B, 256, H, W)`` of stride 4."""
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return self.layer1(self.maxpool(x))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        level2 = self.layer2(self.stem(x))
+        level3 = self.layer3(level2)
+        return [level2, level3, self.layer4(level3)]
+
+
+def compact_stem(width: int = 16) -> nn.Sequential:
+    """What each modality has of its own before a `CompactResNet`: colours and heat have different
+    edges and noise, but objects made of them look alike. ``(B, 3, S, S)`` to stride 2."""
+    stem = nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(3, width, 7, stride=2, bias=False),
+            bn=nn.BatchNorm2d(width),
+            relu=nn.ReLU(inplace=True),
+        )
+    )
+    initialise(stem)
+    return stem
+
+
+class CompactResNet(nn.Module):
+    """A small residual network of the layout of `AtrousResNet50`, after a `compact_stem`.
+
+    Input: ``(B, stem_width, H, W)``, the stem's map of stride 2. Output: the maps of the last two
+    stages, of stride 8 (7 cells from a template of 63 pixels, 19 from a search region of 159).
+
+    Args:
+        stem_width: channels of the stem.
+        widths: channels of the stages of stride 4, of stride 8, and of stride 8 dilated by 2.
+        blocks: residual blocks a stage.
+    """
+
+    stride = 8
+
+    def __init__(
+        self, stem_width: int = 16, widths: tuple[int, int, int] = (32, 64, 96), blocks: int = 2
+    ):
+        super().__init__()
+        self.channels = tuple(widths[1:])
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = stage(BasicBlock, stem_width, widths[0], blocks)
+        self.layer2 = stage(BasicBlock, widths[0], widths[1], blocks, stride=2)
+        self.layer3 = stage(BasicBlock, widths[1], widths[2], blocks, dilation=2)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        level2 = self.layer2(self.layer1(self.maxpool(x)))
+        return [level2, self.layer3(level2)]
+
+
+def initialise(network: nn.Module) -> None:
+    """He initialisation of convolutions; the last normalisation of a residual block starts small,
+    so that a deep network starts near the identity."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    for module in network.modules():
+        if isinstance(module, Bottleneck):
+            nn.init.constant_(module.bn3.weight, 0.25)
+        elif isinstance(module, BasicBlock):
+            nn.init.constant_(module.bn2.weight, 0.25)

@@ -1,0 +1,124 @@
+"""RPN heads on depthwise cross-correlation (SiamRPN++, Sec. 4.2 and 4.3).
+
+A head turns template and search features into kernel and search maps by a convolution each,
+correlates them channel by channel, and reads classification and box regression from the result.
+One head a level of the backbone; their outputs are summed with learned softmax weights.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["DepthwiseRPN", "MultiLevelRPN", "Response", "depthwise_correlation"]
+
+
+class Response(NamedTuple):
+    """What an RPN says of a search region with A anchors a cell.
+
+    Attributes:
+        cls: ``(B, 2 A, H, W)`` logits: A of the background, then A of the target.
+        loc: ``(B, 4 A, H, W)``: A shifts in x, A in y, A logarithms of width, A of height.
+    """
+
+    cls: Tensor
+    loc: Tensor
+
+
+def depthwise_correlation(search: Tensor, kernel: Tensor) -> Tensor:
+    """Cross-correlate every channel of every item with its own kernel.
+
+    Args:
+        search: ``(B, C, H, W)``.
+        kernel: ``(B, C, h, w)``, not larger than ``search``.
+
+    Returns:
+        ``(B, C, H - h + 1, W - w + 1)``.
+    """
+    batch, channels, height, width = search.shape
+    out = F.conv2d(
+        search.reshape(1, batch * channels, height, width),
+        kernel.reshape(batch * channels, 1, *kernel.shape[-2:]),
+        groups=batch * channels,
+    )
+    return out.view(batch, channels, *out.shape[-2:])
+
+
+def _conv_bn_relu(inputs: int, outputs: int, size: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, size, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]
+
+
+class CorrelationHead(nn.Module):
+    """One output of an RPN: kernel and search convolutions, correlation, two 1x1 convolutions."""
+
+    def __init__(self, channels: int, outputs: int):
+        super().__init__()
+        self.conv_kernel = nn.Sequential(*_conv_bn_relu(channels, channels, 3))
+        self.conv_search = nn.Sequential(*_conv_bn_relu(channels, channels, 3))
+        self.head = nn.Sequential(
+            *_conv_bn_relu(channels, channels, 1), nn.Conv2d(channels, outputs, 1)
+        )
+
+    def forward(self, kernel: Tensor, search: Tensor) -> Tensor:
+        return self.head(depthwise_correlation(self.conv_search(search), kernel))
+
+
+class DepthwiseRPN(nn.Module):
+    """Classification and regression of one level.
+
+    Args:
+        channels: channels of the neck.
+        num_anchors: anchors a cell.
+    """
+
+    def __init__(self, channels: int = 256, num_anchors: int = 5):
+        super().__init__()
+        self.cls = CorrelationHead(channels, 2 * num_anchors)
+        self.loc = CorrelationHead(channels, 4 * num_anchors)
+
+    def kernels(self, template: Tensor) -> tuple[Tensor, Tensor]:
+        """Correlation kernels of a template ``(B, C, h, w)``, for `forward`."""
+        return self.cls.conv_kernel(template), self.loc.conv_kernel(template)
+
+    def forward(self, kernels: tuple[Tensor, Tensor], search: Tensor) -> Response:
+        """Response to search features ``(B, C, H, W)``, of ``H - h + 1`` by ``W - w + 1`` cells."""
+        return Response(self.cls(kernels[0], search), self.loc(kernels[1], search))
+
+
+class MultiLevelRPN(nn.Module):
+    """A `DepthwiseRPN` a level, summed with weights that are a softmax of learned numbers.
+
+    The regression of a level is first multiplied by a learned scale of its own.
+    """
+
+    def __init__(self, num_levels: int = 3, channels: int = 256, num_anchors: int = 5):
+        super().__init__()
+        self.rpns = nn.ModuleList(DepthwiseRPN(channels, num_anchors) for _ in range(num_levels))
+        self.cls_weight = nn.Parameter(torch.ones(num_levels))
+        self.loc_weight = nn.Parameter(torch.ones(num_levels))
+        self.loc_scale = nn.Parameter(torch.ones(num_levels))
+
+    def kernels(self, template: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Kernels of every level of a template, for `forward`."""
+        return [rpn.kernels(level) for rpn, level in zip(self.rpns, template, strict=True)]
+
+    def forward(
+        self, kernels: Sequence[tuple[Tensor, Tensor]], search: Sequence[Tensor]
+    ) -> Response:
+        """Response to the levels of a search region."""
+        levels = [
+            rpn(kernel, level)
+            for rpn, kernel, level in zip(self.rpns, kernels, search, strict=True)
+        ]
+        cls_weight = self.cls_weight.softmax(0)
+        loc_weight = self.loc_weight.softmax(0) * self.loc_scale
+        return Response(
+            sum(weight * level.cls for weight, level in zip(cls_weight, levels, strict=True)),
+            sum(weight * level.loc for weight, level in zip(loc_weight, levels, strict=True)),
+        )
