@@ -55,19 +55,21 @@ class Options:
 
 @dataclass
 class Account:
-    """What a run did; pictures are frames where videos are fused."""
+    """What a run did, in ``unit``s: ``pair`` of pictures, or ``frame``."""
 
+    unit: str = "pair"
     fused: int = 0
     skipped: int = 0
     failed: int = 0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
-    def summary(self, unit: str, out: Path) -> str:
-        counts = [f"{self.fused} {unit}{'' if self.fused == 1 else 's'} fused"]
+    def summary(self, out: Path) -> str:
+        """The closing line: counts, speed, and where to look."""
+        counts = [f"{self.fused} {self.unit}{'' if self.fused == 1 else 's'} fused"]
         counts += [f"{self.skipped} skipped, there already"] * bool(self.skipped)
         counts += [f"{self.failed} failed"] * bool(self.failed)
-        speed = f", {self.fused / self.seconds:.2f} {unit}s/s" if self.fused else ""
+        speed = f", {self.fused / self.seconds:.2f} {self.unit}s/s" if self.fused else ""
         return f"{', '.join(counts)}{speed}: {out}"
 
 
@@ -259,7 +261,7 @@ def fuse_videos(
         out = out / f"{vis.stem}.mp4"
     _refuse_overwriting(out, ir, vis)
     compare_out = out.with_name(f"{out.stem}_compare{out.suffix}") if options.compare else None
-    account = Account()
+    account = Account(unit="frame")
     if options.skip_existing and out.is_file() and (not compare_out or compare_out.is_file()):
         account.skipped = 1
         return account
@@ -267,8 +269,8 @@ def fuse_videos(
     with Video(ir) as ir_video, Video(vis) as vis_video, ExitStack() as writers:
         if abs(ir_video.fps - vis_video.fps) > 0.01:
             account.notes.append(
-                f"{ir} has {ir_video.fps:g} frames/s, {vis} {vis_video.fps:g}: frames are paired by "
-                "their number, at the visible's rate"
+                f"{ir} has {ir_video.fps:g} frames/s, {vis} {vis_video.fps:g}: frames are paired "
+                "by their number, at the visible's rate"
             )
         writer = writers.enter_context(VideoWriter(out, vis_video.fps))
         compare_writer = (
@@ -315,8 +317,8 @@ def _paired_frames(
             )
 
 
-def report(account: Account, unit: str, out: Path) -> None:
+def report(account: Account, out: Path) -> None:
     """Print the notes on stderr and the closing line on stdout."""
     for note in account.notes:
         print(note, file=sys.stderr)
-    print(account.summary(unit, out))
+    print(account.summary(out))

@@ -9,8 +9,9 @@ import dataclasses
 import json
 import pickle
 import re
+import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -35,8 +36,8 @@ NETWORKS: dict[str, type[FusionNetwork]] = {"lrrnet": LRRNet}
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file or a PyTorch checkpoint, on the CPU.
 
-    A checkpoint that nests its tensors under ``state_dict``, ``model`` or ``network``, or prefixes
-    all names with ``module.`` (data-parallel training), is unwrapped.
+    A checkpoint that nests its tensors under ``state_dict``, ``model``, ``network`` or ``weight``,
+    or prefixes all names with ``module.`` (data-parallel training), is unwrapped.
 
     Returns:
         The tensors by name, and the metadata (empty for a PyTorch checkpoint).
@@ -73,18 +74,22 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # About pickle protocols the restricted unpickler may not know; it refuses those itself.
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # The restricted unpickler stops at the first object that is no tensor, and names it.
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if found:
-            raise UserError(
-                f"{path}: refused, it holds {found[1]}, which could run code; save tensors alone"
-            ) from error
-        raise UserError(f"{path}: no weights file, or a damaged one; download it again") from error
+        what = f"it holds {found[1]}" if found else "it is no plain file of tensors"
+        raise UserError(
+            f"{path}: refused, {what}, which could run code; save the tensors alone"
+        ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: truncated or damaged checkpoint; download it again") from error
-    for key in ("state_dict", "model", "network"):
+        raise UserError(
+            f"{path}: no weights file, or a truncated one; download it again"
+        ) from error
+    for key in ("state_dict", "model", "network", "weight"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not content:
@@ -97,24 +102,40 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def require_match(path: str | Path, tensors: Mapping[str, Tensor], network: nn.Module) -> None:
-    """Check names and shapes of ``tensors`` against a network's state.
+def require_match(
+    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    network: nn.Module,
+    name_in_file: Callable[[str], str] = str,
+) -> dict[str, Tensor]:
+    """Check the names and shapes of a file's tensors against a network's state.
+
+    Args:
+        path: the file, for the error.
+        tensors: by their names in the file.
+        network: what they are for; may be on the meta device.
+        name_in_file: from a name of the network's state to the file's name for it, where the file
+            has names of its own.
+
+    Returns:
+        The tensors by the network's names, for `torch.nn.Module.load_state_dict`.
 
     Raises:
-        UserError: names the missing, the surplus and the misshapen ones.
+        UserError: names the missing, the surplus and the misshapen tensors, as the file does.
     """
-    expected = network.state_dict()
+    ours = {name_in_file(name): name for name in network.state_dict()}
+    shapes = {name_in_file(name): t.shape for name, t in network.state_dict().items()}
     complaints = [
         f"{what} {_some(names)}"
         for what, names in (
-            ("missing", [name for name in expected if name not in tensors]),
-            ("surplus", [name for name in tensors if name not in expected]),
+            ("missing", [name for name in shapes if name not in tensors]),
+            ("surplus", [name for name in tensors if name not in shapes]),
             (
                 "of another shape",
                 [
-                    f"{name} {list(tensors[name].shape)} instead of {list(tensor.shape)}"
-                    for name, tensor in expected.items()
-                    if name in tensors and tensors[name].shape != tensor.shape
+                    f"{name} {list(tensors[name].shape)} instead of {list(shape)}"
+                    for name, shape in shapes.items()
+                    if name in tensors and tensors[name].shape != shape
                 ],
             ),
         )
@@ -125,6 +146,7 @@ def require_match(path: str | Path, tensors: Mapping[str, Tensor], network: nn.M
             f"{path}: does not fit {type(network).__name__}: {'; '.join(complaints)}; "
             "give the weights of this architecture"
         )
+    return {ours[name]: tensor for name, tensor in tensors.items()}
 
 
 def _some(names: list[str], limit: int = 4) -> str:
@@ -165,10 +187,12 @@ def load_network(path: str | Path, device: torch.device | str = "cpu") -> Fusion
         UserError: as `read_tensors` and `require_match`, or the file is of no known network.
     """
     tensors, metadata = read_tensors(path)
+    name_in_file: Callable[[str], str] = str
     if metadata.get("network"):
         build, arguments = _described(path, metadata)
-    elif "get_ls1.lamj" in tensors or "decoder.conv_ReL.conv2d.weight" in tensors:
-        build, arguments, tensors = _published_lrrnet(path, tensors)
+    elif "get_ls1.lamj" in tensors:
+        build, name_in_file = LRRNet, _published_lrrnet_name
+        arguments, tensors = _published_lrrnet(path, tensors)
     else:
         raise UserError(
             f"{path}: of no known network (first tensor: {next(iter(tensors), 'none')}); give "
@@ -180,9 +204,9 @@ def load_network(path: str | Path, device: torch.device | str = "cpu") -> Fusion
             network = build(**arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
-    require_match(path, tensors, network)
+    state = require_match(path, tensors, network, name_in_file)
     network.load_state_dict(
-        {name: tensor.to(torch.float32) for name, tensor in tensors.items()}, assign=True
+        {name: tensor.to(torch.float32) for name, tensor in state.items()}, assign=True
     )
     return network.requires_grad_(False).eval().to(device)
 
@@ -203,42 +227,44 @@ def _described(path: str | Path, metadata: dict[str, str]) -> tuple[type[FusionN
     return NETWORKS[name], architecture | {"scaling": scaling}
 
 
-# Published LRRNet names to ours. Branch 1 takes the infrared. Of the four reductions, Z stands for
-# low-rank and U for sparse, x and y for branch 1 and 2.
+# Our names to the published ones. The authors' branch 1 takes the infrared. Of their four
+# reductions, Z stands for low-rank and U for sparse, x and y for branch 1 and 2.
 _PUBLISHED_LRRNET = {
-    "get_ls1": "infrared",
-    "get_ls2": "visible",
-    "conv_W00.conv2d": "encode",
-    "lamj": "threshold",
-    "lamz": "lam",
-    "conv_Wdz.conv2d": "synthesis",
-    "conv_Wdtz.conv2d": "analysis",
-    "conv_ReZx.conv2d": "low_rank_ir",
-    "conv_ReUx.conv2d": "sparse_ir",
-    "conv_ReZy.conv2d": "low_rank_vis",
-    "conv_ReUy.conv2d": "sparse_vis",
-    "conv_ReL.conv2d": "low_rank",
-    "conv_ReH.conv2d": "sparse",
+    "infrared": "get_ls1",
+    "visible": "get_ls2",
+    "encode": "conv_W00.conv2d",
+    "threshold": "lamj",
+    "lam": "lamz",
+    "synthesis": "conv_Wdz.conv2d",
+    "analysis": "conv_Wdtz.conv2d",
+    "low_rank_ir": "conv_ReZx.conv2d",
+    "sparse_ir": "conv_ReUx.conv2d",
+    "low_rank_vis": "conv_ReZy.conv2d",
+    "sparse_vis": "conv_ReUy.conv2d",
+    "low_rank": "conv_ReL.conv2d",
+    "sparse": "conv_ReH.conv2d",
 }
+
+
+def _published_lrrnet_name(name: str) -> str:
+    name = re.sub(r"\bblocks\.(\d+)", r"lrrblock\1", name)
+    return ".".join(_PUBLISHED_LRRNET.get(part, part) for part in name.split("."))
 
 
 def _published_lrrnet(
     path: str | Path, tensors: Mapping[str, Tensor]
-) -> tuple[type[LRRNet], dict, dict[str, Tensor]]:
-    """Class, constructor's arguments and renamed tensors of the authors' checkpoint."""
-    renamed: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        ours = re.sub(r"\blrrblock(\d+)\b", r"blocks.\1", name)
-        for theirs, replacement in _PUBLISHED_LRRNET.items():
-            ours = re.sub(rf"\b{re.escape(theirs)}\b", replacement, ours)
-        if ours.endswith(".threshold"):
-            tensor = tensor.reshape(-1, 1, 1)
-        elif ours.endswith(".lam") and tensor.numel() == 1:
-            tensor = tensor.reshape(())
-        renamed[ours] = tensor
-    threshold = renamed.get("infrared.threshold")
-    if threshold is None or threshold.numel() % 2:
-        raise UserError(f"{path}: get_ls1.lamj, one threshold a channel, is missing or odd")
-    blocks = {int(i) for i in re.findall(r"\.blocks\.(\d+)\.", " ".join(renamed))}
-    arguments = {"num_filters": threshold.numel() // 2, "num_blocks": len(blocks)}
-    return LRRNet, arguments, renamed
+) -> tuple[dict, dict[str, Tensor]]:
+    """Constructor's arguments and, in our shapes, the tensors of the authors' checkpoint."""
+    num_coefficients = tensors["get_ls1.lamj"].numel()
+    if num_coefficients % 2:
+        raise UserError(f"{path}: get_ls1.lamj has {num_coefficients} thresholds, an odd number")
+    blocks = set(re.findall(r"\blrrblock\d+\b", " ".join(tensors)))
+    reshaped = {
+        name: tensor.reshape(-1, 1, 1)
+        if name.endswith("lamj")
+        else tensor.reshape(())
+        if name.endswith("lamz") and tensor.numel() == 1
+        else tensor
+        for name, tensor in tensors.items()
+    }
+    return {"num_filters": num_coefficients // 2, "num_blocks": len(blocks)}, reshaped

@@ -1,0 +1,32 @@
+# make demo, make test: each creates .venv when missing, installs the package into it, and runs.
+# Needed beforehand: Python 3.10 to 3.13 with venv, make, and a network that reaches PyPI.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	$(BIN)/fusion demo -o demo
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest -n auto
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv demo build *.egg-info .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: setup.py pyproject.toml | $(BIN)/python
+	$(PIP) install --editable .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(PIP) install --editable '.[test]'
+	touch $@

@@ -1,0 +1,181 @@
+"""The ``fusion`` command line. Modules that take long to load are loaded by the command that needs
+them, so that ``--help`` answers at once."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fusion.commandline import EXIT_BAD_INPUT, Parser, add_device_option, resolve_device, run
+from fusion.errors import UserError
+
+DESCRIPTION = "Fuse infrared and visible pictures with LRRNet (Li et al., TPAMI 2023)."
+
+FUSE_EXAMPLES = """\
+IR and VIS are two pictures, two folders (pairs have the same file stem) or two videos.
+
+examples:
+  fusion fuse ir.png vis.png -o fused.png --weights lrrnet.model
+  fusion fuse thermal/ visible/ -o fused/ --weights lrrnet.model --compare --skip-existing
+  fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --weights lrrnet.model --resize
+
+exit code: 0 when all is fused, 2 when an input is bad or any pair failed.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    return run("fusion", lambda: arguments.command(arguments))
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="fusion", description=DESCRIPTION)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_fuse(commands)
+    _add_demo(commands)
+    return parser
+
+
+# --- fusion fuse ----------------------------------------------------------------------------------
+
+
+def _add_fuse(commands) -> None:
+    parser = commands.add_parser(
+        "fuse",
+        help="fuse two pictures, folders or videos",
+        description="Fuse two pictures, two folders of pictures or two videos.",
+        epilog=FUSE_EXAMPLES,
+    )
+    parser.set_defaults(command=_fuse)
+    parser.add_argument("ir", metavar="IR", type=Path, help="infrared picture, folder or video")
+    parser.add_argument("vis", metavar="VIS", type=Path, help="visible picture, folder or video")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="file or folder to write"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        type=Path,
+        help="the authors' LRRNet checkpoint, or a .safetensors file saved by this package",
+    )
+    add_device_option(parser)
+    parser.add_argument(
+        "--color",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep the colour of the visible picture; --no-color gives the paper's grey",
+    )
+    parser.add_argument(
+        "--resize",
+        action="store_true",
+        help="bring the infrared to the visible's size instead of refusing sizes that differ",
+    )
+    parser.add_argument(
+        "--percentiles",
+        metavar="LOW,HIGH",
+        type=_percentiles,
+        help="stretch the infrared from these percentiles, such as 1,99 (default: 8-bit pictures "
+        "as they are, 16-bit ones from their smallest to their largest value)",
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="also write infrared, visible and fused side by side"
+    )
+    parser.add_argument(
+        "--parts",
+        action="store_true",
+        help="also write the low-rank and sparse parts and coefficient maps as one picture",
+    )
+    parser.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave out what is there already: resumes an interrupted run",
+    )
+
+
+def _percentiles(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not 0 <= low < high <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LOW,HIGH with 0 <= LOW < HIGH <= 100")
+    return low, high
+
+
+def _fuse(arguments: argparse.Namespace) -> int:
+    from fusion.pipeline import Options, fuse, report
+
+    if arguments.weights is None:
+        raise UserError(
+            "--weights is missing: no trained weights ship yet; give the authors' checkpoint or a "
+            ".safetensors file of your own (fusion demo runs without)"
+        )
+    network = _load(arguments.weights, arguments.device)
+    options = Options(
+        color=arguments.color,
+        resize=arguments.resize,
+        percentiles=arguments.percentiles,
+        compare=arguments.compare,
+        parts=arguments.parts,
+        skip_existing=arguments.skip_existing,
+    )
+    account = fuse(network, arguments.ir, arguments.vis, arguments.output, options)
+    report(account, arguments.output)
+    return EXIT_BAD_INPUT if account.failed else 0
+
+
+def _load(weights: Path, device: str):
+    from fusion.weights import load_network
+
+    return load_network(weights, resolve_device(device))
+
+
+# --- fusion demo ----------------------------------------------------------------------------------
+
+
+def _add_demo(commands) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="generate a street scene and fuse it",
+        description="Generate an infrared and a visible picture of a street at dusk, fuse them and "
+        "say what to open. Without --weights the network is untrained, and its picture shows that.",
+        epilog="example:\n  fusion demo -o demo\n",
+    )
+    parser.set_defaults(command=_demo)
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, default=Path("demo"), help="folder to write"
+    )
+    parser.add_argument("--weights", metavar="W", type=Path, help="as for fusion fuse")
+    parser.add_argument("--seed", type=int, default=0, help="of the scene and untrained weights")
+    add_device_option(parser)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from fusion.images import write_image
+    from fusion.pipeline import Options, fuse
+    from fusion.scene import street_pair
+
+    if arguments.weights is not None:
+        network = _load(arguments.weights, arguments.device)
+        origin = str(arguments.weights)
+    else:
+        import torch
+
+        from fusion.lrrnet import LRRNet
+
+        torch.manual_seed(arguments.seed)
+        network = LRRNet().eval().to(resolve_device(arguments.device))
+        origin = "UNTRAINED weights: the program runs, the picture means nothing yet"
+    out = arguments.output
+    ir_path, vis_path, fused_path = out / "infrared.png", out / "visible.png", out / "fused.png"
+    ir, vis = street_pair(seed=arguments.seed)
+    write_image(ir_path, ir)
+    write_image(vis_path, vis)
+    fuse(network, ir_path, vis_path, fused_path, Options(compare=True))
+    print(f"generated: {ir_path}, {vis_path}")
+    print(f"fused:     {fused_path} (LRRNet, {origin})")
+    print(f"open this: {out / 'fused_compare.png'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

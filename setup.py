@@ -1,0 +1,47 @@
+"""Package definition. Build, lint and test settings are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+REQUIREMENTS = [
+    # `weights_only` loading that covers every published checkpoint, and `torch.device` contexts.
+    "torch>=2.4",
+    "torchvision>=0.19",  # the release that belongs to torch 2.4
+    "numpy>=1.26",
+    "opencv-python>=4.9",
+    # 0.8 and 0.9 cannot run multistart experiments, which VOT2020-RGBT is.
+    "vot-toolkit>=0.7.4,<0.8",
+    # vot-toolkit's declarative fields; 0.1.10 breaks it on Python 3.11 and newer.
+    "attributee<0.1.10",
+    "shapely>=2.0",
+    "pyyaml>=6.0",
+    "safetensors>=0.4",
+    "tqdm>=4.66",
+]
+
+TEST_REQUIREMENTS = [
+    "pytest>=8",
+    "pytest-xdist>=3.5",
+    "hypothesis>=6.100",
+    "ruff>=0.5",
+    # Second implementations to test against.
+    "scikit-image>=0.22",
+]
+
+setup(
+    name="rgbt-lrrnet",
+    version="0.1.0",
+    description="Visible and thermal image fusion and tracking with learned low-rank representation",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["fusion", "fusion.*", "tracker", "tracker.*"]),
+    install_requires=REQUIREMENTS,
+    extras_require={"test": TEST_REQUIREMENTS},
+    entry_points={
+        "console_scripts": ["fusion = fusion.cli:main", "tracker = tracker.cli:main"],
+    },
+)
