@@ -1,0 +1,915 @@
+"""RGBT sequences: datasets' layouts, two folders, two videos, behind one `Sequence`.
+
+`load_sequence` reads one sequence and `load_dataset` a folder of them. Pictures are opened when a
+frame is asked for; folders are listed and annotations read at once, so that everything wrong with
+those is known at the start: what can be worked around is collected in `Sequence.problems`, what
+cannot is a `UserError`.
+
+=======  =================  =====================================  ==============================
+layout   folders            annotation                             numbers
+=======  =================  =====================================  ==============================
+gtot     v, i               groundTruth_v.txt, groundTruth_i.txt   x1 y1 x2 y2
+rgbt210  visible, infrared  init.txt                               x,y,w,h for both modalities
+rgbt234  visible, infrared  visible.txt, infrared.txt              x,y,w,h
+lasher   visible, infrared  visible.txt, infrared.txt              x,y,w,h; w = h = 0: absent
+vtuav    rgb, ir            rgb.txt, ir.txt                        x y w h, every tenth frame
+vot      color, ir          groundtruth.txt, `sequence`, *.tag     x,y,w,h or polygon
+vt       RGB, T, GT         GT: a mask a picture                   still pairs, see `mask_to_box`
+=======  =================  =====================================  ==============================
+
+``vt`` is VT821, VT1000 and VT5000. Any annotation may be separated by commas, blanks, tabs or
+semicolons, hold 8 numbers (a polygon, see `tracker.boxes.polygons_to_boxes`) instead of 4, and say
+NaN, or one number as VOT does, where there is no target. Where ``visible.txt`` or ``infrared.txt``
+is missing, ``init.txt`` stands for it.
+Frames are numbered from 1 in every message, like the lines of an annotation.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusion.errors import UserError
+from fusion.files import natural_key
+from fusion.images import (
+    VIDEO_SUFFIXES,
+    list_images,
+    luminance,
+    open_video,
+    read_image,
+    resize_to,
+    to_8bit,
+)
+from tracker.boxes import box_corners, polygons_to_boxes, xyxy_to_xywh
+
+MODALITIES = ("rgb", "ir")
+MODALITY_NAMES = {"rgb": "visible", "ir": "infrared"}
+
+
+def number_ranges(numbers, limit: int = 12) -> str:
+    """``[1, 2, 3, 7]`` as ``1-3, 7``; after ``limit`` ranges only how many numbers follow."""
+    ranges: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    parts = [str(first) if first == last else f"{first}-{last}" for first, last in ranges[:limit]]
+    rest = sum(last - first + 1 for first, last in ranges[limit:])
+    return ", ".join(parts) + (f" and {rest} more" if rest else "")
+
+
+# --- Frames ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FrameProblem:
+    """Why a modality of a frame is not to be trusted.
+
+    Attributes:
+        kind: ``missing`` (no file), ``unreadable``, ``size`` (not the size of its modality's first
+            frame) or ``blank`` (one grey level everywhere; the picture is given all the same).
+        reason: one line that names the file.
+    """
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment of a sequence.
+
+    Attributes:
+        number: from 1.
+        rgb: RGB uint8 ``HxWx3``, or None.
+        ir: uint8 ``HxW``, or None.
+        problems: by modality, ``rgb`` or ``ir``; a modality that is None is always named here.
+    """
+
+    number: int
+    rgb: np.ndarray | None
+    ir: np.ndarray | None
+    problems: dict[str, FrameProblem]
+
+
+class _NoPicture(Exception):
+    def __init__(self, kind: str, reason: str):
+        self.problem = FrameProblem(kind, reason)
+
+
+class ImageFrames:
+    """Frames in picture files.
+
+    Args:
+        folder: where the files are.
+        names: a file name a frame, None where the frame has no file.
+    """
+
+    fps: float | None = None
+
+    def __init__(self, folder: Path, names: list[str | None]):
+        # Names, not paths: large datasets have millions, and a Path takes 200 bytes more.
+        self.folder = Path(folder)
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, index: int) -> Path | None:
+        name = self.names[index]
+        return None if name is None else self.folder / name
+
+    def missing(self) -> list[int]:
+        """Indices of frames without a file."""
+        return [index for index, name in enumerate(self.names) if name is None]
+
+    def read(self, index: int) -> np.ndarray:
+        path = self.path(index) if index < len(self.names) else None
+        if path is None:
+            raise _NoPicture("missing", f"{self.folder}: no picture for frame {index + 1}")
+        try:
+            return read_image(path)
+        except UserError as error:
+            raise _NoPicture("unreadable", str(error)) from None
+
+
+class VideoFrames:
+    """Frames of a video file. Forward access is fast; going back decodes from the start again."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self._video = open_video(path)
+        self.fps = self._video.fps or None
+        self._frames: Iterator[np.ndarray] = iter(self._video)
+        self._position = -1  # of the frame in _current
+        self._current: np.ndarray | None = None
+        self._length = self._video.frame_count or sum(1 for _ in self._video)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def missing(self) -> list[int]:
+        return []  # what a damaged video lacks shows when it is decoded
+
+    def read(self, index: int) -> np.ndarray:
+        if index >= self._length:
+            raise _NoPicture("missing", f"{self.path}: ends before frame {index + 1}")
+        if index < self._position:
+            self._frames, self._position = iter(self._video), -1
+        while self._position < index:
+            frame = next(self._frames, None)
+            if frame is None:
+                raise _NoPicture(
+                    "unreadable", f"{self.path}: frame {index + 1} cannot be decoded; re-encode it"
+                )
+            self._current, self._position = frame, self._position + 1
+        return self._current
+
+
+FrameSource = ImageFrames | VideoFrames
+
+
+def _as_rgb(image: np.ndarray) -> np.ndarray:
+    image = to_8bit(image)
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+def _as_ir(image: np.ndarray) -> np.ndarray:
+    return to_8bit(luminance(image))
+
+
+# --- Sequences ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Sequence:
+    """Two modalities of one scene, frame by frame, with the target's boxes where they are known.
+
+    Its length is the longer modality's. Deeper pictures than 8 bit are stretched to it by their own
+    range, a grey visible picture gets three equal channels, a coloured infrared one its luminance.
+
+    Attributes:
+        name: unique in its dataset.
+        layout: one of the module's table, or ``pair`` for two folders or videos.
+        rgb: visible frames.
+        ir: infrared frames.
+        boxes_rgb: ``(N, 4)`` boxes ``x, y, w, h`` on the visible frames, NaN where the target is
+            absent or the frame has no annotation.
+        boxes_ir: the same on the infrared frames.
+        annotated: ``(N,)`` bool: frames the annotation speaks of; a NaN box there means absent.
+        attributes: per-frame numbers by name, from VOT's ``*.tag`` and ``*.value`` files.
+        fps: frames a second, where a video or a ``sequence`` file states it.
+        problems: what is wrong but can be worked around, a line each.
+        resize: bring infrared frames to the visible's size.
+    """
+
+    name: str
+    layout: str
+    rgb: FrameSource
+    ir: FrameSource
+    boxes_rgb: np.ndarray
+    boxes_ir: np.ndarray
+    annotated: np.ndarray
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)
+    fps: float | None = None
+    problems: list[str] = field(default_factory=list)
+    resize: bool = False
+
+    def __len__(self) -> int:
+        return max(len(self.rgb), len(self.ir))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self.frame(index) for index in range(len(self)))
+
+    def frame(self, index: int) -> Frame:
+        """Read frame ``index``, counted from 0.
+
+        Never fails on a bad picture: the modality is then None and `Frame.problems` says why.
+
+        Raises:
+            IndexError: no such frame.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"frame {index} of {len(self)} in {self.name}")
+        problems: dict[str, FrameProblem] = {}
+        images = {}
+        for modality in MODALITIES:
+            images[modality] = None
+            try:
+                image = self._read(modality, index)
+            except _NoPicture as no_picture:
+                problems[modality] = no_picture.problem
+                continue
+            if image.min() == image.max():
+                problems[modality] = FrameProblem(
+                    "blank", f"{MODALITY_NAMES[modality]} frame {index + 1}: all {image.flat[0]}"
+                )
+            images[modality] = image
+        return Frame(index + 1, images["rgb"], images["ir"], problems)
+
+    def _read(self, modality: str, index: int) -> np.ndarray:
+        source, convert = (self.rgb, _as_rgb) if modality == "rgb" else (self.ir, _as_ir)
+        image = convert(source.read(index))
+        width, height = self._sizes[modality]
+        if image.shape[:2] != (height, width):
+            raise _NoPicture(
+                "size",
+                f"{MODALITY_NAMES[modality]} frame {index + 1}: {image.shape[1]}x{image.shape[0]} "
+                f"instead of {width}x{height}",
+            )
+        if modality == "ir" and self.resize and self.size("rgb") not in (None, (width, height)):
+            width, height = self.size("rgb")
+            image = resize_to(image, np.empty((height, width), np.uint8))
+        return image
+
+    def size(self, modality: str = "rgb") -> tuple[int, int] | None:
+        """``(width, height)`` of the first readable frame as stored; None if none is readable."""
+        return self._sizes[modality]
+
+    @cached_property
+    def _sizes(self) -> dict[str, tuple[int, int] | None]:
+        return {"rgb": _first_size(self.rgb), "ir": _first_size(self.ir)}
+
+    def check_sizes(self) -> None:
+        """Make sure that a box means the same place in both modalities.
+
+        Raises:
+            UserError: the modalities' sizes differ and `resize` is off, or no frame is readable.
+        """
+        rgb, ir = self.size("rgb"), self.size("ir")
+        if rgb is None and ir is None:
+            raise UserError(f"{self.name}: no frame of either modality is readable")
+        if rgb and ir and rgb != ir and not self.resize:
+            raise UserError(
+                f"{self.name}: visible frames are {rgb[0]}x{rgb[1]}, infrared {ir[0]}x{ir[1]}; "
+                "register them, or give --resize if they show the same view"
+            )
+
+    def first_box(self) -> np.ndarray | None:
+        """The annotated box of the first frame, the visible's if there is one; else None."""
+        for boxes in (self.boxes_rgb, self.boxes_ir):
+            if len(boxes) and np.isfinite(boxes[0]).all():
+                return boxes[0]
+        return None
+
+
+def _first_size(source: FrameSource) -> tuple[int, int] | None:
+    for index in range(len(source)):
+        try:
+            height, width = source.read(index).shape[:2]
+        except _NoPicture:
+            continue
+        return width, height
+    return None
+
+
+# --- Matching the frames of two folders -----------------------------------------------------------
+
+
+def _frame_numbers(names: list[str]) -> list[int] | None:
+    """The last number of each stem; None where names have none or it repeats."""
+    found = [re.findall(r"\d+", Path(name).stem) for name in names]
+    if not all(found):
+        return None
+    numbers = [int(digits[-1]) for digits in found]
+    return numbers if len(set(numbers)) == len(numbers) else None
+
+
+def align_frames(
+    rgb: list[str], ir: list[str], expected: int | None = None
+) -> tuple[list[str | None], list[str | None], list[str]]:
+    """Match two folders' pictures, so that one missing file does not shift all that follow.
+
+    Frames are matched by the last number in their name (``v012.jpg`` with ``i012.jpg``). They are
+    matched in order where names have no such number, where both folders are without a gap and of
+    equal length (a camera counting from 0, the other from 1), or have no number in common.
+
+    Args:
+        rgb, ir: file names in natural order.
+        expected: frames the annotation speaks of. Numbers missing in both folders are frames
+            without a picture if they make up this count, and no frames otherwise.
+
+    Returns:
+        A name or None a frame for both, of equal length, and what is to be reported.
+    """
+    numbers = {"rgb": _frame_numbers(rgb), "ir": _frame_numbers(ir)}
+    if numbers["rgb"] is None or numbers["ir"] is None:
+        return _in_order(rgb, ir, "")
+    first, second = sorted(numbers["rgb"]), sorted(numbers["ir"])
+    gapless = all(n[-1] - n[0] + 1 == len(n) for n in (first, second))
+    shifted = first != second and gapless and len(first) == len(second)
+    if shifted or not set(first) & set(second):
+        return _in_order(
+            rgb, ir, f" (visible numbers start at {first[0]}, infrared ones at {second[0]})"
+        )
+    timeline = sorted({*first, *second})
+    problems = []
+    span = range(timeline[0], timeline[-1] + 1)
+    if len(span) == expected:
+        timeline = list(span)
+    elif len(timeline) > 1 and np.median(np.diff(timeline)) == 1:
+        gaps = sorted(set(span) - set(timeline))
+        if gaps:
+            problems.append(
+                f"the pictures' numbers skip {number_ranges(gaps)}: {len(timeline)} frames are left"
+            )
+    aligned = []
+    for modality, names in (("rgb", rgb), ("ir", ir)):
+        by_number = dict(zip(numbers[modality], names, strict=True))
+        column = [by_number.get(number) for number in timeline]
+        missing = [index + 1 for index, name in enumerate(column) if name is None]
+        if missing:
+            problems.append(
+                f"{MODALITY_NAMES[modality]}: no picture for {len(missing)} of {len(timeline)} "
+                f"frames: {number_ranges(missing)}"
+            )
+        aligned.append(column)
+    return aligned[0], aligned[1], problems
+
+
+def _in_order(rgb: list[str], ir: list[str], why: str):
+    length = max(len(rgb), len(ir))
+    problems = [f"frames are matched in order{why}"] if why else []
+    for modality, names in (("rgb", rgb), ("ir", ir)):
+        if len(names) < length:
+            problems.append(
+                f"{MODALITY_NAMES[modality]}: {len(names)} frames against {length}; "
+                f"none for {number_ranges(range(len(names) + 1, length + 1))}"
+            )
+    return rgb + [None] * (length - len(rgb)), ir + [None] * (length - len(ir)), problems
+
+
+# --- Annotations ----------------------------------------------------------------------------------
+
+
+def read_regions(path: str | Path) -> np.ndarray:
+    """The numbers of an annotation or result file, a row a frame, as they stand.
+
+    Lines end in LF, CRLF or CR, numbers are separated by commas, blanks, tabs or semicolons; blank
+    lines at the end do not count. A line of one number (VOT's special codes) is a row of NaN. Where
+    some lines have 4 numbers and some 8, boxes become polygons.
+
+    Returns:
+        ``(N, 4)`` or ``(N, 8)`` float64.
+
+    Raises:
+        UserError: missing or empty file, a blank line between others, or a line that is not 1, 4
+            or 8 numbers; names the line.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; give a line of 4 or 8 numbers a frame") from None
+    if not lines:
+        raise UserError(f"{path}: the file is empty; give a line of 4 or 8 numbers a frame")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        fields = re.split(r"\s*[,;]\s*|\s+", line.strip())
+        if fields[-1] == "":  # a separator at the end of the line
+            fields.pop()
+        try:
+            row = [float(value) for value in fields]
+        except ValueError:
+            row = []
+        if len(row) not in (1, 4, 8) or any(abs(value) == float("inf") for value in row):
+            raise UserError(
+                f"{path}, line {number}: {line.strip()[:60]!r} is not 4 or 8 numbers "
+                "(NaN where the target is absent)"
+            )
+        rows.append(row)
+    width = max(4, *(len(row) for row in rows))
+    regions = np.full((len(rows), width), np.nan)
+    for region, row in zip(regions, rows, strict=True):
+        if len(row) == width:
+            region[:] = row
+        elif len(row) == 4:
+            region[:] = box_corners(row).ravel()
+    return regions
+
+
+def regions_to_boxes(regions: np.ndarray, corners: bool = False) -> np.ndarray:
+    """Boxes ``(N, 4)`` of `read_regions`; NaN where the target is absent.
+
+    Absent is a row with NaN, or with a width, height or area that is not positive (LasHeR).
+
+    Args:
+        regions: ``(N, 4)`` boxes or ``(N, 8)`` polygons.
+        corners: four numbers are two opposite corners ``x1, y1, x2, y2`` (GTOT).
+    """
+    if regions.shape[1] == 8:
+        boxes = polygons_to_boxes(regions.reshape(-1, 4, 2))
+    elif corners:
+        pairs = regions.reshape(-1, 2, 2)
+        boxes = xyxy_to_xywh(np.concatenate([pairs.min(1), pairs.max(1)], axis=1))
+    else:
+        boxes = regions.copy()
+    present = np.isfinite(boxes).all(1) & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
+    boxes[~present] = np.nan
+    return boxes
+
+
+def mask_to_box(mask: np.ndarray) -> np.ndarray:
+    """The box of a saliency mask's largest connected part; NaN where the mask is empty.
+
+    Several parts are several objects, and a box about them all would be mostly background. Parts
+    touching at a corner are one.
+
+    Args:
+        mask: ``HxW`` or ``HxWx3``; object pixels are brighter than half the mask's maximum (masks
+            come as 0/1, 0/255 and, as JPEG, in between).
+    """
+    mask = luminance(mask)
+    foreground = (mask > mask.max() / 2).astype(np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
+    if count < 2:  # the background alone
+        return np.full(4, np.nan)
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    return stats[largest, :4].astype(float)  # left, top, width, height
+
+
+# --- Layouts --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a dataset lays out a sequence: folders and annotations by modality.
+
+    Attributes:
+        rgb, ir: picture folders.
+        annotations: for each modality the files that may hold its boxes, best first.
+        corners: annotations are ``x1 y1 x2 y2``.
+        step: every how many frames there is an annotation line.
+    """
+
+    name: str
+    rgb: str
+    ir: str
+    annotations: dict[str, tuple[str, ...]]
+    corners: bool = False
+    step: int = 1
+
+
+def _layout(name: str, rgb: str, ir: str, rgb_files: str, ir_files: str, **kwargs) -> Layout:
+    return Layout(
+        name, rgb, ir, {"rgb": tuple(rgb_files.split()), "ir": tuple(ir_files.split())}, **kwargs
+    )
+
+
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        _layout("gtot", "v", "i", "groundTruth_v.txt", "groundTruth_i.txt", corners=True),
+        _layout("rgbt210", "visible", "infrared", "init.txt", "init.txt"),
+        _layout("rgbt234", "visible", "infrared", "visible.txt init.txt", "infrared.txt init.txt"),
+        _layout("lasher", "visible", "infrared", "visible.txt init.txt", "infrared.txt init.txt"),
+        _layout("vtuav", "rgb", "ir", "rgb.txt", "ir.txt", step=10),
+        _layout("vot", "color", "ir", "groundtruth.txt", "groundtruth.txt"),
+    )
+}
+
+# Still pairs with masks: a folder holds many unrelated pairs, not a sequence.
+STILL_FOLDERS = ("RGB", "T", "GT")
+
+DATASETS = {name: name for name in LAYOUTS} | {"vt821": "vt", "vt1000": "vt", "vt5000": "vt"}
+
+
+def _child(folder: Path, name: str) -> Path | None:
+    """``folder/name``, also where copies of a dataset have changed upper and lower case."""
+    if (folder / name).exists():
+        return folder / name
+    matches = [path for path in folder.iterdir() if path.name.lower() == name.lower()]
+    return matches[0] if matches else None
+
+
+def _has_folders(folder: Path, names: tuple[str, ...]) -> bool:
+    return all((folder / name).is_dir() for name in names)
+
+
+def guess_layout(folder: str | Path) -> str | None:
+    """The layout of a folder by the names in it, ``vt`` for still pairs; None if none fits.
+
+    LasHeR and RGBT234 are laid out alike; LasHeR's visible pictures are named ``v...``.
+    """
+    folder = Path(folder)
+    if _has_folders(folder, STILL_FOLDERS):
+        return "vt"
+    if (folder / "sequence").is_file() or _has_folders(folder, ("color", "ir")):
+        return "vot"
+    if _has_folders(folder, ("v", "i")):
+        return "gtot"
+    if _has_folders(folder, ("rgb", "ir")):
+        return "vtuav"
+    if _has_folders(folder, ("visible", "infrared")):
+        if not any((folder / name).is_file() for name in ("visible.txt", "infrared.txt")):
+            return "rgbt210"
+        with os.scandir(folder / "visible") as entries:
+            first = next(entries, None)
+        return "lasher" if first is not None and first.name.startswith("v") else "rgbt234"
+    return None
+
+
+# --- Loading a sequence ---------------------------------------------------------------------------
+
+
+def load_sequence(path, layout: str | None = None, resize: bool = False) -> Sequence:
+    """Read a sequence.
+
+    Args:
+        path: a sequence folder of a dataset; or two paths, visible and infrared, each a folder of
+            pictures or a video.
+        layout: a name from `LAYOUTS`, for a folder whose layout is not to be guessed.
+        resize: see `Sequence`.
+
+    Raises:
+        UserError: nothing there, no known layout, an unreadable annotation.
+    """
+    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(part) for part in path]
+    if len(paths) == 2:
+        if layout is not None:
+            raise UserError(
+                f"layout {layout}: goes with one sequence folder, not with two paths; leave it out"
+            )
+        sequence = _load_pair(*paths)
+    elif len(paths) == 1:
+        sequence = _load_folder(paths[0], layout)
+    else:
+        raise ValueError(f"a sequence is one path or two, got {len(paths)}")
+    sequence.resize = resize
+    return sequence
+
+
+def _load_pair(rgb: Path, ir: Path) -> Sequence:
+    problems = []
+    if rgb.is_dir() and ir.is_dir():
+        rgb_names, ir_names, problems = align_frames(_picture_names(rgb), _picture_names(ir))
+        sources = (ImageFrames(rgb, rgb_names), ImageFrames(ir, ir_names))
+    else:
+        sources = (_open_source(rgb), _open_source(ir))
+        for modality, source, other in zip(MODALITIES, sources, sources[::-1], strict=True):
+            if len(source) < len(other):
+                problems.append(
+                    f"{MODALITY_NAMES[modality]}: {len(source)} frames against {len(other)}; "
+                    f"none for {number_ranges(range(len(source) + 1, len(other) + 1))}"
+                )
+    rates = [source.fps for source in sources if source.fps]
+    if len(rates) == 2 and abs(rates[0] - rates[1]) > 0.01 * rates[0]:
+        problems.append(
+            f"the rates differ: visible {rates[0]:g}, infrared {rates[1]:g} frames a second; "
+            "frames are matched by number all the same"
+        )
+    length = max(map(len, sources))
+    return Sequence(
+        name=rgb.stem,
+        layout="pair",
+        rgb=sources[0],
+        ir=sources[1],
+        boxes_rgb=np.full((length, 4), np.nan),
+        boxes_ir=np.full((length, 4), np.nan),
+        annotated=np.zeros(length, bool),
+        fps=rates[0] if rates else None,
+        problems=problems,
+    )
+
+
+def _open_source(path: Path) -> FrameSource:
+    if path.is_dir():
+        return ImageFrames(path, _picture_names(path))
+    if path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise UserError(f"{path}: not a video; give a folder of pictures or a video file")
+    return VideoFrames(path)
+
+
+def _picture_names(folder: Path) -> list[str | None]:
+    return [path.name for path in list_images(folder)]
+
+
+def _load_folder(folder: Path, name: str | None) -> Sequence:
+    if not folder.is_dir():
+        what = "a file; give two videos, or a folder" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {what}")
+    if name is None:
+        name = guess_layout(folder)
+        if name is None:
+            raise UserError(
+                f"{folder}: not the folder of an RGBT sequence; it should hold the two folders of "
+                + ", ".join(sorted({f"{entry.rgb}/{entry.ir}" for entry in LAYOUTS.values()}))
+            )
+    if name == "vt":
+        raise UserError(f"{folder}: holds still pairs, not a sequence; it can be read as a dataset")
+    if name not in LAYOUTS:
+        raise UserError(f"layout {name}: unknown; give one of {', '.join(LAYOUTS)}")
+    layout = LAYOUTS[name]
+    problems: list[str] = []
+    meta = _read_vot_meta(folder) if name == "vot" else {}
+    folders = {}
+    for modality, default in (("rgb", layout.rgb), ("ir", layout.ir)):
+        channel = {"rgb": "color", "ir": "ir"}[modality]
+        relative = Path(meta.get(f"channels.{channel}", f"{default}/%08d.jpg")).parent
+        folders[modality] = folder / relative
+        if not folders[modality].is_dir():
+            raise UserError(f"{folders[modality]}: no such folder; the {name} layout needs it")
+    regions = _read_annotations(folder, layout, problems)
+    # Sparse annotations say too little about the number of frames.
+    longest = max(map(len, regions.values()), default=None) if layout.step == 1 else None
+    rgb_names, ir_names, found = align_frames(
+        _picture_names(folders["rgb"]), _picture_names(folders["ir"]), longest
+    )
+    problems += found
+    sources = {
+        "rgb": ImageFrames(folders["rgb"], rgb_names),
+        "ir": ImageFrames(folders["ir"], ir_names),
+    }
+    boxes, annotated = _place_annotations(regions, layout, sources, problems)
+    length = len(rgb_names)
+    if meta.get("length", "").isdigit() and int(meta["length"]) != length:
+        problems.append(f"sequence: states length={meta['length']}, there are {length} frames")
+    return Sequence(
+        name=folder.resolve().name,
+        layout=name,
+        rgb=sources["rgb"],
+        ir=sources["ir"],
+        boxes_rgb=boxes["rgb"],
+        boxes_ir=boxes["ir"],
+        annotated=annotated,
+        attributes=_read_attributes(folder, length, problems) if name == "vot" else {},
+        fps=_positive(meta.get("fps")),
+        problems=problems,
+    )
+
+
+def _read_vot_meta(folder: Path) -> dict[str, str]:
+    """The ``key=value`` lines of a VOT ``sequence`` file; empty without one."""
+    path = folder / "sequence"
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if value > 0 else None
+
+
+def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str, np.ndarray]:
+    attributes = {}
+    for path in sorted([*folder.glob("*.tag"), *folder.glob("*.value")]):
+        try:
+            values = np.array([float(line) for line in path.read_text().split()])
+        except ValueError:
+            problems.append(f"{path.name}: not a number a line; left out")
+            continue
+        if len(values) != length:
+            problems.append(f"{path.name}: {len(values)} lines for {length} frames; left out")
+            continue
+        attributes[path.stem] = values
+    return attributes
+
+
+def _read_annotations(folder: Path, layout: Layout, problems: list[str]) -> dict[str, np.ndarray]:
+    """Regions by file name, of each modality's best file; says which files are missing."""
+    regions: dict[str, np.ndarray] = {}
+    for modality, candidates in layout.annotations.items():
+        found = [(name, _child(folder, name)) for name in candidates]
+        name, path = next(((name, path) for name, path in found if path), (None, None))
+        if path is None:
+            line = f"{candidates[0]}: missing, so that no boxes are known"
+            if f"{line} on infrared frames" not in problems:
+                problems.append(f"{line} on {MODALITY_NAMES[modality]} frames")
+        elif name not in regions:
+            regions[name] = read_regions(path)
+    return regions
+
+
+def _place_annotations(
+    regions: dict[str, np.ndarray],
+    layout: Layout,
+    sources: dict[str, ImageFrames],
+    problems: list[str],
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Boxes a frame and modality, and the frames spoken of; reports counts that do not fit."""
+    length = len(sources["rgb"])
+    boxes = {modality: np.full((length, 4), np.nan) for modality in MODALITIES}
+    annotated = np.zeros(length, bool)
+    reported = set()
+    for modality, candidates in layout.annotations.items():
+        name = next((name for name in candidates if name in regions), None)
+        if name is None:
+            continue
+        rows = regions_to_boxes(regions[name], layout.corners)
+        frames = np.arange(length)
+        pictures = np.delete(frames, sources[modality].missing())
+        if len(rows) == len(pictures) < length:
+            frames = pictures  # written without the frames that have no picture
+        elif len(rows) != length and layout.step > 1:
+            frames = frames[:: layout.step]
+        if len(rows) != len(frames) and name not in reported:
+            reported.add(name)
+            every = f" (one every {layout.step} frames expected)" if layout.step > 1 else ""
+            problems.append(f"{name}: {len(rows)} lines for {length} frames{every}")
+        frames = frames[: len(rows)]
+        boxes[modality][frames] = rows[: len(frames)]
+        annotated[frames] = True
+    return boxes, annotated
+
+
+# --- Loading a dataset ----------------------------------------------------------------------------
+
+
+class Dataset(AbstractSequence):
+    """The sequences below a folder, each loaded when it is asked for and kept.
+
+    Attributes:
+        name: as given to `load_dataset`; None where layouts were guessed.
+        names: the sequences', folder names or, where two are the same, paths below the root.
+        problems: files below the root that belong to no sequence (a still picture without mask).
+    """
+
+    def __init__(self, root: Path, name: str | None, loaders: dict[str, Callable[[], Sequence]]):
+        self.root = root
+        self.name = name
+        self.names = list(loaders)
+        self.problems: list[str] = []
+        self._loaders = loaders
+        self._loaded: dict[str, Sequence] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, key: int | str) -> Sequence:
+        """A sequence by number or name.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        name = key if isinstance(key, str) else self.names[key]
+        if name not in self._loaded:
+            sequence = self._loaders[name]()
+            sequence.name = name
+            self._loaded[name] = sequence
+        return self._loaded[name]
+
+    def load(self) -> tuple[list[Sequence], list[str]]:
+        """All sequences that can be read, and a line for each that cannot."""
+        sequences, errors = [], []
+        for name in self.names:
+            try:
+                sequences.append(self[name])
+            except UserError as error:
+                errors.append(f"{name}: {error}")
+        return sequences, errors
+
+
+def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> Dataset:
+    """Find the sequences below a folder.
+
+    Splits are subfolders in most datasets (``train``, ``testingset``, ``train_ST_001``): give the
+    folder of the split, or one above for all of them.
+
+    Args:
+        root: the dataset's folder.
+        name: a name from `DATASETS`; without it every sequence's layout is guessed.
+        depth: how many folders deep sequences may lie.
+
+    Raises:
+        UserError: no such folder or name, or no sequence below it.
+    """
+    root = Path(root)
+    if name is not None and name not in DATASETS:
+        raise UserError(f"dataset {name}: unknown; give one of {', '.join(DATASETS)}")
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder")
+    wanted = None if name is None else DATASETS[name]
+    found = list(_find_sequences(root, wanted, depth))
+    if not found:
+        raise UserError(
+            f"{root}: no {name or 'RGBT'} sequence in it or {depth} folders below"
+            + ("; leave the dataset's name out to have layouts guessed" if name else "")
+        )
+    loaders: dict[str, Callable[[], Sequence]] = {}
+    problems: list[str] = []
+    for folder in found:
+        relative = "" if folder == root else folder.relative_to(root).as_posix()
+        if (wanted or guess_layout(folder)) == "vt":
+            loaders |= _still_pairs(folder, relative, problems)
+        else:
+            loaders[relative or root.resolve().name] = lambda folder=folder: _load_folder(
+                folder, wanted
+            )
+    short = [key.rsplit("/", 1)[-1] for key in loaders]
+    if len(set(short)) == len(short):
+        loaders = dict(zip(short, loaders.values(), strict=True))
+    dataset = Dataset(root, name, loaders)
+    dataset.problems = problems
+    return dataset
+
+
+def _find_sequences(folder: Path, wanted: str | None, depth: int) -> Iterator[Path]:
+    if _is_sequence(folder, wanted):
+        yield folder
+    elif depth > 0:
+        with os.scandir(folder) as entries:
+            children = [Path(entry) for entry in entries if entry.is_dir()]
+        for child in sorted(children, key=natural_key):
+            yield from _find_sequences(child, wanted, depth - 1)
+
+
+def _is_sequence(folder: Path, wanted: str | None) -> bool:
+    if wanted is None:
+        return guess_layout(folder) is not None
+    if wanted == "vt":
+        return _has_folders(folder, STILL_FOLDERS)
+    if wanted == "vot" and (folder / "sequence").is_file():
+        return True
+    return _has_folders(folder, (LAYOUTS[wanted].rgb, LAYOUTS[wanted].ir))
+
+
+def _still_pairs(
+    folder: Path, prefix: str, problems: list[str]
+) -> dict[str, Callable[[], Sequence]]:
+    """A loader for each still pair with a mask: a sequence of one frame."""
+    stems = [
+        {path.stem: path.name for path in list_images(folder / part)} for part in STILL_FOLDERS
+    ]
+    loaders = {}
+    for stem in sorted({*stems[0], *stems[1], *stems[2]}, key=lambda stem: natural_key(Path(stem))):
+        lacking = [
+            part for part, names in zip(STILL_FOLDERS, stems, strict=True) if stem not in names
+        ]
+        if lacking:
+            problems.append(f"{folder}: {stem} has no picture in {', '.join(lacking)}; left out")
+            continue
+        names = tuple(names[stem] for names in stems)
+        loaders[f"{prefix}/{stem}".lstrip("/")] = lambda names=names: _load_still(folder, *names)
+    return loaders
+
+
+def _load_still(folder: Path, rgb: str, ir: str, mask: str) -> Sequence:
+    rgb_folder, ir_folder, mask_folder = (folder / part for part in STILL_FOLDERS)
+    box = mask_to_box(read_image(mask_folder / mask))
+    return Sequence(
+        name=Path(rgb).stem,
+        layout="vt",
+        rgb=ImageFrames(rgb_folder, [rgb]),
+        ir=ImageFrames(ir_folder, [ir]),
+        boxes_rgb=box[None],
+        boxes_ir=box[None].copy(),
+        annotated=np.ones(1, bool),
+        problems=[] if np.isfinite(box).all() else [f"{mask_folder / mask}: the mask is empty"],
+    )
