@@ -450,8 +450,8 @@ def tile(rows: Sequence[Sequence[tuple[str, np.ndarray]]]) -> np.ndarray:
     """
     height, width = rows[0][0][1].shape[:2]
     gap = max(2, width // 160)
-    bar = max(12, height // 20)
-    scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, max(6, int(bar * 0.5)), 1)
+    bar = max(16, height // 14)
+    scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, int(bar * 0.55), 1)
     columns = max(len(row) for row in rows)
     sheet = np.full(
         (len(rows) * (height + bar + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8

@@ -7,7 +7,7 @@ from fusion.images import tile
 from fusion.lrrnet import LRRParts
 
 #: Coefficient maps shown of each stack, the strongest first.
-MAPS_SHOWN = 6
+MAPS_SHOWN = 4
 
 
 def parts_sheet(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray, parts: LRRParts) -> np.ndarray:

@@ -55,7 +55,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not start:
         raise UserError(f"{path}: the file is empty; download it again")
     # A safetensors file begins with the length of its header, in eight bytes, and the header's "{".
-    is_safetensors = len(start) == 9 and start[8:9] == b"{" and start[:2] != b"PK"
+    is_safetensors = path.suffix == ".safetensors" or start[8:9] == b"{"
     tensors, metadata = _read_safetensors(path) if is_safetensors else (_read_checkpoint(path), {})
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
