@@ -25,6 +25,9 @@ $(BIN)/python:
 
 .venv/installed: setup.py pyproject.toml | $(BIN)/python
 	$(PIP) install --editable .
+	# opencv-python needs a desktop's libGL. Where there is none, its twin without windows serves.
+	$(BIN)/python -c "import cv2" || \
+		$(PIP) install --force-reinstall --no-deps opencv-python-headless
 	touch $@
 
 .venv/installed-test: .venv/installed

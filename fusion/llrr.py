@@ -2,7 +2,7 @@
 
 LRRNet (Li et al., TPAMI 2023, Sec. 3) writes an input as ``X = D1 L + D2 S`` with low-rank
 coefficients L and sparse coefficients S, and minimises the relaxed objective by proximal gradient
-steps on ``Z = [L; S]``. Each step has the form of Eq. 6-8,
+steps on ``Z = [L; S]``. Each step has the form of Eq. 6-9,
 
     Z <- h_t( C2 * (X - C1 * Z) + lam Z ),
 
@@ -27,7 +27,7 @@ def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 
 def soft_threshold(v: Tensor, threshold: Tensor | float) -> Tensor:
-    """Soft threshold ``sign(v) max(|v| - t, 0)`` (Eq. 7), elementwise.
+    """Soft threshold ``sign(v) max(|v| - t, 0)``, elementwise (the ``h`` of Eq. 6-9).
 
     For ``t >= 0`` this is the proximal operator of ``t |.|``. A learned threshold may turn negative
     (one in the published LRRNet is); the formula is then taken literally and moves ``v`` away from
@@ -115,7 +115,7 @@ class LLRRBlock(nn.Module):
 
 
 class LLRR(nn.Module):
-    """The unrolled stack: ``Z0 = h_t(C0 * x)``, then ``num_blocks`` times `LLRRBlock` (Fig. 3).
+    """The unrolled stack: ``Z0 = h_t(C0 * x)``, then ``num_blocks`` times `LLRRBlock`.
 
     One learned threshold a coefficient channel and one learned scalar ``lam``, shared by the first
     step and all blocks.

@@ -1,8 +1,8 @@
-"""LRRNet, the image-level fusion network (Li et al., TPAMI 2023, Sec. 4.1, Fig. 4).
+"""LRRNet, the image-level fusion network (Li et al., TPAMI 2023, Sec. 4.1).
 
 Two `LLRR` stacks with parameters of their own split the infrared and the visible picture into
 low-rank and sparse coefficients; a decoder of single convolutions fuses each kind and adds the two
-fused parts. The extractors of the paper's ablation (Table 4) take the place of the stacks.
+fused parts. The extractors of the paper's ablations (Tables 1 to 4) take the place of the stacks.
 """
 
 import itertools
@@ -32,7 +32,7 @@ class LRRParts(NamedTuple):
 
 
 class ConvExtractor(nn.Module):
-    """Plain 3x3 convolutions in place of the LLRR stack: the first ablation of Table 4.
+    """Plain 3x3 convolutions in place of the LLRR stack, as in the ablation.
 
     Eight layers of 256 maps in the paper, two for each of the four blocks they replace. The ReLU
     after each layer is our choice.
@@ -53,7 +53,7 @@ class ConvExtractor(nn.Module):
 
 
 class DenseExtractor(nn.Module):
-    """Dense blocks in place of the LLRR stack: the second ablation of Table 4.
+    """Dense blocks in place of the LLRR stack, as in the ablation.
 
     The paper gives the number of blocks, four, alone. Ours, after DenseFuse: a first convolution to
     ``num_filters / 2`` maps, then blocks of three convolutions, each of which sees all maps
@@ -86,7 +86,7 @@ class DenseExtractor(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Coefficients of both modalities to the fused picture (Fig. 4, right).
+    """Coefficients of both modalities to the fused picture.
 
     Each of the four stacks of coefficients becomes one map. The two low-rank maps are concatenated
     (or added) and convolved to L_f, the two sparse ones to S_f.
@@ -133,10 +133,10 @@ class LRRNet(FusionNetwork):
 
     Args:
         num_filters: low-rank maps a modality, and as many sparse ones (n = 128).
-        num_blocks: LLRR blocks (T = 4; Table 3 has 2 to 8). The convolutional extractor has two
+        num_blocks: LLRR blocks (T = 4; 2 to 8 in the ablation). The convolutional extractor has two
             layers a block, the dense one as many dense blocks.
         combine: how the decoder joins the modalities: ``concat`` as published, or ``add``.
-        extractor: ``llrr``, or the ablation's ``conv`` or ``dense`` (Table 4).
+        extractor: ``llrr``, or the ablation's ``conv`` or ``dense``.
         scaling: pixel convention of the weights; LRRNet's published one by default.
     """
 

@@ -11,7 +11,7 @@ MAPS_SHOWN = 4
 
 
 def parts_sheet(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray, parts: LRRParts) -> np.ndarray:
-    """One contact sheet of a fusion (Fig. 5 and 6 of the paper).
+    """One contact sheet of a fusion.
 
     First row: the sources, the fused parts and the fused picture. Then a row for each of the four
     coefficient stacks: the mean magnitude over channels, and the channels of most energy. Parts
