@@ -1,0 +1,249 @@
+"""The ``tracker`` command line. Modules that take long to load are loaded by the command that needs
+them, so that ``--help`` answers at once."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from fusion.commandline import EXIT_BAD_INPUT, Parser, add_device_option, resolve_device, run
+from fusion.errors import UserError
+
+DESCRIPTION = "Follow an object through visible and infrared video."
+
+# Known here too, because the modules that define them load slowly.
+LAYOUTS = "gtot, rgbt210, rgbt234, lasher, vtuav, vot"
+DATASETS = f"{LAYOUTS}, vt821, vt1000, vt5000"
+
+TRACK_EXAMPLES = """\
+RGB and IR are two folders of pictures or two videos. RGB alone is a sequence folder of a dataset
+(GTOT, RGBT210, RGBT234, LasHeR, VTUAV, VOT-RGBT), whose first annotated box is taken unless --box
+or --select is given.
+
+OUT gets boxes.txt (a line x,y,w,h a frame, the first the given box), scores.txt (a number a frame)
+and report.json (the frames that lack a modality). While it runs, and after an interruption, they
+are named boxes.partial.txt and so on, and hold every frame up to then.
+
+examples:
+  tracker track visible/ thermal/ --box 312,140,48,96 -o out --weights dfat.pth
+  tracker track visible.mp4 thermal.mp4 --select -o out --weights w.safetensors --video out/seen.mp4
+  tracker track LasHeR/testingset/10runone -o out --weights w.safetensors
+
+exit code: 0 when all frames are done, 2 when an input is bad, 130 when interrupted.
+"""
+
+DATA_EXAMPLES = """\
+PATH is a dataset, a split or a sequence of it; or two PATHs, visible and infrared, folders or
+videos. A problem can be worked around and a tracker would run; an error cannot.
+
+examples:
+  tracker data RGBT234/
+  tracker data VTUAV/train_ST_001 --layout vtuav --all-frames
+  tracker data visible.mp4 thermal.mp4 --json
+
+exit code: 0 without errors, 2 with any.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(_with_joined_box(sys.argv[1:] if argv is None else argv))
+    return run("tracker", lambda: arguments.command(arguments))
+
+
+def _with_joined_box(argv: list[str]) -> list[str]:
+    """``--box -3,5,20,20`` as ``--box=-3,5,20,20``: argparse takes the former for an option."""
+    joined = list(argv)
+    if "--box" in joined[:-1]:
+        place = joined.index("--box")
+        joined[place : place + 2] = [f"--box={joined[place + 1]}"]
+    return joined
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="tracker", description=DESCRIPTION)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_track(commands)
+    _add_data(commands)
+    return parser
+
+
+# --- tracker track --------------------------------------------------------------------------------
+
+
+def _add_track(commands) -> None:
+    parser = commands.add_parser(
+        "track",
+        help="follow a box through an RGBT video",
+        description="Follow the object in a box through visible and infrared frames.",
+        epilog=TRACK_EXAMPLES,
+    )
+    parser.set_defaults(command=_track)
+    parser.add_argument("rgb", metavar="RGB", type=Path, help="visible folder or video")
+    parser.add_argument("ir", metavar="IR", type=Path, nargs="?", help="infrared folder or video")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--box",
+        metavar="x,y,w,h",
+        type=_region,
+        help="where the object is in the first frame, in pixels; or 8 numbers, a polygon's corners",
+    )
+    start.add_argument(
+        "--select", action="store_true", help="draw the box with the mouse (needs a display)"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        type=Path,
+        help="own .safetensors file, or a published DFAT or SiamRPN++ checkpoint",
+    )
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        default="dfat",
+        help="the network a published checkpoint is put into: dfat, rgb or ir (default: dfat)",
+    )
+    add_device_option(parser)
+    parser.add_argument(
+        "--video",
+        metavar="FILE",
+        type=Path,
+        help="also write both modalities with the box drawn, such as out.mp4",
+    )
+    parser.add_argument(
+        "--layout", metavar="NAME", help=f"of a sequence folder, not to be guessed: {LAYOUTS}"
+    )
+    parser.add_argument(
+        "--resize",
+        action="store_true",
+        help="bring the infrared to the visible's size instead of refusing sizes that differ",
+    )
+
+
+def _region(text: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (4, 8):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not x,y,w,h (or the 8 numbers of a polygon), separated by commas"
+        )
+    return numbers
+
+
+def _track(arguments: argparse.Namespace) -> int:
+    from tracker.running import Interrupted, check_start, check_video_name, track_to_folder
+    from tracker.sequences import load_sequence
+
+    if arguments.weights is None:
+        raise UserError(
+            "--weights is missing: no trained weights ship yet; give a .safetensors file saved by "
+            "this package or a published DFAT checkpoint"
+        )
+    check_video_name(arguments.video)
+    paths = arguments.rgb if arguments.ir is None else (arguments.rgb, arguments.ir)
+    sequence = load_sequence(paths, arguments.layout, arguments.resize)
+    region = _start_region(arguments, sequence)
+    check_start(sequence, region)
+
+    # Only now torch: all that can be wrong with the input has been said.
+    from tracker.online import RGBTTracker
+    from tracker.weights import load_tracker
+
+    device = resolve_device(arguments.device)
+    network = load_tracker(arguments.weights, preset=arguments.preset)
+    tracker = RGBTTracker(network, device=device)
+    try:
+        account = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
+    except Interrupted as interrupted:
+        account = interrupted.account
+        if account.tracked:
+            print("\n".join(account.lines()))
+            print(
+                f"{account.tracked} of {account.frames} frames are in "
+                f"{arguments.output / 'boxes.partial.txt'}"
+            )
+        raise
+    print("\n".join(account.lines()))
+    print(f"boxes: {arguments.output / 'boxes.txt'}")
+    if arguments.video is not None:
+        print(f"video: {arguments.video}")
+    return 0
+
+
+def _start_region(arguments: argparse.Namespace, sequence):
+    if arguments.box is not None:
+        return arguments.box
+    if arguments.select:
+        return _select_box(sequence)
+    box = sequence.first_box()
+    if box is None:
+        where = "no box in the first frame's annotation" if arguments.ir is None else "no --box"
+        raise UserError(f"{sequence.name}: {where}; give --box x,y,w,h, or --select with a display")
+    return box
+
+
+def _select_box(sequence) -> tuple[int, int, int, int]:
+    """Let the user draw the first frame's box."""
+    import cv2
+
+    # Qt inside OpenCV ends the whole process where there is no display.
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        raise UserError("--select needs a display, and there is none; give --box x,y,w,h")
+    frame = sequence.frame(0)
+    image = frame.ir if frame.rgb is None else frame.rgb[..., ::-1]
+    if image is None:
+        raise UserError(f"{sequence.name}: the first frame cannot be read in either modality")
+    title = "Draw the box; Enter takes it, c cancels"
+    try:
+        box = cv2.selectROI(title, image.copy(), showCrosshair=False)
+        cv2.destroyWindow(title)
+    except cv2.error:
+        raise UserError(
+            "--select: this OpenCV has no windows (opencv-python-headless?); give --box x,y,w,h"
+        ) from None
+    if box[2] == 0 or box[3] == 0:
+        raise UserError("--select: no box was drawn; draw one, or give --box x,y,w,h")
+    print(f"--box {','.join(map(str, box))}")
+    return box
+
+
+# --- tracker data ---------------------------------------------------------------------------------
+
+
+def _add_data(commands) -> None:
+    parser = commands.add_parser(
+        "data",
+        help="say what a dataset or sequence holds and what is wrong with it",
+        description="Say what a folder of RGBT sequences holds and everything wrong with it.",
+        epilog=DATA_EXAMPLES,
+    )
+    parser.set_defaults(command=_data)
+    parser.add_argument("path", metavar="PATH", type=Path, help="dataset, sequence or visible side")
+    parser.add_argument("ir", metavar="IR", type=Path, nargs="?", help="infrared folder or video")
+    parser.add_argument("--layout", metavar="NAME", help=f"not to be guessed: {DATASETS}")
+    parser.add_argument(
+        "--all-frames", action="store_true", help="decode every frame, not only the first ones"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, with every sequence")
+
+
+def _data(arguments: argparse.Namespace) -> int:
+    from tracker.inventory import count_faults, describe, take_inventory
+
+    paths = [path for path in (arguments.path, arguments.ir) if path is not None]
+    inventory = take_inventory(paths, arguments.layout, arguments.all_frames)
+    if arguments.json:
+        print(json.dumps(inventory, indent=1))
+    else:
+        print("\n".join(describe(inventory)))
+    _, errors = count_faults(inventory)
+    return EXIT_BAD_INPUT if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Pictures of tracking: both modalities side by side with the box, for videos and reports."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from tracker.sequences import Frame
+
+# Readable on visible and on grey infrared pictures, also for most colour-blind people.
+RESULT_COLOR = (255, 176, 0)
+TRUTH_COLOR = (0, 220, 255)
+_BACKGROUND = (24, 24, 24)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_box(image: np.ndarray, box, color=RESULT_COLOR) -> None:
+    """Draw a box ``x, y, w, h`` into an RGB picture, dark-edged; a box with NaN is left out."""
+    box = np.asarray(box, float)
+    if not np.isfinite(box).all():
+        return
+    thickness = max(1, round(min(image.shape[:2]) / 200))
+    x1, y1 = np.rint(box[:2]).astype(int).tolist()
+    # A box from x to x + w covers the pixels x ... x + w - 1.
+    x2, y2 = (np.rint(box[:2] + box[2:]).astype(int) - 1).tolist()
+    cv2.rectangle(image, (x1, y1), (x2, y2), (0, 0, 0), thickness + 2, cv2.LINE_8)
+    cv2.rectangle(image, (x1, y1), (x2, y2), color, thickness, cv2.LINE_8)
+
+
+def draw_frame(
+    frame: Frame,
+    box,
+    *,
+    score: float | None = None,
+    truth: Mapping[str, np.ndarray] | None = None,
+    size: tuple[int, int] | None = None,
+    panel_width: tuple[int, int] = (320, 960),
+) -> np.ndarray:
+    """A frame's visible and infrared picture side by side, under a line of text.
+
+    A modality that is missing is a dark panel that says why.
+
+    Args:
+        frame: as read by `Sequence.frame`.
+        box: ``x, y, w, h`` in pixels of the frame.
+        score: shown if given.
+        truth: annotated boxes by modality, ``rgb`` and ``ir``, drawn in a second colour.
+        size: ``(width, height)`` of a panel's picture where both modalities are missing.
+        panel_width: a panel's least and greatest width; pictures are scaled to stay within.
+
+    Returns:
+        RGB uint8, of even width and height (video codecs want that).
+    """
+    shown = frame.rgb if frame.rgb is not None else frame.ir
+    if shown is None and size is None:
+        raise ValueError("draw_frame needs the size of a frame without pictures")
+    width, height = size if shown is None else (shown.shape[1], shown.shape[0])
+    scale = float(np.clip(width, *panel_width)) / width
+    panel = (max(1, round(width * scale)), max(1, round(height * scale)))
+    panels = [
+        _panel(frame, modality, label, box, truth or {}, scale, panel)
+        for modality, label in (("rgb", "visible"), ("ir", "infrared"))
+    ]
+    gap = np.full((panel[1], 4, 3), _BACKGROUND, np.uint8)
+    pictures = np.concatenate([panels[0], gap, panels[1]], axis=1)
+    text = f"frame {frame.number}" + ("" if score is None else f"   score {score:.2f}")
+    header = _header(text, pictures.shape[1], max(20, panel[1] // 14))
+    canvas = np.concatenate([header, pictures], axis=0)
+    odd_rows, odd_columns = canvas.shape[0] % 2, canvas.shape[1] % 2
+    return np.pad(canvas, ((0, odd_rows), (0, odd_columns), (0, 0)), mode="edge")
+
+
+def _panel(frame, modality, label, box, truth, scale, size) -> np.ndarray:
+    image = getattr(frame, modality)
+    problem = frame.problems.get(modality)
+    if image is None:
+        panel = np.full((size[1], size[0], 3), 48, np.uint8)
+    else:
+        smaller = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        panel = cv2.resize(image, size, interpolation=smaller)
+        panel = np.ascontiguousarray(
+            panel if panel.ndim == 3 else np.repeat(panel[..., None], 3, axis=2)
+        )
+        if modality in truth:
+            draw_box(panel, np.asarray(truth[modality], float) * scale, TRUTH_COLOR)
+        draw_box(panel, np.asarray(box, float) * scale)
+    _write(panel, label if problem is None else f"{label}: {problem.kind}", (6, 6))
+    return panel
+
+
+def _header(text: str, width: int, height: int) -> np.ndarray:
+    header = np.full((height, width, 3), _BACKGROUND, np.uint8)
+    scale = cv2.getFontScaleFromHeight(_FONT, max(8, height // 2))
+    position = (6, height - max(5, height // 4))
+    cv2.putText(header, text, position, _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    return header
+
+
+def _write(image: np.ndarray, text: str, position: tuple[int, int]) -> None:
+    """White text on a dark patch, its top left corner at ``position``."""
+    letters = max(8, image.shape[0] // 32)
+    scale = cv2.getFontScaleFromHeight(_FONT, letters)
+    (width, height), below = cv2.getTextSize(text, _FONT, scale, 1)
+    x, y = position
+    patch = image[y : y + height + below + 6, x : x + width + 8]
+    patch[:] = (patch * 0.35).astype(np.uint8)
+    cv2.putText(image, text, (x + 4, y + height + 3), _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)

@@ -1,0 +1,314 @@
+"""Running a tracker over a sequence, and writing what it finds.
+
+`track` is the loop, a frame at a time, for programs. `track_to_folder` is what ``tracker track``
+does: the loop with files, a progress bar and an account of the frames that were not as they should
+be.
+
+Results are written line by line under names that end in ``.partial.txt`` and get their own names
+when the sequence is done. A run that is interrupted, even killed, leaves the partial files with
+every box up to then; one that fails before the first box leaves nothing.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TextIO
+
+import numpy as np
+from tqdm import tqdm
+
+from fusion.errors import UserError
+from fusion.files import make_folder
+from fusion.images import VIDEO_SUFFIXES, VideoWriter
+from tracker.boxes import Box, region_to_box
+from tracker.drawing import draw_frame
+from tracker.sequences import MODALITIES, MODALITY_NAMES, Frame, Sequence, number_ranges
+
+
+class Tracker(Protocol):
+    """What can be run: `tracker.online.RGBTTracker`, or anything with its two methods.
+
+    Frames are RGB uint8 ``HxWx3`` and infrared uint8 ``HxW``, None where a modality is missing.
+    """
+
+    def init(self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Box) -> None: ...
+
+    def track(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> tuple[Box, float]: ...
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A frame and where the target is in it.
+
+    Attributes:
+        box: ``x, y, w, h``.
+        score: 0..1; 1 in the first frame, whose box was given.
+        seconds: time in the tracker alone, without reading the frame.
+    """
+
+    frame: Frame
+    box: Box
+    score: float
+    seconds: float
+
+
+def check_start(sequence: Sequence, region) -> Box:
+    """The box to start from, checked against the frames.
+
+    Args:
+        sequence: its modalities must be of one size.
+        region: a box or a polygon, see `tracker.boxes.region_to_box`.
+
+    Raises:
+        UserError: no finite box with an area, one outside the frame, or sizes that differ.
+    """
+    try:
+        box = region_to_box(region)
+    except ValueError as error:
+        raise UserError(f"box: {error}; give x,y,w,h in pixels") from None
+    sequence.check_sizes()
+    width, height = sequence.size("rgb") or sequence.size("ir")
+    x, y, w, h = box
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise UserError(
+            f"box: {_row(box)} lies outside the frames of {width}x{height}; give x,y,w,h with x,y "
+            "the top left corner in pixels"
+        )
+    return box
+
+
+def track(tracker: Tracker, sequence: Sequence, region) -> Iterator[Tracked]:
+    """Follow a target through a sequence.
+
+    A missing modality reaches the tracker as None, a blank one as the picture it is.
+
+    Args:
+        tracker: is started on the first frame.
+        region: where the target is in the first frame, a box or a polygon.
+
+    Yields:
+        Every frame, the first with the given box.
+
+    Raises:
+        UserError: an unusable box, or a first frame without any picture.
+    """
+    box = check_start(sequence, region)
+    for index in range(len(sequence)):
+        frame = sequence.frame(index)
+        start = time.perf_counter()
+        if index == 0:
+            if frame.rgb is None and frame.ir is None:
+                reasons = "; ".join(problem.reason for problem in frame.problems.values())
+                raise UserError(f"the first frame has no picture to start on: {reasons}")
+            tracker.init(frame.rgb, frame.ir, box)
+            score = 1.0
+        else:
+            box, score = tracker.track(frame.rgb, frame.ir)
+        yield Tracked(frame, tuple(map(float, box)), float(score), time.perf_counter() - start)
+
+
+# --- An account of the run ------------------------------------------------------------------------
+
+
+@dataclass
+class Account:
+    """What happened in a run.
+
+    Attributes:
+        name: the sequence's.
+        frames: how many the sequence has.
+        tracked: how many were done.
+        seconds: in all; `tracker_seconds`: in the tracker alone.
+        problems: the sequence's own, see `Sequence.problems`.
+        incidents: by modality and kind (``missing``, ``unreadable``, ``size``, ``blank``), the
+            numbers of the frames, from 1 as the lines of ``boxes.txt``.
+        reasons: a line for each frame whose file could not be used.
+        complete: whether the run reached the end.
+    """
+
+    name: str
+    frames: int
+    problems: list[str]
+    tracked: int = 0
+    seconds: float = 0.0
+    tracker_seconds: float = 0.0
+    incidents: dict[str, dict[str, list[int]]] = field(
+        default_factory=lambda: {modality: {} for modality in MODALITIES}
+    )
+    reasons: list[str] = field(default_factory=list)
+    complete: bool = False
+
+    def add(self, step: Tracked) -> None:
+        self.tracked += 1
+        self.tracker_seconds += step.seconds
+        for modality, problem in step.frame.problems.items():
+            self.incidents[modality].setdefault(problem.kind, []).append(step.frame.number)
+            if problem.kind in ("unreadable", "size"):
+                self.reasons.append(problem.reason)
+
+    def lines(self) -> list[str]:
+        """The account for people, the speed last."""
+        lines = [f"{self.name}: {problem}" for problem in self.problems]
+        for modality, kinds in self.incidents.items():
+            for kind, numbers in kinds.items():
+                lines.append(
+                    f"{MODALITY_NAMES[modality]} {kind} in {_count(len(numbers))}: "
+                    f"{number_ranges(numbers)}"
+                )
+        rate = self.tracked / self.seconds if self.seconds else 0.0
+        alone = self.tracked / self.tracker_seconds if self.tracker_seconds else 0.0
+        lines.append(
+            f"{_count(self.tracked)} in {self.seconds:.1f} s: {rate:.1f} frames/s "
+            f"(the tracker alone {alone:.1f})"
+        )
+        return lines
+
+    def as_json(self) -> dict:
+        return {
+            "sequence": self.name,
+            "frames": self.frames,
+            "tracked": self.tracked,
+            "complete": self.complete,
+            "seconds": round(self.seconds, 3),
+            "tracker_seconds": round(self.tracker_seconds, 3),
+            "incidents": self.incidents,
+            "reasons": self.reasons,
+            "problems": self.problems,
+        }
+
+
+def _count(frames: int) -> str:
+    return f"{frames} frame" if frames == 1 else f"{frames} frames"
+
+
+def _row(box: Box) -> str:
+    # As short as a float32 allows, so that a box reads back as given.
+    return ",".join(f"{value:.9g}" for value in box)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during `track_to_folder`; ``account`` says how far it came."""
+
+    def __init__(self, account: Account):
+        super().__init__()
+        self.account = account
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+class _ResultFiles:
+    """``boxes.txt``, ``scores.txt``, ``report.json`` and a video: partial until they are finished.
+
+    The first frame creates the files.
+    """
+
+    def __init__(self, folder: Path, video: Path | None, fps: float, size: tuple[int, int]):
+        self.folder = folder
+        self.video = video
+        self._size = size
+        self._writer = None if video is None else VideoWriter(_partial(video), fps)
+        self._stack = ExitStack()
+        self._tables: list[TextIO] | None = None
+
+    def write(self, step: Tracked) -> None:
+        if self._tables is None:
+            self._open()
+        try:
+            for table, row in zip(self._tables, (_row(step.box), f"{step.score:.6g}"), strict=True):
+                table.write(row + "\n")
+                table.flush()
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written ({error.strerror})") from error
+        if self._writer is not None:
+            picture = draw_frame(step.frame, step.box, score=step.score, size=self._size)
+            self._writer.write(picture)
+
+    def _open(self) -> None:
+        make_folder(self.folder)
+        if self._writer is not None:
+            self._stack.enter_context(self._writer)
+        paths = [_partial(self.folder / name) for name in ("boxes.txt", "scores.txt")]
+        try:
+            self._tables = [self._stack.enter_context(path.open("w")) for path in paths]
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written ({error.strerror})") from error
+
+    def close(self, account: Account) -> None:
+        """Write the report; give all files their names if the run is complete."""
+        if self._tables is None:
+            return
+        self._stack.close()
+        report = _partial(self.folder / "report.json")
+        report.write_text(json.dumps(account.as_json(), indent=1) + "\n")
+        if account.complete:
+            names = [self.folder / name for name in ("scores.txt", "report.json", "boxes.txt")]
+            for path in names if self.video is None else [self.video, *names]:
+                os.replace(_partial(path), path)
+
+
+def check_video_name(path: str | Path | None) -> None:
+    """Refuse, before any work, a video name whose suffix is no video format.
+
+    Raises:
+        UserError: names the suffixes that are.
+    """
+    if path is not None and Path(path).suffix.lower() not in VIDEO_SUFFIXES:
+        raise UserError(
+            f"{path}: unknown video format; end the name in {', '.join(sorted(VIDEO_SUFFIXES))}"
+        )
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def track_to_folder(
+    tracker: Tracker,
+    sequence: Sequence,
+    region,
+    folder: str | Path,
+    video: str | Path | None = None,
+) -> Account:
+    """Track and write ``boxes.txt``, ``scores.txt`` and ``report.json`` into a folder.
+
+    Args:
+        region: where the target is in the first frame, a box or a polygon.
+        folder: is created where missing.
+        video: also write both modalities with the box drawn, as a video.
+
+    Raises:
+        UserError: an unusable box, first frame, or place to write.
+        Interrupted: on Ctrl-C, after the partial files are closed.
+    """
+    check_start(sequence, region)
+    check_video_name(video)
+    account = Account(sequence.name, len(sequence), sequence.problems)
+    files = _ResultFiles(
+        Path(folder),
+        None if video is None else Path(video),
+        fps=sequence.fps or 25.0,
+        size=sequence.size("rgb") or sequence.size("ir"),
+    )
+    start = time.perf_counter()
+    try:
+        for step in tqdm(
+            track(tracker, sequence, region),
+            total=len(sequence),
+            desc=sequence.name,
+            unit="frame",
+            disable=None,
+        ):
+            files.write(step)
+            account.add(step)
+        account.complete = True
+    except KeyboardInterrupt:
+        raise Interrupted(account) from None
+    finally:
+        account.seconds = time.perf_counter() - start
+        files.close(account)
+    return account
