@@ -15,7 +15,10 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_box(image: np.ndarray, box, color=RESULT_COLOR) -> None:
-    """Draw a box ``x, y, w, h`` into an RGB picture, dark-edged; a box with NaN is left out."""
+    """Draw a box ``x, y, w, h`` into an RGB picture; a box with NaN is left out.
+
+    The line lies within the box, with a dark edge outside.
+    """
     box = np.asarray(box, float)
     if not np.isfinite(box).all():
         return
@@ -23,8 +26,9 @@ def draw_box(image: np.ndarray, box, color=RESULT_COLOR) -> None:
     x1, y1 = np.rint(box[:2]).astype(int).tolist()
     # A box from x to x + w covers the pixels x ... x + w - 1.
     x2, y2 = (np.rint(box[:2] + box[2:]).astype(int) - 1).tolist()
-    cv2.rectangle(image, (x1, y1), (x2, y2), (0, 0, 0), thickness + 2, cv2.LINE_8)
-    cv2.rectangle(image, (x1, y1), (x2, y2), color, thickness, cv2.LINE_8)
+    cv2.rectangle(image, (x1 - 1, y1 - 1), (x2 + 1, y2 + 1), (0, 0, 0), 1)
+    for inset in range(thickness):
+        cv2.rectangle(image, (x1 + inset, y1 + inset), (x2 - inset, y2 - inset), color, 1)
 
 
 def draw_frame(
@@ -64,27 +68,29 @@ def draw_frame(
     gap = np.full((panel[1], 4, 3), _BACKGROUND, np.uint8)
     pictures = np.concatenate([panels[0], gap, panels[1]], axis=1)
     text = f"frame {frame.number}" + ("" if score is None else f"   score {score:.2f}")
-    header = _header(text, pictures.shape[1], max(20, panel[1] // 14))
-    canvas = np.concatenate([header, pictures], axis=0)
-    odd_rows, odd_columns = canvas.shape[0] % 2, canvas.shape[1] % 2
-    return np.pad(canvas, ((0, odd_rows), (0, odd_columns), (0, 0)), mode="edge")
+    line_height = max(20, panel[1] // 14)
+    line_height += (line_height + panel[1]) % 2  # an even height; the width is even as it is
+    header = _header(text, pictures.shape[1], line_height)
+    return np.concatenate([header, pictures], axis=0)
 
 
 def _panel(frame, modality, label, box, truth, scale, size) -> np.ndarray:
     image = getattr(frame, modality)
     problem = frame.problems.get(modality)
+    label = label if problem is None else f"{label}: {problem.kind}"
     if image is None:
         panel = np.full((size[1], size[0], 3), 48, np.uint8)
+        _write(panel, label, (6, 6))
     else:
         smaller = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         panel = cv2.resize(image, size, interpolation=smaller)
         panel = np.ascontiguousarray(
             panel if panel.ndim == 3 else np.repeat(panel[..., None], 3, axis=2)
         )
+        _write(panel, label, (6, 6))
         if modality in truth:
             draw_box(panel, np.asarray(truth[modality], float) * scale, TRUTH_COLOR)
         draw_box(panel, np.asarray(box, float) * scale)
-    _write(panel, label if problem is None else f"{label}: {problem.kind}", (6, 6))
     return panel
 
 
