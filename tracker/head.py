@@ -92,17 +92,13 @@ class DepthwiseRPN(nn.Module):
 
 
 class MultiLevelRPN(nn.Module):
-    """A `DepthwiseRPN` a level, summed with weights that are a softmax of learned numbers.
-
-    The regression of a level is first multiplied by a learned scale of its own.
-    """
+    """A `DepthwiseRPN` a level, summed with weights that are a softmax of learned numbers."""
 
     def __init__(self, num_levels: int = 3, channels: int = 256, num_anchors: int = 5):
         super().__init__()
         self.rpns = nn.ModuleList(DepthwiseRPN(channels, num_anchors) for _ in range(num_levels))
         self.cls_weight = nn.Parameter(torch.ones(num_levels))
         self.loc_weight = nn.Parameter(torch.ones(num_levels))
-        self.loc_scale = nn.Parameter(torch.ones(num_levels))
 
     def kernels(self, template: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Kernels of every level of a template, for `forward`."""
@@ -117,7 +113,7 @@ class MultiLevelRPN(nn.Module):
             for rpn, kernel, level in zip(self.rpns, kernels, search, strict=True)
         ]
         cls_weight = self.cls_weight.softmax(0)
-        loc_weight = self.loc_weight.softmax(0) * self.loc_scale
+        loc_weight = self.loc_weight.softmax(0)
         return Response(
             sum(weight * level.cls for weight, level in zip(cls_weight, levels, strict=True)),
             sum(weight * level.loc for weight, level in zip(loc_weight, levels, strict=True)),

@@ -1,0 +1,361 @@
+"""Online tracking: from a box in the first frame to a box in every frame.
+
+The published procedure of SiamRPN++ (Li et al., CVPR 2019) and SiamRPN (CVPR 2018, Sec. 3.4), with
+DFAT's template update. Each frame cuts a search region around the last box, lets the network score
+and refine the anchors, discourages jumps and changes of shape, and takes the best anchor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.errors import UserError
+from tracker.anchors import decode
+from tracker.network import TrackerNetwork, infrared_shift
+
+__all__ = ["RGBTTracker", "crop_square", "is_usable"]
+
+# --- Frames -------------------------------------------------------------------------------------
+
+
+def is_usable(frame: np.ndarray | None) -> bool:
+    """Whether a frame shows anything: not None, not of one value all over, and finite."""
+    if frame is None:
+        return False
+    # Subtracting extremes is NaN or infinite as soon as one value is.
+    spread = float(frame.max()) - float(frame.min())
+    return bool(np.isfinite(spread)) and spread > 0
+
+
+def crop_square(
+    frame: np.ndarray, centre: tuple[float, float], side: float, size: int, fill: np.ndarray
+) -> np.ndarray:
+    """Cut a square about a point and scale it; what lies outside the frame gets one colour.
+
+    Args:
+        frame: ``HxW`` or ``HxWxC``.
+        centre: x and y in pixels.
+        side: of the square in pixels; rounded to whole ones.
+        size: side of the result.
+        fill: colour of the outside, ``C`` values.
+
+    Returns:
+        ``size x size`` or ``size x size x C``, of the frame's dtype.
+    """
+    height, width = frame.shape[:2]
+    side = max(1, round(side))
+    left, top = (int(np.floor(c - (side + 1) / 2 + 0.5)) for c in centre)
+    rows = slice(max(top, 0), max(0, min(top + side, height)))
+    columns = slice(max(left, 0), max(0, min(left + side, width)))
+    if side == columns.stop - columns.start and side == rows.stop - rows.start:
+        patch = frame[rows, columns]
+    else:
+        patch = np.empty((side, side, *frame.shape[2:]), frame.dtype)
+        patch[:] = fill.astype(frame.dtype)
+        if rows.stop > rows.start and columns.stop > columns.start:
+            patch[
+                rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+            ] = frame[rows, columns]
+    if side == size:
+        return patch
+    return cv2.resize(np.ascontiguousarray(patch), (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+# --- The tracker --------------------------------------------------------------------------------
+
+
+@dataclass
+class _Target:
+    """Where the target is: centre and size in pixels of the frame."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def box(self) -> tuple[float, float, float, float]:
+        return (
+            self.x - self.width / 2,
+            self.y - self.height / 2,
+            self.width,
+            self.height,
+        )
+
+
+class RGBTTracker:
+    """Follows one object through registered RGB and infrared frames.
+
+        tracker = RGBTTracker(load_tracker("weights.safetensors"), device="cuda")
+        tracker.init(rgb, ir, (x, y, width, height))
+        for rgb, ir in frames:
+            box, score = tracker.track(rgb, ir)
+
+    A frame is RGB ``HxWx3`` and infrared ``HxW`` (or ``HxWx3``), uint8, or float in 0..255. Either
+    may be None. One that is of a single value all over, or not finite, counts as missing; the
+    branches that need it are left out of that frame. A modality missing at the start joins at the
+    first template update that has it.
+
+    Args:
+        network: trained; it is copied for inference and not changed.
+        device: where the network runs.
+        context: share of width plus height that is added around the box (0.5).
+        penalty: how strongly changes of size and shape are discouraged.
+        window: weight of the cosine window, which discourages jumps.
+        rate: how fast the size follows, times score and penalty.
+        update_interval: frames between template updates; 0 for none.
+        update_rate: weight of the new template in an update.
+        minimum_side: least width and height of a box in pixels.
+
+    The defaults are DFAT's as published.
+
+    Attributes:
+        last_branches: names of the branches that the last frame's box came from; empty where both
+            modalities were missing.
+    """
+
+    def __init__(
+        self,
+        network: TrackerNetwork,
+        device: torch.device | str = "cpu",
+        *,
+        context: float = 0.5,
+        penalty: float = 0.10,
+        window: float = 0.41,
+        rate: float = 0.32,
+        update_interval: int = 15,
+        update_rate: float = 0.1,
+        minimum_side: float = 10,
+    ):
+        self.device = torch.device(device)
+        self.network = network.for_inference(self.device)
+        self.context = context
+        self.penalty = penalty
+        self.window = window
+        self.rate = rate
+        self.update_interval = update_interval
+        self.update_rate = update_rate
+        self.minimum_side = minimum_side
+        self.last_branches: tuple[str, ...] = ()
+        self._anchors = self.network.anchors().to(self.device)
+        size = self.network.response_size
+        hanning = np.outer(np.hanning(size), np.hanning(size)).astype(np.float32)
+        self._hanning = torch.from_numpy(hanning).to(self.device)
+        self._target: _Target | None = None
+
+    # --- First frame ---
+
+    @torch.inference_mode()
+    def init(
+        self,
+        rgb: np.ndarray | None,
+        ir: np.ndarray | None,
+        box: Sequence[float] | np.ndarray,
+    ) -> None:
+        """Start on a frame.
+
+        Args:
+            rgb: ``HxWx3``, or None.
+            ir: ``HxW`` or ``HxWx3``, or None.
+            box: ``x, y, width, height``, or a polygon or rotated box as x and y of its corners; it
+                may lie over the border, but not outside the frame.
+
+        Raises:
+            UserError: no usable frame, or an unusable box.
+            ValueError: a frame of another shape or type than described.
+        """
+        frames = self._frames(rgb, ir)
+        if not frames:
+            raise UserError(
+                "first frame: both modalities are missing, blank or not finite (or the network "
+                f"has no branch for the one given: {', '.join(self.network.branches)}); start at "
+                "a frame that shows the target"
+            )
+        height, width = next(iter(frames.values())).shape[:2]
+        x, y, w, h = _checked_box(box, width, height)
+        # Published networks count a box of w pixels from the first to the last pixel's centre.
+        self._target = _Target(x + (w - 1) / 2, y + (h - 1) / 2, w, h)
+        self._fill: dict[str, np.ndarray] = {}
+        self._ir_shift: Tensor | None = None
+        self._template: dict[str, list[Tensor]] = {}
+        self._count = 1  # frames seen, this one included
+        self._learn(frames, rate=1)
+        self.last_branches = tuple(self._template)
+
+    # --- Every other frame ---
+
+    @torch.inference_mode()
+    def track(
+        self, rgb: np.ndarray | None, ir: np.ndarray | None
+    ) -> tuple[tuple[float, float, float, float], float]:
+        """Find the target in the next frame.
+
+        Args:
+            rgb, ir: as `init`.
+
+        Returns:
+            The box ``(x, y, width, height)`` in pixels, and its score in 0..1. Where both
+            modalities are missing, the last box and a score of 0.
+
+        Raises:
+            ValueError: `init` was not called, or a frame has another shape or type than described.
+        """
+        if self._target is None:
+            raise ValueError("track needs a target: call init first")
+        self._count += 1
+        frames = self._frames(rgb, ir)
+        target = self._target
+        score = 0.0
+        self.last_branches = ()
+        side = self._context_side(target) * self.network.search_size / self.network.exemplar_size
+        known = {name: frame for name, frame in frames.items() if name in self._template}
+        if known:
+            inputs = self._inputs(known, side, self.network.search_size)
+            responses = self.network.respond(self._kernels, self.network.features(inputs))
+            self.last_branches = tuple(responses)
+            response = self.network.decide(responses)
+            found = self._best(response.cls, response.loc, target).tolist()
+            score = self._follow(found, next(iter(known.values())).shape[:2])
+        if frames and self.update_interval and self._count % self.update_interval == 0:
+            self._learn(frames, rate=self.update_rate)
+        return self._target.box(), score
+
+    def _best(self, cls: Tensor, loc: Tensor, target: _Target) -> Tensor:
+        """The best anchor: shift x, y, width, height in frame pixels, score, and rate of change.
+
+        Stays on the device; reading the six numbers is the only synchronisation of a frame.
+        """
+        anchors = self._anchors
+        scale = self.network.exemplar_size / self._context_side(target)
+        background, foreground = cls.float().view(2, *anchors.shape[1:])
+        score = torch.sigmoid(foreground - background)
+        boxes = decode(loc.float().view(anchors.shape), anchors)
+        x, y, width, height = boxes.unbind(0)
+
+        size_change = _change(
+            _equivalent_side(width, height)
+            / _equivalent_side(target.width * scale, target.height * scale)
+        )
+        shape_change = _change((target.width / target.height) / (width / height))
+        penalty = torch.exp(-(size_change * shape_change - 1) * self.penalty)
+        ranked = penalty * score * (1 - self.window) + self._hanning * self.window
+        best = ranked.argmax()
+        rows = torch.stack((x / scale, y / scale, width / scale, height / scale, score, penalty))
+        return rows.flatten(1)[:, best]
+
+    def _follow(self, found: Sequence[float], frame_size: tuple[int, int]) -> float:
+        """Move the target to the best anchor, its size by a rate; keep it within the frame."""
+        dx, dy, width, height, score, penalty = found
+        frame_height, frame_width = frame_size
+        target = self._target
+        rate = penalty * score * self.rate
+
+        def clip(value: float, low: float, high: float) -> float:
+            return max(low, min(value, high))
+
+        self._target = _Target(
+            clip(target.x + dx, 0, frame_width),
+            clip(target.y + dy, 0, frame_height),
+            clip(target.width + rate * (width - target.width), self.minimum_side, frame_width),
+            clip(target.height + rate * (height - target.height), self.minimum_side, frame_height),
+        )
+        return score
+
+    # --- Template ---
+
+    def _learn(self, frames: dict[str, np.ndarray], rate: float) -> None:
+        """Blend the template at the target into the known one, branch by branch.
+
+        A branch seen for the first time takes the new template as it is. As published, the colour
+        of what lies outside the frame is measured here too, and kept until the next update.
+        """
+        self._fill |= {name: frame.mean(axis=(0, 1)) for name, frame in frames.items()}
+        side = round(self._context_side(self._target))
+        new = self.network.template(self._inputs(frames, side, self.network.exemplar_size))
+        for branch, levels in new.items():
+            known = self._template.get(branch, levels)
+            self._template[branch] = [
+                torch.lerp(old, level, rate) for old, level in zip(known, levels, strict=True)
+            ]
+        self._kernels = self.network.kernels(self._template)
+
+    # --- Crops ---
+
+    def _context_side(self, target: _Target) -> float:
+        """Side of the square around the target with its context, in frame pixels."""
+        margin = self.context * (target.width + target.height)
+        return float(np.sqrt((target.width + margin) * (target.height + margin)))
+
+    def _frames(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> dict[str, np.ndarray]:
+        """The usable frames by modality, of those the network has a branch for."""
+        frames = {}
+        for name, frame in (("rgb", rgb), ("ir", ir)):
+            if frame is None or name not in self.network.modalities:
+                continue
+            if frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
+                raise ValueError(f"{name} must be HxW or HxWx3, got shape {frame.shape}")
+            if frame.dtype != np.uint8 and not np.issubdtype(frame.dtype, np.floating):
+                raise ValueError(
+                    f"{name} must be uint8, or float in 0..255, got {frame.dtype}; "
+                    "fusion.images.to_8bit converts"
+                )
+            if is_usable(frame):
+                frames[name] = frame if frame.dtype == np.uint8 else frame.astype(np.float32)
+        sizes = {frame.shape[:2] for frame in frames.values()}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"rgb {frames['rgb'].shape[:2]} and ir {frames['ir'].shape[:2]} differ in height "
+                "and width; the tracker needs registered frames of one size"
+            )
+        return frames
+
+    def _inputs(self, frames: dict[str, np.ndarray], side: float, size: int) -> dict[str, Tensor]:
+        """Crops about the target as the network takes them."""
+        crops = {}
+        for name, frame in frames.items():
+            centre = (self._target.x, self._target.y)
+            crop = crop_square(frame, centre, side, size, self._fill[name])
+            crop = crop[None] if crop.ndim == 2 else crop.transpose(2, 0, 1)
+            crops[name] = torch.from_numpy(np.ascontiguousarray(crop))[None].to(self.device)
+        if self.network.pixels == "bgr255" and len(crops) == 2:
+            # Kept for frames without RGB, so that the infrared stays like its template.
+            self._ir_shift = infrared_shift(crops["rgb"], crops["ir"])
+        return self.network.prepare(crops, self._ir_shift)
+
+
+def _checked_box(
+    region: Sequence[float] | np.ndarray, frame_width: int, frame_height: int
+) -> tuple[float, float, float, float]:
+    """Box of a region, checked against the frame."""
+    values = np.asarray(region, np.float64).ravel()
+    shown = ", ".join(f"{value:g}" for value in values)
+    if not np.isfinite(values).all():
+        raise UserError(f"box {shown}: not finite; give x, y, width and height in pixels")
+    if len(values) == 4 and np.ndim(region) == 1:
+        x, y, width, height = (float(value) for value in values)
+    else:
+        from tracker.boxes import region_to_box  # shapely, only where a polygon is given
+
+        x, y, width, height = region_to_box(values)
+    if width <= 0 or height <= 0:
+        raise UserError(f"box {shown}: width and height must be positive")
+    if x >= frame_width or y >= frame_height or x + width <= 0 or y + height <= 0:
+        raise UserError(
+            f"box {shown}: outside the frame of {frame_width}x{frame_height} pixels; give x, y of "
+            "its top left corner, width and height"
+        )
+    return x, y, width, height
+
+
+def _change(ratio: Tensor) -> Tensor:
+    """A ratio or its inverse, whichever is above 1."""
+    return torch.maximum(ratio, 1 / ratio)
+
+
+def _equivalent_side(width, height):
+    """Side of the square with the area of a box and its context of half the perimeter a side."""
+    margin = (width + height) * 0.5
+    return ((width + margin) * (height + margin)) ** 0.5
