@@ -1,0 +1,649 @@
+"""One-pass evaluation: PR, NPR and SR as GTOT, RGBT210, RGBT234 and LasHeR define them.
+
+A tracker starts on the first frame of each sequence and runs to its end. The figures:
+
+- PR, precision rate: the share of frames whose centre error is within a number of pixels.
+- NPR, normalised precision rate: the centre error is divided by the annotated width and height,
+  axis by axis, and is to be within 0.2.
+- SR, success rate: the area under the share of frames whose overlap (IoU) is above t, over t.
+- MPR and MSR: PR and SR where both modalities have an annotation of their own: the smaller error
+  and the larger overlap of the two count, frame by frame.
+
+The benchmarks agree on these words and on little else, and their figures cannot be compared:
+
+=================  ==============  ===================  ===================  ===================
+ .                 gtot            rgbt210              rgbt234              lasher
+=================  ==============  ===================  ===================  ===================
+annotations        visible, ir     one                  visible, ir          one
+frames             pooled          a rate a sequence,   a rate a sequence,   a rate a sequence,
+                                   then the mean        then the mean        then the mean
+PR within          < 5 px          <= 20 px             <= 20 px             <= 20 px
+SR over t =        0, 0.02, .., 1  0, 0.05, .., 1       0, 0.05, .., 1       0, 0.05, .., 1
+area               trapezoids      mean of 21 rates     mean of 21 rates     mean of 21 rates
+NPR                --              --                   --                   <= 0.2
+8-number results   rounded         as they are          as they are          as they are
+first frame        counts          counts               counts               set to annotation
+=================  ==============  ===================  ===================  ===================
+
+Traps, all of them the benchmarks' own:
+
+- Success is strict everywhere, ``IoU > t``: at t = 1 no frame succeeds, and the SR of a perfect
+  tracker is 20/21 with the mean of 21 rates and 0.99 with GTOT's trapezoids.
+- GTOT counts all frames of all sequences alike, so long sequences weigh more. The others do not.
+- GTOT rounds results of 8 numbers, half away from zero, and leaves those of 4 numbers alone; the
+  same boxes score differently in the two forms.
+- LasHeR counts a frame whose annotation is not all positive (an absent target, but also a box that
+  starts at x = 0) as precise and as a failed overlap. A result without width or height is replaced
+  by the one before.
+- LasHeR has annotations for both modalities; its evaluation uses one.
+
+Sources: Li et al., TIP 2016 (GTOT), ACM MM 2017 (RGBT210), PR 2019 (RGBT234), TIP 2021 (LasHeR) and
+the evaluation programs published with them. With the published raw results GTOT's published
+figures are met to three decimals and LasHeR's within 0.0006 (DFAT's SR: 0.334 against 0.336);
+RGBT234's only within 0.003, above for one tracker and below for another, which no change of the
+protocol explains. RGBT210's protocol is RGBT234's with its one annotation, as in OTB; there were no
+raw results to compare with.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fusion.errors import UserError
+from fusion.files import natural_key
+from tracker.boxes import box_iou, xywh_to_cxcywh, xyxy_to_xywh
+from tracker.sequences import LAYOUTS, read_regions
+
+# --- Protocols ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a benchmark turns boxes into figures; see the module's table.
+
+    Attributes:
+        name: as on the command line.
+        title: as in a plot's heading.
+        annotations: a tuple for each annotation, of the files that may hold it, best first.
+        precision_at: centre error in pixels at which PR is read.
+        precision_thresholds: of the precision plot, in pixels.
+        success_thresholds: of the success plot.
+        corners: annotations are ``x1 y1 x2 y2`` with ``w = x2 - x1``.
+        strict: precise means an error below the threshold, not equal to it.
+        pooled: frames of all sequences count alike.
+        trapezoids: SR is the area by the trapezoid rule, not the mean of the rates.
+        rounds_polygons: results of 8 numbers are rounded to whole pixels.
+        normalized: NPR is defined.
+        repairs: LasHeR's treatment of the first frame, invalid results and absent targets.
+    """
+
+    name: str
+    title: str
+    annotations: tuple[tuple[str, ...], ...]
+    precision_at: float
+    precision_thresholds: np.ndarray = field(repr=False)
+    success_thresholds: np.ndarray = field(repr=False)
+    corners: bool = False
+    strict: bool = False
+    pooled: bool = False
+    trapezoids: bool = False
+    rounds_polygons: bool = False
+    normalized: bool = False
+    repairs: bool = False
+
+    @property
+    def is_maximum(self) -> bool:
+        """Whether PR and SR are MPR and MSR, of two annotations."""
+        return len(self.annotations) == 2
+
+    def thresholds(self, plot: str) -> np.ndarray:
+        """Thresholds of a plot: ``precision``, ``normalized`` or ``success``."""
+        return {
+            "precision": self.precision_thresholds,
+            "normalized": NORMALIZED_THRESHOLDS,
+            "success": self.success_thresholds,
+        }[plot]
+
+
+NORMALIZED_THRESHOLDS = np.linspace(0, 0.5, 51)
+NORMALIZED_AT = 0.2
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "gtot",
+            "GTOT",
+            tuple(LAYOUTS["gtot"].annotations.values()),
+            precision_at=5,
+            precision_thresholds=np.linspace(0, 25, 51),
+            success_thresholds=np.linspace(0, 1, 51),
+            corners=True,
+            strict=True,
+            pooled=True,
+            trapezoids=True,
+            rounds_polygons=True,
+        ),
+        Protocol(
+            "rgbt210",
+            "RGBT210",
+            (LAYOUTS["rgbt210"].annotations["rgb"],),
+            precision_at=20,
+            precision_thresholds=np.linspace(0, 50, 51),
+            success_thresholds=np.linspace(0, 1, 21),
+        ),
+        Protocol(
+            "rgbt234",
+            "RGBT234",
+            tuple(LAYOUTS["rgbt234"].annotations.values()),
+            precision_at=20,
+            precision_thresholds=np.linspace(0, 50, 51),
+            success_thresholds=np.linspace(0, 1, 21),
+        ),
+        Protocol(
+            "lasher",
+            "LasHeR",
+            (("init.txt", *LAYOUTS["lasher"].annotations["rgb"]),),
+            precision_at=20,
+            precision_thresholds=np.linspace(0, 50, 51),
+            success_thresholds=np.linspace(0, 1, 21),
+            normalized=True,
+            repairs=True,
+        ),
+    )
+}
+
+# --- One sequence ---------------------------------------------------------------------------------
+
+
+def centre_error(result: np.ndarray, annotation: np.ndarray, normalized: bool = False):
+    """Distance of box centres.
+
+    Args:
+        result, annotation: ``(N, 4)`` boxes ``x, y, w, h``.
+        normalized: divide by the annotated width and height, axis by axis; infinite or NaN where
+            they are 0.
+
+    Returns:
+        ``(N,)``, in pixels or in target sizes; NaN where a box is.
+    """
+    offset = xywh_to_cxcywh(result)[:, :2] - xywh_to_cxcywh(annotation)[:, :2]
+    if normalized:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            offset = offset / annotation[:, 2:]
+    return np.hypot(*offset.T)
+
+
+def _repaired(result: np.ndarray, annotation: np.ndarray) -> np.ndarray:
+    """LasHeR's results: the first is the annotation, an invalid one the last valid before it."""
+    valid = np.isfinite(result).all(1) & (result[:, 2] > 0) & (result[:, 3] > 0)
+    valid[0] = True
+    result = np.concatenate([annotation[:1], result[1:]])
+    return result[np.maximum.accumulate(np.where(valid, np.arange(len(result)), 0))]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares of a sequence's frames, in 0..1.
+
+    Attributes:
+        frames: how many were compared.
+        precision: ``(P,)``, one for each of the protocol's `precision_thresholds`.
+        success: ``(S,)``, for each of its `success_thresholds`.
+        normalized: ``(51,)``, for `NORMALIZED_THRESHOLDS`; None where the benchmark has no NPR.
+    """
+
+    frames: int
+    precision: np.ndarray
+    success: np.ndarray
+    normalized: np.ndarray | None = None
+
+
+def sequence_rates(
+    protocol: Protocol, result: np.ndarray, annotations: tuple[np.ndarray, ...]
+) -> Rates:
+    """Compare a tracker's boxes with the annotations of a sequence.
+
+    Frames beyond the shorter of result and annotation are not compared. A NaN result is neither
+    precise nor a success (LasHeR replaces it).
+
+    Args:
+        result: ``(N, 4)`` boxes ``x, y, w, h``.
+        annotations: one or more ``(M, 4)``; the best of them counts in each frame.
+
+    Raises:
+        ValueError: other shapes, or no frame in common.
+    """
+    boxes = [np.asarray(array, float) for array in (result, *annotations)]
+    if len(boxes) < 2 or any(array.ndim != 2 or array.shape[1] != 4 for array in boxes):
+        raise ValueError(
+            "sequence_rates takes (N, 4) boxes and one or more (M, 4) annotations, got shapes "
+            f"{[array.shape for array in boxes]}"
+        )
+    frames = min(map(len, boxes))
+    if frames == 0:
+        raise ValueError("sequence_rates needs a frame to compare")
+    result, *annotations = (array[:frames] for array in boxes)
+
+    # In each frame the annotation counts that fits better; one that is NaN does not.
+    error = np.full(frames, np.nan)
+    distance = np.full(frames, np.nan)
+    overlap = np.full(frames, np.nan)
+    for annotation in annotations:
+        boxes = _repaired(result, annotation) if protocol.repairs else result
+        measured = centre_error(boxes, annotation), box_iou(boxes, annotation)
+        relative = centre_error(boxes, annotation, normalized=True)
+        if protocol.repairs:
+            absent = ~(annotation > 0).all(axis=1)
+            measured = tuple(np.where(absent, -1, values) for values in measured)
+            relative = np.where(absent, -1, relative)
+        error = np.fmin(error, measured[0])
+        overlap = np.fmax(overlap, measured[1])
+        distance = np.fmin(distance, relative)
+
+    within: Callable = np.less if protocol.strict else np.less_equal
+    return Rates(
+        frames,
+        precision=within(error[:, None], protocol.precision_thresholds).mean(axis=0),
+        success=(overlap[:, None] > protocol.success_thresholds).mean(axis=0),
+        normalized=(
+            within(distance[:, None], NORMALIZED_THRESHOLDS).mean(axis=0)
+            if protocol.normalized
+            else None
+        ),
+    )
+
+
+# --- A benchmark ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A tracker's figures over sequences.
+
+    Attributes:
+        protocol: the benchmark's.
+        rates: by sequence.
+    """
+
+    protocol: Protocol
+    rates: Mapping[str, Rates]
+
+    def subset(self, names: Iterable[str]) -> "Scores":
+        """The figures over some of the sequences (those with an attribute, or a single one)."""
+        return Scores(self.protocol, {name: self.rates[name] for name in names})
+
+    def curve(self, plot: str) -> np.ndarray:
+        """Rates of ``precision``, ``normalized`` or ``success`` over all sequences; NaN of none."""
+        table = [getattr(rates, plot) for rates in self.rates.values()]
+        if not table or table[0] is None:
+            return np.full(len(self.protocol.thresholds(plot)), np.nan)
+        weights = [rates.frames if self.protocol.pooled else 1 for rates in self.rates.values()]
+        return np.average(table, axis=0, weights=weights)
+
+    def _at(self, plot: str, threshold: float) -> float:
+        place = int(np.argmin(np.abs(self.protocol.thresholds(plot) - threshold)))
+        return float(self.curve(plot)[place])
+
+    @property
+    def PR(self) -> float:
+        """Precision rate at the protocol's `precision_at`; MPR where there are two annotations."""
+        return self._at("precision", self.protocol.precision_at)
+
+    @property
+    def NPR(self) -> float | None:
+        """Normalised precision rate at 0.2; None where the benchmark does not define it."""
+        return self._at("normalized", NORMALIZED_AT) if self.protocol.normalized else None
+
+    @property
+    def SR(self) -> float:
+        """Area under the success plot; MSR where there are two annotations."""
+        curve = self.curve("success")
+        if self.protocol.trapezoids:
+            steps = np.diff(self.protocol.success_thresholds)
+            return float(np.sum((curve[1:] + curve[:-1]) / 2 * steps))
+        return float(curve.mean())
+
+    def figures(self) -> dict[str, float | None]:
+        """PR, NPR and SR by name."""
+        return {"PR": self.PR, "NPR": self.NPR, "SR": self.SR}
+
+
+def evaluate(
+    protocol: Protocol,
+    results: Mapping[str, np.ndarray],
+    annotations: Mapping[str, tuple[np.ndarray, ...]],
+) -> Scores:
+    """A tracker's figures on a benchmark.
+
+        protocol = PROTOCOLS["rgbt234"]
+        annotations = read_annotations("RGBT234", protocol)
+        results, _ = read_results("results/DFAT", protocol, annotations)
+        print(evaluate(protocol, results, annotations).figures())
+
+    For PR and SR on one modality of a benchmark with two, give the annotations of that one alone.
+
+    Args:
+        results: ``(N, 4)`` boxes by sequence; every annotated sequence is needed.
+        annotations: by sequence, an ``(M, 4)`` array for each annotation.
+
+    Raises:
+        ValueError: a sequence without result.
+    """
+    lacking = [name for name in annotations if name not in results]
+    if lacking:
+        raise ValueError(f"no result for {', '.join(lacking)}")
+    return Scores(
+        protocol,
+        {
+            name: sequence_rates(protocol, results[name], boxes)
+            for name, boxes in annotations.items()
+        },
+    )
+
+
+# --- Reading annotations --------------------------------------------------------------------------
+
+
+def read_sequence_list(path: str | Path) -> list[str]:
+    """Names of sequences, one a line.
+
+    Raises:
+        UserError: no such file, or no name in it.
+    """
+    try:
+        names = Path(path).read_text(encoding="utf-8-sig").split()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UserError(f"{path}: cannot be read ({reason}); give a file of names") from None
+    if not names:
+        raise UserError(f"{path}: holds no name; give the sequences, one a line")
+    return list(dict.fromkeys(names))
+
+
+def read_annotations(
+    folder: str | Path, protocol: Protocol, names: Iterable[str] | None = None
+) -> dict[str, tuple[np.ndarray, ...]]:
+    """The annotations below a folder, as the protocol uses them.
+
+    Takes the dataset itself, or ``<sequence>/<file>.txt`` up to three folders deep without the
+    pictures, and, where a sequence has one annotation, a folder of ``<sequence>.txt``.
+
+    Args:
+        names: sequences to read; all that are found if None.
+
+    Returns:
+        By sequence, an ``(N, 4)`` array of ``x, y, w, h`` for each annotation, with the numbers as
+        they stand (an absent target is NaN or without width or height).
+
+    Raises:
+        UserError: no folder, no annotation in it, a name without annotation, an unreadable file,
+            or annotations that differ in length.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the benchmark's annotations")
+    names = None if names is None else list(names)
+    found: dict[str, tuple[Path, ...]] = {}
+    for name, paths in _find_annotations(folder, protocol):
+        if name in found and (names is None or name in names):
+            raise UserError(
+                f"{paths[0].parent}: a second sequence named {name} (the first is "
+                f"{found[name][0].parent}); give the folder of one split"
+            )
+        found[name] = paths
+    if not found:
+        files = " and ".join(candidates[0] for candidates in protocol.annotations)
+        raise UserError(
+            f"{folder}: no {protocol.title} annotations; there should be folders with {files}"
+            + ("" if protocol.is_maximum else ", or a file for each sequence")
+        )
+    if names is not None:
+        lacking = [name for name in names if name not in found]
+        if lacking:
+            raise UserError(f"{folder}: no annotation for {_listed(lacking)}")
+        found = {name: found[name] for name in names}
+    return {name: _read_boxes(paths, protocol) for name, paths in found.items()}
+
+
+def _find_annotations(
+    folder: Path, protocol: Protocol, depth: int = 3
+) -> Iterator[tuple[str, tuple[Path, ...]]]:
+    with os.scandir(folder) as entries:
+        children = {entry.name: entry.is_dir() for entry in entries}
+    paths = [
+        next((folder / name for name in candidates if name in children), None)
+        for candidates in protocol.annotations
+    ]
+    if all(paths):
+        yield folder.resolve().name, tuple(paths)
+        return
+    inner = sorted((folder / name for name in children), key=natural_key)
+    if not protocol.is_maximum:
+        flat = [path for path in inner if path.suffix == ".txt" and _looks_like_boxes(path)]
+        yield from ((path.stem, (path,)) for path in flat)
+    if depth > 0:
+        for path in inner:
+            if children[path.name] and not path.name.startswith("."):
+                yield from _find_annotations(path, protocol, depth - 1)
+
+
+def _looks_like_boxes(path: Path) -> bool:
+    """Whether a file's first line is numbers: lists of names and attributes lie nearby."""
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        fields = lines.readline().replace(",", " ").replace(";", " ").split()
+    try:
+        return len([float(field) for field in fields]) in (4, 8)
+    except ValueError:
+        return False
+
+
+def _read_boxes(paths: tuple[Path, ...], protocol: Protocol) -> tuple[np.ndarray, ...]:
+    annotations = []
+    for path in paths:
+        regions = read_regions(path)
+        is_corners = protocol.corners and regions.shape[1] == 4
+        annotations.append(xyxy_to_xywh(regions) if is_corners else polygon_boxes(regions))
+    if len({len(boxes) for boxes in annotations}) > 1:
+        counts = [f"{len(b)} lines in {p.name}" for p, b in zip(paths, annotations, strict=True)]
+        raise UserError(f"{paths[0].parent}: {', '.join(counts)}; each needs a line a frame")
+    return tuple(annotations)
+
+
+# --- Reading results ------------------------------------------------------------------------------
+
+
+def polygon_boxes(regions: np.ndarray, rounded: bool = False) -> np.ndarray:
+    """Boxes of regions, polygons of upright corners as the benchmarks' programs take them.
+
+    A polygon ``x1 y1 x2 y1 x2 y2 x1 y2`` is the box ``x1, y1, x2 - x1, y2 - y1``.
+
+    Args:
+        regions: ``(N, 4)`` boxes, returned as they are, or ``(N, 8)`` polygons.
+        rounded: round the numbers of polygons' boxes to integers, halves away from zero (GTOT).
+    """
+    if regions.shape[1] == 4:
+        return regions
+    boxes = xyxy_to_xywh(regions[:, [0, 1, 2, 5]])
+    return np.sign(boxes) * np.floor(np.abs(boxes) + 0.5) if rounded else boxes
+
+
+def find_trackers(folders: Iterable[str | Path]) -> dict[str, Path]:
+    """Folders of raw results by the name of their tracker, which is the folder's.
+
+    Args:
+        folders: each holds a text file for each sequence, or one such folder for each tracker.
+
+    Raises:
+        UserError: no such folder, no results in it, or two trackers of one name.
+    """
+    trackers: dict[str, Path] = {}
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; give the folder of a tracker's results")
+        found = [folder] if any(folder.glob("*.txt")) else []
+        if not found:
+            inner = sorted((path for path in folder.iterdir() if path.is_dir()), key=natural_key)
+            found = [path for path in inner if any(path.glob("*.txt"))]
+        if not found:
+            raise UserError(f"{folder}: no results in it; there should be a .txt for each sequence")
+        for path in found:
+            name = path.resolve().name
+            if name in trackers:
+                raise UserError(
+                    f"{path}: a second tracker named {name} (the first is {trackers[name]}); "
+                    "rename its folder"
+                )
+            trackers[name] = path
+    return trackers
+
+
+def read_results(
+    folder: str | Path,
+    protocol: Protocol,
+    annotations: Mapping[str, tuple[np.ndarray, ...]],
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """A tracker's raw results.
+
+    A file for each sequence, ``<sequence>.txt``, or with a prefix that is the same for all, such as
+    ``DFAT_<sequence>.txt``; a line of 4 or 8 numbers for each frame.
+
+    Returns:
+        Boxes ``(N, 4)`` by sequence, and a line for each result that is longer than its sequence or
+        one frame shorter (as DFAT's published one of RGBT234's ``orangeman1``).
+
+    Raises:
+        UserError: sequences without a result, results that lack more than one frame, or an
+            unreadable file.
+    """
+    folder = Path(folder)
+    files = {path.name for path in folder.glob("*.txt")}
+    prefix = _common_prefix(files, annotations)
+    lacking = [name for name in annotations if f"{prefix}{name}.txt" not in files]
+    if lacking:
+        raise UserError(
+            f"{folder}: no result for {_listed(lacking)} ({len(lacking)} of {len(annotations)} "
+            "sequences); add them, or name the sequences to compare with --sequences FILE"
+        )
+    results, remarks, truncated = {}, [], []
+    for name, boxes in annotations.items():
+        regions = read_regions(folder / f"{prefix}{name}.txt")
+        results[name] = polygon_boxes(regions, rounded=protocol.rounds_polygons)
+        frames, lines = len(boxes[0]), len(regions)
+        if lines < frames - 1:
+            truncated.append(f"{name} ({lines} of {frames} lines)")
+        elif lines != frames:
+            remarks.append(
+                f"{folder.name}: {name}: {lines} lines for {frames} frames; "
+                f"the first {min(lines, frames)} are compared"
+            )
+    if truncated:
+        raise UserError(f"{folder}: results end early: {_listed(truncated)}; run these again")
+    return results, remarks
+
+
+def _common_prefix(files: set[str], names: Iterable[str]) -> str:
+    """What stands before the sequence's name in most file names; of several, the shortest."""
+    names = list(names)
+    candidates = {""} | {
+        file.removesuffix(f"{name}.txt")
+        for name in names[:1] + names[-1:]
+        for file in files
+        if file.endswith(f"{name}.txt")
+    }
+    return max(
+        sorted(candidates, key=len),
+        key=lambda prefix: sum(f"{prefix}{name}.txt" in files for name in names),
+    )
+
+
+def _listed(items: list[str], limit: int = 8) -> str:
+    rest = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + rest
+
+
+# --- Attributes -----------------------------------------------------------------------------------
+
+# fmt: off
+LASHER_ATTRIBUTES = (
+    "NO", "PO", "TO", "HO", "MB", "LI", "HI", "AIV", "LR", "DEF",
+    "BC", "SA", "CM", "TC", "FL", "OV", "FM", "SV", "ARC",
+)
+# fmt: on
+
+
+def read_attributes(folder: str | Path, names: Iterable[str]) -> dict[str, list[str]] | None:
+    """Which sequences show which challenge (occlusion, low illumination, ...).
+
+    Two published forms are known; both are looked for in ``folder`` and beside it:
+
+    - LasHeR: ``AttriSeqsTxt/<sequence>.txt``, a row of 0 and 1, in the order that
+      ``Attributes_order.txt`` gives (without it, LasHeR's own).
+    - RGBT210 and RGBT234: ``attr_txt/<attribute>.txt``, a 0 or 1 for each line of
+      ``attr_txt/SequencesName.txt``.
+
+    GTOT publishes its attributes as a MATLAB file, which is not read; either form above serves.
+
+    Args:
+        folder: of the annotations.
+        names: the sequences to sort.
+
+    Returns:
+        Names of sequences by attribute, None where there are no attribute files.
+
+    Raises:
+        UserError: a file that is missing or does not fit.
+    """
+    names = list(names)
+    for root in (Path(folder), Path(folder).resolve().parent):
+        if (root / "AttriSeqsTxt").is_dir():
+            return _attributes_by_sequence(root, names)
+        if (root / "attr_txt").is_dir():
+            return _attributes_by_name(root / "attr_txt", names)
+    return None
+
+
+def _attributes_by_sequence(root: Path, names: list[str]) -> dict[str, list[str]]:
+    order = root / "Attributes_order.txt"
+    attributes = LASHER_ATTRIBUTES
+    if order.is_file():
+        attributes = tuple(order.read_text(encoding="utf-8-sig").replace(",", " ").split())
+    table: dict[str, list[str]] = {attribute: [] for attribute in attributes}
+    for name in names:
+        path = root / "AttriSeqsTxt" / f"{name}.txt"
+        flags = _read_flags(path)
+        if len(flags) != len(attributes):
+            raise UserError(f"{path}: {len(flags)} values for {len(attributes)} attributes")
+        for attribute, flag in zip(attributes, flags, strict=True):
+            if flag:
+                table[attribute].append(name)
+    return table
+
+
+def _attributes_by_name(folder: Path, names: list[str]) -> dict[str, list[str]]:
+    rows = read_sequence_list(folder / "SequencesName.txt")
+    table = {}
+    for path in sorted(folder.glob("*.txt"), key=natural_key):
+        if path.name == "SequencesName.txt":
+            continue
+        flags = _read_flags(path)
+        if len(flags) != len(rows):
+            raise UserError(
+                f"{path}: {len(flags)} values for {len(rows)} names in SequencesName.txt"
+            )
+        marked = {name for name, flag in zip(rows, flags, strict=True) if flag}
+        table[path.stem] = [name for name in names if name in marked]
+    return table
+
+
+def _read_flags(path: Path) -> list[bool]:
+    try:
+        fields = path.read_text(encoding="utf-8-sig").replace(",", " ").split()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); add it") from None
+    if not set(fields) <= {"0", "1"}:
+        raise UserError(f"{path}: holds more than 0 and 1; give one for each attribute or sequence")
+    return [field == "1" for field in fields]
