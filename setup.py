@@ -18,6 +18,8 @@ REQUIREMENTS = [
     "pyyaml>=6.0",
     "safetensors>=0.4",
     "tqdm>=4.66",
+    # The steerable filters that wavelet-domain VIF is defined on.
+    "pyrtools>=1.0.4",
 ]
 
 TEST_REQUIREMENTS = [
