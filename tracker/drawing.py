@@ -22,7 +22,7 @@ def draw_box(image: np.ndarray, box, color=RESULT_COLOR) -> None:
     box = np.asarray(box, float)
     if not np.isfinite(box).all():
         return
-    thickness = max(1, round(min(image.shape[:2]) / 200))
+    thickness = max(2, round(min(image.shape[:2]) / 180))
     x1, y1 = np.rint(box[:2]).astype(int).tolist()
     # A box from x to x + w covers the pixels x ... x + w - 1.
     x2, y2 = (np.rint(box[:2] + box[2:]).astype(int) - 1).tolist()

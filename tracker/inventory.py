@@ -164,7 +164,11 @@ def describe(inventory: dict) -> list[str]:
     looked = (
         "every frame" if inventory["all_frames_decoded"] else "first frames (--all-frames: all)"
     )
-    verdict = f"{problems} problems, {errors} errors" if problems + errors else "nothing wrong"
+    verdict = (
+        f"{problems} problem{'s' * (problems != 1)}, {errors} error{'s' * (errors != 1)}"
+        if problems + errors
+        else "nothing wrong"
+    )
     lines.append(f"{verdict}; decoded: {looked}")
     return lines
 

@@ -207,10 +207,12 @@ class _ResultFiles:
     The first frame creates the files.
     """
 
-    def __init__(self, folder: Path, video: Path | None, fps: float, size: tuple[int, int]):
+    def __init__(self, sequence: Sequence, folder: Path, video: Path | None):
         self.folder = folder
         self.video = video
-        self._size = size
+        self._sequence = sequence
+        self._size = sequence.size("rgb") or sequence.size("ir")
+        fps = sequence.fps or 25.0
         self._writer = None if video is None else VideoWriter(_partial(video), fps)
         self._stack = ExitStack()
         self._tables: list[TextIO] | None = None
@@ -225,8 +227,11 @@ class _ResultFiles:
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written ({error.strerror})") from error
         if self._writer is not None:
-            picture = draw_frame(step.frame, step.box, score=step.score, size=self._size)
-            self._writer.write(picture)
+            index = step.frame.number - 1
+            truth = {"rgb": self._sequence.boxes_rgb[index], "ir": self._sequence.boxes_ir[index]}
+            self._writer.write(
+                draw_frame(step.frame, step.box, score=step.score, truth=truth, size=self._size)
+            )
 
     def _open(self) -> None:
         make_folder(self.folder)
@@ -279,7 +284,7 @@ def track_to_folder(
     Args:
         region: where the target is in the first frame, a box or a polygon.
         folder: is created where missing.
-        video: also write both modalities with the box drawn, as a video.
+        video: also write both modalities with the box drawn, and the annotated one, as a video.
 
     Raises:
         UserError: an unusable box, first frame, or place to write.
@@ -288,12 +293,7 @@ def track_to_folder(
     check_start(sequence, region)
     check_video_name(video)
     account = Account(sequence.name, len(sequence), sequence.problems)
-    files = _ResultFiles(
-        Path(folder),
-        None if video is None else Path(video),
-        fps=sequence.fps or 25.0,
-        size=sequence.size("rgb") or sequence.size("ir"),
-    )
+    files = _ResultFiles(sequence, Path(folder), None if video is None else Path(video))
     start = time.perf_counter()
     try:
         for step in tqdm(

@@ -29,7 +29,7 @@ import re
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import cv2
@@ -374,7 +374,9 @@ def align_frames(
     return aligned[0], aligned[1], problems
 
 
-def _in_order(rgb: list[str], ir: list[str], why: str):
+def _in_order(
+    rgb: list[str], ir: list[str], why: str
+) -> tuple[list[str | None], list[str | None], list[str]]:
     length = max(len(rgb), len(ir))
     problems = [f"frames are matched in order{why}"] if why else []
     for modality, names in (("rgb", rgb), ("ir", ir)):
@@ -725,15 +727,20 @@ def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str
 def _read_annotations(folder: Path, layout: Layout, problems: list[str]) -> dict[str, np.ndarray]:
     """Regions by file name, of each modality's best file; says which files are missing."""
     regions: dict[str, np.ndarray] = {}
+    missing: dict[str, list[str]] = {}
     for modality, candidates in layout.annotations.items():
-        found = [(name, _child(folder, name)) for name in candidates]
-        name, path = next(((name, path) for name, path in found if path), (None, None))
-        if path is None:
-            line = f"{candidates[0]}: missing, so that no boxes are known"
-            if f"{line} on infrared frames" not in problems:
-                problems.append(f"{line} on {MODALITY_NAMES[modality]} frames")
-        elif name not in regions:
-            regions[name] = read_regions(path)
+        for name in candidates:
+            path = _child(folder, name)
+            if path is not None:
+                if name not in regions:
+                    regions[name] = read_regions(path)
+                break
+        else:
+            missing.setdefault(candidates[0], []).append(MODALITY_NAMES[modality])
+    problems += [
+        f"{name}: missing, so that no boxes are known on {' and '.join(modalities)} frames"
+        for name, modalities in missing.items()
+    ]
     return regions
 
 
@@ -849,9 +856,7 @@ def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> D
         if (wanted or guess_layout(folder)) == "vt":
             loaders |= _still_pairs(folder, relative, problems)
         else:
-            loaders[relative or root.resolve().name] = lambda folder=folder: _load_folder(
-                folder, wanted
-            )
+            loaders[relative or root.resolve().name] = partial(_load_folder, folder, wanted)
     short = [key.rsplit("/", 1)[-1] for key in loaders]
     if len(set(short)) == len(short):
         loaders = dict(zip(short, loaders.values(), strict=True))
@@ -864,8 +869,11 @@ def _find_sequences(folder: Path, wanted: str | None, depth: int) -> Iterator[Pa
     if _is_sequence(folder, wanted):
         yield folder
     elif depth > 0:
-        with os.scandir(folder) as entries:
-            children = [Path(entry) for entry in entries if entry.is_dir()]
+        try:
+            with os.scandir(folder) as entries:
+                children = [Path(entry) for entry in entries if entry.is_dir()]
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be listed ({error.strerror})") from error
         for child in sorted(children, key=natural_key):
             yield from _find_sequences(child, wanted, depth - 1)
 
@@ -896,7 +904,7 @@ def _still_pairs(
             problems.append(f"{folder}: {stem} has no picture in {', '.join(lacking)}; left out")
             continue
         names = tuple(names[stem] for names in stems)
-        loaders[f"{prefix}/{stem}".lstrip("/")] = lambda names=names: _load_still(folder, *names)
+        loaders[f"{prefix}/{stem}".lstrip("/")] = partial(_load_still, folder, *names)
     return loaders
 
 

@@ -1,3 +1,4 @@
+import pickle
 import shutil
 
 import numpy as np
@@ -158,6 +159,14 @@ def test_missing_annotation_is_a_problem_only(tmp_path):
     assert np.isnan(sequence.boxes_ir).all() and np.isfinite(sequence.boxes_rgb).all()
     assert sequence.problems == [
         "groundTruth_i.txt: missing, so that no boxes are known on infrared frames"
+    ]
+
+
+def test_one_missing_annotation_of_both_modalities_is_one_problem(tmp_path):
+    write_rgbt210(tmp_path)
+    (tmp_path / "init.txt").unlink()
+    assert load_sequence(tmp_path, "rgbt210").problems == [
+        "init.txt: missing, so that no boxes are known on visible and infrared frames"
     ]
 
 
@@ -486,6 +495,8 @@ def test_dataset_is_found_below_its_splits(tmp_path):
     assert dataset.names == ["dog", "man2", "man10"] and len(dataset) == 3
     assert dataset["man10"] is dataset[2] and dataset[2].name == "man10"
     assert [len(sequence) for sequence in dataset] == [6, 6, 6]
+    # Loader processes that do not fork get a copy.
+    assert len(pickle.loads(pickle.dumps(dataset))["man2"]) == 6
 
 
 def test_dataset_names_that_repeat_are_paths(tmp_path):

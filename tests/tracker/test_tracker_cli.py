@@ -251,7 +251,7 @@ def test_data_tells_everything(capsys, dataset):
     ):
         assert line in text
     assert "problem: good" not in text
-    assert text.strip().endswith("5 problems, 1 errors; decoded: every frame")
+    assert text.strip().endswith("5 problems, 1 error; decoded: every frame")
 
 
 def test_data_as_json(capsys, dataset):
