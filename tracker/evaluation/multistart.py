@@ -1,0 +1,839 @@
+"""Multistart evaluation: accuracy, robustness and EAO as VOT2020-RGBT defines them.
+
+A tracker is started at several anchor frames of each sequence and runs from each to the end of the
+sequence, or back to its beginning (Kristan et al., VOT2020, Sec. 2). A run fails where the overlap
+is 0.1 or less in 10 consecutive frames that show the target; the first of these frames is its
+progress, and a run that does not fail progresses to its end.
+
+- A, accuracy: the sum of the overlaps before failure over the number of those frames, of all runs.
+- R, robustness: a sequence's share of frames before failure, averaged over sequences with their
+  numbers of frames as weights.
+- EAO, expected average overlap: the mean of the EAO curve from 115 to 755 frames. The curve at j is
+  the mean overlap over the frames 1 to j of a run, averaged over the runs of all sequences that are
+  long enough, and over those that failed, for which the frames that are missing have overlap 0.
+
+The VOT toolkit's analysis gives the same numbers; this one takes a small part of its time, because
+it works on the arrays of all runs at once. Where the toolkit's code decides more than the
+definition does, it is followed:
+
+- Regions are rasterised: boxes are rounded to integers (in single precision, halves to even), and
+  polygons include their right and bottom edge. Both are clipped to the image.
+- Regions whose common extent is at most one pixel wide or high overlap by 1; where that is so
+  only inside the image, by 0.
+- The first frame of a run holds no region but a code; its overlap is 0. It counts in A, so that the
+  A of a perfect tracker is below 1, and not in the EAO curve.
+- A frame without target is not lost; the count of lost frames starts anew after it.
+- The curve divides a failed run's overlaps by j - 1, not j, beyond its last frame. It ends at
+  ``high - 1``, so that the mean is over 115 to 754.
+- R weighs a sequence by its frames, A by the frames before failure of its runs.
+
+Published figures of DFAT (EAO 0.390, A 0.672, R 0.779 in the VOT2020 report; 0.4079, 0.6739, 0.7785
+in Table 8 of the LRRNet paper) are not met by the raw results published with it: these give
+EAO 0.3705, A 0.6782, R 0.7430 in this module and in toolkits 0.5.1, 0.7.4 and 0.9.0 alike.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from fusion.errors import UserError
+from fusion.images import read_image
+from tracker.sequences import _read_vot_meta as read_vot_meta
+
+FAILURE_OVERLAP = 0.1
+FAILURE_FRAMES = 10
+# The interval of lengths around the mean of VOT2020's short-term sequences.
+EAO_LOW, EAO_HIGH = 115, 755
+
+# --- Regions --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A region of pixels: ``pixels[i, j]`` is the image's ``(x + j, y + i)``."""
+
+    x: int
+    y: int
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Regions:
+    """A region for each frame.
+
+    Attributes:
+        boxes: ``(N, 4)`` float32 ``x, y, w, h``; NaN where the frame has no box.
+        shapes: regions that are no boxes, by frame: polygons ``(K, 2)`` float32, or masks.
+
+    A frame in neither has a code instead of a region: the first of a run, an absent target.
+    """
+
+    boxes: np.ndarray
+    shapes: dict[int, np.ndarray | Mask] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, frames: np.ndarray) -> "Regions":
+        """The regions of some frames, in their order."""
+        shapes = {}
+        if self.shapes:
+            shapes = {
+                place: self.shapes[frame]
+                for place, frame in enumerate(frames.tolist())
+                if frame in self.shapes
+            }
+        return Regions(self.boxes[frames], shapes)
+
+    def present(self) -> np.ndarray:
+        """``(N,)`` bool: frames with a region that is not empty."""
+        present = (self.boxes[:, 2] > 0) & (self.boxes[:, 3] > 0)
+        for frame, shape in self.shapes.items():
+            if isinstance(shape, Mask):
+                # As the toolkit has it: a mask of a single row or column counts as empty.
+                rows, columns = np.nonzero(shape.pixels)
+                present[frame] = len(rows) > 0 and rows.max() > 0 and columns.max() > 0
+            else:
+                present[frame] = (np.ptp(shape, axis=0) > 0).all()
+        return present
+
+
+def concatenate(parts: Iterable[Regions]) -> Regions:
+    """One `Regions` of several, end to end."""
+    parts = list(parts)
+    shapes: dict[int, np.ndarray | Mask] = {}
+    start = 0
+    for part in parts:
+        shapes |= {start + frame: shape for frame, shape in part.shapes.items()}
+        start += len(part)
+    return Regions(np.concatenate([part.boxes for part in parts]), shapes)
+
+
+def region_overlaps(a: Regions, b: Regions, size: np.ndarray | tuple[int, int]) -> np.ndarray:
+    """Overlap (IoU) of regions, frame by frame, on the pixels of the image.
+
+    Args:
+        a, b: of equal length.
+        size: ``(width, height)`` of the image, or ``(N, 2)`` of each frame's.
+
+    Returns:
+        ``(N,)`` in 0..1.
+
+    Raises:
+        ValueError: lengths differ.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"regions to compare differ in length: {len(a)} and {len(b)}")
+    size = np.broadcast_to(np.asarray(size), (len(a), 2))
+    # First and last pixel along x and y, ``(N, 2)`` each; a code has pixel 0 and no area.
+    first_a, last_a, area_a = _pixel_ranges(a.boxes)
+    first_b, last_b, area_b = _pixel_ranges(b.boxes)
+    first, last = np.minimum(first_a, first_b), np.maximum(last_a, last_b)
+    clip_first, clip_last = np.maximum(first, 0), np.minimum(last, size - 1)
+
+    def count(from_pixel: np.ndarray, to_pixel: np.ndarray) -> np.ndarray:
+        sides = np.minimum(to_pixel, clip_last) - np.maximum(from_pixel, clip_first) + 1
+        return np.prod(np.maximum(sides, 0), axis=1)
+
+    both = area_a & area_b
+    common = both * count(np.maximum(first_a, first_b), np.minimum(last_a, last_b))
+    union = area_a * count(first_a, last_a) + area_b * count(first_b, last_b) - common
+    overlaps = np.where(union > 0, common / np.maximum(union, 1), 0.0)
+    overlaps[(clip_first >= clip_last).any(axis=1)] = 0
+    overlaps[(first >= last).any(axis=1)] = 1
+    for frame in a.shapes.keys() | b.shapes.keys():
+        overlaps[frame] = _shape_overlap(_region(a, frame), _region(b, frame), size[frame])
+    return overlaps
+
+
+def _pixel_ranges(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    has_box = np.isfinite(boxes).all(axis=1)
+    rounded = np.round(np.where(has_box[:, None], boxes, 0).astype(np.float32)).astype(float)
+    first = rounded[:, :2]
+    last = np.where(has_box[:, None], first + rounded[:, 2:] - 1, 0)
+    return first, last, has_box
+
+
+def _region(regions: Regions, frame: int) -> np.ndarray | Mask | None:
+    if frame in regions.shapes:
+        return regions.shapes[frame]
+    box = regions.boxes[frame]
+    return box if np.isfinite(box).all() else None
+
+
+def _shape_overlap(a, b, size: np.ndarray) -> float:
+    """`region_overlaps` of two regions of any kind, by their pixels."""
+    extents = np.array([_extent(region) for region in (a, b)])
+    first, last = extents[:, :2].min(axis=0), extents[:, 2:].max(axis=0)
+    if (first >= last).any():
+        return 1.0
+    first, last = np.maximum(first, 0), np.minimum(last, size - 1)
+    if (first >= last).any():
+        return 0.0
+    pixels = [_raster(region, first, last) for region in (a, b)]
+    union = np.count_nonzero(pixels[0] | pixels[1])
+    return np.count_nonzero(pixels[0] & pixels[1]) / union if union else 0.0
+
+
+def _extent(region) -> np.ndarray:
+    """First and last pixel of a region: ``x1, y1, x2, y2``."""
+    if region is None:
+        return np.zeros(4, int)
+    if isinstance(region, Mask):
+        rows, columns = np.nonzero(region.pixels)
+        if len(rows) == 0:
+            return np.array([region.x, region.y] * 2)
+        ends = np.array([columns.min(), rows.min(), columns.max(), rows.max()])
+        return ends + [region.x, region.y] * 2
+    if region.ndim == 2:
+        corners = np.round(region)
+        return np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(int)
+    x, y, w, h = np.round(region).astype(int)
+    return np.array([x, y, x + w - 1, y + h - 1])
+
+
+def _raster(region, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Pixels of a region between two pixels of the image, both included."""
+    width, height = (last - first + 1).astype(int)
+    x, y = np.arange(width) + first[0], np.arange(height) + first[1]
+    if region is None:
+        return np.zeros((height, width), bool)
+    if isinstance(region, Mask):
+        rows, columns = y - region.y, x - region.x
+        inside_rows = (rows >= 0) & (rows < region.pixels.shape[0])
+        inside_columns = (columns >= 0) & (columns < region.pixels.shape[1])
+        pixels = np.zeros((height, width), bool)
+        pixels[np.ix_(inside_rows, inside_columns)] = region.pixels[
+            np.ix_(rows[inside_rows], columns[inside_columns])
+        ]
+        return pixels
+    if region.ndim == 2:
+        return _raster_polygon(np.round(region).astype(float) - first, width, height)
+    x1, y1, x2, y2 = _extent(region)
+    return ((y >= y1) & (y <= y2))[:, None] & ((x >= x1) & (x <= x2))
+
+
+def _raster_polygon(corners: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Pixels of a convex polygon: in each row all from its leftmost to its rightmost crossing."""
+    rows = np.arange(height)[:, None]
+    (x1, y1), (x2, y2) = corners.T, np.roll(corners, -1, axis=0).T
+    crossed = (np.minimum(y1, y2) <= rows) & (rows <= np.maximum(y1, y2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.where(y1 == y2, 0, (x2 - x1) / (y2 - y1))
+    crossing = np.trunc(x2 + (rows - y2) * slope)
+    left = np.where(crossed, crossing, np.inf).min(axis=1, keepdims=True)
+    right = np.where(crossed, crossing, -np.inf).max(axis=1, keepdims=True)
+    columns = np.arange(width)
+    return (left <= columns) & (columns <= right)
+
+
+def _is_convex(corners: np.ndarray) -> bool:
+    edges = np.roll(corners, -1, axis=0) - corners
+    following = np.roll(edges, -1, axis=0)
+    turns = edges[:, 0] * following[:, 1] - edges[:, 1] * following[:, 0]
+    return bool((turns >= 0).all() or (turns <= 0).all())
+
+
+# --- Trajectory files -----------------------------------------------------------------------------
+
+
+def read_trajectory(path: str | Path) -> Regions:
+    """The regions of a run or an annotation, in the toolkit's text or binary format.
+
+    Text is a line for each frame: ``x,y,w,h``, a polygon ``x1,y1,x2,y2,...``, a mask
+    ``mx,y,w,h,runs...`` (alternating runs of background and object, row by row), or a single number
+    in place of a region. NaN stands for an absent target.
+
+    Binary (``.bin``), little-endian: int16 version 1, uint32 number of regions, and for each a
+    uint8 type with its data: 0, uint32 code; 1, four float32 ``x, y, w, h``; 2, uint16 number of
+    corners and two float32 for each; 3, int16 x and y, uint16 width, height and number of runs, and
+    a uint16 for each run.
+
+    Raises:
+        UserError: a file that is missing, cut off, or of neither format, or a polygon that is not
+            convex.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    return _parse_binary(path, data) if path.suffix == ".bin" else _parse_text(path, data)
+
+
+def _parse_text(path: Path, data: bytes) -> Regions:
+    try:
+        lines = data.decode("ascii").split("\n")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; a binary one ends in .bin") from None
+    while lines and not lines[-1].strip():
+        lines.pop()
+    boxes = np.full((len(lines), 4), np.nan, np.float32)
+    shapes: dict[int, np.ndarray | Mask] = {}
+    # Nearly every file is boxes after one code: those are read at once.
+    tail = lines[1:]
+    if tail and all(line.count(",") == 3 and line[0] != "m" for line in tail):
+        try:
+            boxes[1:] = np.array(",".join(tail).split(","), float).reshape(-1, 4)
+            lines = lines[:1]
+        except ValueError:
+            pass  # the loop below names the line
+    for frame, line in enumerate(lines):
+        is_mask = line.startswith("m")
+        try:
+            values = [float(value) for value in line.lstrip("m").split(",")]
+        except ValueError:
+            values = []
+        if is_mask and len(values) > 4 and np.isfinite(values).all():
+            shapes[frame] = _mask(path, frame, [int(value) for value in values])
+        elif not is_mask and len(values) == 4:
+            boxes[frame] = values
+        elif not is_mask and len(values) >= 6 and len(values) % 2 == 0:
+            if np.isfinite(values).all():
+                shapes[frame] = _polygon(path, frame, values)
+        elif is_mask or len(values) != 1:
+            raise UserError(
+                f"{path}, line {frame + 1}: {line.strip()[:60]!r} is no region; give x,y,w,h, "
+                "a polygon, a mask or a code"
+            )
+    boxes[~np.isfinite(boxes).all(axis=1)] = np.nan
+    return Regions(boxes, shapes)
+
+
+_BOX_RECORD = np.dtype([("type", "u1"), ("box", "<f4", 4)])
+
+
+def _parse_binary(path: Path, data: bytes) -> Regions:
+    offset = 0
+
+    def take(layout: str) -> tuple:
+        nonlocal offset
+        values = struct.unpack_from(layout, data, offset)
+        offset += struct.calcsize(layout)
+        return values
+
+    try:
+        version, length = take("<hI")
+        if version != 1:
+            raise UserError(f"{path}: not a trajectory of version 1; write it again")
+        # Every region takes 5 bytes or more.
+        if length > len(data) // 5:
+            raise struct.error
+        boxes = np.full((length, 4), np.nan, np.float32)
+        shapes: dict[int, np.ndarray | Mask] = {}
+        frame = 0
+        while frame < length:
+            rest = length - frame
+            if len(data) - offset == rest * _BOX_RECORD.itemsize:
+                records = np.frombuffer(data, _BOX_RECORD, offset=offset)
+                if (records["type"] == 1).all():
+                    boxes[frame:] = records["box"]
+                    break
+            (kind,) = take("<B")
+            if kind == 0:
+                take("<I")
+            elif kind == 1:
+                boxes[frame] = take("<4f")
+            elif kind == 2:
+                (corners,) = take("<H")
+                shapes[frame] = _polygon(path, frame, take(f"<{2 * corners}f"))
+            elif kind == 3:
+                x, y, width, height, runs = take("<hhHHH")
+                shapes[frame] = _mask(path, frame, [x, y, width, height, *take(f"<{runs}H")])
+            else:
+                raise UserError(
+                    f"{path}: region {frame + 1} is of unknown type {kind}; run it again"
+                )
+            frame += 1
+    except struct.error:
+        raise UserError(
+            f"{path}: the file is cut off; delete it and run the tracker again"
+        ) from None
+    return Regions(boxes, shapes)
+
+
+def _polygon(path: Path, frame: int, values: Sequence[float]) -> np.ndarray:
+    corners = np.array(values, np.float32).reshape(-1, 2)
+    if len(corners) < 3 or not _is_convex(np.round(corners)):
+        raise UserError(
+            f"{path}, frame {frame + 1}: the polygon is not convex, which only the VOT toolkit's "
+            "own analysis takes; give a rotated rectangle or a box"
+        )
+    return corners
+
+
+def _mask(path: Path, frame: int, values: list[int]) -> Mask:
+    x, y, width, height, *runs = values
+    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs) if min(runs) >= 0 else np.zeros(0)
+    if width < 0 or height < 0 or len(pixels) > width * height or min(runs) < 0:
+        raise UserError(
+            f"{path}, frame {frame + 1}: the mask's runs do not fit its size {width}x{height}"
+        )
+    filled = np.zeros(width * height, bool)
+    filled[: len(pixels)] = pixels
+    return Mask(x, y, filled.reshape(height, width))
+
+
+# --- Sequences and workspaces ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """One start of a tracker in a sequence.
+
+    Attributes:
+        anchor: the frame it starts on, from 0.
+        frames: the sequence's frames in the order of the run; the anchor first.
+    """
+
+    anchor: int
+    frames: np.ndarray
+
+    @property
+    def is_backward(self) -> bool:
+        return len(self.frames) > 1 and self.frames[1] < self.frames[0]
+
+
+@dataclass(frozen=True)
+class AnchoredSequence:
+    """What evaluation has to know of a sequence.
+
+    Attributes:
+        name: also the name of its folder.
+        groundtruth: a region for each frame.
+        anchors: ``(N,)``; positive: a run starts here and goes forward, negative: backward.
+        size: ``(width, height)`` of its frames.
+    """
+
+    name: str
+    groundtruth: Regions
+    anchors: np.ndarray
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.groundtruth)
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """The forward runs, then the backward ones, each in the order of anchors."""
+        frames = np.arange(len(self))
+        forward = [Run(int(a), frames[a:]) for a in np.flatnonzero(self.anchors > 0)]
+        backward = [Run(int(a), frames[a::-1]) for a in np.flatnonzero(self.anchors < 0)]
+        return forward + backward
+
+
+def read_anchored_sequence(folder: str | Path) -> AnchoredSequence:
+    """Read ``sequence``, ``groundtruth.txt`` and ``anchor.value`` of a sequence in VOT's layout.
+
+    A picture is opened only where ``sequence`` does not state width and height.
+
+    Raises:
+        UserError: a file is missing or does not fit, or there are no anchors.
+    """
+    folder = Path(folder)
+    if not (folder / "sequence").is_file():
+        raise UserError(f"{folder}: no file named sequence in it; is this a sequence of VOT?")
+    meta = read_vot_meta(folder)
+    groundtruth = read_trajectory(folder / meta.get("groundtruth", "groundtruth.txt"))
+    length = len(groundtruth)
+    if meta.get("length", "").isdigit() and int(meta["length"]) != length:
+        raise UserError(
+            f"{folder}: sequence states length={meta['length']}, groundtruth.txt has {length} lines"
+        )
+    path = folder / "anchor.value"
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file; multistart needs a line a frame, 1 for a forward start, -1 for "
+            "a backward one, 0 for none"
+        )
+    try:
+        anchors = np.array([float(value) for value in path.read_text().split()])
+    except ValueError:
+        raise UserError(f"{path}: not a number a line; give 1, -1 or 0") from None
+    if len(anchors) > length:
+        raise UserError(f"{path}: {len(anchors)} lines for {length} frames")
+    anchors = np.pad(anchors, (0, length - len(anchors)))
+    if not anchors.any():
+        raise UserError(f"{path}: no anchor in it; mark a frame with 1 (forward) or -1 (backward)")
+    return AnchoredSequence(folder.name, groundtruth, anchors, _frame_size(folder, meta))
+
+
+def _frame_size(folder: Path, meta: dict[str, str]) -> tuple[int, int]:
+    if meta.get("width", "").isdigit() and meta.get("height", "").isdigit():
+        return int(meta["width"]), int(meta["height"])
+    patterns = [meta.get(f"channels.{name}") for name in ("color", "depth", "ir")]
+    pattern = next((p for p in patterns if p), "color/%08d.jpg")
+    height, width = read_image(folder / (pattern % 1)).shape[:2]
+    return width, height
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace of the VOT toolkit, as far as evaluation needs it.
+
+    Attributes:
+        folder: where ``config.yaml`` is.
+        experiment: the multistart experiment of its stack.
+        low, high: bounds of the EAO.
+        sequences: in the order of ``list.txt``.
+    """
+
+    folder: Path
+    experiment: str
+    low: int
+    high: int
+    sequences: list[AnchoredSequence]
+
+    def results(self, tracker: str) -> Path:
+        """Where a tracker's trajectories are: a folder for each sequence."""
+        return self.folder / "results" / tracker / self.experiment
+
+    def trackers(self) -> list[str]:
+        """Those with results, by name.
+
+        Raises:
+            UserError: there are none.
+        """
+        found = sorted(
+            path.parent.name for path in self.folder.glob(f"results/*/{self.experiment}")
+        )
+        if not found:
+            raise UserError(
+                f"{self.folder / 'results'}: no results of experiment {self.experiment}; "
+                "run a tracker in this workspace first"
+            )
+        return found
+
+
+def read_workspace(folder: str | Path, experiment: str | None = None) -> Workspace:
+    """Read ``config.yaml``, its stack, and the sequences.
+
+    Args:
+        experiment: a multistart experiment of the stack; needed where it has several.
+
+    Raises:
+        UserError: a file is missing or does not fit; names it.
+    """
+    folder = Path(folder)
+    config = _read_yaml(folder / "config.yaml", "give the folder of a VOT workspace")
+    experiment, low, high = _read_stack(folder, config, experiment)
+    root = folder / config.get("sequences", "sequences")
+    listing = root / "list.txt"
+    if not listing.is_file():
+        raise UserError(f"{listing}: no such file; it should name the sequences, one a line")
+    names = listing.read_text(encoding="utf-8-sig").split()
+    if not names:
+        raise UserError(f"{listing}: names no sequence")
+    sequences = [read_anchored_sequence(root / name) for name in names]
+    return Workspace(folder, experiment, low, high, sequences)
+
+
+def _read_yaml(path: Path, mend: str) -> dict:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {mend}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML ({str(error).splitlines()[0]}); {mend}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no settings; {mend}")
+    return content
+
+
+# Stacks that come with the toolkit and use this module's defaults.
+RGBT_STACKS = ("vot2020/rgbtir", "vot2019/rgbtir")
+
+
+def _read_stack(folder: Path, config: dict, wanted: str | None) -> tuple[str, int, int]:
+    """Name of the experiment, and the bounds of its EAO."""
+    stack = config.get("stack")
+    if stack in RGBT_STACKS:
+        if wanted not in (None, "baseline"):
+            raise UserError(f"experiment {wanted}: stack {stack} has only baseline")
+        return "baseline", EAO_LOW, EAO_HIGH
+    if not isinstance(stack, str):
+        raise UserError(f"{folder / 'config.yaml'}: names no stack; add a line stack: stack.yaml")
+    path = folder / stack
+    content = _read_yaml(path, f"give a stack file, or one of {', '.join(RGBT_STACKS)}")
+    experiments = {
+        name: entry
+        for name, entry in (content.get("experiments") or {}).items()
+        if isinstance(entry, dict) and entry.get("type") == "multistart"
+    }
+    if wanted is None and len(experiments) == 1:
+        (wanted,) = experiments
+    if wanted not in experiments:
+        names = ", ".join(experiments) or "none"
+        raise UserError(
+            f"{path}: multistart experiments are: {names}; "
+            + (f"there is no {wanted}" if wanted else "name one with --experiment")
+        )
+    for analysis in experiments[wanted].get("analyses") or []:
+        if isinstance(analysis, dict) and analysis.get("type") == "multistart_eao_score":
+            unknown = analysis.keys() - {"type", "name", "low", "high"}
+            if unknown:
+                raise UserError(
+                    f"{path}: {', '.join(sorted(unknown))} of multistart_eao_score is not known "
+                    "here; leave it out, or use the VOT toolkit's own analysis"
+                )
+            return wanted, int(analysis["low"]), int(analysis["high"])
+    return wanted, EAO_LOW, EAO_HIGH
+
+
+# --- Results --------------------------------------------------------------------------------------
+
+
+def trajectory_path(folder: Path, sequence: str, anchor: int) -> Path | None:
+    """A run's file in ``<tracker>/<experiment>``; text before binary, as the toolkit has it."""
+    stem = folder / sequence / f"{sequence}_{anchor:08d}"
+    paths = (stem.with_name(stem.name + suffix) for suffix in (".txt", ".bin"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read_runs(
+    folder: str | Path, sequences: Iterable[AnchoredSequence]
+) -> dict[str, list[Regions]]:
+    """A tracker's trajectories.
+
+    Args:
+        folder: ``results/<tracker>/<experiment>``.
+
+    Returns:
+        By sequence, in the order of `AnchoredSequence.runs`.
+
+    Raises:
+        UserError: runs that are missing or of the wrong length, all of them in one line.
+    """
+    folder = Path(folder)
+    trajectories: dict[str, list[Regions]] = {}
+    faults = []
+    total = 0
+    for sequence in sequences:
+        trajectories[sequence.name] = found = []
+        for run in sequence.runs:
+            total += 1
+            label = f"{sequence.name} anchor {run.anchor}"
+            path = trajectory_path(folder, sequence.name, run.anchor)
+            if path is None:
+                faults.append(f"{label} (missing)")
+                continue
+            try:
+                found.append(read_trajectory(path))
+            except UserError as error:
+                faults.append(f"{label} ({str(error).removeprefix(f'{path}: ')})")
+                continue
+            if len(found[-1]) != len(run.frames):
+                faults.append(f"{label} ({len(found[-1])} of {len(run.frames)} frames)")
+    if faults:
+        shown = "; ".join(faults[:8]) + (f"; and {len(faults) - 8} more" if len(faults) > 8 else "")
+        raise UserError(
+            f"{folder}: {len(faults)} of {total} runs cannot be used: {shown}; run the tracker "
+            "again to complete them"
+        )
+    return trajectories
+
+
+# --- Figures --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """How a run went.
+
+    Attributes:
+        run: where it started.
+        overlaps: ``(n,)``, a frame; the first is 0.
+        progress: frames before failure; all of them if it did not fail.
+    """
+
+    run: Run
+    overlaps: np.ndarray
+    progress: int
+
+    @property
+    def failed(self) -> bool:
+        return self.progress < len(self.overlaps)
+
+    @property
+    def failure_frame(self) -> int | None:
+        """The sequence's frame, from 0, on which the run failed; None if it did not."""
+        return int(self.run.frames[self.progress]) if self.failed else None
+
+
+@dataclass(frozen=True)
+class SequenceScores:
+    """Figures of a sequence.
+
+    Attributes:
+        name: the sequence's.
+        frames: its length, which is its weight in R.
+        runs: one for each anchor.
+        curve_sum: ``(high,)``, sum over the runs that count at each length of the EAO curve.
+        curve_runs: ``(high,)``, how many count.
+    """
+
+    name: str
+    frames: int
+    runs: list[RunScores]
+    curve_sum: np.ndarray
+    curve_runs: np.ndarray
+
+    @property
+    def progress(self) -> int:
+        """Frames before failure, of all runs."""
+        return sum(run.progress for run in self.runs)
+
+    @property
+    def failures(self) -> int:
+        return sum(run.failed for run in self.runs)
+
+    @property
+    def A(self) -> float:
+        overlap = sum(run.overlaps[: run.progress].sum() for run in self.runs)
+        return float(overlap / self.progress) if self.progress else 0.0
+
+    @property
+    def R(self) -> float:
+        return self.progress / sum(len(run.overlaps) for run in self.runs)
+
+    @property
+    def curve(self) -> np.ndarray:
+        """The sequence's EAO curve, 0 where no run counts."""
+        return self.curve_sum / np.maximum(self.curve_runs, 1)
+
+    def eao(self, low: int, high: int) -> float:
+        """Mean of the curve over those lengths between low and high that a run counts at.
+
+        NaN where no run is that long. The EAO over all sequences is not the mean of these.
+        """
+        counts = self.curve_runs[low : high + 1] > 0
+        return float(self.curve[low : high + 1][counts].mean()) if counts.any() else float("nan")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Figures of a tracker.
+
+    Attributes:
+        low, high: bounds of the EAO.
+        sequences: figures of each.
+    """
+
+    low: int
+    high: int
+    sequences: list[SequenceScores]
+
+    @property
+    def A(self) -> float:
+        """Accuracy: sequences weighted by the frames before failure."""
+        progress = sum(sequence.progress for sequence in self.sequences)
+        total = sum(sequence.A * sequence.progress for sequence in self.sequences)
+        return total / progress if progress else 0.0
+
+    @property
+    def R(self) -> float:
+        """Robustness: sequences weighted by their length."""
+        frames = sum(sequence.frames for sequence in self.sequences)
+        return sum(sequence.R * sequence.frames for sequence in self.sequences) / frames
+
+    @property
+    def curve(self) -> np.ndarray:
+        """EAO curve, ``(high,)``: at j the expected average overlap over j frames; 0 at 0."""
+        total = np.sum([sequence.curve_sum for sequence in self.sequences], axis=0)
+        runs = np.sum([sequence.curve_runs for sequence in self.sequences], axis=0)
+        return total / np.maximum(runs, 1)
+
+    @property
+    def EAO(self) -> float:
+        """Expected average overlap: mean of the curve from low to high."""
+        return float(self.curve[self.low : self.high + 1].mean())
+
+    def figures(self) -> dict[str, float]:
+        """EAO, A and R by name."""
+        return {"EAO": self.EAO, "A": self.A, "R": self.R}
+
+
+def run_progress(overlaps: np.ndarray, present: np.ndarray) -> int:
+    """Frames of a run before it fails; all of them if it does not.
+
+    Args:
+        overlaps: ``(n,)``.
+        present: ``(n,)`` bool, frames that show the target.
+    """
+    lost = (overlaps <= FAILURE_OVERLAP) & present
+    if len(lost) < FAILURE_FRAMES:
+        return len(lost)
+    streaks = np.convolve(lost, np.ones(FAILURE_FRAMES, int), mode="valid") == FAILURE_FRAMES
+    return int(np.argmax(streaks)) if streaks.any() else len(lost)
+
+
+def _curve(runs: list[RunScores], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum and number of the runs that count at each length of the EAO curve."""
+    total, number = np.zeros(length), np.zeros(length)
+    lengths = np.arange(length)
+    for run in runs:
+        kept = np.where(np.arange(len(run.overlaps)) < run.progress, run.overlaps, 0)
+        sums = np.cumsum(kept[1:length])
+        reached = len(sums) + 1
+        total[1:reached] += sums / lengths[1:reached]
+        number[1:reached] += 1
+        if run.failed and reached < length:
+            total[reached:] += sums[-1] / (lengths[reached:] - 1)
+            number[reached:] += 1
+    return total, number
+
+
+def evaluate(
+    sequences: Sequence[AnchoredSequence],
+    trajectories: dict[str, list[Regions]],
+    low: int = EAO_LOW,
+    high: int = EAO_HIGH,
+) -> Scores:
+    """Figures of a tracker.
+
+        workspace = read_workspace("vot_workspace")
+        runs = read_runs(workspace.results("DFAT"), workspace.sequences)
+        print(evaluate(workspace.sequences, runs).figures())
+
+    Args:
+        trajectories: by sequence, a `Regions` for each of its runs, in their order.
+        low, high: bounds of the EAO, in frames.
+
+    Raises:
+        ValueError: no sequence, or trajectories that do not fit the runs.
+    """
+    if not sequences:
+        raise ValueError("evaluate needs a sequence")
+    starts = [(sequence, run) for sequence in sequences for run in sequence.runs]
+    found = [regions for sequence in sequences for regions in trajectories[sequence.name]]
+    lengths = [len(run.frames) for _, run in starts]
+    if [len(regions) for regions in found] != lengths:
+        raise ValueError("trajectories do not fit the runs of the sequences")
+
+    # All frames of all runs at once.
+    truth = concatenate(sequence.groundtruth.take(run.frames) for sequence, run in starts)
+    sizes = np.repeat([sequence.size for sequence, _ in starts], lengths, axis=0)
+    overlaps = region_overlaps(concatenate(found), truth, sizes)
+    cuts = np.cumsum(lengths)[:-1]
+    by_run = zip(starts, np.split(overlaps, cuts), np.split(truth.present(), cuts), strict=True)
+    scores: dict[str, list[RunScores]] = {sequence.name: [] for sequence in sequences}
+    for (sequence, run), overlap, present in by_run:
+        scores[sequence.name].append(RunScores(run, overlap, run_progress(overlap, present)))
+    return Scores(
+        low,
+        high,
+        [
+            SequenceScores(
+                sequence.name,
+                len(sequence),
+                scores[sequence.name],
+                *_curve(scores[sequence.name], high),
+            )
+            for sequence in sequences
+        ],
+    )
