@@ -45,6 +45,15 @@ examples:
 exit code: 0 without errors, 2 with any.
 """
 
+BENCH_EXAMPLES = """\
+Both run the same convolutions on the same random frames, with untrained weights: only the way the
+work is arranged differs. A round of the default takes some seconds.
+
+examples:
+  tracker bench
+  tracker bench --preset compact_dfat --rounds 20 --threads 2 --json
+"""
+
 
 def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(_with_joined_box(sys.argv[1:] if argv is None else argv))
@@ -65,6 +74,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_track(commands)
     _add_data(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -111,7 +121,7 @@ def _add_track(commands) -> None:
         "--video",
         metavar="FILE",
         type=Path,
-        help="also write both modalities with the box drawn, such as out.mp4",
+        help="also write both modalities with the box (and the annotated one) drawn: out.mp4",
     )
     parser.add_argument(
         "--layout", metavar="NAME", help=f"of a sequence folder, not to be guessed: {LAYOUTS}"
@@ -243,6 +253,45 @@ def _data(arguments: argparse.Namespace) -> int:
         print("\n".join(describe(inventory)))
     _, errors = count_faults(inventory)
     return EXIT_BAD_INPUT if errors else 0
+
+
+# --- tracker bench --------------------------------------------------------------------------------
+
+
+def _add_bench(commands) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure a frame's cost against the published code's structure",
+        description="Measure what a frame costs, in turn with the structure of the published code.",
+        epilog=BENCH_EXAMPLES,
+    )
+    parser.set_defaults(command=_bench)
+    parser.add_argument(
+        "--preset", metavar="NAME", default="dfat", help="dfat or compact_dfat (default: dfat)"
+    )
+    parser.add_argument(
+        "--rounds", metavar="N", type=int, default=5, help="of which the least counts (default: 5)"
+    )
+    parser.add_argument(
+        "--threads", metavar="N", type=int, default=1, help="of PyTorch; 0: its choice (default: 1)"
+    )
+    add_device_option(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from tracker.bench import bench, report
+
+    if arguments.threads < 0:
+        raise UserError(f"--threads {arguments.threads}: give 1 or more, or 0 for PyTorch's choice")
+    result = bench(
+        arguments.preset,
+        rounds=arguments.rounds,
+        device=resolve_device(arguments.device),
+        threads=arguments.threads or None,
+    )
+    print(json.dumps(result, indent=1) if arguments.json else report(result))
+    return 0
 
 
 if __name__ == "__main__":

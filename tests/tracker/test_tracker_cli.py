@@ -277,6 +277,22 @@ def test_data_of_two_folders_and_of_nothing(capsys, tmp_path, folders, make_scen
     assert_refused(run(capsys, "data", *folders, "--layout", "x"), "layout x")
 
 
+# --- tracker bench --------------------------------------------------------------------------------
+
+
+def test_bench(capsys):
+    arguments = ("bench", "--preset", "compact_dfat", "--rounds", 1, "--device", "cpu")
+    code, text, _ = run(capsys, *arguments, "--json")
+    result = json.loads(text)
+    assert code == 0 and result["published"] > 0 and result["difference"] < 1e-3
+    assert result["ratio"] == pytest.approx(result["ours"] / result["published"])
+    code, text, _ = run(capsys, *arguments)
+    assert code == 0 and "published structure" in text
+    assert_refused(run(capsys, "bench", "--preset", "rgb"), "preset rgb")
+    assert_refused(run(capsys, *arguments, "--threads", "-1"), "--threads -1")
+    assert_refused(run(capsys, "bench", "--rounds", "0"), "--rounds 0")
+
+
 # --- The program itself ---------------------------------------------------------------------------
 
 
@@ -288,7 +304,7 @@ def test_help_answers_without_loading_torch(tmp_path):
         "except SystemExit as exit_: assert exit_.code == 0\n"
         "assert not {'torch', 'cv2', 'shapely'} & sys.modules.keys()"
     )
-    for command in ("track", "data"):
+    for command in ("track", "data", "bench"):
         result = subprocess.run(
             [sys.executable, "-c", program, command, "--help"], capture_output=True, text=True
         )
