@@ -1,5 +1,6 @@
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -214,6 +215,35 @@ def test_ctrl_c_keeps_what_was_tracked(tmp_path, make_scene, weights):
     assert f"{len(boxes)} of 30 frames are in {partial}" in text
     assert "interrupted" in errors and "Traceback" not in errors
     assert not (out / "boxes.txt").exists()
+
+
+def test_the_published_tracker_through_the_command_line(capsys, tmp_path, shared):
+    """The released DFAT code's recorded boxes: weights as a checkpoint, frames as files."""
+    import torch
+
+    golden = shared / "golden" / "dfat"
+    inputs = runpy.run_path(str(golden / "inputs.py"))
+    manifest = json.loads((golden / "manifest.json").read_text())
+    state = {
+        name: torch.from_numpy(np.asarray(value))
+        for name, value in inputs["weights"](manifest).items()
+    }
+    torch.save(state, tmp_path / "dfat.pth")
+    for number, (bgr, ir, _) in enumerate(inputs["frames"](), start=1):
+        write_image(tmp_path / "rgb" / f"{number:03d}.png", bgr[..., ::-1].copy())
+        write_image(tmp_path / "ir" / f"{number:03d}.png", ir)
+    recorded = np.load(golden / "outputs.npz")
+    box = ",".join(map(str, recorded["boxes"][0]))
+    out = tmp_path / "out"
+    code, _, errors = run(
+        capsys, "track", tmp_path / "rgb", tmp_path / "ir", "--box", box, "-o", out,
+        "--weights", tmp_path / "dfat.pth", "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0, errors
+    boxes = read_regions(out / "boxes.txt")
+    np.testing.assert_allclose(boxes, recorded["boxes"], rtol=0, atol=0.02)
+    scores = np.loadtxt(out / "scores.txt")
+    np.testing.assert_allclose(scores[1:], recorded["scores"][1:], atol=1e-4)
 
 
 # --- tracker data ---------------------------------------------------------------------------------
