@@ -22,6 +22,7 @@ from tracker.anchors import RATIOS, anchor_grid
 from tracker.backbone import AtrousResNet50, CompactResNet, compact_stem
 from tracker.head import MultiLevelRPN, Response
 from tracker.neck import Neck, crop_centre
+from tracker.winograd import use_winograd
 
 __all__ = [
     "MODALITIES",
@@ -72,8 +73,8 @@ def fuse_decisions(
     """
     cls = torch.stack([response.cls for response in responses])
     loc = torch.stack([response.loc for response in responses])
-    weight = cls.new_ones(len(cls)) if weights is None else cls.new_tensor(weights)
-    weight = weight[:, None].expand(cls.shape[:2])
+    # Filled, not copied from the host: a copy would make a GPU wait.
+    weight = torch.stack([cls.new_full(cls.shape[1:2], w) for w in weights or [1.0] * len(cls)])
     if available is not None:
         weight = weight * available
     count = (weight > 0).sum(0)
@@ -163,10 +164,10 @@ class TrackerNetwork(nn.Module):
     """A siamese network on RGB, infrared or both, with or without a fused branch.
 
     Images are dictionaries of crops by modality, "rgb" ``(B, 3, S, S)`` and "ir" ``(B, 1, S, S)``
-    or ``(B, 3, S, S)``, in RGB order, 0..255, of any dtype; S is ``exemplar_size`` for templates and
-    ``search_size`` for search regions. A modality may be absent from a dictionary: branches that
-    need it are then absent from the results. Features, kernels and responses are dictionaries by
-    branch.
+    or ``(B, 3, S, S)``, in RGB order, 0..255, of any dtype; S is ``exemplar_size`` for templates
+    and ``search_size`` for search regions. A modality may be absent from a dictionary: branches
+    that need it are then absent from the results. Features, kernels and responses are dictionaries
+    by branch.
 
     Args:
         branches: modalities that have a branch, among "rgb" and "ir".
@@ -439,9 +440,12 @@ class TrackerNetwork(nn.Module):
     # --- Inference ---
 
     def for_inference(self, device: torch.device | str = "cpu") -> "TrackerNetwork":
-        """A copy to run on ``device`` without training: batch norm folded, channels last."""
-        network = copy.deepcopy(self).eval().requires_grad_(False)
-        return fold_batch_norm(network).to(device, memory_format=torch.channels_last)
+        """A copy to run on ``device`` without training: batch norm folded, channels last, and on a
+        CPU the large 3x3 convolutions by `WinogradConv2d`."""
+        network = fold_batch_norm(copy.deepcopy(self).eval().requires_grad_(False))
+        if torch.device(device).type == "cpu":
+            network = use_winograd(network)
+        return network.to(device, memory_format=torch.channels_last)
 
 
 def _concatenate(items: Sequence):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fusion.errors import UserError
 from tracker.anchors import decode
+from tracker.boxes import region_to_box
 from tracker.network import TrackerNetwork, infrared_shift
 
 __all__ = ["RGBTTracker", "crop_square", "is_usable"]
@@ -179,7 +180,8 @@ class RGBTTracker:
         # Published networks count a box of w pixels from the first to the last pixel's centre.
         self._target = _Target(x + (w - 1) / 2, y + (h - 1) / 2, w, h)
         self._fill: dict[str, np.ndarray] = {}
-        self._ir_shift: Tensor | None = None
+        self._ir_follows_rgb = False
+        self._ir_shift = torch.zeros(1, 1, 1, 1, device=self.device)
         self._template: dict[str, list[Tensor]] = {}
         self._count = 1  # frames seen, this one included
         self._learn(frames, rate=1)
@@ -230,9 +232,9 @@ class RGBTTracker:
         """
         anchors = self._anchors
         scale = self.network.exemplar_size / self._context_side(target)
-        background, foreground = cls.float().view(2, *anchors.shape[1:])
+        background, foreground = cls.float().reshape(2, *anchors.shape[1:])
         score = torch.sigmoid(foreground - background)
-        boxes = decode(loc.float().view(anchors.shape), anchors)
+        boxes = decode(loc.float().reshape(anchors.shape), anchors)
         x, y, width, height = boxes.unbind(0)
 
         size_change = _change(
@@ -242,7 +244,7 @@ class RGBTTracker:
         shape_change = _change((target.width / target.height) / (width / height))
         penalty = torch.exp(-(size_change * shape_change - 1) * self.penalty)
         ranked = penalty * score * (1 - self.window) + self._hanning * self.window
-        best = ranked.argmax()
+        best = ranked.nan_to_num(nan=0).argmax()  # a box of infinite size has no shape
         rows = torch.stack((x / scale, y / scale, width / scale, height / scale, score, penalty))
         return rows.flatten(1)[:, best]
 
@@ -273,6 +275,9 @@ class RGBTTracker:
         of what lies outside the frame is measured here too, and kept until the next update.
         """
         self._fill |= {name: frame.mean(axis=(0, 1)) for name, frame in frames.items()}
+        if "ir" in frames and "ir" not in self._template:
+            # An infrared template made without RGB is not shifted, nor is then what it searches.
+            self._ir_follows_rgb = "rgb" in frames
         side = round(self._context_side(self._target))
         new = self.network.template(self._inputs(frames, side, self.network.exemplar_size))
         for branch, levels in new.items():
@@ -295,7 +300,7 @@ class RGBTTracker:
         for name, frame in (("rgb", rgb), ("ir", ir)):
             if frame is None or name not in self.network.modalities:
                 continue
-            if frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
+            if frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (3,)) or not frame.size:
                 raise ValueError(f"{name} must be HxW or HxWx3, got shape {frame.shape}")
             if frame.dtype != np.uint8 and not np.issubdtype(frame.dtype, np.floating):
                 raise ValueError(
@@ -319,33 +324,36 @@ class RGBTTracker:
             centre = (self._target.x, self._target.y)
             crop = crop_square(frame, centre, side, size, self._fill[name])
             crop = crop[None] if crop.ndim == 2 else crop.transpose(2, 0, 1)
-            crops[name] = torch.from_numpy(np.ascontiguousarray(crop))[None].to(self.device)
-        if self.network.pixels == "bgr255" and len(crops) == 2:
+            crops[name] = self._to_device(torch.from_numpy(np.ascontiguousarray(crop))[None])
+        if self._ir_follows_rgb and len(crops) == 2:
             # Kept for frames without RGB, so that the infrared stays like its template.
             self._ir_shift = infrared_shift(crops["rgb"], crops["ir"])
         return self.network.prepare(crops, self._ir_shift)
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        if self.device.type == "cuda":  # from pinned memory the host need not wait for the copy
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
 
 
 def _checked_box(
     region: Sequence[float] | np.ndarray, frame_width: int, frame_height: int
 ) -> tuple[float, float, float, float]:
     """Box of a region, checked against the frame."""
-    values = np.asarray(region, np.float64).ravel()
-    shown = ", ".join(f"{value:g}" for value in values)
-    if not np.isfinite(values).all():
-        raise UserError(f"box {shown}: not finite; give x, y, width and height in pixels")
-    if len(values) == 4 and np.ndim(region) == 1:
-        x, y, width, height = (float(value) for value in values)
-    else:
-        from tracker.boxes import region_to_box  # shapely, only where a polygon is given
-
-        x, y, width, height = region_to_box(values)
-    if width <= 0 or height <= 0:
-        raise UserError(f"box {shown}: width and height must be positive")
+    shown = ",".join(f"{value:g}" for value in np.asarray(region, np.float64).ravel())
+    try:
+        x, y, width, height = region_to_box(region)
+    except ValueError as error:
+        raise UserError(f"box {shown}: {error}") from error
     if x >= frame_width or y >= frame_height or x + width <= 0 or y + height <= 0:
         raise UserError(
             f"box {shown}: outside the frame of {frame_width}x{frame_height} pixels; give x, y of "
             "its top left corner, width and height"
+        )
+    if width > 2 * frame_width or height > 2 * frame_height:
+        raise UserError(
+            f"box {shown}: more than twice the frame of {frame_width}x{frame_height} pixels; give "
+            "x, y, width and height in pixels"
         )
     return x, y, width, height
 
