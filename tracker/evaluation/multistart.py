@@ -28,8 +28,10 @@ definition does, it is followed:
 - R weighs a sequence by its frames, A by the frames before failure of its runs.
 
 Published figures of DFAT (EAO 0.390, A 0.672, R 0.779 in the VOT2020 report; 0.4079, 0.6739, 0.7785
-in Table 8 of the LRRNet paper) are not met by the raw results published with it: these give
-EAO 0.3705, A 0.6782, R 0.7430 in this module and in toolkits 0.5.1, 0.7.4 and 0.9.0 alike.
+in Table 8 of the LRRNet paper) are not met by the raw results published with it, which give
+EAO 0.3705, A 0.6782, R 0.7430, here and in toolkits 0.5.1, 0.7.4 and 0.9.0 alike. These results
+look like the real-time experiment's: after the second frame of a run every other box, 92,356 of
+177,202, repeats the one before at a time of 0.
 """
 
 import struct

@@ -1,0 +1,620 @@
+"""``tracker evaluate`` and ``tracker vot analyze``: figures, tables and plots."""
+
+import argparse
+import csv
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fusion.commandline import EXIT_BAD_INPUT, add_device_option
+from fusion.errors import UserError
+
+EVALUATE_DESCRIPTION = """\
+PR, NPR and SR of trackers as GTOT, RGBT210, RGBT234 or LasHeR define them, from raw results, or by
+running a tracker over the dataset."""
+
+EVALUATE_EXAMPLES = """\
+Raw results: --results names the folder of a tracker, with a text file for each sequence, or a
+folder of such folders; lines are x,y,w,h or the 8 numbers of corners. --annotations names the
+dataset, or its annotation files alone (<sequence>/visible.txt and so on, or <sequence>.txt for
+LasHeR).
+
+Run: --root names the dataset, --weights the tracker, --results the folder for the results of all
+trackers (default: results). Sequences that have a results file are not run again.
+
+On GTOT and RGBT234, PR and SR are MPR and MSR, of the better of two annotations in each frame.
+GTOT's PR is at 5 pixels and all its frames count alike; elsewhere it is at 20 pixels, and
+sequences count alike. Figures of different benchmarks cannot be compared.
+
+OUT gets success.png and .pdf, precision.png and .pdf (and normalized), sequences.csv and, with
+--attributes, attributes.csv.
+
+examples:
+  tracker evaluate --dataset rgbt234 --results results/DFAT results/APFNet --annotations RGBT234/
+  tracker evaluate --dataset lasher --results results/ --annotations annos/ --attributes -o report
+  tracker evaluate --dataset gtot --root GTOT/ --weights w.safetensors --workers 2 --json gtot.json
+
+exit code: 0 when all figures are there, 2 when an input is bad or a sequence could not be run.
+"""
+
+ANALYZE_DESCRIPTION = """\
+A, R and EAO of the trackers in a VOT workspace, by the definition of VOT2020 (multistart)."""
+
+ANALYZE_EXAMPLES = """\
+Computed here from the toolkit's trajectory files, without opening an image.
+
+The EAO of a sequence is the mean of its own curve over the lengths that its runs reach, - where
+none is long enough; the EAO over all sequences is not the mean of these.
+
+DFAT's published figures (EAO 0.390 in the VOT2020 report, 0.4079 in the LRRNet paper) are not met
+by its published raw results, which give EAO 0.3705, A 0.6782, R 0.7430, in the VOT toolkit too.
+Those results repeat every other box at a time of 0, as the real-time experiment does.
+
+OUT gets eao.png and .pdf, ar.png and .pdf, sequences.csv and curve.csv.
+
+examples:
+  tracker vot analyze
+  tracker vot analyze DFAT DFAT_LLRR --workspace vot_workspace --per-sequence -o report
+  tracker vot analyze --json -
+
+exit code: 0 when all figures are there, 2 when results are missing or cut off.
+"""
+
+DATASETS = (
+    "gtot",
+    "rgbt210",
+    "rgbt234",
+    "lasher",
+)  # of `tracker.evaluation.ope`, which loads slower
+
+# --- Tables ---------------------------------------------------------------------------------------
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence], marked: bool = False) -> str:
+    """Columns for a terminal: the first left-aligned, numbers with three decimals, None as ``-``.
+
+    Args:
+        marked: put ``*`` at the best (largest) fraction of a column and ``+`` at the second; equal
+            ones, as shown, share a mark. Needs two rows.
+    """
+    header = list(header)
+    cells = [[_cell(value) for value in row] for row in rows]
+    if marked and len(rows) > 1:
+        for column in range(1, len(header)):
+            header[column] += " "
+            marks = _marks([row[column] for row in rows])
+            for row, mark in zip(cells, marks, strict=True):
+                row[column] += mark
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [f"{row[0]:<{widths[0]}}"]
+            + [f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for row in (header, *cells)
+    )
+
+
+def _marks(column: Sequence) -> list[str]:
+    shown = [_cell(value) if isinstance(value, float) else "-" for value in column]
+    ranked = sorted(set(shown) - {"-"}, key=float, reverse=True)
+    marks = dict(zip(ranked, "*+", strict=False))
+    return [marks.get(text, " ") for text in shown]
+
+
+def _cell(value) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+MARKS = "* best, + second"
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> None:
+    from fusion.files import whole_file
+
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _write_json(target: str, content) -> None:
+    text = json.dumps(content, indent=1) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    from fusion.files import whole_file
+
+    with whole_file(Path(target)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _write_plots(figures: Mapping, folder: Path) -> None:
+    """Each figure as a picture for screens and one for papers."""
+    from tracker.evaluation.plots import save_figure
+
+    for name, figure in figures.items():
+        for suffix in (".png", ".pdf"):
+            save_figure(figure, folder / f"{name}{suffix}")
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="folder for plots, tables")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the figures as JSON; - for the terminal, alone"
+    )
+    parser.add_argument("--per-sequence", action="store_true", help="print a row for each sequence")
+
+
+def _positive_int(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
+
+
+# --- tracker evaluate -----------------------------------------------------------------------------
+
+
+def add_evaluate(commands) -> None:
+    """Register ``tracker evaluate`` with the subparsers of ``tracker``."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="PR, NPR and SR on GTOT, RGBT210, RGBT234 or LasHeR",
+        description=EVALUATE_DESCRIPTION,
+        epilog=EVALUATE_EXAMPLES,
+    )
+    parser.set_defaults(command=_evaluate)
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME",
+        choices=DATASETS,
+        required=True,
+        help=f"the benchmark's protocol: {', '.join(DATASETS)}",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--annotations",
+        metavar="DIR",
+        type=Path,
+        help="the benchmark's annotations, for results that are there",
+    )
+    source.add_argument(
+        "--root", metavar="DIR", type=Path, help="the dataset, to run a tracker over it"
+    )
+    parser.add_argument(
+        "--results",
+        metavar="DIR",
+        type=Path,
+        nargs="+",
+        help="raw results: a tracker's folder, or a folder of them",
+    )
+    parser.add_argument(
+        "--sequences",
+        metavar="FILE",
+        type=Path,
+        help="take these alone, a name a line (default: all that are annotated)",
+    )
+    parser.add_argument(
+        "--attributes",
+        action="store_true",
+        help="print figures by challenge attribute, from the benchmark's files",
+    )
+    _add_output_options(parser)
+    run = parser.add_argument_group("to run a tracker (with --root)")
+    run.add_argument("--weights", metavar="W", type=Path, help="as for tracker track")
+    run.add_argument(
+        "--preset",
+        metavar="NAME",
+        default="dfat",
+        help="network of a published checkpoint: dfat, rgb or ir (default: dfat)",
+    )
+    run.add_argument(
+        "--name",
+        metavar="NAME",
+        help="the tracker's, and of its folder (default: the weights file's)",
+    )
+    run.add_argument(
+        "--workers",
+        metavar="N",
+        type=_positive_int,
+        default=1,
+        help="processes that run sequences side by side (default: 1)",
+    )
+    add_device_option(run)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation.ope import PROTOCOLS, read_annotations, read_sequence_list
+
+    if arguments.annotations is not None and arguments.results is None:
+        raise UserError("--results is missing: give the folders of raw results, or --root to run")
+    if arguments.root is not None and arguments.weights is None:
+        raise UserError(
+            "--weights is missing: --root runs a tracker; for results that are there give "
+            "--annotations in its place"
+        )
+    if arguments.root is not None and arguments.results and len(arguments.results) > 1:
+        raise UserError("--results: one folder with --root, which gets the results")
+    protocol = PROTOCOLS[arguments.dataset]
+    names = None if arguments.sequences is None else read_sequence_list(arguments.sequences)
+    root = arguments.annotations or arguments.root
+    annotations = read_annotations(root, protocol, names)
+    attributes = _find_attributes(root, annotations) if arguments.attributes else {}
+
+    faults = []
+    folders = arguments.results
+    if arguments.root is not None:
+        folders = [arguments.results[0] if arguments.results else Path("results")]
+        faults = _run_tracker(arguments, folders[0], list(annotations))
+    scores, single, found = _score(protocol, folders, annotations)
+    faults += found
+    for fault in faults:
+        print(f"tracker: {fault}", file=sys.stderr)
+    if not scores:
+        raise UserError(f"no tracker could be evaluated ({len(faults)} problems, see above)")
+
+    if arguments.json is not None:
+        _write_json(arguments.json, _scores_json(scores, single, attributes))
+    if arguments.json != "-":
+        print(_evaluate_text(scores, single, attributes, arguments.per_sequence))
+    if arguments.output is not None:
+        _write_evaluation(scores, attributes, arguments.output)
+    return EXIT_BAD_INPUT if faults else 0
+
+
+def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
+    from tracker.evaluation.ope import read_attributes
+
+    attributes = read_attributes(root, annotations)
+    if attributes is None:
+        raise UserError(
+            f"--attributes: neither AttriSeqsTxt nor attr_txt in {root} or beside it; put the "
+            "benchmark's attribute files there"
+        )
+    return {name: members for name, members in attributes.items() if members}
+
+
+def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str]) -> list[str]:
+    from tracker.evaluation.one_pass import run_dataset
+    from tracker.sequences import load_dataset
+
+    if not arguments.weights.is_file():
+        raise UserError(f"{arguments.weights}: no such file; give a weights file")
+    dataset = load_dataset(arguments.root, arguments.dataset)
+    name = arguments.name or arguments.weights.stem
+    make = partial(_load_tracker, arguments.weights, arguments.preset, arguments.device)
+    failures = run_dataset(make, dataset, results / name, names, arguments.workers)
+    return [f"{name} could not run {failure}" for failure in failures]
+
+
+def _load_tracker(weights: Path, preset: str, device: str):
+    """Module level, so that worker processes find it."""
+    from fusion.commandline import resolve_device
+    from tracker.online import RGBTTracker
+    from tracker.weights import load_tracker
+
+    return RGBTTracker(load_tracker(weights, preset=preset), device=resolve_device(device))
+
+
+def _score(protocol, folders: Sequence[Path], annotations: Mapping):
+    """Scores by tracker, the same on each annotation alone, and trackers' faults."""
+    from tracker.evaluation import ope
+
+    scores, single, faults = {}, {}, []
+    for name, folder in ope.find_trackers(folders).items():
+        try:
+            results, remarks = ope.read_results(folder, protocol, annotations)
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        for remark in remarks:
+            print(f"tracker: {remark}", file=sys.stderr)
+        scores[name] = ope.evaluate(protocol, results, annotations)
+        if protocol.is_maximum:
+            single[name] = {
+                modality: ope.evaluate(
+                    protocol, results, {key: boxes[i : i + 1] for key, boxes in annotations.items()}
+                )
+                for i, modality in enumerate(("visible", "infrared"))
+            }
+    return scores, single, faults
+
+
+def _scores_json(scores: Mapping, single: Mapping, attributes: Mapping) -> dict:
+    content = {}
+    for name, tracker in scores.items():
+        content[name] = tracker.figures()
+        for modality, alone in single.get(name, {}).items():
+            content[name][modality] = {"PR": alone.PR, "SR": alone.SR}
+        if attributes:
+            content[name]["attributes"] = {
+                attribute: {"sequences": len(members), **tracker.subset(members).figures()}
+                for attribute, members in attributes.items()
+            }
+    return content
+
+
+def _columns(protocol) -> list[str]:
+    """Keys of `ope.Scores.figures` that the benchmark has."""
+    return ["PR", "NPR", "SR"] if protocol.normalized else ["PR", "SR"]
+
+
+def _heading(protocol, key: str) -> str:
+    return f"M{key}" if protocol.is_maximum else key
+
+
+def _evaluate_text(scores, single, attributes, per_sequence: bool) -> str:
+    first = next(iter(scores.values()))
+    protocol, keys = first.protocol, _columns(first.protocol)
+    frames = sum(rates.frames for rates in first.rates.values())
+    header = ["tracker", *(_heading(protocol, key) for key in keys)]
+    rows = []
+    for name in sorted(scores, key=lambda name: -scores[name].SR):
+        figures = scores[name].figures()
+        row = [name, *(figures[key] for key in keys)]
+        for alone in single.get(name, {}).values():
+            row += [alone.PR, alone.SR]
+        rows.append(row)
+    if single:
+        header += ["PR visible", "SR visible", "PR infrared", "SR infrared"]
+    marks = f"\n{MARKS}" if len(scores) > 1 else ""
+    parts = [
+        f"{protocol.title}: {len(first.rates)} sequences, {frames} frames; "
+        f"PR at {protocol.precision_at:g} px",
+        format_table(header, rows, marked=True) + marks,
+    ]
+    ranking = [row[0] for row in rows]
+    wide = ["", *(f"{name} {_heading(protocol, key)}" for name in ranking for key in keys)]
+    if attributes:
+        table = [
+            [f"{attribute} ({len(members)})", *_flat(scores, ranking, keys, members)]
+            for attribute, members in attributes.items()
+        ]
+        parts.append(format_table(["attribute", *wide[1:]], table))
+    if per_sequence:
+        table = [[name, *_flat(scores, ranking, keys, [name])] for name in first.rates]
+        parts.append(format_table(["sequence", *wide[1:]], table))
+    return "\n\n".join(parts)
+
+
+def _flat(scores, ranking: list[str], keys: list[str], members: list[str]) -> list[float]:
+    """Figures over some sequences, tracker by tracker."""
+    figures = (scores[name].subset(members).figures() for name in ranking)
+    return [values[key] for values in figures for key in keys]
+
+
+def _write_evaluation(scores, attributes, folder: Path) -> None:
+    from tracker.evaluation.plots import rate_plot
+
+    first = next(iter(scores.values()))
+    plots = ["success", "precision", *(["normalized"] if first.protocol.normalized else [])]
+    _write_plots({plot: rate_plot(scores, plot) for plot in plots}, folder)
+    keys = _columns(first.protocol)
+    _write_csv(
+        folder / "sequences.csv",
+        ["tracker", "sequence", "frames", *keys],
+        [
+            [name, sequence, rates.frames, *_flat(scores, [name], keys, [sequence])]
+            for name, tracker in scores.items()
+            for sequence, rates in tracker.rates.items()
+        ],
+    )
+    if attributes:
+        _write_csv(
+            folder / "attributes.csv",
+            ["tracker", "attribute", "sequences", *keys],
+            [
+                [name, attribute, len(members), *_flat(scores, [name], keys, members)]
+                for name in scores
+                for attribute, members in attributes.items()
+            ],
+        )
+    print(f"plots and tables: {folder}", file=sys.stderr)
+
+
+# --- tracker vot analyze --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ToolkitScores:
+    """What the VOT toolkit's own analysis says of a tracker, for comparison.
+
+    Attributes:
+        A, R, EAO: over all sequences.
+        curve: EAO curve, as `tracker.evaluation.multistart.Scores.curve`.
+        sequences: A and R by sequence.
+    """
+
+    A: float
+    R: float
+    EAO: float
+    curve: np.ndarray
+    sequences: Mapping[str, tuple[float, float]]
+
+
+Toolkit = Callable[[Path, str, Sequence[str]], Mapping[str, ToolkitScores]]
+
+
+def add_vot_analyze(vot_commands, toolkit: Toolkit | None = None) -> None:
+    """Register ``tracker vot analyze`` with the subparsers of ``tracker vot``.
+
+    Args:
+        toolkit: runs the toolkit's analysis of a workspace folder, an experiment and trackers, and
+            returns their scores; the option ``--toolkit`` is there if it is given.
+    """
+    parser = vot_commands.add_parser(
+        "analyze",
+        help="A, R and EAO of the trackers in a workspace",
+        description=ANALYZE_DESCRIPTION,
+        epilog=ANALYZE_EXAMPLES,
+    )
+    parser.set_defaults(command=_analyze, toolkit_analysis=toolkit, toolkit=False)
+    parser.add_argument(
+        "trackers",
+        metavar="TRACKER",
+        nargs="*",
+        help="default: all that have results in the workspace",
+    )
+    parser.add_argument(
+        "--workspace",
+        metavar="DIR",
+        type=Path,
+        default=Path("vot_workspace"),
+        help="default: vot_workspace",
+    )
+    parser.add_argument(
+        "--experiment",
+        metavar="NAME",
+        help="needed where the stack has several multistart experiments",
+    )
+    _add_output_options(parser)
+    if toolkit is not None:
+        parser.add_argument(
+            "--toolkit",
+            action="store_true",
+            help="run the VOT toolkit's analysis too and print both",
+        )
+
+
+def _analyze(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation import multistart
+
+    start = time.perf_counter()
+    workspace = multistart.read_workspace(arguments.workspace, arguments.experiment)
+    known = workspace.trackers()
+    for name in arguments.trackers:
+        if name not in known:
+            raise UserError(
+                f"{workspace.folder / 'results'}: no results of {name}; there are results of "
+                + ", ".join(known)
+            )
+    scores, faults = {}, []
+    for name in dict.fromkeys(arguments.trackers or known):
+        try:
+            runs = multistart.read_runs(workspace.results(name), workspace.sequences)
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        scores[name] = multistart.evaluate(workspace.sequences, runs, workspace.low, workspace.high)
+    seconds = time.perf_counter() - start
+    for fault in faults:
+        print(f"tracker: {fault}", file=sys.stderr)
+    if not scores:
+        raise UserError(f"no tracker could be analysed ({len(faults)} problems, see above)")
+
+    if arguments.json is not None:
+        _write_json(
+            arguments.json, {name: _analysis_json(tracker) for name, tracker in scores.items()}
+        )
+    if arguments.json != "-":
+        print(_analysis_text(scores, arguments.per_sequence))
+        if arguments.toolkit:
+            start = time.perf_counter()
+            theirs = arguments.toolkit_analysis(
+                workspace.folder, workspace.experiment, list(scores)
+            )
+            print()
+            print(compare_text(scores, theirs, seconds, time.perf_counter() - start))
+    if arguments.output is not None:
+        _write_analysis(scores, arguments.output)
+    return EXIT_BAD_INPUT if faults else 0
+
+
+def _analysis_json(scores) -> dict:
+    def number(value: float) -> float | None:
+        return None if math.isnan(value) else value  # JSON has no NaN
+
+    return {
+        **scores.figures(),
+        "sequences": {
+            sequence.name: {
+                "EAO": number(sequence.eao(scores.low, scores.high)),
+                "A": sequence.A,
+                "R": sequence.R,
+                "runs": len(sequence.runs),
+                "failures": sequence.failures,
+            }
+            for sequence in scores.sequences
+        },
+        "curve": scores.curve.tolist(),
+    }
+
+
+def _sequence_rows(scores) -> list[list]:
+    return [
+        [name, sequence.name, sequence.frames, len(sequence.runs), sequence.failures,
+         sequence.eao(tracker.low, tracker.high), sequence.A, sequence.R]
+        for name, tracker in scores.items()
+        for sequence in tracker.sequences
+    ]  # fmt: skip
+
+
+SEQUENCE_HEADER = ["tracker", "sequence", "frames", "runs", "failures", "EAO", "A", "R"]
+
+
+def _analysis_text(scores: Mapping, per_sequence: bool) -> str:
+    first = next(iter(scores.values()))
+    runs = [run for sequence in first.sequences for run in sequence.runs]
+    rows = [
+        [name, *scores[name].figures().values(),
+         sum(sequence.failures for sequence in scores[name].sequences)]
+        for name in sorted(scores, key=lambda name: -scores[name].EAO)
+    ]  # fmt: skip
+    marks = f"\n{MARKS}" if len(scores) > 1 else ""
+    parts = [
+        f"{len(first.sequences)} sequences, {sum(s.frames for s in first.sequences)} frames, "
+        f"{len(runs)} runs; EAO over {first.low} to {first.high} frames",
+        format_table(["tracker", "EAO", "A", "R", "failures"], rows, marked=True) + marks,
+    ]
+    if per_sequence:
+        parts.append(format_table(SEQUENCE_HEADER, _sequence_rows(scores)))
+    return "\n\n".join(parts)
+
+
+def compare_text(
+    ours: Mapping, theirs: Mapping[str, ToolkitScores], seconds: float, toolkit_seconds: float
+) -> str:
+    """Both computations side by side: figures, largest differences, and times.
+
+    Args:
+        ours: `tracker.evaluation.multistart.Scores` by tracker.
+        theirs: the toolkit's, of the same trackers.
+        seconds, toolkit_seconds: that each took for all trackers, files included.
+    """
+    rows = []
+    for name, scores in ours.items():
+        other = theirs[name]
+        for key, value in scores.figures().items():
+            toolkit = float(getattr(other, key))
+            rows.append([f"{name} {key}", f"{value:.6f}", f"{toolkit:.6f}",
+                         f"{abs(value - toolkit):.1e}"])  # fmt: skip
+        curve = np.abs(scores.curve - np.asarray(other.curve)).max()
+        figures = [np.subtract((s.A, s.R), other.sequences[s.name]) for s in scores.sequences]
+        rows.append([f"{name} curve", "", "", f"{curve:.1e}"])
+        rows.append([f"{name} A, R of sequences", "", "", f"{np.abs(figures).max():.1e}"])
+    rows.append(["seconds", f"{seconds:.2f}", f"{toolkit_seconds:.2f}",
+                 f"{toolkit_seconds / seconds:.0f}x"])  # fmt: skip
+    return format_table(["", "here", "VOT toolkit", "difference"], rows)
+
+
+def _write_analysis(scores: Mapping, folder: Path) -> None:
+    from tracker.evaluation.plots import ar_plot, eao_plot
+
+    _write_plots({"eao": eao_plot(scores), "ar": ar_plot(scores)}, folder)
+    _write_csv(folder / "sequences.csv", SEQUENCE_HEADER, _sequence_rows(scores))
+    curves = [tracker.curve for tracker in scores.values()]
+    _write_csv(
+        folder / "curve.csv",
+        ["frames", *scores],
+        [[frames, *values] for frames, values in enumerate(zip(*curves, strict=True))],
+    )
+    print(f"plots and tables: {folder}", file=sys.stderr)

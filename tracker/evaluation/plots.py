@@ -1,0 +1,168 @@
+"""The plots that tracking papers show, over any number of trackers.
+
+Every function makes a `matplotlib.figure.Figure` of its own, without pyplot and its global state;
+`save_figure` writes it in any format that Matplotlib knows.
+"""
+
+from collections.abc import Mapping
+from itertools import cycle, product
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fusion.errors import UserError
+from fusion.files import whole_file
+from tracker.evaluation import multistart, ope
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart; dashes where there
+# are more trackers than colours.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", ":", "-.")
+MARKERS = "osD^vP*X<>"
+
+
+def _figure(xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.0, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.grid(True, color="0.9")
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _ranked(figures: Mapping[str, float]) -> list[str]:
+    """Names from the best to the worst; NaN last."""
+    return sorted(figures, key=lambda name: -np.nan_to_num(figures[name], nan=-1))
+
+
+def _styles(names) -> dict[str, dict]:
+    """A line style for each name, the same in every plot of the same trackers."""
+    styles = cycle(product(DASHES, COLOURS))
+    return {
+        name: {"linestyle": dash, "color": colour}
+        for name, (dash, colour) in zip(sorted(names), styles, strict=False)
+    }
+
+
+# --- One-pass evaluation --------------------------------------------------------------------------
+
+_RATE_PLOTS = {
+    # plot: figure, x axis, y axis
+    "precision": ("PR", "centre error threshold (pixels)", "precision rate"),
+    "normalized": ("NPR", "normalised centre error threshold", "normalised precision rate"),
+    "success": ("SR", "overlap threshold", "success rate"),
+}
+
+
+def rate_plot(scores: Mapping[str, ope.Scores], plot: str, title: str | None = None) -> Figure:
+    """Precision, normalised precision or success over its threshold, a line a tracker.
+
+    The legend gives the figure that the benchmark draws from the curve and lists the best first.
+
+    Args:
+        scores: by tracker, all of one benchmark.
+        plot: ``precision``, ``normalized`` or ``success``.
+        title: default: the benchmark's name.
+
+    Raises:
+        ValueError: no tracker, several benchmarks, or a plot that the benchmark does not have.
+    """
+    protocols = {tracker.protocol.name: tracker.protocol for tracker in scores.values()}
+    if len(protocols) != 1 or plot not in _RATE_PLOTS:
+        raise ValueError(
+            f"rate_plot takes scores of one benchmark and one of {', '.join(_RATE_PLOTS)}; "
+            f"got {plot!r} of {', '.join(protocols) or 'none'}"
+        )
+    (protocol,) = protocols.values()
+    if plot == "normalized" and not protocol.normalized:
+        raise ValueError(f"{protocol.title} has no normalised precision")
+    key, xlabel, ylabel = _RATE_PLOTS[plot]
+    if protocol.is_maximum:
+        ylabel = f"maximum {ylabel}"
+    figure, axes = _figure(xlabel, ylabel, title or protocol.title)
+    values = {name: getattr(tracker, key) for name, tracker in scores.items()}
+    styles = _styles(scores)
+    thresholds = protocol.thresholds(plot)
+    for name in _ranked(values):
+        label = f"{name} [{values[name]:.3f}]"
+        axes.plot(thresholds, scores[name].curve(plot), label=label, linewidth=1.8, **styles[name])
+    if plot != "success":
+        at = protocol.precision_at if plot == "precision" else ope.NORMALIZED_AT
+        axes.axvline(at, color="0.6", linewidth=0.8)
+    axes.set(xlim=(0, thresholds[-1]), ylim=(0, 1))
+    axes.legend(loc="lower left" if plot == "success" else "lower right")
+    return figure
+
+
+# --- Multistart evaluation ------------------------------------------------------------------------
+
+
+def eao_plot(scores: Mapping[str, multistart.Scores], title: str = "VOT2020-RGBT") -> Figure:
+    """Expected average overlap over the number of frames, a line a tracker.
+
+    The band is the interval of lengths that EAO is the mean over.
+
+    Raises:
+        ValueError: no tracker.
+    """
+    _need_trackers(scores)
+    figure, axes = _figure("frames", "expected average overlap", title)
+    values = {name: tracker.EAO for name, tracker in scores.items()}
+    styles = _styles(scores)
+    for name in _ranked(values):
+        curve = scores[name].curve
+        label = f"{name} [{values[name]:.3f}]"
+        axes.plot(np.arange(1, len(curve)), curve[1:], label=label, linewidth=1.8, **styles[name])
+    low = min(tracker.low for tracker in scores.values())
+    high = max(tracker.high for tracker in scores.values())
+    axes.axvspan(low, high, color="0.5", alpha=0.12, linewidth=0)
+    axes.set(xlim=(0, high), ylim=(0, 1))
+    axes.legend(loc="upper right")
+    return figure
+
+
+def ar_plot(scores: Mapping[str, multistart.Scores], title: str = "VOT2020-RGBT") -> Figure:
+    """Accuracy over robustness, a mark a tracker; the best is at the top right.
+
+    Raises:
+        ValueError: no tracker.
+    """
+    _need_trackers(scores)
+    figure, axes = _figure("robustness", "accuracy", title)
+    styles = _styles(scores)
+    marks = dict(zip(sorted(scores), cycle(MARKERS), strict=False))
+    for name in _ranked({name: tracker.EAO for name, tracker in scores.items()}):
+        tracker = scores[name]
+        axes.plot(
+            tracker.R,
+            tracker.A,
+            marks[name],
+            color=styles[name]["color"],
+            markersize=9,
+            markeredgecolor="white",
+            label=f"{name} [{tracker.R:.3f}, {tracker.A:.3f}]",
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.legend(loc="lower left")
+    return figure
+
+
+def _need_trackers(scores: Mapping) -> None:
+    if not scores:
+        raise ValueError("a plot needs the scores of a tracker")
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure whole or not at all; the suffix is the format (png, pdf, svg).
+
+    Raises:
+        UserError: an unknown format, or a place that cannot be written.
+    """
+    path = Path(path)
+    formats = figure.canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        raise UserError(f"{path}: unknown picture format; end the name in .png, .pdf or .svg")
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150)
