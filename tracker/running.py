@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -155,6 +155,8 @@ class Account:
         lines = [f"{self.name}: {problem}" for problem in self.problems]
         for modality, kinds in self.incidents.items():
             for kind, numbers in kinds.items():
+                if kind == "missing":
+                    continue  # known from the start: among the problems
                 lines.append(
                     f"{MODALITY_NAMES[modality]} {kind} in {_count(len(numbers))}: "
                     f"{number_ranges(numbers)}"
@@ -186,7 +188,7 @@ def _count(frames: int) -> str:
 
 
 def _row(box: Box) -> str:
-    # As short as a float32 allows, so that a box reads back as given.
+    # Nine digits bring every float32 back.
     return ",".join(f"{value:.9g}" for value in box)
 
 
@@ -220,12 +222,10 @@ class _ResultFiles:
     def write(self, step: Tracked) -> None:
         if self._tables is None:
             self._open()
-        try:
+        with self._say_what_cannot_be_written():
             for table, row in zip(self._tables, (_row(step.box), f"{step.score:.6g}"), strict=True):
                 table.write(row + "\n")
                 table.flush()
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written ({error.strerror})") from error
         if self._writer is not None:
             index = step.frame.number - 1
             truth = {"rgb": self._sequence.boxes_rgb[index], "ir": self._sequence.boxes_ir[index]}
@@ -235,25 +235,33 @@ class _ResultFiles:
 
     def _open(self) -> None:
         make_folder(self.folder)
-        if self._writer is not None:
-            self._stack.enter_context(self._writer)
         paths = [_partial(self.folder / name) for name in ("boxes.txt", "scores.txt")]
-        try:
-            self._tables = [self._stack.enter_context(path.open("w")) for path in paths]
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written ({error.strerror})") from error
+        with ExitStack() as stack, self._say_what_cannot_be_written():
+            if self._writer is not None:
+                stack.enter_context(self._writer)
+            self._tables = [stack.enter_context(path.open("w")) for path in paths]
+            self._stack = stack.pop_all()
 
     def close(self, account: Account) -> None:
         """Write the report; give all files their names if the run is complete."""
         if self._tables is None:
             return
-        self._stack.close()
-        report = _partial(self.folder / "report.json")
-        report.write_text(json.dumps(account.as_json(), indent=1) + "\n")
-        if account.complete:
-            names = [self.folder / name for name in ("scores.txt", "report.json", "boxes.txt")]
-            for path in names if self.video is None else [self.video, *names]:
-                os.replace(_partial(path), path)
+        with self._say_what_cannot_be_written():
+            self._stack.close()
+            report = _partial(self.folder / "report.json")
+            report.write_text(json.dumps(account.as_json(), indent=1) + "\n")
+            if account.complete:
+                names = [self.folder / name for name in ("scores.txt", "report.json", "boxes.txt")]
+                for path in names if self.video is None else [self.video, *names]:
+                    os.replace(_partial(path), path)
+
+    @contextmanager
+    def _say_what_cannot_be_written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = error.filename or self.folder
+            raise UserError(f"{where}: cannot be written ({error.strerror})") from error
 
 
 def check_video_name(path: str | Path | None) -> None:

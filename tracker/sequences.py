@@ -323,7 +323,7 @@ def _frame_numbers(names: list[str]) -> list[int] | None:
 
 
 def align_frames(
-    rgb: list[str], ir: list[str], expected: int | None = None
+    rgb: list[str], ir: list[str], expected: int | None = None, start: int | None = None
 ) -> tuple[list[str | None], list[str | None], list[str]]:
     """Match two folders' pictures, so that one missing file does not shift all that follow.
 
@@ -335,6 +335,8 @@ def align_frames(
         rgb, ir: file names in natural order.
         expected: frames the annotation speaks of. Numbers missing in both folders are frames
             without a picture if they make up this count, and no frames otherwise.
+        start: the first frame's number, where the layout says so. All numbers from there on are
+            frames then, and ``expected`` of them at least.
 
     Returns:
         A name or None a frame for both, of equal length, and what is to be reported.
@@ -345,14 +347,17 @@ def align_frames(
     first, second = sorted(numbers["rgb"]), sorted(numbers["ir"])
     gapless = all(n[-1] - n[0] + 1 == len(n) for n in (first, second))
     shifted = first != second and gapless and len(first) == len(second)
-    if shifted or not set(first) & set(second):
+    if start is None and (shifted or not set(first) & set(second)):
         return _in_order(
             rgb, ir, f" (visible numbers start at {first[0]}, infrared ones at {second[0]})"
         )
     timeline = sorted({*first, *second})
     problems = []
     span = range(timeline[0], timeline[-1] + 1)
-    if len(span) == expected:
+    if start is not None:
+        end = max(span.stop, start + (expected or 0))
+        timeline = list(range(min(span.start, start), end))
+    elif len(span) == expected:
         timeline = list(span)
     elif len(timeline) > 1 and np.median(np.diff(timeline)) == 1:
         gaps = sorted(set(span) - set(timeline))
@@ -493,6 +498,7 @@ class Layout:
         annotations: for each modality the files that may hold its boxes, best first.
         corners: annotations are ``x1 y1 x2 y2``.
         step: every how many frames there is an annotation line.
+        start: the number of the first frame's picture, where the layout fixes it.
     """
 
     name: str
@@ -501,6 +507,7 @@ class Layout:
     annotations: dict[str, tuple[str, ...]]
     corners: bool = False
     step: int = 1
+    start: int | None = None
 
 
 def _layout(name: str, rgb: str, ir: str, rgb_files: str, ir_files: str, **kwargs) -> Layout:
@@ -517,7 +524,7 @@ LAYOUTS = {
         _layout("rgbt234", "visible", "infrared", "visible.txt init.txt", "infrared.txt init.txt"),
         _layout("lasher", "visible", "infrared", "visible.txt init.txt", "infrared.txt init.txt"),
         _layout("vtuav", "rgb", "ir", "rgb.txt", "ir.txt", step=10),
-        _layout("vot", "color", "ir", "groundtruth.txt", "groundtruth.txt"),
+        _layout("vot", "color", "ir", "groundtruth.txt", "groundtruth.txt", start=1),
     )
 }
 
@@ -557,8 +564,8 @@ def guess_layout(folder: str | Path) -> str | None:
         if not any((folder / name).is_file() for name in ("visible.txt", "infrared.txt")):
             return "rgbt210"
         with os.scandir(folder / "visible") as entries:
-            first = next(entries, None)
-        return "lasher" if first is not None and first.name.startswith("v") else "rgbt234"
+            first = next((entry.name for entry in entries if entry.name[0] != "."), "")
+        return "lasher" if first.startswith("v") else "rgbt234"
     return None
 
 
@@ -613,7 +620,7 @@ def _load_pair(rgb: Path, ir: Path) -> Sequence:
         )
     length = max(map(len, sources))
     return Sequence(
-        name=rgb.stem,
+        name=f"{rgb.stem}+{ir.stem}",
         layout="pair",
         rgb=sources[0],
         ir=sources[1],
@@ -665,8 +672,9 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
     regions = _read_annotations(folder, layout, problems)
     # Sparse annotations say too little about the number of frames.
     longest = max(map(len, regions.values()), default=None) if layout.step == 1 else None
+    start = layout.start if meta else None  # a `sequence` file promises it, a folder's name not
     rgb_names, ir_names, found = align_frames(
-        _picture_names(folders["rgb"]), _picture_names(folders["ir"]), longest
+        _picture_names(folders["rgb"]), _picture_names(folders["ir"]), longest, start
     )
     problems += found
     sources = {

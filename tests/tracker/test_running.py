@@ -179,6 +179,16 @@ def test_an_interrupted_run_keeps_what_it_had(tmp_path, make_scene):
         assert sum(1 for _ in video) == 5
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path, make_scene):
+    sequence = load_sequence(make_scene(3).write_folders(tmp_path))
+    out = tmp_path / "out"
+    (out / "scores.partial.txt").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"scores\.partial\.txt: cannot be written"):
+        track_to_folder(StopsAt(None), sequence, (20, 30, 24, 20), out, tmp_path / "seen.mp4")
+    # Nothing of the video either, not even its temporary file.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "thermal", "visible"]
+
+
 def test_an_earlier_result_survives_until_the_next_is_complete(tmp_path, make_scene):
     sequence = load_sequence(make_scene().write_folders(tmp_path))
     out = tmp_path / "out"

@@ -251,6 +251,18 @@ def test_a_frame_missing_in_both_keeps_its_place_when_annotated(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("number", [1, 6])
+def test_vot_numbers_its_pictures_from_one(tmp_path, number):
+    """Also a first or last frame that is missing in both modalities keeps its place."""
+    write_vot(tmp_path)
+    for folder in ("color", "ir"):
+        (tmp_path / folder / f"{number:08d}.jpg").unlink()
+    sequence = load_sequence(tmp_path)
+    expected = [None if index == number - 1 else index for index in range(6)]
+    assert [brightness(frame.ir) for frame in sequence] == expected
+    np.testing.assert_array_equal(sequence.boxes_rgb, BOXES_RGB)
+
+
 @pytest.mark.parametrize(
     "rgb, ir, pairs, problem",
     [

@@ -80,7 +80,7 @@ def test_track_says_which_frames_lack_a_modality(capsys, tmp_path, make_scene, w
     out = tmp_path / "out"
     code, text, _ = run(capsys, "track", rgb, ir, "--box", BOX, "-o", out, "--weights", weights)
     assert code == 0
-    assert "infrared missing in 1 frame: 3" in text
+    assert "infrared: no picture for 1 of 8 frames: 3" in text
     assert "infrared blank in 1 frame: 5" in text
     assert "visible unreadable in 1 frame: 6" in text
     report = json.loads((out / "report.json").read_text())
@@ -301,7 +301,7 @@ def test_data_of_two_folders_and_of_nothing(capsys, tmp_path, folders, make_scen
     assert code == 0 and "1 readable (1 pair), 8 frames" in text and "nothing wrong" in text
     _, small = make_scene(8, size=(80, 64)).write_folders(tmp_path / "small")
     code, text, _ = run(capsys, "data", folders[0], small)
-    assert code == 2 and "error: visible: visible frames are 120x96, infrared 80x64" in text
+    assert code == 2 and "error: visible+thermal: visible frames are 120x96, infrared 80x64" in text
     assert_refused(run(capsys, "data", tmp_path / "nowhere"), "nowhere: no such folder")
     assert_refused(run(capsys, "data", tmp_path / "small"), "no RGBT sequence")
     assert_refused(run(capsys, "data", *folders, "--layout", "x"), "layout x")
