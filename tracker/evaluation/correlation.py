@@ -1,0 +1,82 @@
+"""Tracking by normalised cross-correlation: the baseline that needs no weights.
+
+A trained tracker should be well above it, and where it scores nothing the evaluation is broken.
+"""
+
+import cv2
+import numpy as np
+
+from fusion.errors import UserError
+from tracker.boxes import Box
+from tracker.sequences import MODALITIES
+
+
+class CorrelationTracker:
+    """Looks for the first frame's patch, at its own size, around the last place.
+
+    The responses of the modalities are averaged. A modality that is missing, or was when tracking
+    started, is left out; where none is left the box stays.
+
+    Args:
+        modalities: those to use, of "rgb" and "ir".
+        reach: how far around the last box to look, in box sizes to every side.
+    """
+
+    def __init__(self, modalities: tuple[str, ...] = MODALITIES, reach: float = 1.0):
+        self.modalities = modalities
+        self.reach = reach
+
+    def init(self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Box) -> None:
+        """Start on a frame, RGB ``HxWx3`` and infrared ``HxW`` uint8, with a box in pixels.
+
+        Raises:
+            UserError: the box has no pixel inside the frame, or no modality in use has a picture.
+        """
+        x, y, width, height = box
+        self._templates = {}
+        for name, image in self._used(rgb, ir):
+            rows, columns = image.shape[:2]
+            left, top = (int(np.clip(round(v), 0, n)) for v, n in ((x, columns), (y, rows)))
+            right, bottom = round(x + width), round(y + height)
+            patch = image[top : max(bottom, 0), left : max(right, 0)]
+            if patch.size == 0:
+                raise UserError(f"box {box}: has no pixel inside the frame; give x,y,w,h in pixels")
+            self._templates[name] = patch.copy()
+            # The box is found again by where its visible part is.
+            self._place, self._offset = (left, top), (x - left, y - top)
+        if not self._templates:
+            raise UserError(f"first frame: no picture of {' or '.join(self.modalities)}")
+        self._size = (width, height)
+
+    def track(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> tuple[Box, float]:
+        """Box ``x, y, w, h`` in pixels of the next frame, and the correlation there in -1..1."""
+        responses = []
+        for name, image in self._used(rgb, ir):
+            if name in self._templates:
+                response, origin = self._search(image, self._templates[name])
+                responses.append(response)
+        score = 0.0
+        if responses:
+            mean = np.mean(responses, axis=0)
+            row, column = np.unravel_index(mean.argmax(), mean.shape)
+            self._place = (origin[0] + int(column), origin[1] + int(row))
+            score = float(mean[row, column])
+        corner = (place + offset for place, offset in zip(self._place, self._offset, strict=True))
+        return (*corner, *self._size), score
+
+    def _used(self, rgb, ir):
+        frames = {"rgb": rgb, "ir": ir}
+        return [(name, frames[name]) for name in self.modalities if frames[name] is not None]
+
+    def _search(self, image: np.ndarray, template: np.ndarray):
+        """Correlation at every place in reach, and the first place."""
+        height, width = template.shape[:2]
+        rows, columns = image.shape[:2]
+        x, y = self._place
+        left, top = max(0, round(x - self.reach * width)), max(0, round(y - self.reach * height))
+        right = min(columns, round(x + (1 + self.reach) * width))
+        bottom = min(rows, round(y + (1 + self.reach) * height))
+        response = cv2.matchTemplate(image[top:bottom, left:right], template, cv2.TM_CCOEFF_NORMED)
+        # A flat template or region has no correlation: OpenCV gives infinity or 1 there.
+        response[~np.isfinite(response) | (np.abs(response) > 1.001)] = 0
+        return response, (left, top)

@@ -1,0 +1,105 @@
+"""What the entries of a VOT workspace run: presets with their weights, and correlation baselines.
+
+Used on both sides of the toolkit: by the server that it starts for a tracker, and by the commands
+that say beforehand which entries can run. Nothing here loads slowly before a network is asked for.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fusion.errors import UserError
+
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
+BASELINES = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
+"""Names of the correlation baselines, and the modalities they use."""
+
+
+def needs_weights(name: str) -> bool:
+    """Whether an entry's RGBT_TRACKER is a network."""
+    return name not in BASELINES
+
+
+def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> Path:
+    """The weights file of an entry.
+
+    RGBT_WEIGHTS names a file, or a folder with ``<name>.safetensors`` (or another suffix of
+    `WEIGHTS_SUFFIXES`); relative paths start in the workspace, and its ``weights`` is the default.
+
+    Args:
+        name: the entry's RGBT_TRACKER.
+        workspace: the folder of trackers.ini.
+        environment: of the entry, the shell's included.
+
+    Raises:
+        UserError: there is none; the line says where it would be looked for.
+    """
+    place = Path(workspace) / Path(environment.get("RGBT_WEIGHTS") or "weights").expanduser()
+    if place.is_file():
+        return place
+    for suffix in WEIGHTS_SUFFIXES:
+        if (place / f"{name}{suffix}").is_file():
+            return place / f"{name}{suffix}"
+    raise UserError(
+        f"no weights for {name}: put {name}.safetensors or {name}.pth into {place}, name another "
+        "folder or a file by RGBT_WEIGHTS, or run the network untrained (--untrained)"
+    )
+
+
+def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]):
+    """The tracker of an entry, with ``init(rgb, ir, box)`` and ``track(rgb, ir) -> box, score``.
+
+    Args:
+        name: a preset of `tracker.network.PRESETS` or one of `BASELINES`.
+        workspace: where relative paths start.
+        environment: RGBT_WEIGHTS as in `find_weights`; RGBT_UNTRAINED: 1 for a network initialised
+            from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto.
+
+    Raises:
+        UserError: no such name, no weights, or weights of another network.
+    """
+    if name in BASELINES:
+        from tracker.evaluation.correlation import CorrelationTracker
+
+        return CorrelationTracker(BASELINES[name])
+
+    import torch
+
+    from fusion.commandline import resolve_device
+    from tracker.network import PRESETS, build
+    from tracker.online import RGBTTracker
+
+    if name not in PRESETS:
+        raise UserError(
+            f"RGBT_TRACKER {name or '(not set)'}: unknown; give one of "
+            f"{', '.join([*PRESETS, *BASELINES])} as env_rgbt_tracker in trackers.ini"
+        )
+    if environment.get("RGBT_UNTRAINED") == "1":
+        torch.manual_seed(0)
+        network = build(name).eval()
+    else:
+        network = _load(find_weights(name, workspace, environment), name)
+    return RGBTTracker(network, device=resolve_device(environment.get("RGBT_DEVICE", "auto")))
+
+
+def _load(path: Path, name: str):
+    """The network of a weights file, which must be of the preset's kind."""
+    import torch
+
+    from tracker.network import PRESETS, TrackerNetwork
+    from tracker.weights import PUBLISHED_PRESETS, load_tracker
+
+    # Only published checkpoints are put into a preset; an own file brings its architecture.
+    network = load_tracker(path, preset=name if name in PUBLISHED_PRESETS else "dfat")
+    with torch.device("meta"):
+        expected = TrackerNetwork(**PRESETS[name]).architecture
+    differing = [
+        f"{key} {network.architecture[key]} instead of {expected[key]}"
+        for key in ("branches", "fusion", "backbone")
+        if network.architecture[key] != expected[key]
+    ]
+    if differing:
+        raise UserError(
+            f"{path}: not a network for {name} ({', '.join(differing)}); give this entry the "
+            "weights of its own network"
+        )
+    return network

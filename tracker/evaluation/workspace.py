@@ -1,0 +1,303 @@
+"""VOT workspaces as folders: the template, the sequences and their anchors, and their checks.
+
+A workspace holds ``config.yaml``, ``stack.yaml`` and ``trackers.ini`` (see ``vot_workspace/``, the
+template), ``sequences/`` and, as it is used, ``results/``. Everything here is about files; what
+runs the VOT toolkit is in `tracker.evaluation.vot`.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from tqdm import tqdm
+
+from fusion.errors import UserError
+from fusion.files import make_folder
+from tracker.evaluation.multistart import read_anchored_sequence
+from tracker.sequences import ImageFrames, load_dataset, load_sequence, number_ranges
+from tracker.sequences import Sequence as RGBTSequence
+
+__all__ = [
+    "VOT2020_RGBT",
+    "anchor_directions",
+    "check_sequences",
+    "copy_template",
+    "import_sequences",
+    "is_vot_dataset",
+    "link_sequences",
+    "sequence_faults",
+    "sequences_folder",
+]
+
+VOT2020_RGBT = tuple(
+    """afterrain aftertree baby baginhand baketballwaliking balancebike basketball2 bicyclecity bike
+    bikeman bikemove1 biketwo blueCar bluebike bus6 car car10 car20 car3 car37 car4 car41 car66
+    carLight caraftertree carnotfar carred child child1 crossroad crouch cycle1 cycle3 diamond dog
+    dog11 elecbike elecbikechange2 face1 floor-1 flower2 fog fog6 green greyman greywoman hotkettle
+    man4 man88 mandrivecar maninblack manwithbasketball redcar supbus takeout tricycle twoelecbike1
+    twowoman walkingnight woman89""".split()  # noqa: SIM905
+)
+"""The benchmark's 60 sequences, all from RGBT234 under its names."""
+
+# --- Template -------------------------------------------------------------------------------------
+
+TEMPLATE_FILES = ("config.yaml", "stack.yaml", "trackers.ini", "rgbt_trax.py", ".gitignore")
+
+
+def template_folder() -> Path:
+    """The template: ``vot_workspace`` beside the package in a clone, inside it when installed."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parent / "vot_workspace", package / "vot_workspace"):
+        if (folder / "trackers.ini").is_file():
+            return folder
+    raise UserError(
+        f"{package.parent / 'vot_workspace'}: the workspace template is missing; reinstall the "
+        "package, or work from a clone of the repository"
+    )
+
+
+def copy_template(workspace: Path) -> None:
+    """Put the template's files into a workspace; files that are there already stay as they are."""
+    source = template_folder()
+    make_folder(workspace)
+    for name in TEMPLATE_FILES:
+        if (source / name).is_file() and not (workspace / name).exists():
+            shutil.copy(source / name, workspace / name)
+
+
+# --- Anchors --------------------------------------------------------------------------------------
+
+
+def anchor_directions(length: int, spacing: int = 50) -> np.ndarray:
+    """Where the runs of a sequence start and which way they go, by the rule of VOT2020.
+
+    Anchors are every ``spacing`` frames from the first, and the last frame; one closer than half a
+    spacing to the last is left out. Those whose number, from 1, is below half the length run
+    forward, the others backward.
+
+    Returns:
+        ``(length,)`` int: 1 forward, -1 backward, 0 no anchor.
+    """
+    anchors = np.arange(0, length, spacing)
+    anchors = np.append(anchors[length - 1 - anchors >= spacing / 2], length - 1)
+    directions = np.zeros(length, int)
+    directions[anchors] = np.where(anchors + 1 < length // 2, 1, -1)
+    return directions
+
+
+# --- Sequences ------------------------------------------------------------------------------------
+
+
+def _claim_sequences(workspace: Path) -> Path:
+    """The place of the sequences, which must be free."""
+    folder = workspace / "sequences"
+    if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
+        raise UserError(
+            f"{folder}: there are sequences already; remove them (and results/ and cache/, which "
+            "belong to them), or give another --workspace"
+        )
+    if folder.exists():
+        folder.rmdir()
+    return folder
+
+
+def link_sequences(workspace: Path, dataset: Path) -> None:
+    """Take a dataset in VOT layout, with its list and anchors, by a link: nothing is copied.
+
+    The link, and not the toolkit's ``sequences`` setting, keeps the machine's path out of
+    ``config.yaml``. Where the file system has no links, the setting is written all the same.
+
+    Raises:
+        UserError: the workspace has sequences already.
+    """
+    folder = _claim_sequences(workspace)
+    try:
+        folder.symlink_to(dataset.resolve(), target_is_directory=True)
+    except OSError:
+        with (workspace / "config.yaml").open("a") as config:
+            config.write(f"sequences: {dataset.resolve()}\n")
+
+
+def is_vot_dataset(folder: Path) -> bool:
+    """Whether the toolkit can use a folder of sequences as it is."""
+    if not (folder / "list.txt").is_file():
+        return False
+    return all((folder / name / "anchor.value").is_file() for name in _listed(folder))
+
+
+def import_sequences(
+    workspace: Path, dataset: Path, layout: str | None = None, names: Sequence[str] | None = None
+) -> list[str]:
+    """Lay sequences of any dataset out for the toolkit: pictures by links, annotations as files.
+
+    The ground truth is the infrared annotation, as in VOT2020-RGBT. Anchors follow
+    `anchor_directions`, unless the dataset has its own.
+
+    Args:
+        workspace: gets ``sequences/``, whole or not at all.
+        dataset: a folder with sequences of a layout that `tracker.sequences` knows.
+        layout: its name, where it is not to be guessed.
+        names: those to take, in this order; all where None.
+
+    Returns:
+        The names.
+
+    Raises:
+        UserError: a sequence is missing or unusable; the line names it.
+    """
+    target = _claim_sequences(workspace)
+    found = load_dataset(dataset, layout)
+    if names is not None:
+        # Copies of RGBT234 differ in the case of some names.
+        spelling = {name.lower(): name for name in found.names}
+        missing = [name for name in names if name.lower() not in spelling]
+        if missing:
+            raise UserError(
+                f"{dataset}: {len(missing)} of {len(names)} sequences are missing "
+                f"({', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}); "
+                "give the folder that holds them all"
+            )
+        sources = {name: spelling[name.lower()] for name in names}
+    else:
+        sources = {name.replace("/", "-"): name for name in found.names}
+    partial = workspace / "sequences.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for name, source in tqdm(sources.items(), unit="sequence", disable=None):
+            _write_sequence(partial / name, found[source])
+        (partial / "list.txt").write_text("".join(f"{name}\n" for name in sources))
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return list(sources)
+
+
+def _write_sequence(folder: Path, sequence: RGBTSequence) -> None:
+    """One sequence in VOT layout."""
+    length = len(sequence)
+    faults = _faults(sequence)
+    if faults:
+        raise UserError(f"{sequence.name}: {faults[0]}; mend it, or leave the sequence out")
+    sequence.check_sizes()
+    meta = {"name": folder.name, "fps": round(sequence.fps or 30), "format": "default"}
+    meta["channel.default"] = "color"
+    meta["width"], meta["height"] = sequence.size("rgb")
+    meta["length"] = length
+    for channel, frames in (("color", sequence.rgb), ("ir", sequence.ir)):
+        meta[f"channels.{channel}"] = f"{channel}/%08d{_link_pictures(folder / channel, frames)}"
+    (folder / "sequence").write_text("".join(f"{key}={value}\n" for key, value in meta.items()))
+
+    boxes = sequence.boxes_ir
+    present = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    rows = [
+        ",".join(f"{number:g}" for number in box) if is_present else "0"  # 0: no region
+        for box, is_present in zip(boxes, present, strict=True)
+    ]
+    (folder / "groundtruth.txt").write_text("".join(f"{row}\n" for row in rows))
+    anchors = sequence.attributes.get("anchor")
+    if anchors is None:
+        anchors = np.where(present, anchor_directions(length), 0)
+    if not np.any(anchors):
+        raise UserError(f"{sequence.name}: the target is in none of the anchor frames")
+    (folder / "anchor.value").write_text("".join(f"{int(value)}\n" for value in anchors))
+
+
+def _link_pictures(folder: Path, frames: ImageFrames) -> str:
+    """Number a modality's pictures from 1, by links or else copies; returns their suffix."""
+    suffixes = {Path(name).suffix.lower() for name in frames.names}
+    if len(suffixes) > 1 or suffixes - {".jpg", ".png"}:
+        raise UserError(
+            f"{frames.folder}: {', '.join(sorted(suffixes))} pictures; the toolkit reads folders "
+            "of either .jpg or .png"
+        )
+    folder.mkdir(parents=True)
+    (suffix,) = suffixes
+    for index in range(len(frames)):
+        source = frames.path(index).resolve()
+        place = folder / f"{index + 1:08d}{suffix}"
+        try:
+            os.symlink(source, place)
+        except OSError:
+            shutil.copy(source, place)
+    return suffix
+
+
+def _faults(sequence: RGBTSequence) -> list[str]:
+    """What keeps the toolkit from running a sequence."""
+    faults = []
+    for name, frames in (("visible", sequence.rgb), ("infrared", sequence.ir)):
+        if not isinstance(frames, ImageFrames):
+            faults.append(f"the {name} frames are a video, not pictures")
+        elif frames.missing():
+            numbers = number_ranges(index + 1 for index in frames.missing())
+            faults.append(f"no {name} picture for frame {numbers} of {len(sequence)}")
+    if not sequence.annotated.all():
+        lines = int(sequence.annotated.sum())
+        faults.append(f"{lines} annotation lines for {len(sequence)} frames")
+    return faults
+
+
+# --- Checks ---------------------------------------------------------------------------------------
+
+
+def _listed(sequences: Path) -> list[str]:
+    lines = (sequences / "list.txt").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+def sequences_folder(workspace: Path) -> Path:
+    """The folder of a workspace's sequences: ``sequences``, or what config.yaml sets.
+
+    Raises:
+        UserError: no workspace, or none with sequences.
+    """
+    config = workspace / "config.yaml"
+    if not config.is_file():
+        raise UserError(f"{workspace}: not a VOT workspace (no config.yaml); run tracker vot init")
+    try:
+        settings = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+        folder = workspace / Path(settings.get("sequences", "sequences")).expanduser()
+    except (yaml.YAMLError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"{config}: not the toolkit's settings ({' '.join(str(error).split())})"
+        ) from error
+    if not (folder / "list.txt").is_file():
+        raise UserError(f"{folder}: no sequences (no list.txt); run tracker vot init")
+    return folder
+
+
+def check_sequences(folder: Path, names: Iterable[str]) -> None:
+    """Make sure that the toolkit can run every sequence: both channels, annotation, anchors.
+
+    Args:
+        folder: of the sequences.
+        names: of those to check.
+
+    Raises:
+        UserError: the first fault found, with the number of further sequences that have one.
+    """
+    faults = sequence_faults(folder, names)
+    if faults:
+        more = f" ({len(faults) - 1} more sequences have faults)" if len(faults) > 1 else ""
+        raise UserError(f"{next(iter(faults.values()))}{more}; mend it, or run tracker vot init")
+
+
+def sequence_faults(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """What is wrong with sequences in VOT layout, a line each by name."""
+    faults = {}
+    for name in names:
+        try:
+            anchored = read_anchored_sequence(folder / name)
+            sequence = load_sequence(folder / name, "vot")
+        except UserError as error:
+            faults[name] = str(error)
+            continue
+        found = _faults(sequence)
+        if not found and not anchored.groundtruth.present()[anchored.anchors != 0].all():
+            found = ["an anchor is on a frame without the target"]
+        if found:
+            faults[name] = f"{folder / name}: {found[0]}"
+    return faults
