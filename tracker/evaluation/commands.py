@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from fusion.commandline import EXIT_BAD_INPUT, add_device_option
 from fusion.errors import UserError
 
@@ -437,7 +435,7 @@ class ToolkitScores:
     A: float
     R: float
     EAO: float
-    curve: np.ndarray
+    curve: Sequence[float]
     sequences: Mapping[str, tuple[float, float]]
 
 
@@ -597,13 +595,19 @@ def compare_text(
             toolkit = float(getattr(other, key))
             rows.append([f"{name} {key}", f"{value:.6f}", f"{toolkit:.6f}",
                          f"{abs(value - toolkit):.1e}"])  # fmt: skip
-        curve = np.abs(scores.curve - np.asarray(other.curve)).max()
-        figures = [np.subtract((s.A, s.R), other.sequences[s.name]) for s in scores.sequences]
+        curve = _largest_difference(scores.curve, other.curve)
+        figures = max(
+            _largest_difference((s.A, s.R), other.sequences[s.name]) for s in scores.sequences
+        )
         rows.append([f"{name} curve", "", "", f"{curve:.1e}"])
-        rows.append([f"{name} A, R of sequences", "", "", f"{np.abs(figures).max():.1e}"])
+        rows.append([f"{name} A, R of sequences", "", "", f"{figures:.1e}"])
     rows.append(["seconds", f"{seconds:.2f}", f"{toolkit_seconds:.2f}",
                  f"{toolkit_seconds / seconds:.0f}x"])  # fmt: skip
     return format_table(["", "here", "VOT toolkit", "difference"], rows)
+
+
+def _largest_difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    return max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
 
 
 def _write_analysis(scores: Mapping, folder: Path) -> None:

@@ -99,7 +99,9 @@ def rate_plot(scores: Mapping[str, ope.Scores], plot: str, title: str | None = N
 # --- Multistart evaluation ------------------------------------------------------------------------
 
 
-def eao_plot(scores: Mapping[str, multistart.Scores], title: str = "VOT2020-RGBT") -> Figure:
+def eao_plot(
+    scores: Mapping[str, multistart.Scores], title: str = "Expected average overlap"
+) -> Figure:
     """Expected average overlap over the number of frames, a line a tracker.
 
     The band is the interval of lengths that EAO is the mean over.
@@ -108,7 +110,7 @@ def eao_plot(scores: Mapping[str, multistart.Scores], title: str = "VOT2020-RGBT
         ValueError: no tracker.
     """
     _need_trackers(scores)
-    figure, axes = _figure("frames", "expected average overlap", title)
+    figure, axes = _figure("frames", "EAO", title)
     values = {name: tracker.EAO for name, tracker in scores.items()}
     styles = _styles(scores)
     for name in _ranked(values):
@@ -123,7 +125,9 @@ def eao_plot(scores: Mapping[str, multistart.Scores], title: str = "VOT2020-RGBT
     return figure
 
 
-def ar_plot(scores: Mapping[str, multistart.Scores], title: str = "VOT2020-RGBT") -> Figure:
+def ar_plot(
+    scores: Mapping[str, multistart.Scores], title: str = "Accuracy and robustness"
+) -> Figure:
     """Accuracy over robustness, a mark a tracker; the best is at the top right.
 
     Raises:
