@@ -6,8 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -422,40 +421,15 @@ def _write_evaluation(scores, attributes, folder: Path) -> None:
 # --- tracker vot analyze --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ToolkitScores:
-    """What the VOT toolkit's own analysis says of a tracker, for comparison.
-
-    Attributes:
-        A, R, EAO: over all sequences.
-        curve: EAO curve, as `tracker.evaluation.multistart.Scores.curve`.
-        sequences: A and R by sequence.
-    """
-
-    A: float
-    R: float
-    EAO: float
-    curve: Sequence[float]
-    sequences: Mapping[str, tuple[float, float]]
-
-
-Toolkit = Callable[[Path, str, Sequence[str]], Mapping[str, ToolkitScores]]
-
-
-def add_vot_analyze(vot_commands, toolkit: Toolkit | None = None) -> None:
-    """Register ``tracker vot analyze`` with the subparsers of ``tracker vot``.
-
-    Args:
-        toolkit: runs the toolkit's analysis of a workspace folder, an experiment and trackers, and
-            returns their scores; the option ``--toolkit`` is there if it is given.
-    """
+def add_vot_analyze(vot_commands) -> None:
+    """Register ``tracker vot analyze`` with the subparsers of ``tracker vot``."""
     parser = vot_commands.add_parser(
         "analyze",
         help="A, R and EAO of the trackers in a workspace",
         description=ANALYZE_DESCRIPTION,
         epilog=ANALYZE_EXAMPLES,
     )
-    parser.set_defaults(command=_analyze, toolkit_analysis=toolkit, toolkit=False)
+    parser.set_defaults(command=_analyze)
     parser.add_argument(
         "trackers",
         metavar="TRACKER",
@@ -475,12 +449,11 @@ def add_vot_analyze(vot_commands, toolkit: Toolkit | None = None) -> None:
         help="needed where the stack has several multistart experiments",
     )
     _add_output_options(parser)
-    if toolkit is not None:
-        parser.add_argument(
-            "--toolkit",
-            action="store_true",
-            help="run the VOT toolkit's analysis too and print both",
-        )
+    parser.add_argument(
+        "--toolkit",
+        action="store_true",
+        help="run the VOT toolkit's own analysis too; print both, the difference and the times",
+    )
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
@@ -516,12 +489,8 @@ def _analyze(arguments: argparse.Namespace) -> int:
     if arguments.json != "-":
         print(_analysis_text(scores, arguments.per_sequence))
         if arguments.toolkit:
-            start = time.perf_counter()
-            theirs = arguments.toolkit_analysis(
-                workspace.folder, workspace.experiment, list(scores)
-            )
             print()
-            print(compare_text(scores, theirs, seconds, time.perf_counter() - start))
+            print(_toolkit_text(workspace, scores, seconds))
     if arguments.output is not None:
         _write_analysis(scores, arguments.output)
     return EXIT_BAD_INPUT if faults else 0
@@ -578,31 +547,33 @@ def _analysis_text(scores: Mapping, per_sequence: bool) -> str:
     return "\n\n".join(parts)
 
 
-def compare_text(
-    ours: Mapping, theirs: Mapping[str, ToolkitScores], seconds: float, toolkit_seconds: float
-) -> str:
+def _toolkit_text(workspace, scores: Mapping, seconds: float) -> str:
     """Both computations side by side: figures, largest differences, and times.
 
     Args:
-        ours: `tracker.evaluation.multistart.Scores` by tracker.
-        theirs: the toolkit's, of the same trackers.
-        seconds, toolkit_seconds: that each took for all trackers, files included.
+        scores: `tracker.evaluation.multistart.Scores` by tracker.
+        seconds: that they took, files included.
     """
+    from tracker.evaluation.vot import toolkit_scores
+
+    start = time.perf_counter()
+    theirs = toolkit_scores(workspace.folder, list(scores), workspace.experiment)
+    toolkit_seconds = time.perf_counter() - start
     rows = []
-    for name, scores in ours.items():
+    for name, ours in scores.items():
         other = theirs[name]
-        for key, value in scores.figures().items():
-            toolkit = float(getattr(other, key))
-            rows.append([f"{name} {key}", f"{value:.6f}", f"{toolkit:.6f}",
-                         f"{abs(value - toolkit):.1e}"])  # fmt: skip
-        curve = _largest_difference(scores.curve, other.curve)
+        for key, value in ours.figures().items():
+            toolkit = other.figures()[key]
+            difference = f"{abs(value - toolkit):.1e}"
+            rows.append([f"{name} {key}", f"{value:.6f}", f"{toolkit:.6f}", difference])
+        curve = _largest_difference(ours.curve, other.curve)
         figures = max(
-            _largest_difference((s.A, s.R), other.sequences[s.name]) for s in scores.sequences
+            _largest_difference((s.A, s.R), other.sequences[s.name]) for s in ours.sequences
         )
         rows.append([f"{name} curve", "", "", f"{curve:.1e}"])
         rows.append([f"{name} A, R of sequences", "", "", f"{figures:.1e}"])
-    rows.append(["seconds", f"{seconds:.2f}", f"{toolkit_seconds:.2f}",
-                 f"{toolkit_seconds / seconds:.0f}x"])  # fmt: skip
+    ratio = f"{toolkit_seconds / seconds:.0f}x"
+    rows.append(["seconds", f"{seconds:.2f}", f"{toolkit_seconds:.2f}", ratio])
     return format_table(["", "here", "VOT toolkit", "difference"], rows)
 
 
