@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fusion.commandline import EXIT_BAD_INPUT, Parser, add_device_option, resolve_device, run
 from fusion.errors import UserError
+from tracker.evaluation.commands import add_evaluate
 
 DESCRIPTION = "Follow an object through visible and infrared video."
 
@@ -75,6 +76,7 @@ def _parser() -> Parser:
     _add_track(commands)
     _add_data(commands)
     _add_bench(commands)
+    add_evaluate(commands)
     return parser
 
 
