@@ -18,6 +18,9 @@ REQUIREMENTS = [
     "pyyaml>=6.0",
     "safetensors>=0.4",
     "tqdm>=4.66",
+    "lightning>=2.4",
+    "jsonargparse[signatures]>=4.28",  # what LightningCLI needs for its configurations
+    "tensorboard>=2.15",
     # The steerable filters that wavelet-domain VIF is defined on.
     "pyrtools>=1.0.4",
 ]

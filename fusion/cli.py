@@ -23,6 +23,9 @@ exit code: 0 when all is fused, 2 when an input is bad or any pair failed.
 
 
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["train"]:  # a program of its own, with its own options and help
+        return run("fusion train", lambda: _train(argv[1:]))
     arguments = _parser().parse_args(argv)
     return run("fusion", lambda: arguments.command(arguments))
 
@@ -31,6 +34,7 @@ def _parser() -> Parser:
     parser = Parser(prog="fusion", description=DESCRIPTION)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_fuse(commands)
+    commands.add_parser("train", help="train a network (fusion train --help)", add_help=False)
     _add_demo(commands)
     return parser
 
@@ -127,6 +131,15 @@ def _load(weights: Path, device: str):
     from fusion.weights import load_network
 
     return load_network(weights, resolve_device(device))
+
+
+# --- fusion train ---------------------------------------------------------------------------------
+
+
+def _train(argv: list[str]) -> None:
+    from fusion.training import main as train
+
+    train(argv)
 
 
 # --- fusion demo ----------------------------------------------------------------------------------

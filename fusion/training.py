@@ -1,0 +1,318 @@
+"""Training of fusion networks: Lightning modules, what they log, and the pictures they leave.
+
+`DetailToSemanticTraining` is LRRNet's procedure as published, `SaliencyTraining` ours, which needs
+no pretrained loss network.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from fusion.errors import UserError
+from fusion.images import PixelScaling, tile, write_image
+from fusion.losses import DetailToSemanticLoss, SaliencyLoss, VGG16Features
+from fusion.network import FusionNetwork
+from fusion.weights import save_network
+
+__all__ = ["DetailToSemanticTraining", "FusionTraining", "KeepRecord", "SaliencyTraining"]
+
+
+class FusionTraining(L.LightningModule):
+    """What all procedures share: Adam, a warm-up and decay by the step, and logged loss terms.
+
+    A subclass turns a batch into weighted loss terms and the fused pictures; every term is logged
+    on its own, and their sum is minimised.
+
+    Args:
+        network: what is trained.
+        learning_rate: after warm-up.
+        betas, weight_decay: Adam's.
+        warmup_steps: steps of linear growth from 0.
+        cosine: decay to 0 along a cosine over all steps of the run; else constant.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        learning_rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        warmup_steps: int = 0,
+        cosine: bool = False,
+    ):
+        super().__init__()
+        # Convolutions to and from one channel are plain matrix products in this layout: a third
+        # faster on a CPU.
+        self.network = network.to(memory_format=torch.channels_last)
+        self.learning_rate = learning_rate
+        self.betas = betas
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.cosine = cosine
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        """Weighted loss terms, and the fused pictures on 0..1, ``(B, 1, H, W)``."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
+        return self._step(batch, "val")
+
+    def _step(self, batch: Mapping[str, Tensor], stage: str) -> Tensor:
+        terms, _ = self.terms(batch)
+        loss = torch.stack(list(terms.values())).sum()
+        size = len(batch["ir"])
+        values = {f"{stage}/{name}": term.detach() for name, term in terms.items()}
+        whole_set = stage == "val"
+        self.log_dict(values, batch_size=size, sync_dist=whole_set)
+        self.log(
+            f"{stage}/loss", loss.detach(), prog_bar=True, batch_size=size, sync_dist=whole_set
+        )
+        return loss
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.Adam(
+            self.network.parameters(),
+            self.learning_rate,
+            self.betas,
+            weight_decay=self.weight_decay,
+        )
+        total = self.trainer.estimated_stepping_batches if self.cosine else 1
+
+        def factor(step: int) -> float:
+            warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
+            if not self.cosine:
+                return warm
+            done = max(0, step - self.warmup_steps) / max(1, total - self.warmup_steps)
+            return warm * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+class DetailToSemanticTraining(FusionTraining):
+    """LRRNet as published: Adam at 1e-5, batch 8, fused pictures stretched before the loss.
+
+    The released program gives Adam a weight decay of 0.9, which the default follows.
+
+    Args:
+        network: LRRNet or another.
+        vgg_weights, vgg_pixels: of the loss network, see `VGG16Features`.
+        gamma1, gamma2, gamma4, w_ir, w_vis, beta: see `DetailToSemanticLoss`.
+        learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        vgg_weights: str = "imagenet",
+        vgg_pixels: str = "raw",
+        gamma1: float = 10.0,
+        gamma2: float = 1.5,
+        gamma4: float = 2000.0,
+        w_ir: float = 3.0,
+        w_vis: float = 0.5,
+        beta: tuple[float, float] = (0.01, 0.5),
+        learning_rate: float = 1e-5,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.9,
+        warmup_steps: int = 0,
+        cosine: bool = False,
+    ):
+        super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
+        features = VGG16Features(vgg_weights, vgg_pixels)
+        self.loss = DetailToSemanticLoss(features, gamma1, gamma2, gamma4, w_ir, w_vis, beta)
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        ir, vis = batch["ir"], batch["vis"]
+        fused = stretch(self.network(stretch(ir), stretch(vis)))
+        return self.loss(fused * 255, ir * 255, vis * 255), fused
+
+
+class SaliencyTraining(FusionTraining):
+    """Direct regression to `fusion.losses.saliency_target`; the output is clipped, not stretched.
+
+    Args:
+        network: LRRNet or another; its `scaling` is set to the clamped convention.
+        w_intensity, w_gradient, w_structure, w_range, w_hot, gradient_gain: see `SaliencyLoss`.
+        output_gain: of the pixel convention the weights are saved with.
+        learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        w_intensity: float = 2.0,
+        w_gradient: float = 5.0,
+        w_structure: float = 1.0,
+        w_range: float = 2.0,
+        w_hot: float = 0.0,
+        gradient_gain: float = 1.2,
+        output_gain: float = 1.0,
+        learning_rate: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        warmup_steps: int = 50,
+        cosine: bool = True,
+    ):
+        super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
+        network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
+        self.loss = SaliencyLoss(
+            w_intensity, w_gradient, w_structure, w_range, w_hot, gradient_gain
+        )
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        ir, vis = batch["ir"], batch["vis"]
+        fused = self.network(ir, vis)
+        return self.loss(fused, ir, vis, batch["target"]), fused
+
+
+def stretch(image: Tensor) -> Tensor:
+    """Each picture of ``(B, 1, H, W)`` by its own range to 0..1, differentiably.
+
+    The published convention, see `fusion.images.PixelScaling`.
+    """
+    low = image.amin((1, 2, 3), keepdim=True)
+    high = image.amax((1, 2, 3), keepdim=True)
+    return (image - low) / (high - low + PixelScaling.EPSILON)
+
+
+class KeepRecord(Callback):
+    """Weights, sample pictures and loss curves in the run's folder.
+
+    Every ``every_n_steps`` and at the end: ``weights.safetensors`` (for ``fusion fuse``),
+    ``samples/NNNNNN.png`` (infrared, visible, fused, perhaps the target, of a few held-out pairs)
+    and ``losses.png``.
+
+    Args:
+        every_n_steps: steps between two records.
+        samples: pairs shown.
+    """
+
+    def __init__(self, every_n_steps: int = 500, samples: int = 4):
+        self.every_n_steps = every_n_steps
+        self.samples = samples
+        self.curves: dict[str, list[tuple[int, float]]] = {}
+
+    def state_dict(self) -> dict:
+        return {"curves": self.curves}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.curves = state["curves"]
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_index) -> None:
+        for name, value in trainer.logged_metrics.items():
+            if name.startswith("train/") and not name.endswith(("_step", "_epoch")):
+                self.curves.setdefault(name, []).append((trainer.global_step, float(value)))
+        if trainer.global_step % self.every_n_steps == 0:
+            self._record(trainer, module)
+
+    def on_train_end(self, trainer, module) -> None:
+        self._record(trainer, module)
+
+    def _record(self, trainer: L.Trainer, module: FusionTraining) -> None:
+        if not trainer.is_global_zero or trainer.log_dir is None:
+            return
+        folder = Path(trainer.log_dir)
+        save_network(module.network, folder / "weights.safetensors")
+        plot_curves(self.curves, folder / "losses.png")
+        data = trainer.datamodule
+        shown = data.val_set if len(data.val_set) else data.train_set
+        rows = []
+        for index in range(min(self.samples, len(shown))):
+            item = shown[index, index]
+            batch = {name: view[None].to(module.device) for name, view in item.items()}
+            with torch.inference_mode():
+                batch["fused"] = module.terms(batch)[1]
+            rows.append([(name, _picture(view)) for name, view in batch.items()])
+        write_image(folder / "samples" / f"{trainer.global_step:06d}.png", tile(rows))
+
+
+def _picture(view: Tensor) -> np.ndarray:
+    return np.rint(view[0, 0].clamp(0, 1).cpu().numpy() * 255).astype(np.uint8)
+
+
+def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:
+    """Loss terms over steps, one panel each, smoothed over a fiftieth of the run."""
+    from matplotlib.figure import Figure
+
+    from fusion.files import whole_file
+
+    if not curves:
+        return
+    figure = Figure(figsize=(4 * min(3, len(curves)), 2.6 * math.ceil(len(curves) / 3)))
+    axes = figure.subplots(math.ceil(len(curves) / 3), min(3, len(curves)), squeeze=False)
+    for axis, (name, points) in zip(axes.flat, sorted(curves.items()), strict=False):
+        steps, values = np.array(points).T
+        width = max(1, len(values) // 50)
+        smooth = np.convolve(values, np.ones(width) / width, mode="valid")
+        axis.plot(steps, values, color="0.8", linewidth=0.7)
+        axis.plot(steps[width - 1 :], smooth, linewidth=1.5)
+        axis.set_title(name, fontsize=9)
+        axis.set_yscale("log" if (values > 0).all() else "linear")
+        axis.tick_params(labelsize=7)
+    for axis in axes.flat[len(curves) :]:
+        axis.remove()
+    figure.supxlabel("step", fontsize=8)
+    figure.tight_layout()
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def main(argv: list[str]) -> None:
+    """``fusion train``: LightningCLI on the modules of this file and `fusion.pairs.PairData`.
+
+    Raises:
+        UserError: an option or a configuration key is wrong, or the data cannot be used.
+    """
+    from fusion.pairs import PairData
+
+    run_lightning("fusion train", FusionTraining, PairData, argv)
+
+
+def run_lightning(
+    program: str,
+    module: type[L.LightningModule],
+    data: type[L.LightningDataModule],
+    argv: list[str],
+) -> None:
+    """Run LightningCLI on any subclass of ``module``, with errors of one line.
+
+    Raises:
+        UserError: an option or a configuration key is wrong, or the data cannot be used.
+    """
+    from argparse import ArgumentError
+
+    from lightning.pytorch.cli import LightningCLI
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    # It warns of arguments beside a command line; ours are the rest of that very line.
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter")
+    try:
+        LightningCLI(
+            module,
+            data,
+            subclass_mode_model=True,
+            seed_everything_default=0,
+            args=argv or ["--help"],
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={"prog": program, "exit_on_error": False},
+        )
+    except (ArgumentError, MisconfigurationException) as error:
+        raise UserError(" ".join(str(error).split())) from error
+    except UserError as error:
+        # From a reading process it comes with that process's traceback in front.
+        last = str(error).strip().splitlines()[-1]
+        raise UserError(last.removeprefix("fusion.errors.UserError: ")) from error
