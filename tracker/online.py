@@ -256,7 +256,7 @@ class RGBTTracker:
         rate = penalty * score * self.rate
 
         def clip(value: float, low: float, high: float) -> float:
-            return max(low, min(value, high))
+            return float(max(low, min(value, high)))
 
         self._target = _Target(
             clip(target.x + dx, 0, frame_width),
