@@ -2,6 +2,7 @@
 
 from math import log
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -61,8 +62,9 @@ def random_network():
 
 
 def texture(rng, height, width, *channels):
-    coarse = rng.integers(0, 256, (height // 4 + 1, width // 4 + 1, *channels))
-    return coarse.repeat(4, 0).repeat(4, 1)[:height, :width].astype(np.uint8)
+    noise = rng.uniform(0, 255, (height, width, *channels)).astype(np.float32)
+    blurred = cv2.GaussianBlur(noise, (0, 0), 3)
+    return cv2.normalize(blurred, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 
 
 def scene(rng, height=160, width=200):
