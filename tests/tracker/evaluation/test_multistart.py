@@ -1,0 +1,441 @@
+# ruff: noqa: SIM300 - A, R and EAO look like constants
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from fusion.errors import UserError
+from tracker.evaluation import multistart
+from tracker.evaluation.multistart import AnchoredSequence, Mask, Regions
+
+# --- The published results ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bundle(shared):
+    return shared / "data" / "vot2020_rgbt"
+
+
+def test_the_benchmarks_figures(bundle):
+    expected = json.loads((bundle / "expected.json").read_text())
+    workspace = multistart.read_workspace(bundle)
+    assert workspace.trackers() == ["DFAT"]
+    runs = multistart.read_runs(workspace.results("DFAT"), workspace.sequences)
+    scores = multistart.evaluate(workspace.sequences, runs, workspace.low, workspace.high)
+    for name, value in scores.figures().items():
+        assert value == pytest.approx(expected["vot2020_multistart"]["infrared"][name], abs=1e-9)
+    for frames, value in expected["eao_curve_infrared_at"].items():
+        assert scores.curve[int(frames)] == pytest.approx(value, abs=1e-9)
+    known = expected["per_sequence_infrared"]
+    assert len(known) == len(scores.sequences) == 60
+    for sequence in scores.sequences:
+        entry = known[sequence.name]
+        assert (sequence.progress, sequence.frames) == (entry["progress"], entry["frames"])
+        assert [sequence.A, sequence.R] == pytest.approx([entry["A"], entry["R"]], abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def awkward_workspace(bundle, tmp_path_factory):
+    """A few sequences; one's results are binary, another's annotation has gaps and polygons."""
+    folder = tmp_path_factory.mktemp("workspace")
+    names = ["basketball2", "bus6", "car10", "manwithbasketball"]
+    for part in ("sequences", "results/DFAT/baseline"):
+        for name in names:
+            shutil.copytree(
+                bundle / part / name, folder / part / name, copy_function=shutil.copyfile
+            )
+            (folder / part / name).chmod(0o755)
+    (folder / "sequences" / "list.txt").write_text("\n".join(names) + "\n")
+    for name in ("config.yaml", "trackers.ini"):
+        shutil.copyfile(bundle / name, folder / name)
+    # A short interval, which these short sequences reach.
+    stack = (bundle / "stack.yaml").read_text().replace("115", "20").replace("755", "120")
+    (folder / "stack.yaml").write_text(stack)
+
+    from vot.region import io as region_io
+
+    for path in (folder / "results/DFAT/baseline/bus6").glob("*_????????.txt"):
+        regions = region_io.read_trajectory(str(path))
+        regions[3] = region_io.parse_region("2")  # a code amid the boxes
+        regions[4] = region_io.parse_region("nan,1,1,1")
+        region_io.write_trajectory(str(path.with_suffix(".bin")), regions)
+        path.unlink()
+    truth = folder / "sequences" / "car10" / "groundtruth.txt"
+    lines = truth.read_text().split("\n")
+    lines[30:33] = ["0", "nan,nan,nan,nan", "10,10,0,5"]
+    for i in range(60, 90):
+        x, y, w, h = map(float, lines[i].split(","))
+        lines[i] = f"{x + 3},{y},{x + w},{y + 4.5},{x + w - 3},{y + h},{x},{y + h - 4.5}"
+    truth.write_text("\n".join(lines))
+    return folder
+
+
+def test_the_toolkit_agrees_on_each_sequence_and_the_curve(awkward_workspace):
+    from tracker.evaluation.vot import toolkit_scores
+
+    workspace = multistart.read_workspace(awkward_workspace)
+    assert (workspace.low, workspace.high) == (20, 120)
+    runs = multistart.read_runs(workspace.results("DFAT"), workspace.sequences)
+    scores = multistart.evaluate(workspace.sequences, runs, workspace.low, workspace.high)
+    toolkit = toolkit_scores(awkward_workspace, ["DFAT"])["DFAT"]
+    assert scores.figures() == pytest.approx(toolkit.figures(), abs=1e-12)
+    np.testing.assert_allclose(scores.curve, toolkit.curve, atol=1e-12)
+    for sequence in scores.sequences:
+        known = toolkit.sequences[sequence.name]
+        assert [sequence.A, sequence.R] == pytest.approx(known, abs=1e-12)
+    assert sum(sequence.failures for sequence in scores.sequences) > 3
+
+
+# --- Regions --------------------------------------------------------------------------------------
+
+
+def random_region(rng):
+    """A region as `Regions` holds it, and the same as the toolkit does."""
+    from vot import region
+
+    # Places around the border of an image of 60x50, sizes down to nothing.
+    x, y = rng.uniform(-20, 70, 2).round(1)
+    w, h = rng.uniform(-2, 40, 2).round(1)
+    kind = rng.choice(["code", "box", "box", "box", "polygon", "mask"])
+    if kind == "code":
+        return None, region.Special(0)
+    if kind == "box":
+        return np.array([x, y, w, h], np.float32), region.Rectangle(x, y, w, h)
+    if kind == "mask":
+        # At least 2x2: the toolkit does not take smaller ones for regions.
+        pixels = rng.random((rng.integers(2, 20), rng.integers(2, 20))) < 0.6
+        pixels[[0, -1]] = pixels[:, [0, -1]] = True
+        return Mask(int(x), int(y), pixels), region.Mask(pixels.astype(np.uint8), (int(x), int(y)))
+    turn = rng.uniform(0, np.pi)
+    sides = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [max(w, 4), max(h, 4)] / 2
+    corners = sides @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]] + [x, y]
+    corners = corners.astype(np.float32)
+    return corners, region.Polygon([tuple(map(float, corner)) for corner in corners])
+
+
+def regions_of(items):
+    boxes = np.full((len(items), 4), np.nan, np.float32)
+    shapes = {}
+    for i, item in enumerate(items):
+        if isinstance(item, Mask) or (item is not None and item.ndim == 2):
+            shapes[i] = item
+        elif item is not None:
+            boxes[i] = item
+    return Regions(boxes, shapes)
+
+
+def test_overlaps_and_presence_are_the_toolkits(rng):
+    from vot.region import calculate_overlaps
+
+    pairs = [(random_region(rng), random_region(rng)) for _ in range(800)]
+    ours = [regions_of([pair[side][0] for pair in pairs]) for side in (0, 1)]
+    theirs = [[pair[side][1] for pair in pairs] for side in (0, 1)]
+    np.testing.assert_allclose(
+        multistart.region_overlaps(*ours, (60, 50)),
+        calculate_overlaps(*theirs, (60, 50)),
+        atol=1e-12,
+    )
+    assert ours[0].present().tolist() == [not region.is_empty() for region in theirs[0]]
+
+
+def test_overlap_of_boxes_is_that_of_rounded_and_clipped_ones():
+    from shapely import box
+
+    rng = np.random.default_rng(3)
+    a, b = (rng.uniform([-5, -5, 5, 5], [30, 30, 40, 40], (200, 4)) for _ in range(2))
+    overlaps = multistart.region_overlaps(Regions(a), Regions(b), (50, 40))
+    for i in range(200):
+        shapes = [
+            box(x, y, x + w, y + h) & box(0, 0, 50, 40)
+            for x, y, w, h in (np.round(a[i]), np.round(b[i]))
+        ]
+        union = (shapes[0] | shapes[1]).area
+        assert overlaps[i] == pytest.approx((shapes[0] & shapes[1]).area / union, abs=1e-12)
+
+
+def test_regions_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match="2 and 3"):
+        multistart.region_overlaps(Regions(np.zeros((2, 4))), Regions(np.zeros((3, 4))), (9, 9))
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".bin"])
+def test_trajectories_read_as_the_toolkit_writes_them(rng, tmp_path, suffix):
+    from vot.region import Mask as ToolkitMask
+    from vot.region import Polygon, Rectangle, Special
+    from vot.region.io import read_trajectory, write_trajectory
+
+    plain = [Special(1)] + [Rectangle(*rng.uniform(0, 50, 4)) for _ in range(20)]
+    mixed = [Special(1), *(random_region(rng)[1] for _ in range(60))]
+    for name, regions in (("plain", plain), ("mixed", mixed)):
+        path = tmp_path / f"{name}{suffix}"
+        write_trajectory(str(path), regions)
+        ours, theirs = multistart.read_trajectory(path), read_trajectory(str(path))
+        assert len(ours) == len(theirs)
+        for i, region in enumerate(theirs):
+            if isinstance(region, Rectangle):
+                box = [region.x, region.y, region.width, region.height]
+                np.testing.assert_array_equal(ours.boxes[i], np.float32(box))
+                continue
+            assert np.isnan(ours.boxes[i]).all()
+            if isinstance(region, Special):
+                assert i not in ours.shapes
+            elif isinstance(region, Polygon):
+                np.testing.assert_array_equal(ours.shapes[i], np.float32(region.points()))
+            else:
+                assert isinstance(region, ToolkitMask)
+                assert (ours.shapes[i].x, ours.shapes[i].y) == tuple(region.offset)
+                np.testing.assert_array_equal(ours.shapes[i].pixels, region.mask > 0)
+
+
+# --- Figures --------------------------------------------------------------------------------------
+
+
+def sequence_of(rng, name, length, anchors, size=(200, 150)):
+    boxes = np.concatenate(
+        [rng.integers(0, 90, (length, 2)), rng.integers(10, 40, (length, 2))], axis=1
+    )
+    values = np.zeros(length)
+    for anchor in anchors:
+        values[anchor] = 1 if anchor < length // 2 else -1
+    return AnchoredSequence(name, Regions(boxes.astype(np.float32)), values, size)
+
+
+def perfect_runs(sequence):
+    return [sequence.groundtruth.take(run.frames) for run in sequence.runs]
+
+
+def with_code(regions):
+    boxes = regions.boxes.copy()
+    boxes[0] = np.nan
+    return Regions(boxes)
+
+
+def plain_curve(sequences, trajectories, high):
+    """The curve from its definition, a length and a run at a time."""
+    curve = [0.0]
+    for length in range(1, high):
+        values = []
+        for sequence in sequences:
+            for run, regions in zip(sequence.runs, trajectories[sequence.name], strict=True):
+                truth = sequence.groundtruth.take(run.frames)
+                overlaps = list(multistart.region_overlaps(regions, truth, sequence.size))
+                present = truth.present()
+                lost, failed = 0, False
+                for i, overlap in enumerate(overlaps):
+                    lost = lost + 1 if overlap <= 0.1 and present[i] else 0
+                    if lost == 10:
+                        failed = True
+                        overlaps[i - 9 :] = [0] * (len(overlaps) - i + 9)
+                        break
+                if length < len(overlaps):
+                    values.append(sum(overlaps[1 : length + 1]) / length)
+                elif failed:
+                    values.append(sum(overlaps[1:]) / (length - 1))
+        curve.append(sum(values) / len(values) if values else 0.0)
+    return curve
+
+
+def test_the_curve_agrees_with_plain_loops(rng):
+    sequences = [
+        sequence_of(rng, "a", 60, (0, 20, 59)),
+        sequence_of(rng, "b", 35, (0, 34)),
+        sequence_of(rng, "c", 8, (0,)),
+    ]
+    trajectories = {}
+    for sequence in sequences:
+        trajectories[sequence.name] = runs = []
+        for regions in perfect_runs(sequence):
+            boxes = with_code(regions).boxes
+            boxes[1:] += rng.normal(0, 6, boxes[1:].shape)
+            if rng.random() < 0.6:
+                boxes[len(boxes) // 2 :, 0] += 500
+            runs.append(Regions(boxes))
+    scores = multistart.evaluate(sequences, trajectories, 5, 80)
+    assert sum(sequence.failures for sequence in scores.sequences) > 0
+    expected = plain_curve(sequences, trajectories, 80)
+    np.testing.assert_allclose(scores.curve, expected, atol=1e-12)
+    assert scores.EAO == pytest.approx(np.mean(expected[5:]), abs=1e-12)
+
+
+def test_a_perfect_tracker(rng):
+    sequences = [sequence_of(rng, "a", 40, (0, 39)), sequence_of(rng, "b", 40, (10,))]
+    runs = {s.name: [with_code(run) for run in perfect_runs(s)] for s in sequences}
+    scores = multistart.evaluate(sequences, runs, 2, 39)
+    assert (scores.R, scores.EAO) == (1, 1)
+    # The first frame of each of the three runs has no overlap.
+    assert pytest.approx((39 + 39 + 29) / (40 + 40 + 30)) == scores.A
+
+
+def test_failure_starts_at_the_first_of_ten_lost_frames():
+    overlaps = np.ones(50)
+    present = np.ones(50, bool)
+    assert multistart.run_progress(overlaps, present) == 50
+    overlaps[20:29] = 0.1
+    assert multistart.run_progress(overlaps, present) == 50
+    overlaps[29] = 0.1
+    assert multistart.run_progress(overlaps, present) == 20
+    present[25] = False  # the count starts anew
+    assert multistart.run_progress(overlaps, present) == 50
+    assert multistart.run_progress(np.zeros(9), np.ones(9, bool)) == 9
+    assert multistart.run_progress(np.zeros(10), np.ones(10, bool)) == 0
+
+
+def test_a_run_knows_where_it_failed(rng):
+    sequence = sequence_of(rng, "a", 40, (5, 39))
+    forward, backward = (with_code(run).boxes for run in perfect_runs(sequence))
+    backward[12:, 0] += 500
+    runs = {"a": [Regions(forward), Regions(backward)]}
+    (scores,) = multistart.evaluate([sequence], runs).sequences
+    assert [run.run.is_backward for run in scores.runs] == [False, True]
+    assert [run.failure_frame for run in scores.runs] == [None, 39 - 12]
+    assert scores.failures == 1 and scores.progress == 35 + 12
+
+
+def test_a_sequence_without_long_runs_has_no_eao(rng):
+    sequence = sequence_of(rng, "a", 40, (0,))
+    (scores,) = multistart.evaluate([sequence], {"a": perfect_runs(sequence)}).sequences
+    assert np.isnan(scores.eao(115, 755)) and scores.eao(10, 755) == 1
+
+
+def test_trajectories_must_fit_the_runs(rng):
+    sequence = sequence_of(rng, "a", 20, (0, 19))
+    runs = perfect_runs(sequence)
+    with pytest.raises(ValueError, match="do not fit"):
+        multistart.evaluate([sequence], {"a": runs[:1]})
+    with pytest.raises(ValueError, match="needs a sequence"):
+        multistart.evaluate([], {})
+
+
+# --- Bad input ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """Two sequences, a tracker that repeats the annotation."""
+    for name, length in (("a", 30), ("b", 20)):
+        folder = tmp_path / "sequences" / name
+        folder.mkdir(parents=True)
+        (folder / "sequence").write_text("width=64\nheight=48\n")
+        (folder / "groundtruth.txt").write_text("10,10,20,20\n" * length)
+        (folder / "anchor.value").write_text("1\n" + "0\n" * (length - 2) + "-1\n")
+        results = tmp_path / "results" / "T" / "baseline" / name
+        results.mkdir(parents=True)
+        for anchor in (0, length - 1):
+            text = "1\n" + "10,10,20,20\n" * (length - 1)
+            (results / f"{name}_{anchor:08d}.txt").write_text(text)
+    (tmp_path / "sequences/list.txt").write_text("a\nb\n")
+    (tmp_path / "config.yaml").write_text("stack: vot2020/rgbtir\nregistry: [./trackers.ini]\n")
+    return tmp_path
+
+
+def read_all(folder, **options):
+    found = multistart.read_workspace(folder, **options)
+    return multistart.read_runs(found.results(found.trackers()[0]), found.sequences)
+
+
+def error(folder, **options):
+    with pytest.raises(UserError) as caught:
+        read_all(folder, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_small_workspace(workspace):
+    assert {name: len(runs) for name, runs in read_all(workspace).items()} == {"a": 2, "b": 2}
+
+
+def test_the_size_of_a_picture_stands_in_for_a_missing_one(workspace):
+    from fusion.images import write_image
+
+    (workspace / "sequences/a/sequence").write_text("channels.color=color/%08d.png\n")
+    assert "00000001.png" in error(workspace)
+    write_image(workspace / "sequences/a/color/00000001.png", np.zeros((30, 40, 3), np.uint8))
+    assert multistart.read_workspace(workspace).sequences[0].size == (40, 30)
+
+
+def test_results_that_are_missing_or_cut_off_are_all_named(workspace):
+    results = workspace / "results/T/baseline"
+    (results / "a/a_00000000.txt").unlink()
+    (results / "b/b_00000000.txt").write_text("1\n10,10,20,20\n")
+    (results / "b/b_00000019.txt").write_text("1\n10,10,20\n")
+    message = error(workspace)
+    assert "3 of 4 runs" in message and "a anchor 0 (missing)" in message
+    assert "b anchor 0 (2 of 20 frames)" in message
+    assert "b_00000019.txt, line 2" in message
+
+
+def test_damaged_binary_results(workspace, tmp_path):
+    from vot.region import Rectangle, Special
+    from vot.region.io import write_trajectory_binary
+
+    stream = io.BytesIO()
+    write_trajectory_binary(stream, [Special(1)] + [Rectangle(1, 2, 3, 4)] * 29)
+    path = workspace / "results/T/baseline/a/a_00000000.bin"
+    path.with_suffix(".txt").unlink()
+    path.write_bytes(stream.getvalue())
+    read_all(workspace)
+    for cut in (0, 4, 9, 30, len(stream.getvalue()) - 1):
+        path.write_bytes(stream.getvalue()[:cut])
+        assert "a anchor 0 (the file is cut off" in error(workspace)
+    path.write_bytes(b"\2\0" + stream.getvalue()[2:])
+    assert "version 1" in error(workspace)
+    path.write_bytes(stream.getvalue()[:6] + b"\7" + stream.getvalue()[7:])
+    assert "unknown type 7" in error(workspace)
+
+
+def test_faults_of_a_workspace(workspace):
+    def replace(name, text):
+        path = workspace / name
+        before = path.read_text() if path.exists() else None
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+        message = error(workspace)
+        if before is not None:
+            path.write_text(before)
+        return message
+
+    assert "cannot be read" in error(workspace / "none")
+    assert "not YAML" in replace("config.yaml", "stack: [")
+    assert "holds no settings" in replace("config.yaml", "a\n")
+    assert "names no stack" in replace("config.yaml", "registry: []\n")
+    assert "stack.yaml: cannot be read" in replace("config.yaml", "stack: ./stack.yaml\n")
+    assert "list.txt: no such file" in replace("sequences/list.txt", None)
+    assert "names no sequence" in replace("sequences/list.txt", "\n")
+    assert "no file named sequence" in replace("sequences/list.txt", "a\nnone\n")
+    assert "anchor.value: no such file" in replace("sequences/a/anchor.value", None)
+    assert "no anchor in it" in replace("sequences/a/anchor.value", "0\n")
+    assert "not a number a line" in replace("sequences/a/anchor.value", "x\n")
+    assert "31 lines for 30 frames" in replace("sequences/a/anchor.value", "1\n" * 31)
+    assert "length=3, groundtruth.txt has 30" in replace("sequences/a/sequence", "length=3\n")
+    assert "groundtruth.txt: cannot be read" in replace("sequences/a/groundtruth.txt", None)
+    assert "line 2: '1,2' is no region" in replace("sequences/a/groundtruth.txt", "1,2,3,4\n1,2\n")
+    cross = "0,0,10,10,10,0,0,10\n"
+    assert "not convex" in replace("sequences/a/groundtruth.txt", cross * 30)
+    assert "do not fit its size 2x2" in replace("sequences/a/groundtruth.txt", "m0,0,2,2,1,9\n")
+    shutil.rmtree(workspace / "results/T")
+    assert "no results of experiment baseline" in error(workspace)
+
+
+def test_stacks_of_several_experiments(workspace):
+    (workspace / "config.yaml").write_text("stack: stack.yaml\n")
+    (workspace / "stack.yaml").write_text(
+        "experiments:\n"
+        "  baseline:\n"
+        "    type: multistart\n"
+        "    analyses: [{type: multistart_eao_score, low: 5, high: 9}]\n"
+        "  again: {type: multistart}\n"
+        "  other: {type: unsupervised}\n"
+    )
+    assert "are: baseline, again; name one" in error(workspace)
+    assert "there is no other" in error(workspace, experiment="other")
+    found = multistart.read_workspace(workspace, "baseline")
+    assert (found.experiment, found.low, found.high) == ("baseline", 5, 9)
+    found = multistart.read_workspace(workspace, "again")
+    assert (found.low, found.high) == (115, 755)
+    text = (workspace / "stack.yaml").read_text()
+    (workspace / "stack.yaml").write_text(text.replace("low: 5", "low: 5, grace: 3"))
+    assert "grace of multistart_eao_score" in error(workspace, experiment="baseline")
