@@ -415,10 +415,12 @@ def _find_annotations(
 ) -> Iterator[tuple[str, tuple[Path, ...]]]:
     with os.scandir(folder) as entries:
         children = {entry.name: entry.is_dir() for entry in entries}
-    paths = [
-        next((folder / name for name in candidates if name in children), None)
-        for candidates in protocol.annotations
-    ]
+    # Copies of the datasets have changed upper and lower case.
+    spelling = {name.lower(): name for name in children}
+    paths = []
+    for candidates in protocol.annotations:
+        name = next((name for name in candidates if name.lower() in spelling), None)
+        paths.append(None if name is None else folder / spelling[name.lower()])
     if all(paths):
         yield folder.resolve().name, tuple(paths)
         return

@@ -262,7 +262,7 @@ def test_polygons_become_boxes_and_gtot_rounds_them_half_away_from_zero():
 
 def test_annotations_of_each_layout(tmp_path):
     write_rows(tmp_path / "GTOT/x/groundTruth_v.txt", [[1, 2, 11, 22]] * 2, " ")
-    write_rows(tmp_path / "GTOT/x/groundTruth_i.txt", [[2, 2, 11, 22]] * 2, "\t")
+    write_rows(tmp_path / "GTOT/x/groundtruth_i.txt", [[2, 2, 11, 22]] * 2, "\t")
     visible, infrared = ope.read_annotations(tmp_path / "GTOT", PROTOCOLS["gtot"])["x"]
     assert visible.tolist() == [[1, 2, 10, 20]] * 2 and infrared[0].tolist() == [2, 2, 9, 20]
 
