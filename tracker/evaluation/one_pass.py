@@ -5,10 +5,11 @@ which was interrupted, even killed, is continued by starting it again.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from tqdm import tqdm
@@ -101,9 +102,16 @@ _worker: tuple[Tracker, Dataset, Path] | None = None  # what a worker process wo
 
 def _start_worker(make_tracker, dataset: Dataset, folder: Path, threads: int) -> None:
     global _worker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Read by numeric libraries when they load, which they do with the tracker.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     _worker = (make_tracker(), dataset, folder)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work forever."""
+    parent_process().join()
+    os._exit(1)
 
 
 def _work(name: str) -> str | None:

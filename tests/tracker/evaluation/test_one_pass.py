@@ -1,6 +1,9 @@
 import functools
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +83,51 @@ def test_a_worker_that_dies_is_reported(dataset, tmp_path):
         (dataset.root / "two" / f"{modality}.txt").write_text("5,5,13,9\n" * 4)
     with pytest.raises(UserError, match=r"ended before its work .* start again"):
         run_dataset(Drifter, dataset, tmp_path / "out", names=["two", "four"], workers=2)
+
+
+KILLED = """
+import functools, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_one_pass import Drifter, run_dataset
+from tracker.sequences import load_dataset
+if __name__ == "__main__":
+    make = functools.partial(Drifter, Path({folder!r}))
+    run_dataset(make, load_dataset({root!r}), {folder!r} + "/out", workers=2)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "kill"), reason="needs POSIX processes")
+def test_workers_end_with_a_killed_parent(dataset, tmp_path):
+    script = tmp_path / "run.py"
+    tests = str(Path(__file__).parent)
+    script.write_text(KILLED.format(tests=tests, folder=str(tmp_path), root=str(dataset.root)))
+    parent = subprocess.Popen([sys.executable, str(script)])
+
+    def workers():
+        found = {int(path.name.split("-")[1]) for path in tmp_path.glob("made-*")}
+        return found - {parent.pid}
+
+    def wait(until):
+        limit = time.monotonic() + 30
+        while not until() and time.monotonic() < limit:
+            time.sleep(0.05)
+        return until()
+
+    assert wait(lambda: len(workers()) == 2)
+    parent.kill()
+    parent.wait()
+    assert wait(lambda: not any(is_running(pid) for pid in workers()))
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Nobody may be there to collect an orphan that ended.
+    state = Path(f"/proc/{pid}/stat")
+    return not (state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] == "Z")
 
 
 def test_an_interrupted_sequence_leaves_no_file(dataset, tmp_path):
