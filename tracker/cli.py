@@ -10,6 +10,7 @@ from pathlib import Path
 from fusion.commandline import EXIT_BAD_INPUT, Parser, add_device_option, resolve_device, run
 from fusion.errors import UserError
 from tracker.evaluation.commands import add_evaluate
+from tracker.evaluation.vot_commands import add_vot
 
 DESCRIPTION = "Follow an object through visible and infrared video."
 
@@ -77,6 +78,7 @@ def _parser() -> Parser:
     _add_data(commands)
     _add_bench(commands)
     add_evaluate(commands)
+    add_vot(commands)
     return parser
 
 

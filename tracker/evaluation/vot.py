@@ -32,12 +32,23 @@ from vot.workspace import Workspace
 from fusion.errors import UserError
 from tracker.evaluation import multistart
 from tracker.evaluation.entries import find_weights, needs_weights
-from tracker.evaluation.workspace import check_sequences, sequence_faults, sequences_folder
+from tracker.evaluation.workspace import (
+    UNTRAINED,
+    check_sequences,
+    sequence_faults,
+    sequences_folder,
+)
 
-__all__ = ["Outcome", "ToolkitScores", "download", "evaluate", "toolkit_scores"]
-
-UNTRAINED = "untrained"
-"""Version of an entry that runs without weights: ``DFAT@untrained`` has results of its own."""
+__all__ = [
+    "Failure",
+    "Outcome",
+    "ToolkitScores",
+    "choose_entries",
+    "download",
+    "evaluate",
+    "official_url",
+    "toolkit_scores",
+]
 
 
 def _one_line(error: object) -> str:
@@ -46,6 +57,7 @@ def _one_line(error: object) -> str:
 
 def _open(folder: Path) -> Workspace:
     logging.getLogger("vot").setLevel(logging.ERROR)
+    sequences_folder(folder)  # says what is missing better than the toolkit does
     try:
         return Workspace.load(str(folder))
     except Exception as error:  # the toolkit raises of every kind here
@@ -167,27 +179,46 @@ class Outcome:
         ]
 
 
-def list_entries(folder: Path) -> list[str]:
-    """Identifiers of trackers.ini (and of the toolkit's registry, where one is set)."""
-    return sorted(_open(folder).registry.identifiers())
+def choose_entries(
+    folder: str | Path,
+    trackers: Sequence[str] = (),
+    untrained: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[list[str], list[str]]:
+    """Which entries of a workspace to run.
 
+    Args:
+        folder: the workspace.
+        trackers: references to take; every entry that can run where there is none.
+        untrained: take entries that have no weights as ``NAME@untrained``.
+        environment: variables for the trackers, see `evaluate`.
 
-def runnable_entries(folder: Path) -> tuple[list[str], list[str]]:
-    """Entries that can run, and those that lack weights."""
+    Returns:
+        References for `evaluate`, and a line for each entry left out because it has no weights.
+
+    Raises:
+        UserError: no workspace, an unknown tracker, or one without weights that was named.
+    """
+    folder = Path(folder).resolve()
     workspace = _open(folder)
-    ready, lacking = [], []
-    for tracker in workspace.registry:
+    chosen, left_out = [], []
+    for reference in trackers or [tracker.identifier for tracker in workspace.registry]:
+        tracker = _resolve(workspace, folder, reference)
         try:
-            _check_weights(folder, tracker)
-            ready.append(tracker.identifier)
-        except UserError:
-            lacking.append(tracker.identifier)
-    return ready, lacking
-
-
-def entry_label(folder: Path, reference: str) -> str:
-    """The name of a tracker for people."""
-    return _resolve(_open(folder), folder, reference).label
+            with _variables(environment or {}):
+                _check_weights(folder, tracker)
+        except UserError as error:
+            if untrained:
+                reference = f"{tracker.identifier}@{UNTRAINED}"
+            elif trackers:
+                raise
+            else:
+                left_out.append(str(error))
+                continue
+        chosen.append(reference)
+    if not chosen:
+        raise UserError(f"{folder / 'trackers.ini'}: no entry can run; {left_out[0]}")
+    return list(dict.fromkeys(chosen)), left_out
 
 
 def _resolve(workspace: Workspace, folder: Path, reference: str) -> Tracker:
@@ -502,7 +533,8 @@ def _reason(error: TrackerException, log: str) -> str:
     if "did not reply" in str(error):
         return f"hangs: {_one_line(error)}"
     lines = [line.strip() for line in log.splitlines()]
-    spoken = [line for line in lines if line and not line.startswith("Process ")]
+    # Not the protocol's lines, nor what the toolkit adds.
+    spoken = [line for line in lines if line and not line.startswith(("@@TRAX:", "Process "))]
     return f"crashed: {spoken[-1] if spoken else _one_line(error)}"
 
 

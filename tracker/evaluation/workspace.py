@@ -5,9 +5,10 @@ template), ``sequences/`` and, as it is used, ``results/``. Everything here is a
 runs the VOT toolkit is in `tracker.evaluation.vot`.
 """
 
+import configparser
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +16,25 @@ import yaml
 from tqdm import tqdm
 
 from fusion.errors import UserError
-from fusion.files import make_folder
+from fusion.files import make_folder, whole_file
 from tracker.evaluation.multistart import read_anchored_sequence
 from tracker.sequences import ImageFrames, load_dataset, load_sequence, number_ranges
 from tracker.sequences import Sequence as RGBTSequence
 
 __all__ = [
+    "UNTRAINED",
     "VOT2020_RGBT",
     "anchor_directions",
     "check_sequences",
     "copy_template",
+    "fit_stack",
     "import_sequences",
     "is_vot_dataset",
     "link_sequences",
     "sequence_faults",
     "sequences_folder",
+    "take_dataset",
+    "tracker_labels",
 ]
 
 VOT2020_RGBT = tuple(
@@ -60,12 +65,27 @@ def template_folder() -> Path:
 
 
 def copy_template(workspace: Path) -> None:
-    """Put the template's files into a workspace; files that are there already stay as they are."""
+    """Put the template's files into a workspace.
+
+    Files that are there already stay as they are, except a stack that `fit_stack` wrote.
+    """
     source = template_folder()
     make_folder(workspace)
+    stack = workspace / "stack.yaml"
+    if stack.is_file() and stack.read_text(encoding="utf-8").startswith(FITTED):
+        stack.unlink()
     for name in TEMPLATE_FILES:
         if (source / name).is_file() and not (workspace / name).exists():
             shutil.copy(source / name, workspace / name)
+
+
+def _refuse_template(workspace: Path) -> None:
+    """Keep sequences other than the benchmark's, with their stack, out of the template."""
+    if workspace.resolve() == template_folder():
+        raise UserError(
+            f"--workspace {workspace}: this is the template, for VOT2020-RGBT alone; name another "
+            "folder for other sequences, such as --workspace try"
+        )
 
 
 # --- Anchors --------------------------------------------------------------------------------------
@@ -126,6 +146,26 @@ def is_vot_dataset(folder: Path) -> bool:
     if not (folder / "list.txt").is_file():
         return False
     return all((folder / name / "anchor.value").is_file() for name in _listed(folder))
+
+
+def take_dataset(workspace: Path, dataset: Path) -> list[str]:
+    """Take a local dataset: linked where it is complete in VOT layout, else laid out anew.
+
+    Returns:
+        The names of its sequences.
+
+    Raises:
+        UserError: as `link_sequences` and `import_sequences`.
+    """
+    if is_vot_dataset(dataset):
+        names = _listed(dataset)
+        check_sequences(dataset, names)
+        link_sequences(workspace, dataset)
+        return names
+    _refuse_template(workspace)
+    names = import_sequences(workspace, dataset)
+    fit_stack(workspace, dataset.resolve().name)
+    return names
 
 
 def import_sequences(
@@ -238,6 +278,63 @@ def _faults(sequence: RGBTSequence) -> list[str]:
         lines = int(sequence.annotated.sum())
         faults.append(f"{lines} annotation lines for {len(sequence)} frames")
     return faults
+
+
+# --- Stack ----------------------------------------------------------------------------------------
+
+
+FITTED = "# Not VOT2020-RGBT: EAO is over other lengths here, and cannot be compared with it.\n"
+
+
+def fit_stack(workspace: Path, title: str) -> None:
+    """Set the lengths that EAO is the mean over to those of the sequences at hand.
+
+    115 to 755 frames belong to VOT2020's sequences; shorter ones have no runs of that length. Runs
+    from anchors are between half as long as their sequence and as long: the bounds are half the
+    median length, and the median length.
+    """
+    folder = sequences_folder(workspace)
+    lengths = [len(read_anchored_sequence(folder / name)) for name in _listed(folder)]
+    bounds = {"low": int(np.median(lengths)) // 2, "high": int(np.median(lengths))}
+    path = workspace / "stack.yaml"
+    stack = yaml.safe_load(path.read_text(encoding="utf-8"))
+    stack["title"] = title
+    stack.pop("url", None)
+    for analysis in stack["experiments"]["baseline"]["analyses"]:
+        analysis.update({key: bounds[key] for key in analysis.keys() & bounds.keys()})
+    with whole_file(path) as temporary:
+        temporary.write_text(
+            FITTED + yaml.safe_dump(stack, sort_keys=False),
+            encoding="utf-8",
+        )
+
+
+# --- Trackers -------------------------------------------------------------------------------------
+
+UNTRAINED = "untrained"
+"""Version of an entry that runs without weights: ``DFAT@untrained`` has results of its own."""
+
+
+def tracker_labels(workspace: Path) -> Callable[[str], str]:
+    """Names for people, by a tracker's reference; the reference itself where there is none.
+
+    Raises:
+        UserError: trackers.ini is there and cannot be read.
+    """
+    registry = configparser.ConfigParser()
+    try:
+        registry.read(workspace / "trackers.ini", encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{workspace / 'trackers.ini'}: cannot be read ({' '.join(str(error).split())})"
+        ) from error
+
+    def label(reference: str) -> str:
+        identifier, _, version = reference.partition("@")
+        name = registry.get(identifier, "label", fallback=identifier)
+        return f"{name} ({version})" if version else name
+
+    return label
 
 
 # --- Checks ---------------------------------------------------------------------------------------

@@ -1,0 +1,244 @@
+"""``tracker vot``: workspaces of the VOT toolkit from the command line."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fusion.commandline import EXIT_BAD_INPUT, add_device_option
+from fusion.errors import UserError
+from tracker.evaluation.commands import add_vot_analyze
+
+STACK = "vot2020/rgbtir"
+WORKSPACE = Path("vot_workspace")
+
+VOT_DESCRIPTION = """\
+VOT2020-RGBT: A, R and EAO in a workspace of the VOT toolkit. The toolkit's own commands (vot
+evaluate, vot analysis, vot report) work in the same folder."""
+
+INIT_EXAMPLES = f"""\
+--stack downloads the official data through the toolkit; interrupted, it goes on where it was.
+--dataset takes a copy of it by a link (its list.txt and anchor.value are used as they are), or lays
+out sequences of another dataset; pictures are linked, not copied.
+--rgbt234 takes the benchmark's 60 sequences from RGBT234, which has the same pictures; the anchors
+follow from VOT2020's rule.
+--synthetic makes a small set. Its figures cannot be compared with anyone's.
+
+Weights go into DIR/weights, named as DIR/trackers.ini says.
+
+examples:
+  tracker vot init --stack {STACK}
+  tracker vot init --rgbt234 /data/RGBT234 --workspace vot_workspace
+  tracker vot init --synthetic --workspace try
+"""
+
+EVALUATE_EXAMPLES = """\
+TRACKER is an entry of DIR/trackers.ini; without one, all that can run. The toolkit runs them, a
+sequence at a time in each of N processes. What has a result is not run again, so that an
+evaluation goes on after any interruption. Runs that are damaged are put aside and repeated.
+
+With --untrained an entry that has no weights runs with random ones, under the name
+TRACKER@untrained.
+
+examples:
+  tracker vot evaluate DFAT DFAT_LLRR --workers 2
+  tracker vot evaluate --weights ~/weights --device cuda
+  tracker vot evaluate compact --untrained --workspace try
+
+exit code: 0 when every run has a result, 2 when one is missing or an input is bad.
+"""
+
+REPORT_EXAMPLES = """\
+One HTML file that opens from disk: ranking, EAO curve, AR plot, bars for each sequence, and frames
+where trackers failed.
+
+examples:
+  tracker vot report
+  tracker vot report DFAT DFAT_LLRR -o dfat.html
+
+exit code: 0, or 2 when an input is bad or a tracker had to be left out.
+"""
+
+
+# --- tracker vot ----------------------------------------------------------------------------------
+
+
+def add_vot(commands) -> None:
+    """Register ``tracker vot`` with the subparsers of ``tracker``."""
+    parser = commands.add_parser(
+        "vot", help="A, R and EAO on VOT2020-RGBT", description=VOT_DESCRIPTION
+    )
+    vot_commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_init(vot_commands)
+    _add_evaluate(vot_commands)
+    add_vot_analyze(vot_commands)
+    _add_report(vot_commands)
+
+
+def _add_workspace_option(parser) -> None:
+    parser.add_argument(
+        "--workspace", metavar="DIR", type=Path, default=WORKSPACE, help=f"default: {WORKSPACE}"
+    )
+
+
+def _add_experiment_option(parser) -> None:
+    parser.add_argument(
+        "--experiment",
+        metavar="NAME",
+        help="needed where the stack has several multistart experiments",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
+
+
+# --- init ---
+
+
+def _add_init(vot_commands) -> None:
+    parser = vot_commands.add_parser(
+        "init",
+        help="make a workspace with its sequences",
+        description="Make a workspace of the VOT toolkit with its sequences.",
+        epilog=INIT_EXAMPLES,
+    )
+    parser.set_defaults(command=_init)
+    _add_workspace_option(parser)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--stack", metavar="NAME", choices=[STACK], help=f"download the data of {STACK}"
+    )
+    source.add_argument("--dataset", metavar="DIR", type=Path, help="a local copy, or other data")
+    source.add_argument("--rgbt234", metavar="DIR", type=Path, help="a local RGBT234")
+    source.add_argument("--synthetic", action="store_true", help="make a small set")
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation import workspace as files
+
+    folder = arguments.workspace
+    files.copy_template(folder)
+    if arguments.stack:
+        from tracker.evaluation.vot import download, official_url
+
+        names = download(official_url(arguments.stack), folder / "sequences")
+    elif arguments.rgbt234:
+        names = files.import_sequences(folder, arguments.rgbt234, "rgbt234", files.VOT2020_RGBT)
+    elif arguments.dataset:
+        names = files.take_dataset(folder, arguments.dataset)
+    else:
+        names = files.make_synthetic(folder)
+    print(f"{len(names)} sequences: {folder / 'sequences'}")
+    print(f"trackers: {folder / 'trackers.ini'}; next: tracker vot evaluate --workspace {folder}")
+    return 0
+
+
+# --- evaluate ---
+
+
+def _add_evaluate(vot_commands) -> None:
+    parser = vot_commands.add_parser(
+        "evaluate",
+        help="run trackers through the toolkit, in parallel, resumable",
+        description="Run trackers of a workspace on its sequences through the VOT toolkit.",
+        epilog=EVALUATE_EXAMPLES,
+    )
+    parser.set_defaults(command=_evaluate)
+    parser.add_argument("trackers", metavar="TRACKER", nargs="*", help="default: all that can run")
+    _add_workspace_option(parser)
+    _add_experiment_option(parser)
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=_positive,
+        default=1,
+        help="processes that run sequences side by side (default: 1)",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="PATH",
+        type=Path,
+        help="folder of the weights files (default: the workspace's weights/)",
+    )
+    parser.add_argument(
+        "--untrained", action="store_true", help="run entries without weights all the same"
+    )
+    parser.add_argument("--force", action="store_true", help="repeat runs that have a result")
+    parser.add_argument(
+        "--start-limit",
+        metavar="S",
+        type=_positive,
+        default=300,
+        help="seconds a tracker may take to start (default: 300)",
+    )
+    add_device_option(parser)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation.vot import choose_entries, evaluate
+
+    environment = {"RGBT_DEVICE": arguments.device}
+    if arguments.weights is not None:
+        if not arguments.weights.exists():
+            raise UserError(f"--weights {arguments.weights}: no such folder or file")
+        environment["RGBT_WEIGHTS"] = str(arguments.weights.resolve())
+    trackers, left_out = choose_entries(
+        arguments.workspace, arguments.trackers, arguments.untrained, environment
+    )
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    outcome = evaluate(
+        arguments.workspace,
+        trackers,
+        workers=arguments.workers,
+        experiment=arguments.experiment,
+        force=arguments.force,
+        start_limit=arguments.start_limit,
+        environment=environment,
+    )
+    for path in outcome.damaged:
+        print(f"damaged, put aside as .old and run again: {path}", file=sys.stderr)
+    for name in trackers:
+        missing = sum(map(len, outcome.missing[name].values()))
+        done = f"{outcome.runs[name] - missing} of {outcome.runs[name]} runs"
+        print(f"{name}: {done}, {outcome.new[name]} of them new")
+    print(f"{outcome.seconds:.1f} s; next: tracker vot report --workspace {arguments.workspace}")
+    for line in outcome.faults():
+        print(f"tracker: {line}", file=sys.stderr)
+    return 0 if outcome.complete else EXIT_BAD_INPUT
+
+
+# --- report ---
+
+
+def _add_report(vot_commands) -> None:
+    parser = vot_commands.add_parser(
+        "report",
+        help="write an HTML report on the results",
+        description="Write a report on the results of a workspace.",
+        epilog=REPORT_EXAMPLES,
+    )
+    parser.set_defaults(command=_report)
+    parser.add_argument(
+        "trackers", metavar="TRACKER", nargs="*", help="default: all that have results"
+    )
+    _add_workspace_option(parser)
+    _add_experiment_option(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="default: DIR/reports/report.html"
+    )
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation.report import write_report
+
+    output = arguments.output or arguments.workspace / "reports" / "report.html"
+    faults = write_report(
+        arguments.workspace, output, arguments.trackers, experiment=arguments.experiment
+    )
+    for fault in faults:
+        print(f"tracker: {fault}", file=sys.stderr)
+    print(f"report: {output}")
+    return EXIT_BAD_INPUT if faults else 0
