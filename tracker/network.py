@@ -250,6 +250,8 @@ class TrackerNetwork(nn.Module):
         ):
             if value not in known:
                 raise ValueError(f"{name} must be one of {known}, got {value!r}")
+        if min(anchor_scale, channels, *anchor_ratios) <= 0:
+            raise ValueError("anchor_scale, channels and anchor_ratios must be positive")
         if fusion and len(branches) < 2:
             raise ValueError(f"fusion needs both modalities, got branches {tuple(branches)}")
         self.modalities = tuple(branches)

@@ -103,7 +103,7 @@ class RGBTTracker:
     Args:
         network: trained; it is copied for inference and not changed.
         device: where the network runs.
-        context: share of width plus height that is added around the box (0.5).
+        context: what a crop adds to width and to height, as a share of their sum.
         penalty: how strongly changes of size and shape are discouraged.
         window: weight of the cosine window, which discourages jumps.
         rate: how fast the size follows, times score and penalty.
@@ -212,7 +212,8 @@ class RGBTTracker:
         target = self._target
         score = 0.0
         self.last_branches = ()
-        side = self._context_side(target) * self.network.search_size / self.network.exemplar_size
+        side = self._context_side(target.width, target.height)
+        side *= self.network.search_size / self.network.exemplar_size
         known = {name: frame for name, frame in frames.items() if name in self._template}
         if known:
             inputs = self._inputs(known, side, self.network.search_size)
@@ -231,22 +232,20 @@ class RGBTTracker:
         Stays on the device; reading the six numbers is the only synchronisation of a frame.
         """
         anchors = self._anchors
-        scale = self.network.exemplar_size / self._context_side(target)
+        side = self._context_side(target.width, target.height)
+        scale = self.network.exemplar_size / side
         background, foreground = cls.float().reshape(2, *anchors.shape[1:])
         score = torch.sigmoid(foreground - background)
         boxes = decode(loc.float().reshape(anchors.shape), anchors)
         x, y, width, height = boxes.unbind(0)
 
-        size_change = _change(
-            _equivalent_side(width, height)
-            / _equivalent_side(target.width * scale, target.height * scale)
-        )
+        size_change = _change(self._context_side(width, height) / self.network.exemplar_size)
         shape_change = _change((target.width / target.height) / (width / height))
         penalty = torch.exp(-(size_change * shape_change - 1) * self.penalty)
         ranked = penalty * score * (1 - self.window) + self._hanning * self.window
-        best = ranked.nan_to_num(nan=0).argmax()  # a box of infinite size has no shape
+        best = ranked.nan_to_num(nan=0).argmax().view(1)  # a box of infinite size has no shape
         rows = torch.stack((x / scale, y / scale, width / scale, height / scale, score, penalty))
-        return rows.flatten(1)[:, best]
+        return rows.flatten(1).index_select(1, best).squeeze(1)
 
     def _follow(self, found: Sequence[float], frame_size: tuple[int, int]) -> float:
         """Move the target to the best anchor, its size by a rate; keep it within the frame."""
@@ -278,7 +277,7 @@ class RGBTTracker:
         if "ir" in frames and "ir" not in self._template:
             # An infrared template made without RGB is not shifted, nor is then what it searches.
             self._ir_follows_rgb = "rgb" in frames
-        side = round(self._context_side(self._target))
+        side = self._context_side(self._target.width, self._target.height)
         new = self.network.template(self._inputs(frames, side, self.network.exemplar_size))
         for branch, levels in new.items():
             known = self._template.get(branch, levels)
@@ -289,10 +288,10 @@ class RGBTTracker:
 
     # --- Crops ---
 
-    def _context_side(self, target: _Target) -> float:
-        """Side of the square around the target with its context, in frame pixels."""
-        margin = self.context * (target.width + target.height)
-        return float(np.sqrt((target.width + margin) * (target.height + margin)))
+    def _context_side(self, width, height):
+        """Side of the square that has the area of a box with its context; floats or tensors."""
+        margin = self.context * (width + height)
+        return ((width + margin) * (height + margin)) ** 0.5
 
     def _frames(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> dict[str, np.ndarray]:
         """The usable frames by modality, of those the network has a branch for."""
@@ -361,9 +360,3 @@ def _checked_box(
 def _change(ratio: Tensor) -> Tensor:
     """A ratio or its inverse, whichever is above 1."""
     return torch.maximum(ratio, 1 / ratio)
-
-
-def _equivalent_side(width, height):
-    """Side of the square with the area of a box and its context of half the perimeter a side."""
-    margin = (width + height) * 0.5
-    return ((width + margin) * (height + margin)) ** 0.5

@@ -96,7 +96,7 @@ def _on_meta(path: str | Path, arguments: Mapping) -> TrackerNetwork:
     try:
         with torch.device("meta"):
             return TrackerNetwork(**arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
 
 

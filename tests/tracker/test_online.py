@@ -293,8 +293,11 @@ def test_no_graph_and_no_waiting_within_a_frame(random_network, rng):
     with Watch() as watch:
         tracker.track(rgb, ir)
     assert "argmax" in watch.seen and any("conv" in name for name in watch.seen)
-    waiting = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal"}
+    waiting = {"item", "_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal"}
     assert not waiting & set(watch.seen)
+    with Watch() as watch, torch.inference_mode():  # what is looked for would be seen
+        bool(torch.arange(3)[torch.ones(3).argmax()] > 0)
+    assert {"item", "is_nonzero"} <= set(watch.seen) or "_local_scalar_dense" in watch.seen
     assert all(x.is_inference() for levels in tracker._template.values() for x in levels)
 
 
