@@ -19,7 +19,7 @@ INIT_EXAMPLES = f"""\
 --stack downloads the official data through the toolkit; interrupted, it goes on where it was.
 --dataset takes a copy of it by a link (its list.txt and anchor.value are used as they are), or lays
 out sequences of another dataset; pictures are linked, not copied.
---rgbt234 takes the benchmark's 60 sequences from RGBT234, which has the same pictures; the anchors
+--rgbt234 takes the benchmark's 60 sequences from RGBT234, where VOT2020 has them from; the anchors
 follow from VOT2020's rule.
 --synthetic makes a small set. Its figures cannot be compared with anyone's.
 
@@ -123,6 +123,7 @@ def _init(arguments: argparse.Namespace) -> int:
     if arguments.stack:
         from tracker.evaluation.vot import download, official_url
 
+        files.check_free_for_official(folder)
         names = download(official_url(arguments.stack), folder / "sequences")
     elif arguments.rgbt234:
         names = files.import_sequences(folder, arguments.rgbt234, "rgbt234", files.VOT2020_RGBT)

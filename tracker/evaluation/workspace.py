@@ -25,6 +25,7 @@ __all__ = [
     "UNTRAINED",
     "VOT2020_RGBT",
     "anchor_directions",
+    "check_free_for_official",
     "check_sequences",
     "copy_template",
     "fit_stack",
@@ -122,6 +123,18 @@ def _claim_sequences(workspace: Path) -> Path:
     if folder.exists():
         folder.rmdir()
     return folder
+
+
+def check_free_for_official(workspace: Path) -> None:
+    """Make sure that a download goes beside nothing but an earlier one's sequences.
+
+    Raises:
+        UserError: the workspace has other sequences, or a link to some.
+    """
+    folder = workspace / "sequences"
+    names = _listed(folder) if (folder / "list.txt").is_file() else []
+    if folder.is_symlink() or set(names) - set(VOT2020_RGBT):
+        _claim_sequences(workspace)
 
 
 def link_sequences(workspace: Path, dataset: Path) -> None:

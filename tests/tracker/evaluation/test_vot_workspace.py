@@ -1,0 +1,161 @@
+"""Workspaces as folders: the template, anchors, and sequences from several sources."""
+
+import numpy as np
+import pytest
+import yaml
+
+from fusion.errors import UserError
+from fusion.images import read_image, write_image
+from tracker.cli import main
+from tracker.evaluation import workspace as files
+from tracker.evaluation.multistart import read_anchored_sequence, read_workspace
+from tracker.network import PRESETS
+
+
+def test_anchor_rule_gives_the_benchmarks_anchors(shared):
+    root = shared / "data" / "vot2020_rgbt" / "sequences"
+    assert tuple((root / "list.txt").read_text().split()) == files.VOT2020_RGBT
+    for name in files.VOT2020_RGBT:
+        anchors = np.loadtxt(root / name / "anchor.value")
+        assert (files.anchor_directions(len(anchors)) == anchors).all(), name
+
+
+@pytest.mark.parametrize("length", [1, 2, 26, 75, 76, 400])
+def test_anchors(length):
+    directions = files.anchor_directions(length)
+    places = np.flatnonzero(directions)
+    assert places[-1] == length - 1 and directions[-1] == -1
+    assert (np.diff(places) >= 25).all()
+    # Every run covers about half of the sequence or more.
+    lengths = np.where(directions > 0, length - np.arange(length), np.arange(length) + 1)
+    assert lengths[places].min() >= length // 2
+
+
+class TestTemplate:
+    def test_entries_are_presets_or_baselines(self):
+        import configparser
+
+        from tracker.evaluation.entries import BASELINES
+
+        registry = configparser.ConfigParser()
+        registry.read(files.template_folder() / "trackers.ini")
+        assert {"RGB", "IR", "DFAT", "DFAT_RFN", "DFAT_LLRR", "compact"} <= set(registry.sections())
+        for name in registry.sections():
+            assert registry[name]["env_rgbt_tracker"] in {*PRESETS, *BASELINES}
+
+    def test_stack_has_the_settings_of_the_toolkits(self):
+        """The same experiment, but every frame is seen."""
+        from vot.stack import resolve_stack
+
+        with open(resolve_stack("vot2020/rgbtir")) as file:
+            official = yaml.safe_load(file)["experiments"]
+        ours = yaml.safe_load((files.template_folder() / "stack.yaml").read_text())["experiments"]
+        assert official["baseline"].pop("realtime") == {"grace": 3}
+        assert ours == official
+
+    def test_own_changes_are_kept(self, tmp_path):
+        files.copy_template(tmp_path)
+        (tmp_path / "trackers.ini").write_text("[Mine]\n")
+        files.copy_template(tmp_path)
+        assert (tmp_path / "trackers.ini").read_text() == "[Mine]\n"
+
+    def test_labels(self, tmp_path):
+        files.copy_template(tmp_path)
+        label = files.tracker_labels(tmp_path)
+        assert label("DFAT_LLRR") == "DFAT+LLRR"
+        assert label("DFAT_LLRR@untrained") == "DFAT+LLRR (untrained)"
+        assert label("theirs") == "theirs"
+
+
+class TestImport:
+    def test_rgbt234(self, tmp_path, raw_dataset, make_scene, capsys):
+        """All 60 names, one in another case, are laid out with their pictures and boxes."""
+        for name in files.VOT2020_RGBT:
+            source = raw_dataset / ("car" if name != "dog" else "dog")
+            (tmp_path / "rgbt234").mkdir(exist_ok=True)
+            (tmp_path / "rgbt234" / name.replace("blueCar", "bluecar")).symlink_to(source)
+        workspace = tmp_path / "new"
+        arguments = ["vot", "init", "--workspace", str(workspace)]
+        assert main([*arguments, "--rgbt234", str(tmp_path / "rgbt234")]) == 0
+        assert "60 sequences" in capsys.readouterr().out
+        plan = read_workspace(workspace)
+        assert tuple(sequence.name for sequence in plan.sequences) == files.VOT2020_RGBT
+        assert (plan.low, plan.high) == (115, 755)
+        scene = make_scene(length=28, size=(144, 96), seed=1)
+        (dog,) = [sequence for sequence in plan.sequences if sequence.name == "dog"]
+        assert (dog.groundtruth.boxes == scene.boxes).all()
+        assert dog.size == (144, 96)
+        assert np.flatnonzero(dog.anchors).tolist() == [0, 27]
+        folder = workspace / "sequences" / "dog"
+        assert (read_image(folder / "ir" / "00000001.png") == scene.ir[0]).all()
+        assert (read_image(folder / "color" / "00000028.png") == scene.rgb[27]).all()
+
+    def test_missing_sequences_are_named(self, tmp_path, raw_dataset, capsys):
+        arguments = ["vot", "init", "--workspace", str(tmp_path / "new")]
+        assert main([*arguments, "--rgbt234", str(raw_dataset)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "58 of 60" in error and "afterrain" in error
+        assert not (tmp_path / "new" / "sequences").exists()
+
+    def test_absent_targets_are_no_anchors(self, tmp_path, raw_dataset):
+        path = raw_dataset / "car" / "infrared.txt"
+        boxes = np.loadtxt(path, delimiter=",")
+        boxes[0] = 0
+        np.savetxt(path, boxes, "%g", ",")
+        files.copy_template(tmp_path / "new")
+        files.take_dataset(tmp_path / "new", raw_dataset)
+        car = read_anchored_sequence(tmp_path / "new" / "sequences" / "car")
+        assert np.flatnonzero(car.anchors).tolist() == [27]
+        assert np.isnan(car.groundtruth.boxes[0]).all()
+
+    def test_unequal_modalities(self, tmp_path, raw_dataset):
+        (raw_dataset / "dog" / "infrared" / "00003.png").unlink()
+        files.copy_template(tmp_path / "new")
+        with pytest.raises(UserError, match="dog: no infrared picture for frame 4 of 28"):
+            files.take_dataset(tmp_path / "new", raw_dataset)
+        assert not list((tmp_path / "new").glob("sequences*"))
+
+    def test_pictures_the_toolkit_cannot_read(self, tmp_path, raw_dataset):
+        for path in (raw_dataset / "dog" / "infrared").iterdir():
+            write_image(path.with_suffix(".bmp"), read_image(path))
+            path.unlink()
+        files.copy_template(tmp_path / "new")
+        with pytest.raises(UserError, match=r"\.bmp"):
+            files.take_dataset(tmp_path / "new", raw_dataset)
+
+
+class TestLink:
+    def test_complete_dataset_is_linked(self, workspace, tmp_path, capsys):
+        copy = tmp_path / "copy"
+        source = workspace / "sequences"
+        assert main(["vot", "init", "--workspace", str(copy), "--dataset", str(source)]) == 0
+        assert (copy / "sequences").resolve() == source.resolve()
+        # Its stack is the benchmark's: it may be the benchmark's data.
+        assert read_workspace(copy).high == 755
+        assert "2 sequences" in capsys.readouterr().out
+
+    def test_sequences_in_use_are_not_replaced(self, workspace, raw_dataset):
+        with pytest.raises(UserError, match="there are sequences already"):
+            files.take_dataset(workspace, raw_dataset)
+        (workspace / "sequences" / "list.txt").write_text("street\n")
+        with pytest.raises(UserError, match="there are sequences already"):
+            files.check_free_for_official(workspace)
+
+    def test_an_earlier_download_may_go_on(self, tmp_path):
+        (tmp_path / "sequences" / "afterrain").mkdir(parents=True)
+        files.check_free_for_official(tmp_path)
+        (tmp_path / "sequences" / "list.txt").write_text("afterrain\n")
+        files.check_free_for_official(tmp_path)
+
+
+class TestStack:
+    def test_lengths_fit_the_sequences(self, workspace):
+        plan = read_workspace(workspace)
+        assert (plan.low, plan.high) == (14, 28)
+        assert (workspace / "stack.yaml").read_text().startswith("# Not VOT2020-RGBT")
+        files.copy_template(workspace)
+        assert read_workspace(workspace).high == 755
+
+    def test_template_stays_the_benchmarks(self, raw_dataset):
+        with pytest.raises(UserError, match="template"):
+            files.take_dataset(files.template_folder(), raw_dataset)
