@@ -55,7 +55,7 @@ EAO_LOW, EAO_HIGH = 115, 755
 # --- Regions --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mask:
     """A region of pixels: ``pixels[i, j]`` is the image's ``(x + j, y + i)``."""
 
@@ -64,7 +64,7 @@ class Mask:
     pixels: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Regions:
     """A region for each frame.
 
@@ -133,8 +133,8 @@ def region_overlaps(a: Regions, b: Regions, size: np.ndarray | tuple[int, int]) 
         raise ValueError(f"regions to compare differ in length: {len(a)} and {len(b)}")
     size = np.broadcast_to(np.asarray(size), (len(a), 2))
     # First and last pixel along x and y, ``(N, 2)`` each; a code has pixel 0 and no area.
-    first_a, last_a, area_a = _pixel_ranges(a.boxes)
-    first_b, last_b, area_b = _pixel_ranges(b.boxes)
+    first_a, last_a, area_a = _pixel_ranges(a)
+    first_b, last_b, area_b = _pixel_ranges(b)
     first, last = np.minimum(first_a, first_b), np.maximum(last_a, last_b)
     clip_first, clip_last = np.maximum(first, 0), np.minimum(last, size - 1)
 
@@ -148,17 +148,37 @@ def region_overlaps(a: Regions, b: Regions, size: np.ndarray | tuple[int, int]) 
     overlaps = np.where(union > 0, common / np.maximum(union, 1), 0.0)
     overlaps[(clip_first >= clip_last).any(axis=1)] = 0
     overlaps[(first >= last).any(axis=1)] = 1
-    for frame in a.shapes.keys() | b.shapes.keys():
+    for frame in _irregular(a) | _irregular(b):
         overlaps[frame] = _shape_overlap(_region(a, frame), _region(b, frame), size[frame])
     return overlaps
 
 
-def _pixel_ranges(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    has_box = np.isfinite(boxes).all(axis=1)
-    rounded = np.round(np.where(has_box[:, None], boxes, 0).astype(np.float32)).astype(float)
+def _pixel_ranges(regions: Regions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    boxes = regions.boxes
+    has_area = np.isfinite(boxes).all(axis=1)
+    rounded = np.round(np.where(has_area[:, None], boxes, 0).astype(np.float32)).astype(float)
     first = rounded[:, :2]
-    last = np.where(has_box[:, None], first + rounded[:, 2:] - 1, 0)
-    return first, last, has_box
+    last = np.where(has_area[:, None], first + rounded[:, 2:] - 1, 0)
+    for frame, shape in regions.shapes.items():
+        if _is_upright(shape):
+            x1, y1, x2, y2 = _extent(shape)
+            first[frame], last[frame], has_area[frame] = (x1, y1), (x2, y2), True
+    return first, last, has_area
+
+
+def _irregular(regions: Regions) -> set[int]:
+    """Frames whose region is no upright rectangle."""
+    return {frame for frame, shape in regions.shapes.items() if not _is_upright(shape)}
+
+
+def _is_upright(shape: np.ndarray | Mask) -> bool:
+    """Whether a shape is a polygon of four corners with sides along x and y in turn."""
+    if isinstance(shape, Mask):
+        return False
+    corners = np.round(shape)
+    moves = (corners != np.roll(corners, 1, axis=0)).tolist()
+    along_x, along_y = [True, False], [False, True]
+    return moves in ([along_x, along_y] * 2, [along_y, along_x] * 2)
 
 
 def _region(regions: Regions, frame: int) -> np.ndarray | Mask | None:
@@ -221,24 +241,41 @@ def _raster(region, first: np.ndarray, last: np.ndarray) -> np.ndarray:
 
 
 def _raster_polygon(corners: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Pixels of a convex polygon: in each row all from its leftmost to its rightmost crossing."""
-    rows = np.arange(height)[:, None]
-    (x1, y1), (x2, y2) = corners.T, np.roll(corners, -1, axis=0).T
+    """Pixels of a polygon: in each row those from an odd crossing of its edges to the next even.
+
+    Args:
+        corners: ``(K, 2)``, whole numbers, counted from the raster's first pixel.
+    """
+    rows, columns = np.arange(height)[:, None], np.arange(width)
+    (x1, y1), (x2, y2) = corners.T, np.roll(corners, 1, axis=0).T
     crossed = (np.minimum(y1, y2) <= rows) & (rows <= np.maximum(y1, y2))
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.where(y1 == y2, 0, (x2 - x1) / (y2 - y1))
-    crossing = np.trunc(x2 + (rows - y2) * slope)
-    left = np.where(crossed, crossing, np.inf).min(axis=1, keepdims=True)
-    right = np.where(crossed, crossing, -np.inf).max(axis=1, keepdims=True)
-    columns = np.arange(width)
-    return (left <= columns) & (columns <= right)
+        crossings = np.trunc(x1 + (rows - y1) / (y2 - y1) * (x2 - x1))
+    crossings = np.where(y1 == y2, x1, crossings)
+    crossings = np.sort(np.where(crossed, crossings, np.inf), axis=1)
+    counts = crossed.sum(axis=1)
+    pixels = (crossings[:, :1] <= columns) & (columns <= crossings[:, 1:2]) & (counts == 2)[:, None]
+    for row in np.flatnonzero(counts > 2):
+        for left, right in _spans(crossings[row, : counts[row]].tolist()):
+            pixels[row] |= (left <= columns) & (columns <= right)
+    return pixels
 
 
-def _is_convex(corners: np.ndarray) -> bool:
-    edges = np.roll(corners, -1, axis=0) - corners
-    following = np.roll(edges, -1, axis=0)
-    turns = edges[:, 0] * following[:, 1] - edges[:, 1] * following[:, 0]
-    return bool((turns >= 0).all() or (turns <= 0).all())
+def _spans(crossings: list[float]) -> list[tuple[float, float]]:
+    """Pairs of crossings to fill between. At a corner two edges cross at one place; it counts once.
+
+    As in the toolkit, places that rounding has set apart are two crossings, and of the last two
+    crossings both count.
+    """
+    spans = []
+    while len(crossings) >= 2:
+        left, right, *rest = crossings
+        if left == right and rest:
+            crossings = crossings[1:]
+        else:
+            spans.append((left, right))
+            crossings = rest
+    return spans
 
 
 # --- Trajectory files -----------------------------------------------------------------------------
@@ -257,8 +294,7 @@ def read_trajectory(path: str | Path) -> Regions:
     a uint16 for each run.
 
     Raises:
-        UserError: a file that is missing, cut off, or of neither format, or a polygon that is not
-            convex.
+        UserError: a file that is missing, cut off, or of neither format.
     """
     path = Path(path)
     try:
@@ -297,7 +333,7 @@ def _parse_text(path: Path, data: bytes) -> Regions:
             boxes[frame] = values
         elif not is_mask and len(values) >= 6 and len(values) % 2 == 0:
             if np.isfinite(values).all():
-                shapes[frame] = _polygon(path, frame, values)
+                shapes[frame] = np.array(values, np.float32).reshape(-1, 2)
         elif is_mask or len(values) != 1:
             raise UserError(
                 f"{path}, line {frame + 1}: {line.strip()[:60]!r} is no region; give x,y,w,h, "
@@ -343,7 +379,8 @@ def _parse_binary(path: Path, data: bytes) -> Regions:
                 boxes[frame] = take("<4f")
             elif kind == 2:
                 (corners,) = take("<H")
-                shapes[frame] = _polygon(path, frame, take(f"<{2 * corners}f"))
+                values = take(f"<{2 * corners}f")
+                shapes[frame] = np.array(values, np.float32).reshape(-1, 2)
             elif kind == 3:
                 x, y, width, height, runs = take("<hhHHH")
                 shapes[frame] = _mask(path, frame, [x, y, width, height, *take(f"<{runs}H")])
@@ -357,16 +394,6 @@ def _parse_binary(path: Path, data: bytes) -> Regions:
             f"{path}: the file is cut off; delete it and run the tracker again"
         ) from None
     return Regions(boxes, shapes)
-
-
-def _polygon(path: Path, frame: int, values: Sequence[float]) -> np.ndarray:
-    corners = np.array(values, np.float32).reshape(-1, 2)
-    if len(corners) < 3 or not _is_convex(np.round(corners)):
-        raise UserError(
-            f"{path}, frame {frame + 1}: the polygon is not convex, which only the VOT toolkit's "
-            "own analysis takes; give a rotated rectangle or a box"
-        )
-    return corners
 
 
 def _mask(path: Path, frame: int, values: list[int]) -> Mask:
@@ -384,7 +411,7 @@ def _mask(path: Path, frame: int, values: list[int]) -> Mask:
 # --- Sequences and workspaces ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One start of a tracker in a sequence.
 
@@ -401,7 +428,7 @@ class Run:
         return len(self.frames) > 1 and self.frames[1] < self.frames[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AnchoredSequence:
     """What evaluation has to know of a sequence.
 
@@ -474,7 +501,7 @@ def _frame_size(folder: Path, meta: dict[str, str]) -> tuple[int, int]:
     return width, height
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Workspace:
     """A workspace of the VOT toolkit, as far as evaluation needs it.
 
@@ -643,7 +670,7 @@ def read_runs(
 # --- Figures --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunScores:
     """How a run went.
 
@@ -667,7 +694,7 @@ class RunScores:
         return int(self.run.frames[self.progress]) if self.failed else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SequenceScores:
     """Figures of a sequence.
 
@@ -717,7 +744,7 @@ class SequenceScores:
         return float(self.curve[low : high + 1][counts].mean()) if counts.any() else float("nan")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores:
     """Figures of a tracker.
 

@@ -60,7 +60,7 @@ from tracker.sequences import LAYOUTS, read_regions
 # --- Protocols ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Protocol:
     """How a benchmark turns boxes into figures; see the module's table.
 
@@ -185,7 +185,7 @@ def _repaired(result: np.ndarray, annotation: np.ndarray) -> np.ndarray:
     return result[np.maximum.accumulate(np.where(valid, np.arange(len(result)), 0))]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rates:
     """Shares of a sequence's frames, in 0..1.
 
@@ -261,7 +261,7 @@ def sequence_rates(
 # --- A benchmark ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores:
     """A tracker's figures over sequences.
 
