@@ -277,7 +277,10 @@ def _failure_picture(workspace, sequence, frame: int, box: np.ndarray) -> str | 
         return None
     truth = sequence.groundtruth.boxes[frame]
     image = draw_frame(shown, box, truth={"rgb": truth, "ir": truth}, panel_width=(320, 480))
-    _, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    # Without colour subsampling, which would grey the thin lines of the boxes.
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
+    quality += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    _, encoded = cv2.imencode(".jpg", image[..., ::-1], quality)
     return _data_address("image/jpeg", encoded.tobytes())
 
 
