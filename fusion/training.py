@@ -223,9 +223,10 @@ class KeepRecord(Callback):
         self._record(trainer, module)
 
     def _record(self, trainer: L.Trainer, module: FusionTraining) -> None:
-        if not trainer.is_global_zero or trainer.log_dir is None:
+        folder = trainer.log_dir  # asked for by all processes: it is agreed among them
+        if not trainer.is_global_zero or folder is None:
             return
-        folder = Path(trainer.log_dir)
+        folder = Path(folder)
         save_network(module.network, folder / "weights.safetensors")
         plot_curves(self.curves, folder / "losses.png")
         data = trainer.datamodule
@@ -306,6 +307,8 @@ def run_lightning(
             data,
             subclass_mode_model=True,
             seed_everything_default=0,
+            # The data modules deal draws out to the processes themselves.
+            trainer_defaults={"use_distributed_sampler": False},
             args=argv or ["--help"],
             save_config_kwargs={"overwrite": True},
             parser_kwargs={"prog": program, "exit_on_error": False},

@@ -1,6 +1,9 @@
 """Training data and training: draws a seed decides, exact resume, configurations, errors."""
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import lightning as L
@@ -233,6 +236,29 @@ def test_configurations_run(root, tmp_path, name, capfd):
         arguments += ["--data.subset", "4", "--model.init_args.vgg_weights", "random"]
     assert main(arguments) == 0
     assert list(tmp_path.rglob("weights.safetensors"))
+
+
+def test_two_processes_train_the_weights_of_one(root, tmp_path):
+    """The same draws in the same steps: a batch of two, or one in each of two processes."""
+    weights = []
+    for name, extra in (
+        ("one", ["--data.batch_size", "2"]),
+        ("two", ["--data.batch_size", "1", "--trainer.devices", "2", "--trainer.strategy", "ddp"]),
+    ):
+        command = [sys.executable, "-m", "fusion", "train", "fit"]
+        command += ["--config", str(EXPERIMENTS / "saliency.yaml"), "--data.root", str(root)]
+        command += ["--data.size", "32", "--data.holdout", "1", "--trainer.max_steps", "5"]
+        command += ["--model.init_args.network.init_args.num_filters", "8"]
+        command += ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir"]
+        command += [str(tmp_path / name), "--trainer.accelerator", "cpu"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run(
+            command + extra, check=True, capture_output=True, env=environment, timeout=200
+        )
+        (path,) = (tmp_path / name).rglob("weights.safetensors")
+        weights.append(load_network(path).state_dict())
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
