@@ -1,6 +1,7 @@
 """How well trackers do: PR, NPR and SR of the RGBT benchmarks, A, R and EAO of VOT-RGBT.
 
-`tracker.evaluation.ope`: one pass through each sequence (GTOT, RGBT210, RGBT234, LasHeR).
-`tracker.evaluation.multistart`: many starts in each sequence (VOT2020-RGBT).
-`tracker.evaluation.plots`: their curves as figures.
+`ope`: the figures of one pass through each sequence (GTOT, RGBT210, RGBT234, LasHeR), from raw
+results; `one_pass` makes them. `multistart`: the figures of many starts in each sequence
+(VOT2020-RGBT), from the VOT toolkit's results; `workspace` and `vot` make them. `plots`: the curves
+of both. `commands` and `vot_commands` are the command lines.
 """

@@ -47,8 +47,8 @@ A, R and EAO of the trackers in a VOT workspace, by the definition of VOT2020 (m
 ANALYZE_EXAMPLES = """\
 Computed here from the toolkit's trajectory files, without opening an image.
 
-The EAO of a sequence is the mean of its own curve over the lengths that its runs reach, - where
-none is long enough; the EAO over all sequences is not the mean of these.
+The EAO of a sequence is the mean of its own curve over the lengths that its runs reach (- where
+none is long enough); the EAO over all sequences is not the mean of these.
 
 DFAT's published figures (EAO 0.390 in the VOT2020 report, 0.4079 in the LRRNet paper) are not met
 by its published raw results, which give EAO 0.3705, A 0.6782, R 0.7430, in the VOT toolkit too.
@@ -64,12 +64,8 @@ examples:
 exit code: 0 when all figures are there, 2 when results are missing or cut off.
 """
 
-DATASETS = (
-    "gtot",
-    "rgbt210",
-    "rgbt234",
-    "lasher",
-)  # of `tracker.evaluation.ope`, which loads slower
+# Of `tracker.evaluation.ope`, which loads slower.
+DATASETS = ("gtot", "rgbt210", "rgbt234", "lasher")
 
 # --- Tables ---------------------------------------------------------------------------------------
 
@@ -149,7 +145,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", metavar="FILE", help="write the figures as JSON; - for the terminal, alone"
     )
-    parser.add_argument("--per-sequence", action="store_true", help="print a row for each sequence")
+    parser.add_argument("--per-sequence", action="store_true", help="a row for each sequence too")
 
 
 def _positive_int(text: str) -> int:
@@ -260,7 +256,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise UserError(f"no tracker could be evaluated ({len(faults)} problems, see above)")
 
     if arguments.json is not None:
-        _write_json(arguments.json, _scores_json(scores, single, attributes))
+        content = _scores_json(scores, single, attributes, arguments.per_sequence)
+        _write_json(arguments.json, content)
     if arguments.json != "-":
         print(_evaluate_text(scores, single, attributes, arguments.per_sequence))
     if arguments.output is not None:
@@ -326,7 +323,7 @@ def _score(protocol, folders: Sequence[Path], annotations: Mapping):
     return scores, single, faults
 
 
-def _scores_json(scores: Mapping, single: Mapping, attributes: Mapping) -> dict:
+def _scores_json(scores: Mapping, single: Mapping, attributes: Mapping, per_sequence: bool) -> dict:
     content = {}
     for name, tracker in scores.items():
         content[name] = tracker.figures()
@@ -336,6 +333,11 @@ def _scores_json(scores: Mapping, single: Mapping, attributes: Mapping) -> dict:
             content[name]["attributes"] = {
                 attribute: {"sequences": len(members), **tracker.subset(members).figures()}
                 for attribute, members in attributes.items()
+            }
+        if per_sequence:
+            content[name]["sequences"] = {
+                sequence: {"frames": rates.frames, **tracker.subset([sequence]).figures()}
+                for sequence, rates in tracker.rates.items()
             }
     return content
 
@@ -370,16 +372,16 @@ def _evaluate_text(scores, single, attributes, per_sequence: bool) -> str:
         format_table(header, rows, marked=True) + marks,
     ]
     ranking = [row[0] for row in rows]
-    wide = ["", *(f"{name} {_heading(protocol, key)}" for name in ranking for key in keys)]
+    columns = [f"{name} {_heading(protocol, key)}" for name in ranking for key in keys]
     if attributes:
         table = [
             [f"{attribute} ({len(members)})", *_flat(scores, ranking, keys, members)]
             for attribute, members in attributes.items()
         ]
-        parts.append(format_table(["attribute", *wide[1:]], table))
+        parts.append(format_table(["attribute", *columns], table))
     if per_sequence:
         table = [[name, *_flat(scores, ranking, keys, [name])] for name in first.rates]
-        parts.append(format_table(["sequence", *wide[1:]], table))
+        parts.append(format_table(["sequence", *columns], table))
     return "\n\n".join(parts)
 
 
@@ -488,9 +490,10 @@ def _analyze(arguments: argparse.Namespace) -> int:
         )
     if arguments.json != "-":
         print(_analysis_text(scores, arguments.per_sequence))
-        if arguments.toolkit:
-            print()
-            print(_toolkit_text(workspace, scores, seconds))
+    if arguments.toolkit:
+        # JSON goes to the terminal alone.
+        where = sys.stderr if arguments.json == "-" else sys.stdout
+        print(f"\n{_toolkit_text(workspace, scores, seconds)}", file=where)
     if arguments.output is not None:
         _write_analysis(scores, arguments.output)
     return EXIT_BAD_INPUT if faults else 0
@@ -518,11 +521,19 @@ def _analysis_json(scores) -> dict:
 
 def _sequence_rows(scores) -> list[list]:
     return [
-        [name, sequence.name, sequence.frames, len(sequence.runs), sequence.failures,
-         sequence.eao(tracker.low, tracker.high), sequence.A, sequence.R]
+        [
+            name,
+            sequence.name,
+            sequence.frames,
+            len(sequence.runs),
+            sequence.failures,
+            sequence.eao(tracker.low, tracker.high),
+            sequence.A,
+            sequence.R,
+        ]
         for name, tracker in scores.items()
         for sequence in tracker.sequences
-    ]  # fmt: skip
+    ]
 
 
 SEQUENCE_HEADER = ["tracker", "sequence", "frames", "runs", "failures", "EAO", "A", "R"]
@@ -531,11 +542,10 @@ SEQUENCE_HEADER = ["tracker", "sequence", "frames", "runs", "failures", "EAO", "
 def _analysis_text(scores: Mapping, per_sequence: bool) -> str:
     first = next(iter(scores.values()))
     runs = [run for sequence in first.sequences for run in sequence.runs]
-    rows = [
-        [name, *scores[name].figures().values(),
-         sum(sequence.failures for sequence in scores[name].sequences)]
-        for name in sorted(scores, key=lambda name: -scores[name].EAO)
-    ]  # fmt: skip
+    rows = []
+    for name in sorted(scores, key=lambda name: -scores[name].EAO):
+        failures = sum(sequence.failures for sequence in scores[name].sequences)
+        rows.append([name, *scores[name].figures().values(), failures])
     marks = f"\n{MARKS}" if len(scores) > 1 else ""
     parts = [
         f"{len(first.sequences)} sequences, {sum(s.frames for s in first.sequences)} frames, "

@@ -105,8 +105,12 @@ def test_evaluate_writes_json_tables_and_plots(lasher, capsys):
     good = [float(row["SR"]) for row in rows if row["tracker"] == "Good"]
     assert np.mean(good) == pytest.approx(figures["Good"]["SR"])
     capsys.readouterr()
-    assert evaluate(lasher, *options, "--json", "-") == 0
-    assert json.loads(capsys.readouterr().out) == figures
+    assert evaluate(lasher, *options, "--json", "-", "--per-sequence") == 0
+    detailed = json.loads(capsys.readouterr().out)
+    sequences = detailed["Good"].pop("sequences")
+    assert sequences["man"]["frames"] == 9
+    assert np.mean([s["SR"] for s in sequences.values()]) == pytest.approx(figures["Good"]["SR"])
+    assert detailed["Bad"].pop("sequences") and detailed == figures
 
 
 def test_evaluate_on_two_annotations_gives_each_alone(tmp_path, capsys):
@@ -257,6 +261,9 @@ def test_analyze_beside_the_toolkit(workspace, capsys):
     for line in table[:-2]:
         assert float(line.split()[-1]) < 1e-12
     assert table[-2].startswith("seconds") and table[-2].endswith("x")
+    assert call("vot", "analyze", "Kept", "--workspace", workspace, "--toolkit", "--json", "-") == 0
+    captured = capsys.readouterr()
+    assert list(json.loads(captured.out)) == ["Kept"] and "VOT toolkit" in captured.err
 
 
 def test_analyze_goes_on_after_a_bad_tracker(workspace, capsys):
