@@ -40,7 +40,8 @@ def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
 def load_tracker(
     path: str | Path, *, preset: str = "dfat", device: torch.device | str = "cpu"
 ) -> TrackerNetwork:
-    """Rebuild a tracker's network from its weights file, in evaluation mode.
+    """Rebuild a tracker's network from its weights file, to run: in evaluation mode, without
+    gradients (``network.train().requires_grad_()`` goes on training it).
 
     Args:
         path: an own safetensors file, or a published DFAT or PySOT (SiamRPN++ on ResNet-50)
