@@ -95,7 +95,10 @@ class Regions:
     def present(self) -> np.ndarray:
         """``(N,)`` bool: frames with a region that is not empty."""
         present = (self.boxes[:, 2] > 0) & (self.boxes[:, 3] > 0)
-        for frame, shape in self.shapes.items():
+        frames, corners = self.quadrilaterals
+        present[frames] = (np.ptp(corners, axis=1) > 0).all(axis=1)
+        for frame in self.shapes.keys() - set(frames.tolist()):
+            shape = self.shapes[frame]
             if isinstance(shape, Mask):
                 # As the toolkit has it: a mask of a single row or column counts as empty.
                 rows, columns = np.nonzero(shape.pixels)
@@ -103,6 +106,20 @@ class Regions:
             else:
                 present[frame] = (np.ptp(shape, axis=0) > 0).all()
         return present
+
+    @cached_property
+    def quadrilaterals(self) -> tuple[np.ndarray, np.ndarray]:
+        """Frames whose shape is a polygon of four corners, ``(M,)``, and these, ``(M, 4, 2)``.
+
+        Most polygons are, and can be worked on at once.
+        """
+        found = {
+            frame: shape
+            for frame, shape in self.shapes.items()
+            if not isinstance(shape, Mask) and len(shape) == 4
+        }
+        corners = np.stack(list(found.values())) if found else np.zeros((0, 4, 2), np.float32)
+        return np.array(list(found), int), corners
 
 
 def concatenate(parts: Iterable[Regions]) -> Regions:
@@ -133,8 +150,8 @@ def region_overlaps(a: Regions, b: Regions, size: np.ndarray | tuple[int, int]) 
         raise ValueError(f"regions to compare differ in length: {len(a)} and {len(b)}")
     size = np.broadcast_to(np.asarray(size), (len(a), 2))
     # First and last pixel along x and y, ``(N, 2)`` each; a code has pixel 0 and no area.
-    first_a, last_a, area_a = _pixel_ranges(a)
-    first_b, last_b, area_b = _pixel_ranges(b)
+    first_a, last_a, area_a, irregular_a = _pixel_ranges(a)
+    first_b, last_b, area_b, irregular_b = _pixel_ranges(b)
     first, last = np.minimum(first_a, first_b), np.maximum(last_a, last_b)
     clip_first, clip_last = np.maximum(first, 0), np.minimum(last, size - 1)
 
@@ -148,37 +165,28 @@ def region_overlaps(a: Regions, b: Regions, size: np.ndarray | tuple[int, int]) 
     overlaps = np.where(union > 0, common / np.maximum(union, 1), 0.0)
     overlaps[(clip_first >= clip_last).any(axis=1)] = 0
     overlaps[(first >= last).any(axis=1)] = 1
-    for frame in _irregular(a) | _irregular(b):
+    for frame in irregular_a | irregular_b:
         overlaps[frame] = _shape_overlap(_region(a, frame), _region(b, frame), size[frame])
     return overlaps
 
 
-def _pixel_ranges(regions: Regions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    boxes = regions.boxes
-    has_area = np.isfinite(boxes).all(axis=1)
-    rounded = np.round(np.where(has_area[:, None], boxes, 0).astype(np.float32)).astype(float)
+def _pixel_ranges(regions: Regions) -> tuple[np.ndarray, np.ndarray, np.ndarray, set[int]]:
+    """First and last pixels, whether there is an area, and the frames that need more to say."""
+    has_area = np.isfinite(regions.boxes).all(axis=1)
+    boxes = np.where(has_area[:, None], regions.boxes, 0).astype(np.float32)
+    rounded = np.round(boxes).astype(float)
     first = rounded[:, :2]
     last = np.where(has_area[:, None], first + rounded[:, 2:] - 1, 0)
-    for frame, shape in regions.shapes.items():
-        if _is_upright(shape):
-            x1, y1, x2, y2 = _extent(shape)
-            first[frame], last[frame], has_area[frame] = (x1, y1), (x2, y2), True
-    return first, last, has_area
 
-
-def _irregular(regions: Regions) -> set[int]:
-    """Frames whose region is no upright rectangle."""
-    return {frame for frame, shape in regions.shapes.items() if not _is_upright(shape)}
-
-
-def _is_upright(shape: np.ndarray | Mask) -> bool:
-    """Whether a shape is a polygon of four corners with sides along x and y in turn."""
-    if isinstance(shape, Mask):
-        return False
-    corners = np.round(shape)
-    moves = (corners != np.roll(corners, 1, axis=0)).tolist()
-    along_x, along_y = [True, False], [False, True]
-    return moves in ([along_x, along_y] * 2, [along_y, along_x] * 2)
+    # Polygons with sides along x and y in turn are ranges too.
+    frames, corners = regions.quadrilaterals
+    corners = np.round(corners)
+    along = corners != np.roll(corners, 1, axis=1)
+    turns = np.array([[True, False], [False, True]] * 2)
+    upright = (along == turns).all(axis=(1, 2)) | (along == ~turns).all(axis=(1, 2))
+    frames, corners = frames[upright], corners[upright]
+    first[frames], last[frames], has_area[frames] = corners.min(axis=1), corners.max(axis=1), True
+    return first, last, has_area, set(regions.shapes) - set(frames.tolist())
 
 
 def _region(regions: Regions, frame: int) -> np.ndarray | Mask | None:
