@@ -1,9 +1,10 @@
 """Multistart evaluation: accuracy, robustness and EAO as VOT2020-RGBT defines them.
 
 A tracker is started at several anchor frames of each sequence and runs from each to the end of the
-sequence, or back to its beginning (Kristan et al., VOT2020, Sec. 2). A run fails where the overlap
-is 0.1 or less in 10 consecutive frames that show the target; the first of these frames is its
-progress, and a run that does not fail progresses to its end.
+sequence, or back to its beginning (Kristan et al., The Eighth Visual Object Tracking VOT2020
+Challenge Results). A run fails where the overlap is 0.1 or less in 10 consecutive frames that show
+the target; the first of these frames is its progress, and a run that does not fail progresses to
+its end.
 
 - A, accuracy: the sum of the overlaps before failure over the number of those frames, of all runs.
 - R, robustness: a sequence's share of frames before failure, averaged over sequences with their
@@ -49,7 +50,7 @@ from tracker.sequences import _read_vot_meta as read_vot_meta
 
 FAILURE_OVERLAP = 0.1
 FAILURE_FRAMES = 10
-# The interval of lengths around the mean of VOT2020's short-term sequences.
+# Typical lengths of sequences, as the stack of VOT2020-RGBT sets them.
 EAO_LOW, EAO_HIGH = 115, 755
 
 # --- Regions --------------------------------------------------------------------------------------

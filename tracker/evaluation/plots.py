@@ -32,6 +32,15 @@ def _figure(xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _legend(axes: Axes, loc: str) -> None:
+    """A legend inside the axes, or to their right where it would hide the curves."""
+    if len(axes.get_legend_handles_labels()[1]) <= 6:
+        axes.legend(loc=loc)
+        return
+    axes.figure.set_size_inches(8.0, 4.5)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
 def _ranked(figures: Mapping[str, float]) -> list[str]:
     """Names from the best to the worst; NaN last."""
     return sorted(figures, key=lambda name: -np.nan_to_num(figures[name], nan=-1))
@@ -92,7 +101,7 @@ def rate_plot(scores: Mapping[str, ope.Scores], plot: str, title: str | None = N
         at = protocol.precision_at if plot == "precision" else ope.NORMALIZED_AT
         axes.axvline(at, color="0.6", linewidth=0.8)
     axes.set(xlim=(0, thresholds[-1]), ylim=(0, 1))
-    axes.legend(loc="lower left" if plot == "success" else "lower right")
+    _legend(axes, "lower left" if plot == "success" else "lower right")
     return figure
 
 
@@ -121,7 +130,7 @@ def eao_plot(
     high = max(tracker.high for tracker in scores.values())
     axes.axvspan(low, high, color="0.5", alpha=0.12, linewidth=0)
     axes.set(xlim=(0, high), ylim=(0, 1))
-    axes.legend(loc="upper right")
+    _legend(axes, "upper right")
     return figure
 
 
@@ -146,10 +155,11 @@ def ar_plot(
             color=styles[name]["color"],
             markersize=9,
             markeredgecolor="white",
+            clip_on=False,
             label=f"{name} [{tracker.R:.3f}, {tracker.A:.3f}]",
         )
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.legend(loc="lower left")
+    _legend(axes, "lower left")
     return figure
 
 
