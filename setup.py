@@ -18,6 +18,7 @@ REQUIREMENTS = [
     "pyyaml>=6.0",
     "safetensors>=0.4",
     "tqdm>=4.66",
+    "matplotlib>=3.8",
     "lightning>=2.4",
     "jsonargparse[signatures]>=4.28",  # what LightningCLI needs for its configurations
     "tensorboard>=2.15",

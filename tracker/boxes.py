@@ -67,7 +67,8 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     bottom_right = np.minimum(a[..., :2] + size_a, b[..., :2] + size_b)
     intersection = np.prod(np.maximum(bottom_right - top_left, 0), axis=-1)
     union = np.prod(size_a, axis=-1) + np.prod(size_b, axis=-1) - intersection
-    return intersection / np.where(union == 0, 1, union)
+    # Rounding may take the ratio of equal boxes above 1.
+    return np.minimum(intersection / np.where(union == 0, 1, union), 1)
 
 
 def clip_box(boxes: np.ndarray, width: float, height: float) -> np.ndarray:

@@ -661,7 +661,7 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
         raise UserError(f"layout {name}: unknown; give one of {', '.join(LAYOUTS)}")
     layout = LAYOUTS[name]
     problems: list[str] = []
-    meta = _read_vot_meta(folder) if name == "vot" else {}
+    meta = read_vot_meta(folder) if name == "vot" else {}
     folders = {}
     for modality, default in (("rgb", layout.rgb), ("ir", layout.ir)):
         channel = {"rgb": "color", "ir": "ir"}[modality]
@@ -699,7 +699,7 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
     )
 
 
-def _read_vot_meta(folder: Path) -> dict[str, str]:
+def read_vot_meta(folder: Path) -> dict[str, str]:
     """The ``key=value`` lines of a VOT ``sequence`` file; empty without one."""
     path = folder / "sequence"
     if not path.is_file():

@@ -46,7 +46,7 @@ import yaml
 
 from fusion.errors import UserError
 from fusion.images import read_image
-from tracker.sequences import _read_vot_meta as read_vot_meta
+from tracker.sequences import read_vot_meta
 
 FAILURE_OVERLAP = 0.1
 FAILURE_FRAMES = 10

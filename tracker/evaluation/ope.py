@@ -235,7 +235,7 @@ def sequence_rates(
     for annotation in annotations:
         boxes = _repaired(result, annotation) if protocol.repairs else result
         # Equal boxes may overlap by a little more than 1 in floating point, which is above t = 1.
-        measured = centre_error(boxes, annotation), np.minimum(box_iou(boxes, annotation), 1)
+        measured = centre_error(boxes, annotation), box_iou(boxes, annotation)
         relative = centre_error(boxes, annotation, normalized=True)
         if protocol.repairs:
             absent = ~(annotation > 0).all(axis=1)
