@@ -21,8 +21,8 @@ A sequence is a `SequenceSpec`, drawn by `random_spec` from named `CHALLENGES`:
     for rgb, ir, box, visible in render(spec):
         ...
 
-`write_dataset` writes a set in the layout of the VOT toolkit. The splits "train" and "test" share no
-place, and differ in kinds of target, in challenges and in the ways a camera fails.
+`write_dataset` writes a set in the layout of the VOT toolkit. The splits "train" and "test" share
+no place, and differ in kinds of target, in challenges and in the ways a camera fails.
 """
 
 import dataclasses
@@ -121,9 +121,9 @@ class SequenceSpec:
         target: kind of target, one of the look's.
         challenges: names of the presets it was drawn from; for the record.
         distractors: moving look-alikes that cross the target.
-        twins: what they share with it: "both", "rgb" (same paint, other heat) or "ir" (the reverse).
+        twins: what they share with it: "both", "rgb" (same paint, other heat) or "ir" (reverse).
         occlusion: share of the target hidden at the peak of each planned occlusion; 0 for none.
-        scale_change: farthest over nearest distance of the target, at least 1.
+        scale_change: largest over smallest apparent size of the target, at least 1.
         speed: multiple of the usual speed of its kind.
         shake: standard deviation of the hand-held camera, in pixels at width 320.
         exposure: share of the frame time the visible shutter is open; blur follows motion.
@@ -184,7 +184,7 @@ class Frame(NamedTuple):
         rgb: visible image, HxWx3 uint8, RGB.
         ir: thermal image, HxW uint8, white hot.
         box: (x, y, w, h) of the target's whole silhouette, hidden and out-of-frame parts included.
-        visible: share of the silhouette that is in the frame and not behind something else, whatever
+        visible: share of the silhouette that is in the frame and not behind something, whatever
             the light, the temperature and the state of the cameras; 0 to 1.
     """
 
@@ -351,7 +351,7 @@ def random_spec(
         length: frames.
         size: (width, height) in pixels.
         split: "train" or "test".
-        challenge: a name in `CHALLENGES`, several to combine, or None for one to three of the split's.
+        challenge: a name in `CHALLENGES`, several to combine, or None for one to three at random.
         look: a place of the split, or None for any.
         target: a kind of target, or None for any that fits the look.
 
@@ -924,7 +924,7 @@ def _backdrop_facades(b: _Backdrop) -> None:
                 if lit:
                     b.glow[y0:y1, x : x + w] = np.array([225, 180, 104]) * rng.uniform(0.3, 0.75)
         if rng.random() < 0.7:  # a machine on the wall, or a door
-            x = int(rng.uniform(left + 0.2 * (right - left), right - 1.4 * m))
+            x = left + int(rng.uniform(0.1, 0.8) * (right - left))
             b.fill(
                 slice(b.row(2.2), b.base + 4), slice(x, x + int(m)), _paint((70, 54, 44), warm + 1)
             )
@@ -1446,8 +1446,8 @@ class _Look4:
 class _Body:
     """Parts of a body at one moment.
 
-    A part is the hull of balls (points with radii) in one paint: a ball, a limb, a box, a disc. Body
-    coordinates are metres: forward, left, up. `line` makes a closed thin tube instead.
+    A part is the hull of balls (points with radii) in one paint: a ball, a limb, a box, a disc.
+    Body coordinates are metres: forward, left, up. `line` makes a closed thin tube instead.
     """
 
     def __init__(self):
@@ -1676,8 +1676,11 @@ def _vehicle(look: _Look4, van: bool) -> _Body:
                 (x + 0.3 * s * math.cos(a), side, 0.34 * s + 0.3 * s * math.sin(a)) for a in around
             ]
             b.hull("tyre", ring, 0.04 * s, 0.3)
-            hub = [(x + 0.14 * s * math.cos(a), side + 0.05 * k * s, 0.34 * s + 0.14 * s * math.sin(a))
-                   for a in around[::2]]  # fmt: skip
+            out = side + 0.05 * k * s
+            hub = [
+                (x + 0.14 * s * math.cos(a), out, (0.34 + 0.14 * math.sin(a)) * s)
+                for a in around[::2]
+            ]
             b.hull("hub", hub, 0.03 * s, 0.32)
     if van:
         _box(b, "body", -long, 0.62 * long, half, 0.42 * s, 2.15 * s, r)
@@ -1960,7 +1963,7 @@ _FPS = 25
 
 @dataclass
 class _Track:
-    """Positions over time, arrays of one value a frame: metres, radians, limb phase and pace 0-1."""
+    """Positions over time, one value a frame: metres, radians, limb phase and pace 0-1."""
 
     x: np.ndarray
     y: np.ndarray
@@ -2081,14 +2084,18 @@ def _follow(spec: SequenceSpec, place: _Place, kind: _Kind, target: _Track) -> _
     u = f * (target.x - x) / target.z
     v = f * (place.look.height - target.y - kind.middle) / target.z
 
-    # Zoom adds to the change of distance, or takes from it, what the scale change asks for.
-    depth = target.z.max() / target.z.min()
-    power = math.log(max(spec.scale_change, 1.0)) / max(math.log(depth), 0.02) - 1
-    power = min(max(power, -1.0), 4.0)
-    middle = math.sqrt(target.z.max() * target.z.min())
+    # The zoom adds to the change of distance, or takes from it, what the scale change asks for;
+    # where the distance hardly changes, it does so by itself.
+    depth = math.log(target.z.max() / target.z.min())
+    wish = math.log(max(spec.scale_change, 1.0))
+    power = min(max(wish / max(depth, 1e-3), 0.0), 2.0)
+    near = np.log(math.sqrt(target.z.max() * target.z.min()) / target.z)  # -depth/2 to depth/2
+    own = _sway(rng, n, max(4.0, n / 5))
+    own = (own - own.min()) / max(np.ptp(own), 1e-6) - 0.5
+    log_size = power * near + max(0.0, wish - power * depth) * own
     wanted = rng.uniform(46, 66) * unit * (0.8 if kind.extent < 1.5 else 1.0)
-    zoom = wanted * middle / (f * kind.extent) * (middle / target.z) ** power
-    zoom = np.clip(zoom, 0.72, 2.4)
+    zoom = wanted / (f * kind.extent) * target.z * np.exp(log_size)
+    zoom = np.clip(zoom, 0.5, 3.0)
 
     def late(a: np.ndarray, rate: float) -> np.ndarray:
         out, at = np.empty_like(a), a[0]
@@ -2290,6 +2297,8 @@ class _Renderer:
             # They pass behind: what hides the target is planned, not chance.
             apart = 0.4 * (kind.extent + _KINDS[name].extent)
             walk.z = np.maximum(walk.z, track.z + apart)
+            if look.water[1] > 0 and not self._zone(name)[0] <= walk.z.max() <= self._zone(name)[1]:
+                continue  # would walk on water
             self.others.append(_Actor(name, _individual(name, place, rng), walk, rng))
         self.others = [actor for actor in self.others if not self._covers_start(actor)]
         self.plates = list(self.scene.props) + self._occluders()
@@ -2409,7 +2418,7 @@ class _Renderer:
         for i, (_, polygon, name, tube) in enumerate(parts, 1):
             pixels = np.round(((polygon - (x0, y0)) * fine - 0.5) * 16).astype(np.int32)
             if tube:
-                thick = max(1, round(2 * tube * fine))
+                thick = max(1, int(2 * tube * fine))
                 cv2.polylines(label, [pixels], True, i, thick, cv2.LINE_8, 4)
             else:
                 cv2.fillConvexPoly(label, pixels, i, cv2.LINE_8, 4)
@@ -2752,7 +2761,7 @@ def silhouettes(spec: SequenceSpec) -> Iterator[np.ndarray]:
     """The target's whole silhouette in each frame, as if nothing stood before it.
 
     Yields:
-        HxW uint8, the share of each pixel it covers (255 is all); what lies out of the frame is cut.
+        HxW uint8, the share of each pixel it covers (255 is all), cut at the frame.
     """
     renderer = _Renderer(spec)
     for t in range(spec.length):
@@ -2799,9 +2808,9 @@ def write_sequence(spec: SequenceSpec, folder: str | Path) -> Path:
     Written are ``sequence``, ``color/%08d.jpg``, ``ir/%08d.jpg``, ``groundtruth.txt`` (x,y,w,h with
     full precision), ``visibility.value``, ``anchor.value`` (starts every 50 frames, forward in the
     first half and backward in the second, moved to frames that show the target in both modalities),
-    ``spec.json``, and tags, 1 or 0 a frame: ``occlusion`` (less than 0.9 visible), ``camera_motion``,
-    ``motion_change`` (target fast for its size), ``size_change``, ``illum_change``,
-    ``rgb_failure``, ``ir_failure``.
+    ``spec.json``, and tags, 1 or 0 a frame: ``occlusion`` (less than 0.9 visible),
+    ``camera_motion``, ``motion_change`` (target fast for its size), ``size_change``,
+    ``illum_change``, ``rgb_failure``, ``ir_failure``.
 
     Args:
         spec: what to render.
@@ -2942,8 +2951,8 @@ def write_dataset(
 ) -> list[Path]:
     """Write a set of sequences and ``list.txt``: the ``sequences`` folder of a VOT workspace.
 
-    Each sequence appears whole or not at all. Called again after an interruption it goes on where it
-    was; complete sequences are kept.
+    Each sequence appears whole or not at all. Called again after an interruption it goes on where
+    it was; complete sequences are kept.
 
     Args:
         root: the folder to write into.
