@@ -10,7 +10,7 @@ from pathlib import Path
 from fusion.commandline import EXIT_BAD_INPUT, Parser, add_device_option, resolve_device, run
 from fusion.errors import UserError
 from tracker.evaluation.commands import add_evaluate
-from tracker.evaluation.vot_commands import add_vot
+from tracker.evaluation.vot_commands import add_demo, add_vot
 
 DESCRIPTION = "Follow an object through visible and infrared video."
 
@@ -79,6 +79,7 @@ def _parser() -> Parser:
     _add_bench(commands)
     add_evaluate(commands)
     add_vot(commands)
+    add_demo(commands)
     return parser
 
 

@@ -262,7 +262,8 @@ def evaluate(
         folder: the workspace.
         trackers: references: identifiers of trackers.ini, or ``NAME@untrained`` for a network that
             is to run without weights.
-        workers: processes; each has a tracker at work on a sequence.
+        workers: processes; each has a tracker at work on a sequence, which computes in one thread
+            unless OMP_NUM_THREADS says otherwise.
         experiment: a multistart experiment of the stack; needed where it has several.
         force: repeat runs that have a result.
         start_limit: seconds a tracker may take from its start to being ready. (Replies have the
@@ -415,9 +416,9 @@ class _Pool:
     """Keeps workers at work, replaces those that die, and gives up on trackers that never start."""
 
     def __init__(self, folder, experiment, workers, start_limit, environment):
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        # Trackers side by side must not each take all cores.
-        defaults = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)}
+        # Trackers side by side must not each take all cores, and a network's boxes depend in the
+        # last digits on the number of threads: figures should not depend on that of workers.
+        defaults = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": "1"}
         self._make = lambda: _Worker(folder, experiment, defaults | dict(environment))
         self._count = workers
         self._start_limit = start_limit

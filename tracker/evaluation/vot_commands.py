@@ -1,4 +1,4 @@
-"""``tracker vot``: workspaces of the VOT toolkit from the command line."""
+"""``tracker vot`` and ``tracker demo``: workspaces of the VOT toolkit from the command line."""
 
 import argparse
 import sys
@@ -34,7 +34,8 @@ examples:
 EVALUATE_EXAMPLES = """\
 TRACKER is an entry of DIR/trackers.ini; without one, all that can run. The toolkit runs them, a
 sequence at a time in each of N processes. What has a result is not run again, so that an
-evaluation goes on after any interruption. Runs that are damaged are put aside and repeated.
+evaluation goes on after any interruption. Runs that are damaged are put aside and repeated. A
+tracker computes in one thread, so that figures do not depend on N; OMP_NUM_THREADS changes that.
 
 With --untrained an entry that has no weights runs with random ones, under the name
 TRACKER@untrained.
@@ -181,9 +182,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from tracker.evaluation.vot import choose_entries, evaluate
 
     environment = {"RGBT_DEVICE": arguments.device}
+    _check_weights(arguments.weights)
     if arguments.weights is not None:
-        if not arguments.weights.exists():
-            raise UserError(f"--weights {arguments.weights}: no such folder or file")
         environment["RGBT_WEIGHTS"] = str(arguments.weights.resolve())
     trackers, left_out = choose_entries(
         arguments.workspace, arguments.trackers, arguments.untrained, environment
@@ -209,6 +209,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     for line in outcome.faults():
         print(f"tracker: {line}", file=sys.stderr)
     return 0 if outcome.complete else EXIT_BAD_INPUT
+
+
+def _check_weights(path: Path | None) -> None:
+    if path is not None and not path.exists():
+        raise UserError(f"--weights {path}: no such folder or file")
 
 
 # --- report ---
@@ -243,3 +248,52 @@ def _report(arguments: argparse.Namespace) -> int:
         print(f"tracker: {fault}", file=sys.stderr)
     print(f"report: {output}")
     return EXIT_BAD_INPUT if faults else 0
+
+
+# --- tracker demo ---------------------------------------------------------------------------------
+
+DEMO_EXAMPLES = """\
+Makes a small set of synthetic RGBT sequences, runs the trackers that have weights and the
+correlation baselines through the VOT toolkit, prints their figures, and writes a report and a
+video. Takes a few minutes. Without weights an untrained network stands in, and is called so.
+
+Run again, it goes on with what is there.
+
+examples:
+  tracker demo
+  tracker demo -o demo --weights ~/weights
+
+exit code: 0, or 2 when an input is bad or a tracker failed.
+"""
+
+
+def add_demo(commands) -> None:
+    """Register ``tracker demo`` with the subparsers of ``tracker``."""
+    parser = commands.add_parser(
+        "demo",
+        help="make sequences, track, evaluate and report",
+        description="Track and evaluate on a small synthetic set, and say what to open.",
+        epilog=DEMO_EXAMPLES,
+    )
+    parser.set_defaults(command=_demo)
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, default=Path("demo"), help="default: demo"
+    )
+    parser.add_argument("--weights", metavar="PATH", type=Path, help="folder of weights files")
+    parser.add_argument(
+        "--workers", metavar="N", type=_positive, default=2, help="processes (default: 2)"
+    )
+    add_device_option(parser)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation.demo import run_demo
+
+    _check_weights(arguments.weights)
+    run_demo(
+        arguments.output,
+        weights=arguments.weights,
+        workers=arguments.workers,
+        device=arguments.device,
+    )
+    return 0

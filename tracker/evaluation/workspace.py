@@ -32,6 +32,7 @@ __all__ = [
     "import_sequences",
     "is_vot_dataset",
     "link_sequences",
+    "make_synthetic",
     "sequence_faults",
     "sequences_folder",
     "take_dataset",
@@ -179,6 +180,35 @@ def take_dataset(workspace: Path, dataset: Path) -> list[str]:
     names = import_sequences(workspace, dataset)
     fit_stack(workspace, dataset.resolve().name)
     return names
+
+
+def make_synthetic(
+    workspace: Path, count: int = 12, length: int = 120, progress: bool = True
+) -> list[str]:
+    """Fill a workspace with sequences of `tracker.synthetic`, the embedded default.
+
+    Interrupted, it goes on where it was.
+
+    Args:
+        count: sequences, of the test split.
+        length: frames of each.
+        progress: show a bar.
+
+    Returns:
+        Their names.
+
+    Raises:
+        UserError: the workspace has sequences already, or is the template.
+    """
+    from tracker.synthetic import write_dataset
+
+    _refuse_template(workspace)
+    target = _claim_sequences(workspace)
+    partial = workspace / "sequences.partial"
+    folders = write_dataset(partial, count=count, length=length, progress=progress)
+    partial.rename(target)
+    fit_stack(workspace, "Synthetic RGBT sequences")
+    return [folder.name for folder in folders]
 
 
 def import_sequences(

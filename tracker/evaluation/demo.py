@@ -1,0 +1,97 @@
+"""``tracker demo``: sequences, tracking, figures, report and a video, on a small synthetic set."""
+
+from pathlib import Path
+
+from fusion.errors import UserError
+from fusion.images import VideoWriter
+from tracker.drawing import draw_frame
+from tracker.evaluation import multistart
+from tracker.evaluation.commands import format_table
+from tracker.evaluation.report import Entry, read_entries, write_report
+from tracker.evaluation.workspace import UNTRAINED, copy_template, make_synthetic, sequences_folder
+from tracker.sequences import load_sequence
+
+BASELINES = ["NCC", "NCC_RGB", "NCC_IR"]
+
+
+def run_demo(
+    output: str | Path,
+    *,
+    weights: Path | None = None,
+    workers: int = 2,
+    device: str = "auto",
+    sequences: int = 6,
+    length: int = 100,
+) -> None:
+    """Tell the whole story, and print what to open.
+
+    A second call goes on with the sequences and results of the first.
+
+    Args:
+        output: folder for the workspace, the report and the video.
+        weights: folder of weights files; the workspace's own where None.
+        workers: processes of the evaluation.
+        device: auto, cpu, cuda or cuda:N.
+        sequences: how many are made.
+        length: frames of each.
+
+    Raises:
+        UserError: a place that cannot be written, or trackers that failed.
+    """
+    from tracker.evaluation.vot import choose_entries, evaluate
+
+    output = Path(output)
+    workspace = output / "workspace"
+    if not (workspace / "sequences").exists():
+        print(f"making {sequences} synthetic sequences of {length} frames ...", flush=True)
+        copy_template(workspace)
+        make_synthetic(workspace, sequences, length)
+
+    environment = {"RGBT_DEVICE": device}
+    if weights is not None:
+        environment["RGBT_WEIGHTS"] = str(weights.resolve())
+    ready, _ = choose_entries(workspace, environment=environment)
+    trained = [name for name in ready if name not in BASELINES]
+    networks = trained or [f"compact@{UNTRAINED}"]
+    if not trained:
+        print(
+            "no trained weights found: an UNTRAINED network stands in. Its figures mean nothing; "
+            "the correlation baselines' do."
+        )
+    trackers = [*networks, *BASELINES]
+    print(f"running {', '.join(trackers)} through the VOT toolkit ...", flush=True)
+    outcome = evaluate(workspace, trackers, workers=workers, environment=environment)
+    if not outcome.complete:
+        faults = outcome.faults()
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise UserError(f"{workspace}: {faults[0]}{more}")
+
+    plan = multistart.read_workspace(workspace)
+    entries, _ = read_entries(plan, trackers)
+    rows = [[entry.label, *entry.scores.figures().values(), entry.speed] for entry in entries]
+    print()
+    print(format_table(["tracker", "EAO", "A", "R", "frames/s"], rows))
+    print(f"EAO over {plan.low} to {plan.high} frames; not comparable with VOT2020-RGBT\n")
+    report, video = output / "report.html", output / "tracking.mp4"
+    write_report(workspace, report, trackers)
+    shown = next((entry for entry in entries if entry.reference in trained), entries[0])
+    write_video(plan, shown, video)
+    print(f"open {report} in a browser, and {video} ({shown.label}; orange is its box, cyan the")
+    print(f"true one). Everything else is in {workspace}.")
+
+
+def write_video(workspace: multistart.Workspace, entry: Entry, path: Path) -> None:
+    """The tracker's first forward run in every sequence that has one, one after the other."""
+    with VideoWriter(path, 25) as video:
+        for sequence in workspace.sequences:
+            pictures = load_sequence(sequences_folder(workspace.folder) / sequence.name, "vot")
+            forward = [number for number, run in enumerate(sequence.runs) if not run.is_backward]
+            for number in forward[:1]:
+                frames = sequence.runs[number].frames
+                boxes = entry.runs[sequence.name][number].boxes.copy()
+                truth = sequence.groundtruth.boxes[frames]
+                boxes[0] = truth[0]  # given, not found
+                for frame, box, true in zip(frames.tolist(), boxes, truth, strict=True):
+                    annotation = {"rgb": true, "ir": true}
+                    size = sequence.size
+                    video.write(draw_frame(pictures.frame(frame), box, truth=annotation, size=size))
