@@ -22,7 +22,7 @@ from fusion.images import (
 )
 from fusion.losses import saliency_target
 
-__all__ = ["DrawSampler", "PairData", "PairDataset", "find_pairs"]
+__all__ = ["DrawSampler", "PairData", "PairDataset", "find_pairs", "training_loader"]
 
 
 def find_pairs(root: Path, ir: str = "ir", vis: str = "vis") -> list[tuple[Path, Path]]:
@@ -193,6 +193,39 @@ class DrawSampler(Sampler):
             yield int(order[position]), first + position
 
 
+def training_loader(
+    data: Dataset,
+    batch_size: int,
+    *,
+    workers: int = 0,
+    seed: int = 0,
+    trainer: L.Trainer | None = None,
+) -> DataLoader:
+    """Batches of a data set whose items are asked for by ``(index, draw)``, see `DrawSampler`.
+
+    Args:
+        data: what is drawn from.
+        batch_size: items a step and device.
+        workers: processes that read ahead.
+        seed: of the order.
+        trainer: deals the draws out to its processes, and goes on at the draw its next step would
+            have had, also where it resumes.
+    """
+    world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
+    sampler = DrawSampler(len(data), batch_size * world_size, seed, rank, world_size)
+    if trainer:
+        steps = trainer.global_step * trainer.accumulate_grad_batches
+        sampler.next_draw = steps * batch_size * world_size
+    return DataLoader(
+        data,
+        batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
 class PairData(L.LightningDataModule):
     """Training pairs of one root, a part of them held out for validation.
 
@@ -246,23 +279,8 @@ class PairData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         h = self.hparams
-        world_size, rank = (
-            (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        )
-        sampler = DrawSampler(
-            len(self.train_set), h.batch_size * world_size, h.seed, rank, world_size
-        )
-        if self.trainer:
-            # A resumed run begins at the draw its next step would have had.
-            steps = self.trainer.global_step * self.trainer.accumulate_grad_batches
-            sampler.next_draw = steps * h.batch_size * world_size
-        return DataLoader(
-            self.train_set,
-            h.batch_size,
-            sampler=sampler,
-            num_workers=h.workers,
-            persistent_workers=h.workers > 0,
-            pin_memory=torch.cuda.is_available(),
+        return training_loader(
+            self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
         )
 
     def val_dataloader(self) -> DataLoader:

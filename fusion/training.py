@@ -4,7 +4,10 @@
 no pretrained loss network.
 """
 
+import itertools
 import math
+import sys
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +24,31 @@ from fusion.losses import DetailToSemanticLoss, SaliencyLoss, VGG16Features
 from fusion.network import FusionNetwork
 from fusion.weights import save_network
 
-__all__ = ["DetailToSemanticTraining", "FusionTraining", "KeepRecord", "SaliencyTraining"]
+__all__ = [
+    "DetailToSemanticTraining",
+    "FusionTraining",
+    "KeepRecord",
+    "LossRecord",
+    "PairRate",
+    "SaliencyTraining",
+    "log_terms",
+    "plot_curves",
+    "run_lightning",
+]
+
+
+def log_terms(
+    module: L.LightningModule, stage: str, terms: Mapping[str, Tensor], batch_size: int
+) -> Tensor:
+    """Log every term as ``stage/name``, and their sum, which is the loss and returned."""
+    loss = torch.stack(list(terms.values())).sum()
+    values = {f"{stage}/{name}": term.detach() for name, term in terms.items()}
+    whole_set = stage == "val"
+    module.log_dict(values, batch_size=batch_size, sync_dist=whole_set)
+    module.log(
+        f"{stage}/loss", loss.detach(), prog_bar=True, batch_size=batch_size, sync_dist=whole_set
+    )
+    return loss
 
 
 class FusionTraining(L.LightningModule):
@@ -69,15 +96,7 @@ class FusionTraining(L.LightningModule):
 
     def _step(self, batch: Mapping[str, Tensor], stage: str) -> Tensor:
         terms, _ = self.terms(batch)
-        loss = torch.stack(list(terms.values())).sum()
-        size = len(batch["ir"])
-        values = {f"{stage}/{name}": term.detach() for name, term in terms.items()}
-        whole_set = stage == "val"
-        self.log_dict(values, batch_size=size, sync_dist=whole_set)
-        self.log(
-            f"{stage}/loss", loss.detach(), prog_bar=True, batch_size=size, sync_dist=whole_set
-        )
-        return loss
+        return log_terms(self, stage, terms, len(batch["ir"]))
 
     def configure_optimizers(self):
         optimizer = torch.optim.Adam(
@@ -189,12 +208,11 @@ def stretch(image: Tensor) -> Tensor:
     return (image - low) / (high - low + PixelScaling.EPSILON)
 
 
-class KeepRecord(Callback):
-    """Weights, sample pictures and loss curves in the run's folder.
+class LossRecord(Callback):
+    """Loss curves in the run's folder, ``losses.png``; a subclass adds what else it shows.
 
-    Every ``every_n_steps`` and at the end: ``weights.safetensors`` (for ``fusion fuse``),
-    ``samples/NNNNNN.png`` (infrared, visible, fused, perhaps the target, of a few held-out pairs)
-    and ``losses.png``.
+    Written every ``every_n_steps`` and at the end. The curves go into checkpoints, so that those
+    of a resumed run are whole.
 
     Args:
         every_n_steps: steps between two records.
@@ -205,6 +223,10 @@ class KeepRecord(Callback):
         self.every_n_steps = every_n_steps
         self.samples = samples
         self.curves: dict[str, list[tuple[int, float]]] = {}
+
+    def write(self, trainer: L.Trainer, module: L.LightningModule, folder: Path) -> None:
+        """Write the rest of the record into ``folder``; called in one process alone."""
+        raise NotImplementedError
 
     def state_dict(self) -> dict:
         return {"curves": self.curves}
@@ -222,13 +244,26 @@ class KeepRecord(Callback):
     def on_train_end(self, trainer, module) -> None:
         self._record(trainer, module)
 
-    def _record(self, trainer: L.Trainer, module: FusionTraining) -> None:
+    def _record(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         folder = trainer.log_dir  # asked for by all processes: it is agreed among them
         if not trainer.is_global_zero or folder is None:
             return
-        folder = Path(folder)
+        plot_curves(self.curves, Path(folder) / "losses.png")
+        self.write(trainer, module, Path(folder))
+
+
+class KeepRecord(LossRecord):
+    """Weights, sample pictures and loss curves in the run's folder.
+
+    Besides ``losses.png``: ``weights.safetensors`` (for ``fusion fuse``) and
+    ``samples/NNNNNN.png`` (infrared, visible, fused, perhaps the target, of a few held-out pairs).
+
+    Args:
+        every_n_steps, samples: see `LossRecord`.
+    """
+
+    def write(self, trainer: L.Trainer, module: FusionTraining, folder: Path) -> None:
         save_network(module.network, folder / "weights.safetensors")
-        plot_curves(self.curves, folder / "losses.png")
         data = trainer.datamodule
         shown = data.val_set if len(data.val_set) else data.train_set
         rows = []
@@ -239,6 +274,56 @@ class KeepRecord(Callback):
                 batch["fused"] = module.terms(batch)[1]
             rows.append([(name, _picture(view)) for name, view in batch.items()])
         write_image(folder / "samples" / f"{trainer.global_step:06d}.png", tile(rows))
+
+
+class PairRate(Callback):
+    """Says at the end how many pairs a second were trained on, and whether reading kept up.
+
+    One line on stderr: pairs a second of the whole loop, the share of its time spent waiting for
+    data, and pairs a second that reading alone delivers.
+
+    Args:
+        batches: read at the end, beside no training, to measure reading alone; 0 for none.
+    """
+
+    def __init__(self, batches: int = 8):
+        self.batches = batches
+        self._pairs = 0
+        self._waited = self._worked = 0.0
+        self._mark: float | None = None
+
+    def on_train_batch_start(self, trainer, module, batch, batch_index) -> None:
+        now = time.perf_counter()
+        # The first batch has no moment before it, and the first of a pass comes after validation.
+        if self._mark is not None and batch_index > 0:
+            self._waited += now - self._mark
+        self._mark = now
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_index) -> None:
+        now = time.perf_counter()
+        self._worked += now - self._mark
+        self._mark = now
+        self._pairs += len(next(iter(batch.values()))) * trainer.world_size
+
+    def on_train_end(self, trainer, module) -> None:
+        total = self._worked + self._waited
+        if not trainer.is_global_zero or not total:
+            return
+        line = (
+            f"{self._pairs} pairs in {total:.1f} s: {self._pairs / total:.1f} pairs a second, "
+            f"{self._waited / total:.0%} of the time waiting for data"
+        )
+        if self.batches:
+            line += f"; reading alone gives {self._reading_rate(trainer):.1f} pairs a second"
+        print(line, file=sys.stderr)
+
+    def _reading_rate(self, trainer: L.Trainer) -> float:
+        loader = trainer.datamodule.train_dataloader()
+        batches = (batch for _ in itertools.count() for batch in loader)  # passes may be short
+        next(batches)  # processes start within the first
+        start = time.perf_counter()
+        pairs = sum(len(next(iter(b.values()))) for b in itertools.islice(batches, self.batches))
+        return pairs * trainer.world_size / (time.perf_counter() - start)
 
 
 def _picture(view: Tensor) -> np.ndarray:
