@@ -1,4 +1,4 @@
-"""The benchmark: both sides compute the same, and ours costs less."""
+"""The benchmark: both sides compute the same. What each costs is for `tracker bench` to say."""
 
 import pytest
 
@@ -13,12 +13,6 @@ def test_both_sides_respond_alike():
     assert result["ratio"] == result["ours"] / result["published"] > 0
     text = report(result)
     assert "compact_dfat on cpu, 1 threads" in text and f"{result['ratio']:.2f} of it" in text
-
-
-def test_a_resnet_frame_costs_at_most_87_percent():
-    result = bench("dfat", rounds=1)
-    assert result["difference"] < 1e-4
-    assert result["ratio"] <= 0.87
 
 
 def test_what_cannot_be_compared():
