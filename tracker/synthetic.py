@@ -304,7 +304,7 @@ CHALLENGES = {
         "long exposure", {"exposure": (0.9, 1.0), "shake": (3.0, 4.5), "speed": (1.3, 1.8)}
     ),
     "noise": Challenge("high gain", {"rgb_noise": (16, 26), "ir_noise": (0.8, 1.4)}),
-    "night": Challenge("little visible light", {"night": (0.9, 0.97), "rgb_noise": (5, 8)}),
+    "night": Challenge("little visible light", {"night": (0.86, 0.94), "rgb_noise": (5, 8)}),
     "camouflage": Challenge("wears the colours of the place", {"camouflage": (0.85, 0.95)}),
     "crossover": Challenge("target at the temperature of the place", {"crossover": (0.93, 0.99)}),
     "fog": Challenge("thick air", {"fog": (1.6, 2.4)}),
@@ -316,7 +316,7 @@ CHALLENGES = {
     ),
     "night_twins": Challenge(
         "look-alikes by night, where only temperature differs",
-        {"night": (0.75, 0.85), "distractors": (2, 3), "rgb_noise": (5, 8)},
+        {"night": (0.7, 0.82), "distractors": (2, 3), "rgb_noise": (5, 8)},
         twins="rgb", splits=("test",),
     ),
     "crossover_twins": Challenge(
@@ -559,7 +559,7 @@ def _make_place(spec: SequenceSpec) -> _Place:
     if night > 0 and (look.indoor or "lamp" in look.props):
         for x in np.arange(-24, 25, 12.0) + rng.uniform(-4, 4):
             z = rng.uniform(look.land[1] * 0.7, look.land[1] + 3)
-            lamps.append((x + rng.uniform(-2, 2), z, rng.uniform(1.6, 2.6), 0.5 * night))
+            lamps.append((x + rng.uniform(-2, 2), z, rng.uniform(2.2, 3.6), 0.6 * night))
     elif look.indoor:
         for x in np.arange(-20, 21, 8.0) + rng.uniform(-3, 3):
             for z in (6.0, 12.0, 18.0):
@@ -934,12 +934,12 @@ def _backdrop_facades(b: _Backdrop) -> None:
 def _foliage(b: _Backdrop, line: np.ndarray, colour, celsius: float) -> None:
     """Leaves below a ragged line: dark gaps, lit tops, nearly one temperature."""
     rng, u = b.rng, b.unit
-    clumps, leaves = _noise(rng, b.shape, 26 * u, 3), _noise(rng, b.shape, 5 * u, 2)
-    ragged = line + 2.0 * u * _ridge(rng, b.shape[1], 6 * u, 3)
+    clumps, leaves = _noise(rng, b.shape, 24 * u, 3), _noise(rng, b.shape, 3.5 * u, 2)
+    ragged = line + 1.5 * u * _ridge(rng, b.shape[1], 5 * u, 2)
     paint = np.empty_like(b.rgbt)
     rows = np.arange(b.shape[0], dtype=np.float32)[:, None]
     lit = np.clip(1.12 - (rows - ragged[None]) / (110 * u), 0.55, 1.15)
-    tone = lit * (1 + 0.17 * clumps + 0.13 * leaves)
+    tone = lit * (1 + 0.15 * clumps + 0.2 * leaves)
     paint[..., :3] = np.asarray(colour, np.float32) * tone[..., None]
     paint[..., 3] = _level(celsius) + _KELVIN * (0.7 * clumps + 0.35 * leaves)
     b.below(ragged, paint, 1.5)
@@ -950,7 +950,7 @@ def _backdrop_treeline(b: _Backdrop) -> None:
     rng, m, air = b.rng, b.metre, b.place.air
     autumn = rng.uniform(0, 1) ** 2
     for height, depth, shift in ((11, 0.45, 0.0), (7, 0.2, 0.6), (3.2, 0.0, 1.0)):
-        line = b.row(height) + 2.4 * m * _ridge(rng, b.shape[1], (30 + 40 * depth) * b.unit)
+        line = b.row(height) + 1.6 * m * _ridge(rng, b.shape[1], (30 + 40 * depth) * b.unit, 3)
         green = _mix(
             np.array([58.0, 84, 44]), np.array([128.0, 92, 44]), autumn * rng.uniform(0.2, 1)
         )
@@ -1436,7 +1436,7 @@ _CAR_COLOURS = (
 
 
 @dataclass(frozen=True)
-class _Look4:
+class _Individual:
     """How one individual looks: paints by name, its size and its heat."""
 
     paints: dict[str, np.ndarray]
@@ -1484,7 +1484,7 @@ def _limb(root, lengths, angles, side: float):
     return joints
 
 
-def _pose_person(phase: float, pace: float, look: _Look4) -> _Body:
+def _pose_person(phase: float, pace: float, look: _Individual) -> _Body:
     b, h = _Body(), 1.74 * look.size
     swing = 0.5 * pace
     hips = []
@@ -1542,7 +1542,7 @@ def _wheel(b: _Body, paint: str, x: float, side: float, up: float, radius: float
     b.line(paint, ring, tube)
 
 
-def _pose_cyclist(phase: float, pace: float, look: _Look4) -> _Body:
+def _pose_cyclist(phase: float, pace: float, look: _Individual) -> _Body:
     b, s = _Body(), look.size
     r = 0.335 * s
     for x in (-0.52 * s, 0.52 * s):
@@ -1644,11 +1644,11 @@ def _quadruped(
     return b
 
 
-def _pose_dog(phase: float, pace: float, look: _Look4) -> _Body:
+def _pose_dog(phase: float, pace: float, look: _Individual) -> _Body:
     return _quadruped(phase, pace, 1.15 * look.size, 0.42 * look.size, 0.24 * look.size, False)
 
 
-def _pose_deer(phase: float, pace: float, look: _Look4) -> _Body:
+def _pose_deer(phase: float, pace: float, look: _Individual) -> _Body:
     return _quadruped(phase, pace, 1.5 * look.size, 0.8 * look.size, 0.52 * look.size, True)
 
 
@@ -1664,7 +1664,7 @@ def _box(b: _Body, paint: str, x0, x1, half, z0, z1, radius: float, inset=0.0, s
     b.hull(paint + "+", top, radius, 0.02)
 
 
-def _vehicle(look: _Look4, van: bool) -> _Body:
+def _vehicle(look: _Individual, van: bool) -> _Body:
     b, s = _Body(), look.size
     long, half = (2.5 * s, 0.95 * s) if van else (2.1 * s, 0.82 * s)
     r = 0.06 * s
@@ -1728,15 +1728,15 @@ def _vehicle(look: _Look4, van: bool) -> _Body:
     return b
 
 
-def _pose_car(phase: float, pace: float, look: _Look4) -> _Body:
+def _pose_car(phase: float, pace: float, look: _Individual) -> _Body:
     return _vehicle(look, van=False)
 
 
-def _pose_van(phase: float, pace: float, look: _Look4) -> _Body:
+def _pose_van(phase: float, pace: float, look: _Individual) -> _Body:
     return _vehicle(look, van=True)
 
 
-def _pose_boat(phase: float, pace: float, look: _Look4) -> _Body:
+def _pose_boat(phase: float, pace: float, look: _Individual) -> _Body:
     b, s = _Body(), look.size
     rock = 0.05 * s * math.sin(phase * 0.8)
     deck = 0.75 * s + rock
@@ -1759,7 +1759,7 @@ def _pose_boat(phase: float, pace: float, look: _Look4) -> _Body:
     return b
 
 
-def _pose_drone(phase: float, pace: float, look: _Look4) -> _Body:
+def _pose_drone(phase: float, pace: float, look: _Individual) -> _Body:
     b, s = _Body(), 1.25 * look.size
     tilt = -0.12 * pace
     b.hull("body", [(-0.2 * s, 0, 0.0), (0.2 * s, 0, tilt * 0.2)], 0.1 * s)
@@ -1780,7 +1780,7 @@ def _pose_drone(phase: float, pace: float, look: _Look4) -> _Body:
     return b
 
 
-def _pose_bird(phase: float, pace: float, look: _Look4) -> _Body:
+def _pose_bird(phase: float, pace: float, look: _Individual) -> _Body:
     b, s = _Body(), 1.5 * look.size
     beat = 0.75 * math.sin(phase * 2.2)
     b.hull("body", [(-0.2 * s, 0, 0), (0.16 * s, 0, 0.02 * s)], (0.06 * s, 0.085 * s))
@@ -1839,7 +1839,7 @@ def _cloth(rng) -> np.ndarray:
     return np.clip(base + rng.normal(0, 16, 3), 16, 235)
 
 
-def _individual(kind: str, place: _Place, rng: np.random.Generator) -> _Look4:
+def _individual(kind: str, place: _Place, rng: np.random.Generator) -> _Individual:
     """Colours and temperatures of a new individual of a kind."""
     air, sun = place.air, place.sun
     skin_heat = 33.5 + rng.uniform(-1, 1)
@@ -1866,7 +1866,7 @@ def _individual(kind: str, place: _Place, rng: np.random.Generator) -> _Look4:
         }
         if kind == "person" and rng.random() < 0.35:
             paints["bag"] = _paint(_cloth(rng), air + 1.5)
-        return _Look4(paints, size)
+        return _Individual(paints, size)
     if kind in ("dog", "deer"):
         coats = ((118, 82, 50), (60, 50, 44), (206, 190, 164), (150, 140, 128), (160, 104, 58))
         coat = np.array(coats[rng.integers(5)]) * rng.uniform(0.85, 1.15)
@@ -1878,7 +1878,7 @@ def _individual(kind: str, place: _Place, rng: np.random.Generator) -> _Look4:
             "leg": _paint(coat * 0.7, fur - 2),
             "horn": _paint((150, 128, 98), air + 1),
         }
-        return _Look4(paints, size * (rng.uniform(0.8, 1.15) if kind == "dog" else 1.0))
+        return _Individual(paints, size * (rng.uniform(0.8, 1.15) if kind == "dog" else 1.0))
     if kind in ("car", "van"):
         colour = np.array(_CAR_COLOURS[rng.integers(len(_CAR_COLOURS))], float)
         body = air + 1.5 + 6 * sun
@@ -1894,7 +1894,7 @@ def _individual(kind: str, place: _Place, rng: np.random.Generator) -> _Look4:
             "tail": _paint((214, 30, 24), air + 4),
             "exhaust": _paint((60, 58, 56), air + 28),
         }
-        return _Look4(paints, size)
+        return _Individual(paints, size)
     if kind == "boat":
         colour = np.array(_CAR_COLOURS[rng.integers(len(_CAR_COLOURS))], float)
         paints = {
@@ -1908,7 +1908,7 @@ def _individual(kind: str, place: _Place, rng: np.random.Generator) -> _Look4:
             "skin": _paint(_skin(rng), skin_heat),
             "top": _paint(_cloth(rng), cloth),
         }
-        return _Look4(paints, size)
+        return _Individual(paints, size)
     if kind == "drone":
         shade = np.array(((40, 42, 46), (222, 222, 224), (150, 60, 40))[rng.integers(3)], float)
         paints = {
@@ -1920,7 +1920,7 @@ def _individual(kind: str, place: _Place, rng: np.random.Generator) -> _Look4:
             "blade": _paint((70, 72, 76), air + 0.5),
             "leg": _paint(shade * 0.7, air),
         }
-        return _Look4(paints, size)
+        return _Individual(paints, size)
     tone = np.array(((52, 50, 52), (206, 206, 204), (124, 94, 66))[rng.integers(3)], float)
     paints = {
         "body": _paint(tone, _mix(air, 39.0, 0.5)),
@@ -1930,10 +1930,12 @@ def _individual(kind: str, place: _Place, rng: np.random.Generator) -> _Look4:
         "wing": _paint(tone * 0.86, _mix(air, 39.0, 0.2)),
         "tip": _paint(tone * 0.6, _mix(air, 39.0, 0.08)),
     }
-    return _Look4(paints, size)
+    return _Individual(paints, size)
 
 
-def _twin(target: _Look4, kind: str, place: _Place, twins: str, rng: np.random.Generator) -> _Look4:
+def _twin(
+    target: _Individual, kind: str, place: _Place, twins: str, rng: np.random.Generator
+) -> _Individual:
     """A look-alike: what it shares with the target says ``twins`` (see `SequenceSpec`)."""
     other = _individual(kind, place, rng)
     paints = {}
@@ -1951,7 +1953,7 @@ def _twin(target: _Look4, kind: str, place: _Place, twins: str, rng: np.random.G
         else:
             new[3] += rng.normal(0, 0.3 * _KELVIN)
         paints[name] = new
-    return _Look4(paints, target.size * rng.uniform(0.97, 1.03))
+    return _Individual(paints, target.size * rng.uniform(0.97, 1.03))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -2084,15 +2086,12 @@ def _follow(spec: SequenceSpec, place: _Place, kind: _Kind, target: _Track) -> _
     u = f * (target.x - x) / target.z
     v = f * (place.look.height - target.y - kind.middle) / target.z
 
-    # The zoom adds to the change of distance, or takes from it, what the scale change asks for;
-    # where the distance hardly changes, it does so by itself.
-    depth = math.log(target.z.max() / target.z.min())
-    wish = math.log(max(spec.scale_change, 1.0))
-    power = min(max(wish / max(depth, 1e-3), 0.0), 2.0)
-    near = np.log(math.sqrt(target.z.max() * target.z.min()) / target.z)  # -depth/2 to depth/2
+    # The apparent size follows the distance, stretched or compressed by the zoom (with a little
+    # of its own) to change as much as it shall.
     own = _sway(rng, n, max(4.0, n / 5))
-    own = (own - own.min()) / max(np.ptp(own), 1e-6) - 0.5
-    log_size = power * near + max(0.0, wish - power * depth) * own
+    curve = 0.15 * own - np.log(target.z)
+    curve = (curve - curve.mean()) / max(np.ptp(curve), 1e-6)
+    log_size = curve * math.log(max(spec.scale_change, 1.0))
     wanted = rng.uniform(46, 66) * unit * (0.8 if kind.extent < 1.5 else 1.0)
     zoom = wanted / (f * kind.extent) * target.z * np.exp(log_size)
     zoom = np.clip(zoom, 0.5, 3.0)
@@ -2136,9 +2135,7 @@ _CIRCLE = np.stack(
 class _Actor:
     """An individual of a kind on its track."""
 
-    def __init__(
-        self, kind: str, look: _Look4, track: _Track, rng: np.random.Generator, hides: float = 1.0
-    ):
+    def __init__(self, kind: str, look: _Individual, track: _Track, rng: np.random.Generator):
         self.kind, self.look, self.track = _KINDS[kind], look, track
         self.fabric = 1 + 0.055 * _noise(rng, (24, 24), 5, 2)
         self.name = kind
@@ -2462,15 +2459,14 @@ class _Renderer:
 
     @staticmethod
     def _lamps(colour: np.ndarray, parts, origin, night: float) -> None:
-        """Head and tail lights by night."""
+        """Head and tail lights by night: far brighter than white, so that they glow."""
         for _, polygon, name, _ in parts:
             if name in ("lamp", "tail"):
+                tint = np.array((900, 840, 640) if name == "lamp" else (420, 40, 20), np.float32)
                 x, y = (polygon.mean(0) - origin).astype(int)
-                if 0 <= y < colour.shape[0] and 0 <= x < colour.shape[1]:
-                    tint = (900.0, 840.0, 640.0) if name == "lamp" else (420.0, 40.0, 20.0)
-                    colour[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2, :3] += np.float32(
-                        night
-                    ) * np.array(tint, np.float32)
+                reach = max(1, int(np.ptp(polygon[:, 1]) / 2))
+                across = slice(max(0, x - reach), max(0, x + reach + 1))
+                colour[max(0, y - reach) : max(0, y + reach + 1), across, :3] += tint * night
 
     def _blend_in(self, colour, cover, stage, box, t: int) -> None:
         """Camouflage and crossover: draw the target towards the mean of what is around it."""
@@ -2657,8 +2653,10 @@ class _VisibleCamera:
         """Light that bright spots spill in the lens."""
         size = rgb.shape[1::-1]
         small = cv2.resize(rgb, (size[0] // 4, size[1] // 4), interpolation=cv2.INTER_AREA)
-        spill = cv2.GaussianBlur(np.maximum(small - 215, 0), (0, 0), size[0] / 120)
-        return cv2.resize(spill, size, interpolation=cv2.INTER_LINEAR)
+        bright = np.maximum(small - 190, 0)
+        spill = cv2.GaussianBlur(bright, (0, 0), size[0] / 160)
+        spill += cv2.GaussianBlur(bright, (0, 0), size[0] / 40)
+        return cv2.resize(3.0 * spill, size, interpolation=cv2.INTER_LINEAR)
 
 
 class _ThermalCamera:

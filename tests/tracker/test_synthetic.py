@@ -265,14 +265,15 @@ def test_twins_share_one_modality_and_cross_the_target(challenge, same):
         assert any(met) and not met[0]
 
 
-def test_scale_change_is_as_large_as_asked_for():
+@pytest.mark.parametrize("asked", [1.0, 1.3, 2.5])
+def test_the_apparent_size_changes_as_much_as_asked_for(asked):
     for seed in range(5):
-        spec = small_spec(seed, "scale", length=100, target="person")
-        heights = np.array([r[3] for r in boxes_of(spec)])
-        assert heights.max() / heights.min() > 1.7
-        spec = dataclasses.replace(spec, scale_change=1.2)
-        heights = np.array([r[3] for r in boxes_of(spec)])
-        assert heights.max() / heights.min() < 1.6
+        spec = dataclasses.replace(
+            small_spec(seed, length=100, target="person"), scale_change=asked
+        )
+        heights = np.array([box[3] for box in boxes_of(spec)])
+        # Strides and nearness to the camera change a walker's height by themselves.
+        assert heights.max() / heights.min() == pytest.approx(asked, rel=0.2)
 
 
 def boxes_of(spec):
@@ -316,7 +317,7 @@ def test_failures_take_away_one_modality_for_a_stretch(modality, mode):
                 assert constant or abs(np.corrcoef(image.ravel(), untouched.ravel())[0, 1]) < 0.6
 
 
-# --- No modality gives the answer away, none is enough ---------------------------------------------
+# --- No modality gives the answer away, none is enough --------------------------------------------
 
 
 def test_the_target_is_not_simply_the_hottest_the_brightest_or_the_middle():
