@@ -37,7 +37,7 @@ class Entry:
 
     Attributes:
         reference: its name in ``results/``.
-        label: its name for people.
+        label: its name for people, unique in the report.
         scores: its figures.
         runs: its trajectories by sequence, as `multistart.read_runs` has them.
         speed: frames a second, without the first of each run; None where times are not recorded.
@@ -71,7 +71,8 @@ def read_entries(
             f"{workspace.folder / 'results'}: no results of {', '.join(unknown)}; there are "
             f"results of {', '.join(known)}"
         )
-    labels = tracker_labels(workspace.folder)
+    label_of = tracker_labels(workspace.folder)
+    labels = {reference: label_of(reference) for reference in trackers or known}
     entries, faults = [], []
     for reference in trackers or known:
         folder = workspace.results(reference)
@@ -81,7 +82,9 @@ def read_entries(
             faults.append(str(error))
             continue
         scores = multistart.evaluate(workspace.sequences, runs, workspace.low, workspace.high)
-        label = labels(reference)
+        label = labels[reference]
+        if list(labels.values()).count(label) > 1:
+            label = f"{label} [{reference}]"
         entries.append(Entry(reference, label, scores, runs, _speed(folder)))
     return sorted(entries, key=lambda entry: -entry.scores.EAO), faults
 
@@ -320,9 +323,10 @@ tbody tr:nth-child(even) { background: #f7f9fb; }
 .wide { overflow-x: auto; }
 .sequences { font-size: .85rem; }
 .sequences th, .sequences td { padding: .15rem .6rem; white-space: nowrap; }
-.sequences thead th[colspan] { text-align: center; border-left: 1px solid #dde3ea; }
+.sequences thead th[colspan] { text-align: center; border-left: 1px solid #dde3ea;
+       white-space: normal; }
 .sequences thead tr:last-child th:first-child { text-align: left; }
-.bar { min-width: 5.5rem; background: linear-gradient(to right, var(--c) calc(var(--v) * 100%),
+.bar { min-width: 3.5rem; background: linear-gradient(to right, var(--c) calc(var(--v) * 100%),
        transparent 0) no-repeat 0 50% / 100% 70%; }
 .a { --c: #a9d3f0; border-left: 1px solid #dde3ea; }
 .r { --c: #a5dcc8; }

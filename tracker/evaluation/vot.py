@@ -272,8 +272,8 @@ def evaluate(
         progress: show a bar.
 
     Raises:
-        UserError: no workspace, no such tracker, no weights, unusable sequences, or an evaluation
-            that is going on in the workspace already.
+        UserError: no workspace, no such tracker, no weights, unusable sequences, several workers
+            for an experiment in real time, or an evaluation that is going on here already.
     """
     folder = Path(folder).resolve()
     start = time.perf_counter()
@@ -281,6 +281,11 @@ def evaluate(
     sequences = {sequence.name: sequence for sequence in plan.sequences}
     check_sequences(sequences_folder(folder), sequences)
     workspace = _open(folder)
+    if workers > 1 and workspace.stack.experiments[plan.experiment].realtime is not None:
+        raise UserError(
+            f"--workers {workers}: {plan.experiment} is in real time, where trackers side by side "
+            "would slow each other down; use one worker"
+        )
     for reference in trackers:
         tracker = _resolve(workspace, folder, reference)
         with _variables(environment or {}):
@@ -401,7 +406,8 @@ class _Worker:
 
     def give(self, task: tuple[str, str]) -> None:
         self.task = task
-        self.connection.send(task)
+        with suppress(OSError):  # it died idle: its end of the pipe tells, as for any other death
+            self.connection.send(task)
 
     def kill(self) -> None:
         """End the process and the tracker it runs, which may hang and not notice otherwise."""
@@ -484,9 +490,8 @@ def _work(pipe: connection.Connection, folder: str, name: str, environment: dict
         workspace = _open(Path(folder))
         experiment = workspace.stack.experiments[name]
     except (UserError, KeyError) as error:
-        pipe.recv()
-        pipe.send(("failed", _one_line(error)))
-        return
+        while pipe.recv():
+            pipe.send(("failed", _one_line(error)))
     while True:
         reference, sequence = pipe.recv()
         pipe.send(_run_sequence(workspace, experiment, reference, sequence, pipe.send))

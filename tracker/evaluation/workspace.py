@@ -374,7 +374,7 @@ def tracker_labels(workspace: Path) -> Callable[[str], str]:
 
     def label(reference: str) -> str:
         identifier, _, version = reference.partition("@")
-        name = registry.get(identifier, "label", fallback=identifier)
+        name = registry.get(identifier, "label", raw=True, fallback=identifier)
         return f"{name} ({version})" if version else name
 
     return label

@@ -103,6 +103,16 @@ def test_failures_are_drawn_on_both_modalities(page):
                 assert (np.abs(half - color).max(axis=2) < 40).sum() > 50
 
 
+def test_equal_labels_are_told_apart(results, tmp_path):
+    registry = results / "trackers.ini"
+    text = registry.read_text().replace("correlation, RGB+IR", "compact DFAT+LLRR (untrained)")
+    registry.write_text(text)
+    write_report(results, tmp_path / "report.html")
+    cells = Page((tmp_path / "report.html").read_text(encoding="utf-8")).cells
+    for reference in ("NCC", "compact@untrained"):
+        assert f"compact DFAT+LLRR (untrained) [{reference}]" in cells
+
+
 def test_same_results_give_the_same_file(results, tmp_path):
     for name in ("a.html", "b.html"):
         write_report(results, tmp_path / name)
@@ -111,8 +121,9 @@ def test_same_results_give_the_same_file(results, tmp_path):
 
 def test_pictures_may_be_missing(results, tmp_path):
     """As in a workspace of published results."""
-    for folder in (results / "sequences").glob("*/*/"):
-        shutil.rmtree(folder)
+    for name in ("color", "ir"):
+        for folder in (results / "sequences").glob(f"*/{name}"):
+            shutil.rmtree(folder)
     write_report(results, tmp_path / "report.html")
     assert "No picture." in (tmp_path / "report.html").read_text(encoding="utf-8")
 

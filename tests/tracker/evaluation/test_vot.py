@@ -174,6 +174,14 @@ class TestFailures:
             with pytest.raises(UserError, match="going on"):
                 vot.evaluate(workspace, ["NCC"], progress=False)
 
+    def test_real_time_needs_one_worker(self, workspace):
+        stack = (workspace / "stack.yaml").read_text()
+        realtime = "type: multistart\n    realtime:\n      grace: 3\n"
+        (workspace / "stack.yaml").write_text(stack.replace("type: multistart\n", realtime, 1))
+        with pytest.raises(UserError, match="real time"):
+            vot.evaluate(workspace, ["NCC"], workers=2, progress=False)
+        assert vot.evaluate(workspace, ["NCC"], progress=False).complete
+
     @pytest.mark.parametrize(
         ("damage", "message"),
         [
@@ -265,7 +273,7 @@ def server(tmp_path, workspace):
     root = tmp_path / "server"
     root.mkdir()
     sequences = []
-    for folder in sorted((workspace / "sequences").glob("*/")):
+    for folder in sorted(path.parent for path in (workspace / "sequences").glob("*/sequence")):
         name = folder.name
         notes = tmp_path / "notes" / name
         notes.mkdir(parents=True)
