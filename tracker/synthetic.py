@@ -512,7 +512,9 @@ class _Place:
     lamps: np.ndarray
 
     def light(self, x, z) -> np.ndarray:
-        """Visible light at a point of the ground, (..., 3), 1 for full daylight."""
+        """Visible light at a point of the ground, (..., 3) or (3,), 1 for full daylight."""
+        if not len(self.lamps):
+            return self.ambient
         warm = np.array([1.0, 0.86, 0.62], np.float32)
         x, z = np.asarray(x, np.float32), np.asarray(z, np.float32)
         pool = np.zeros(np.broadcast(x, z).shape, np.float32)
@@ -529,8 +531,10 @@ class _Place:
     def shine(self, rgbt: np.ndarray, x, z, glow: np.ndarray | None = None) -> np.ndarray:
         """Light, glow and haze applied to paint at ground position (x, z); in place."""
         rgbt[..., :3] *= self.light(x, z)
-        if glow is not None:
+        if glow is not None and self.night > 0:
             rgbt[..., :3] += glow * self.night
+        if self.fog == 0:
+            return rgbt
         visible, thermal = self.clear(z)
         rgbt[..., :3] += (self.haze - rgbt[..., :3]) * (1 - visible)[..., None]
         rgbt[..., 3] += (_level(self.air) - rgbt[..., 3]) * (1 - thermal)
@@ -856,6 +860,7 @@ class _Backdrop:
         ]
         self.rgbt[..., 3] += (_level(self.place.air - 7) - self.rgbt[..., 3]) * 0.7 * cover
         self.air_share[:] = 1
+        self.open_sky = self.rgbt.copy()
 
     def fill(self, rows: slice, columns: slice, paint) -> None:
         """A rectangle of paint."""
@@ -2230,11 +2235,11 @@ def _make_scene(spec: SequenceSpec) -> _Scene:
     metres = (
         (np.arange(b.shape[1], dtype=np.float32) / _PLATE_SCALE - reach) * look.backdrop_z / place.f
     )
-    sky = b.rgbt.copy()  # painted as it shines: neither lit nor, but for fog, hazed
     place.shine(b.rgbt, metres[None].repeat(b.shape[0], 0), np.float32(look.backdrop_z), b.glow)
     if not look.indoor:
         share = b.air_share * place.clear(look.backdrop_z)[0]
-        b.rgbt += (sky - b.rgbt) * share[..., None]
+        # The sky was painted as it shines: it is not lit, and hazed by fog alone.
+        b.rgbt += (b.open_sky - b.rgbt) * share[..., None]
     backdrop = _plate(
         b.rgbt,
         None,

@@ -91,7 +91,7 @@ def test_every_look_and_target_renders_in_its_types():
                 assert min(frame.box[2:]) > 3 and 0 <= frame.visible <= 1
 
 
-@pytest.mark.parametrize("seed", range(0, 60, 3))
+@pytest.mark.parametrize("seed", range(0, 60, 5))
 def test_random_specs_start_with_a_visible_target(seed):
     frame = render_still(seed, size=SMALL, split=SPLITS[seed % 2])
     x, y, w, h = frame.box
@@ -219,15 +219,15 @@ def visible_shares(challenge, seed, **more):
 
 def test_full_occlusion_hides_the_target_and_lets_it_go():
     hidden = 0
-    for seed in range(6):
+    for seed in range(4):
         shares = visible_shares("full_occlusion", seed, target="person")
         assert shares[0] > 0.85
         hidden += shares.min() < 0.05
-    assert hidden >= 4
+    assert hidden >= 3
 
 
 def test_partial_occlusion_leaves_something():
-    lowest = [visible_shares("occlusion", seed, target="person").min() for seed in range(5)]
+    lowest = [visible_shares("occlusion", seed, target="person").min() for seed in range(4)]
     assert sum(0.05 < low < 0.9 for low in lowest) >= 3
 
 
@@ -325,7 +325,7 @@ def test_the_target_is_not_simply_the_hottest_the_brightest_or_the_middle():
     offsets = []
     specs = [
         random_spec(s, length=3, size=SMALL, split=SPLITS[s % 2], challenge="plain")
-        for s in range(30)
+        for s in range(24)
     ]
     for spec in specs:
         *_, frame = render(spec)
@@ -398,7 +398,7 @@ def held(spec):
 def test_neither_modality_alone_is_enough():
     cases = {"night": [], "camouflage": [], "crossover": [], "plain": []}
     for challenge, results in cases.items():
-        for seed in (1, 2, 3, 4):
+        for seed in (1, 2, 3):
             results.append(held(small_spec(seed, challenge, length=40, target="person")))
     mean = {c: {k: np.mean([r[k] for r in rows]) for k in rows[0]} for c, rows in cases.items()}
     for dark in ("night", "camouflage"):
