@@ -70,7 +70,9 @@ def draw_frame(
     text = f"frame {frame.number}" + ("" if score is None else f"   score {score:.2f}")
     line_height = max(20, panel[1] // 14)
     line_height += (line_height + panel[1]) % 2  # an even height; the width is even as it is
-    header = _header(text, pictures.shape[1], line_height)
+    words = [(text, (255, 255, 255)), ("tracked", RESULT_COLOR)]
+    words += [("annotated", TRUTH_COLOR)] * bool(truth)
+    header = _header(words, pictures.shape[1], line_height)
     return np.concatenate([header, pictures], axis=0)
 
 
@@ -94,11 +96,14 @@ def _panel(frame, modality, label, box, truth, scale, size) -> np.ndarray:
     return panel
 
 
-def _header(text: str, width: int, height: int) -> np.ndarray:
+def _header(words: list[tuple[str, tuple[int, int, int]]], width: int, height: int) -> np.ndarray:
+    """A line of texts, each in its colour, which is the legend of the boxes."""
     header = np.full((height, width, 3), _BACKGROUND, np.uint8)
     scale = cv2.getFontScaleFromHeight(_FONT, max(8, height // 2))
-    position = (6, height - max(5, height // 4))
-    cv2.putText(header, text, position, _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    x, y = 6, height - max(5, height // 4)
+    for text, color in words:
+        cv2.putText(header, text, (x, y), _FONT, scale, color, 1, cv2.LINE_AA)
+        x += cv2.getTextSize(text, _FONT, scale, 1)[0][0] + height
     return header
 
 
