@@ -58,7 +58,10 @@ examples:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = _parser().parse_args(_with_joined_box(sys.argv[1:] if argv is None else argv))
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["train"]:  # a program of its own, with its own options and help
+        return run("tracker train", lambda: _train(argv[1:]))
+    arguments = _parser().parse_args(_with_joined_box(argv))
     return run("tracker", lambda: arguments.command(arguments))
 
 
@@ -75,6 +78,7 @@ def _parser() -> Parser:
     parser = Parser(prog="tracker", description=DESCRIPTION)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_track(commands)
+    commands.add_parser("train", help="train a network (tracker train --help)", add_help=False)
     _add_data(commands)
     _add_bench(commands)
     add_evaluate(commands)
@@ -225,6 +229,15 @@ def _select_box(sequence) -> tuple[int, int, int, int]:
         raise UserError("--select: no box was drawn; draw one, or give --box x,y,w,h")
     print(f"--box {','.join(map(str, box))}")
     return box
+
+
+# --- tracker train --------------------------------------------------------------------------------
+
+
+def _train(argv: list[str]) -> None:
+    from tracker.training_commands import main as train
+
+    train(argv)
 
 
 # --- tracker data ---------------------------------------------------------------------------------

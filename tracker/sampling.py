@@ -186,7 +186,7 @@ def _choose(chosen: np.ndarray, among: np.ndarray, most: int, rng: np.random.Gen
 # --- Augmentation -------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(frozen=True)
 class Augmentation:
     """How crops vary. Shifts and scales are uniform, the others probabilities a crop and modality.
 
@@ -388,23 +388,27 @@ def salient_boxes(light: np.ndarray, heat: np.ndarray, most: int = 12) -> np.nda
     Returns:
         ``(N, 4)`` boxes ``x, y, w, h``, of 8 pixels or more, up to half the picture a side.
     """
+    # Blobs of 8 pixels and more show at half the size, at a quarter of the cost.
+    light, heat = (
+        cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for image in (light, heat)
+    )
     height, width = heat.shape
     found = []
     for sigma in (min(height, width) / share for share in (160, 80, 40)):
         salience = np.zeros((height, width), np.float32)
         for image in (light, heat):
-            values = image.astype(np.float32)
-            band = cv2.GaussianBlur(values, (0, 0), sigma)
-            band = np.abs(band - cv2.GaussianBlur(values, (0, 0), 4 * sigma))
+            band = cv2.GaussianBlur(image, (0, 0), sigma)
+            band = np.abs(band - cv2.GaussianBlur(image, (0, 0), 4 * sigma))
             salience = np.maximum(salience, band / max(float(band.std()), 1e-6))
         mask = (salience > salience.mean() + 2).astype(np.uint8)
         count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         for part in range(1, count):
             x, y, w, h, area = stats[part]
             thin = area < 0.35 * w * h or max(w, h) > 4 * min(w, h)
-            if min(w, h) >= 8 and w <= width / 2 and h <= height / 2 and not thin:
+            if min(w, h) >= 4 and w <= width / 2 and h <= height / 2 and not thin:
                 inside = salience[y : y + h, x : x + w][parts[y : y + h, x : x + w] == part]
-                found.append((float(inside.mean()), (x, y, w, h)))
+                found.append((float(inside.mean()), (2 * x, 2 * y, 2 * w, 2 * h)))
     kept: list[np.ndarray] = []
     for _, box in sorted(found, reverse=True):
         if len(kept) < most and all(box_iou(other, box) < 0.5 for other in kept):

@@ -1,0 +1,690 @@
+"""Training of trackers: losses on RPN responses and fused features, stages, and what a run leaves.
+
+A configuration names a preset of `tracker.network.PRESETS`, what its weights start from, which of
+its parameters train, and the losses:
+
+    tracker train fit --config experiments/tracker/compact_dfat_llrr.yaml --data.roots.vt821 VT821
+
+LRRNet's tracker trains in two stages (TPAMI 2023, Sec. 5): first the branches on RGB and infrared,
+then, with those frozen, the fusion of features and the RPN on it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torchvision.ops import box_convert, generalized_box_iou_loss, sigmoid_focal_loss
+
+from fusion.errors import UserError
+from fusion.images import tile, write_image
+from fusion.losses import FeatureFusionLoss, ssim_map
+from fusion.pairs import training_loader
+from fusion.training import LossRecord, log_terms
+from fusion.weights import read_tensors
+from tracker.anchors import decode, encode
+from tracker.boxes import box_iou, cxcywh_to_xywh
+from tracker.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box
+from tracker.head import Response
+from tracker.network import MODALITIES, TrackerNetwork, build
+from tracker.sampling import (
+    IGNORED,
+    NEGATIVE,
+    POSITIVE,
+    Augmentation,
+    PairGeometry,
+    TargetPairs,
+    load_source,
+)
+from tracker.weights import load_imagenet, load_published, load_tracker, save_tracker
+
+__all__ = [
+    "FewLevelsFusionLoss",
+    "KeepTracker",
+    "RFNLoss",
+    "TargetData",
+    "TrackerTraining",
+    "best_boxes",
+    "cross_entropy_loss",
+    "expect_background",
+    "focal_loss",
+    "initialise",
+    "localisation_loss",
+]
+
+
+# --- Losses on responses ------------------------------------------------------------------------
+
+
+def _by_anchor(response: Response) -> tuple[Tensor, Tensor]:
+    """Logits ``(B, 2, A, H, W)``, background and target, and regression ``(B, 4, A, H, W)``."""
+    return response.cls.unflatten(1, (2, -1)), response.loc.unflatten(1, (4, -1))
+
+
+def cross_entropy_loss(response: Response, labels: Tensor) -> Tensor:
+    """Cross entropy of background and target, with equal weight for both, as in SiamRPN++.
+
+        1/2 mean over positive anchors of -log p(target)
+      + 1/2 mean over negative anchors of -log p(background)
+
+    Args:
+        response: of B pairs.
+        labels: ``(B, A, H, W)`` of `POSITIVE`, `NEGATIVE` and `IGNORED`.
+
+    Returns:
+        A scalar; the part of a kind that no anchor is of is 0.
+    """
+    log_p = _by_anchor(response)[0].float().log_softmax(1)
+    loss = log_p.new_zeros(())
+    for kind, channel in ((POSITIVE, 1), (NEGATIVE, 0)):
+        of_kind = labels == kind
+        loss = loss - 0.5 * (log_p[:, channel] * of_kind).sum() / of_kind.sum().clamp(min=1)
+    return loss
+
+
+def focal_loss(response: Response, labels: Tensor, alpha: float = 0.25, gamma: float = 2) -> Tensor:
+    """Focal loss (Lin et al., ICCV 2017) over all anchors, by the number of positive ones.
+
+    Args:
+        response, labels: as for `cross_entropy_loss`.
+        alpha: weight of the target against the background's ``1 - alpha``.
+        gamma: how far what is right already counts less.
+    """
+    background, target = _by_anchor(response)[0].float().unbind(1)
+    positive = labels == POSITIVE
+    loss = sigmoid_focal_loss(target - background, positive.float(), alpha, gamma)
+    return (loss * (labels != IGNORED)).sum() / positive.sum().clamp(min=1)
+
+
+def localisation_loss(
+    response: Response,
+    labels: Tensor,
+    boxes: Tensor,
+    anchors: Tensor,
+    kind: Literal["l1", "smooth_l1", "giou"] = "l1",
+) -> Tensor:
+    """Regression error at positive anchors: mean over a pair's anchors, then over all pairs.
+
+    Args:
+        response: of B pairs.
+        labels: ``(B, A, H, W)``.
+        boxes: ``(B, 4)``: centre x, centre y, width, height in the search region.
+        anchors: ``(4, A, H, W)``.
+        kind: "l1", the sum over the four numbers of `tracker.anchors.encode`, as in SiamRPN++;
+            "smooth_l1", the same, quadratic below 1; "giou", 1 - GIoU of the decoded box.
+
+    Returns:
+        A scalar; pairs without a positive anchor count as 0.
+    """
+    loc = _by_anchor(response)[1].float()
+    boxes = boxes.float()[:, :, None, None, None]
+    if kind == "giou":
+        found = decode(loc, anchors).movedim(1, -1)
+        truth = boxes.expand_as(loc).movedim(1, -1)
+        corners = (box_convert(b, "cxcywh", "xyxy") for b in (found, truth))
+        error = generalized_box_iou_loss(*corners)
+    else:
+        measure = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss}[kind]
+        target = encode(boxes, anchors).expand_as(loc)
+        error = measure(loc, target, reduction="none").sum(1)
+    positive = (labels == POSITIVE).flatten(1)
+    # Selected, not multiplied: a far anchor's decoded box may be infinite.
+    error = torch.where(positive, error.flatten(1), 0)
+    return (error.sum(1) / positive.sum(1).clamp(min=1)).mean()
+
+
+# --- Losses on fused features -------------------------------------------------------------------
+
+
+class FewLevelsFusionLoss(FeatureFusionLoss):
+    """Eq. 15 for networks of three levels or two.
+
+    Of two levels, the finer one is the shallow and the other the deep one: each keeps a term of its
+    own, and the middle term is left out, because on one feature its target would contradict
+    another's. Targets are constants: else the cheapest way to a small loss is small features.
+
+    Args:
+        gammas, ws_rgb, wm_ir, wm_rgb, wd_ir, wd_rgb: see `FeatureFusionLoss`.
+    """
+
+    def forward(
+        self, fused: Sequence[Tensor], rgb: Sequence[Tensor], ir: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """The terms, weighted; their sum is the loss.
+
+        Args:
+            fused, rgb, ir: three or two levels ``(B, C, H, W)`` each, finest first.
+        """
+        rgb, ir = ([level.detach() for level in levels] for levels in (rgb, ir))
+        if len(fused) != 2:
+            return super().forward(fused, rgb, ir)
+        three = ((levels[0], levels[1], levels[1]) for levels in (fused, rgb, ir))
+        terms = super().forward(*three)
+        return {name: terms[name] for name in ("shallow", "deep")}
+
+
+class RFNLoss(nn.Module):
+    """The feature loss RFN is trained with in DFAT+RFN, summed over levels.
+
+        intensity  MSE(f, w_ir ir + w_rgb rgb) / (C H W)
+        structure  1 - SSIM(f, rgb)
+
+    SSIM is of every channel as a picture, with the constants of a range of 1.
+
+    Args:
+        w_ir, w_rgb: of both in the first term.
+    """
+
+    def __init__(self, w_ir: float = 4.0, w_rgb: float = 0.5):
+        super().__init__()
+        self.w_ir, self.w_rgb = w_ir, w_rgb
+
+    def forward(
+        self, fused: Sequence[Tensor], rgb: Sequence[Tensor], ir: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """Both terms; arguments as `FewLevelsFusionLoss.forward`, maps of 11 cells or more."""
+        intensity = structure = fused[0].new_zeros(())
+        for f, r, i in zip(fused, rgb, ir, strict=True):
+            r, i = r.detach(), i.detach()
+            target = self.w_ir * i + self.w_rgb * r
+            intensity = intensity + F.mse_loss(f, target) / f[0].numel()
+            f, r = (x.flatten(0, 1)[:, None] for x in (f, r))
+            structure = structure + 1 - ssim_map(f, r).mean()
+        return {"intensity": intensity, "structure": structure}
+
+
+# --- What weights start from --------------------------------------------------------------------
+
+# Parts that a network may have and the weights it starts from not.
+_ADDED = ("fusions.", "heads.fused.", "necks.fused.", "gates.")
+
+
+def initialise(network: TrackerNetwork, start: str) -> None:
+    """Let a network start from known weights.
+
+    Args:
+        network: changed in place.
+        start: "imagenet" downloads torchvision's ResNet-50. Else a file, told by what it holds:
+            that ResNet-50, a published DFAT or PySOT checkpoint, or weights of `save_tracker`, such
+            as the first stage's. Fused branch and gates stay as they are where the file has none.
+
+    Raises:
+        UserError: the file cannot be read, or is of another network.
+    """
+    try:
+        if start == "imagenet":
+            load_imagenet(network)
+            return
+        tensors, metadata = read_tensors(start)
+        if "network" in metadata:
+            _load_own(network, start)
+        elif "layer1.0.conv1.weight" in tensors:
+            load_imagenet(network, start)
+        else:
+            load_published(network, start)
+    except ValueError as error:
+        raise UserError(f"model.start {start}: {error}") from error
+
+
+def _load_own(network: TrackerNetwork, path: str) -> None:
+    loaded = load_tracker(path).state_dict()
+    own = network.state_dict()
+    differing = [
+        name
+        for name in {**own, **loaded}
+        if (name in loaded and (name not in own or own[name].shape != loaded[name].shape))
+        or (name not in loaded and not name.startswith(_ADDED))
+    ]
+    if differing:
+        raise UserError(
+            f"{path}: of another network ({len(differing)} tensors differ, first {differing[0]}); "
+            "give weights of the same preset, or of the preset without its fused branch"
+        )
+    network.load_state_dict(loaded, strict=False)
+
+
+def expect_background(network: TrackerNetwork, prior: float = 0.01) -> None:
+    """Let untrained RPNs give every anchor this probability of being the target.
+
+    Focal loss counts all anchors (Lin et al., Sec. 4.1): were they even at the start, the thousand
+    of the background would drown the target's few.
+    """
+    logit = math.log(prior / (1 - prior))
+    for head in network.heads.values():
+        for rpn in head.rpns:
+            background, target = rpn.cls.head[-1].bias.detach().chunk(2)
+            background.fill_(-logit / 2)
+            target.fill_(logit / 2)
+
+
+# --- The procedure ------------------------------------------------------------------------------
+
+
+class TrackerTraining(L.LightningModule):
+    """Siamese tracking from template/search pairs, in one stage or several.
+
+    The loss is
+
+        w_branches sum over branches (w_cls cls + w_loc loc)
+      + w_decision (w_cls cls + w_loc loc of the joint decision)
+      + w_feature (terms of the feature loss)
+
+    Every term is logged with its weight. A branch nothing of which trains has no term, nor has a
+    pair in a branch whose modality it lacks. Frozen parts keep their batch normalisation's
+    statistics.
+
+    The feature loss sees features of the search region: the template's are a part of the same kind.
+
+    Args:
+        preset: of `tracker.network.PRESETS`.
+        changes: arguments of `TrackerNetwork` that differ from the preset's.
+        start: see `initialise`; from scratch where None, see also `expect_background`.
+        copy_head: let the fused branch's RPN start as the RGB branch's.
+        trained: beginnings of the names of parameters that train, such as ``fusions``; all where
+            None.
+        cls_loss: "cross_entropy" over the anchors selected, or "focal" over all.
+        loc_loss: see `localisation_loss`.
+        feature_loss: "eq15" (`FewLevelsFusionLoss`), "rfn" (`RFNLoss`), or None.
+        w_cls, w_loc, w_feature: weights of losses.
+        w_branches, w_decision: weights of the branches' own responses and of the joint one.
+        optimizer: "sgd" or "adamw".
+        learning_rate: after warm-up.
+        backbone_rate: factor of the learning rate of backbones and stems.
+        momentum: of SGD.
+        weight_decay: of either.
+        schedule: from ``learning_rate`` to ``final_rate`` "log"arithmically or by a "cosine".
+        final_rate: at the end.
+        warmup: share of all steps in which the rate grows linearly, from a fifth.
+
+    Raises:
+        UserError: an argument is none of the known ones, or weights to start from do not fit.
+    """
+
+    def __init__(
+        self,
+        preset: str = "dfat_llrr",
+        changes: dict[str, Any] | None = None,
+        start: str | None = None,
+        copy_head: bool = False,
+        trained: list[str] | None = None,
+        cls_loss: Literal["cross_entropy", "focal"] = "cross_entropy",
+        loc_loss: Literal["l1", "smooth_l1", "giou"] = "l1",
+        feature_loss: Literal["eq15", "rfn"] | None = None,
+        w_cls: float = 1.0,
+        w_loc: float = 1.2,
+        w_branches: float = 1.0,
+        w_decision: float = 0.0,
+        w_feature: float = 0.1,
+        optimizer: Literal["sgd", "adamw"] = "sgd",
+        learning_rate: float = 5e-3,
+        backbone_rate: float = 1.0,
+        momentum: float = 0.9,
+        weight_decay: float = 1e-4,
+        schedule: Literal["log", "cosine"] = "log",
+        final_rate: float = 2.5e-3,
+        warmup: float = 0.5,
+    ):
+        super().__init__()
+        self.save_hyperparameters()
+        try:
+            network = build(preset, **(changes or {}))
+        except (TypeError, ValueError) as error:
+            key = "model.preset" if "preset" in str(error) else "model.changes"
+            raise UserError(f"{key}: {error}") from error
+        if start is not None:
+            initialise(network, start)
+        elif cls_loss == "focal":
+            expect_background(network)
+        fused = bool(network.fusions)
+        if (copy_head or feature_loss) and not fused:
+            key = "copy_head" if copy_head else "feature_loss"
+            raise UserError(f"model.{key}: preset {preset} has no fused branch; leave it out")
+        if copy_head:
+            source = network.heads[network.part_of["rgb"]]
+            network.heads["fused"].load_state_dict(source.state_dict())
+        self.network = network.to(memory_format=torch.channels_last)
+        _train_only(network, trained)
+        self._learning = _learning_branches(network)
+        # The joint decision changes with its gates too.
+        if not self._learning and not any(p.requires_grad for p in network.parameters()):
+            raise UserError("model.trained: no parameter trains; name some, or leave it out")
+        self._feature_loss = {"eq15": FewLevelsFusionLoss, "rfn": RFNLoss, None: None}[feature_loss]
+        self._feature_loss = self._feature_loss and self._feature_loss()
+        self.register_buffer("anchors", network.anchors(), persistent=False)
+
+    def train(self, mode: bool = True) -> "TrackerTraining":
+        """Training mode for what trains; batch normalisation of frozen parts stays as it is."""
+        super().train(mode)
+        for module in self.network.modules():
+            own = list(module.parameters(recurse=False))
+            if own and not any(parameter.requires_grad for parameter in own):
+                module.eval()
+        return self
+
+    # --- One step ---
+
+    def respond(
+        self, batch: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Response], dict[str, list[Tensor]]]:
+        """Responses of all branches to a batch of `TargetPairs`, the joint one as "decision", and
+        the search regions' features."""
+        network = self.network
+        images = {
+            crop: {m: batch[f"{crop}_{m}"] for m in network.modalities}
+            for crop in ("template", "search")
+        }
+        kernels = network.kernels(network.template(network.prepare(images["template"])))
+        features = network.features(network.prepare(images["search"]))
+        responses = network.respond(kernels, features)
+        joint = network.decide(responses, self._available(batch))
+        return {**responses, "decision": joint}, features
+
+    def _available(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By branch, the pairs that have what it needs; all pairs for the joint decision."""
+        available = {m: batch[f"usable_{m}"] for m in self.network.modalities}
+        both = torch.stack(list(available.values()))
+        if "fused" in self.network.branches:
+            available["fused"] = both.all(0)
+        return available
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Response]]:
+        """Weighted loss terms by name, and the responses of `respond`."""
+        h = self.hparams
+        responses, features = self.respond(batch)
+        available = self._available(batch)
+        labels = batch["labels"]
+        if h.cls_loss == "cross_entropy":
+            labels = torch.where(batch["chosen"], labels, IGNORED)
+        weights = dict.fromkeys(self._learning, h.w_branches)
+        terms = {}
+        for name, weight in {**weights, "decision": h.w_decision}.items():
+            if not weight:
+                continue
+            seen = labels
+            if name != "decision":
+                seen = torch.where(available[name][:, None, None, None], labels, IGNORED)
+            classify = cross_entropy_loss if h.cls_loss == "cross_entropy" else focal_loss
+            terms[f"{name}_cls"] = weight * h.w_cls * classify(responses[name], seen)
+            terms[f"{name}_loc"] = (
+                weight
+                * h.w_loc
+                * localisation_loss(
+                    responses[name], seen, batch["box"], self.anchors, kind=h.loc_loss
+                )
+            )
+        if self._feature_loss is not None:
+            of_features = self._feature_loss(*(features[b] for b in ("fused", *MODALITIES)))
+            terms |= {f"feature_{n}": h.w_feature * term for n, term in of_features.items()}
+        return terms, responses
+
+    def training_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
+        terms, _ = self.terms(batch)
+        return log_terms(self, "train", terms, len(batch["box"]))
+
+    def validation_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
+        """Besides the loss ``val/iou``: of the decision's best box, over positive pairs."""
+        terms, responses = self.terms(batch)
+        positive = batch["positive"]
+        if positive.any():
+            iou = self.overlaps(batch, responses)[positive.cpu().numpy()].mean()
+            self.log(
+                "val/iou", float(iou), prog_bar=True, batch_size=int(positive.sum()), sync_dist=True
+            )
+        return log_terms(self, "val", terms, len(batch["box"]))
+
+    def overlaps(
+        self, batch: Mapping[str, Tensor], responses: Mapping[str, Response]
+    ) -> np.ndarray:
+        """IoU of the decision's best box with the label, ``(B,)``."""
+        found = best_boxes(responses["decision"], self.anchors).cpu().numpy()
+        return box_iou(cxcywh_to_xywh(found), cxcywh_to_xywh(batch["box"].cpu().numpy()))
+
+    # --- Optimisation ---
+
+    def configure_optimizers(self):
+        h = self.hparams
+        groups: dict[float, list[nn.Parameter]] = {1.0: [], h.backbone_rate: []}
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                backbone = name.startswith(("backbones.", "stems."))
+                groups[h.backbone_rate if backbone else 1.0].append(parameter)
+        groups = [
+            {"params": group, "lr": factor * h.learning_rate} for factor, group in groups.items()
+        ]
+        if h.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, momentum=h.momentum, weight_decay=h.weight_decay)
+        else:
+            optimizer = torch.optim.AdamW(groups, weight_decay=h.weight_decay)
+        total = self.trainer.estimated_stepping_batches
+        warm = h.warmup * total
+        end = h.final_rate / h.learning_rate
+
+        def factor(step: int) -> float:
+            if step < warm:
+                return 0.2 + 0.8 * step / warm
+            done = min(1.0, (step - warm) / max(1, total - warm))
+            if h.schedule == "log":
+                return end**done
+            return end + (1 - end) * (1 + math.cos(math.pi * done)) / 2
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def _train_only(network: TrackerNetwork, beginnings: Sequence[str] | None) -> None:
+    """Freeze all parameters but those whose names begin so."""
+    if beginnings is None:
+        return
+    names = [name for name, _ in network.named_parameters()]
+    for beginning in beginnings:
+        if not any(_begins(name, beginning) for name in names):
+            parts = ", ".join(sorted({name.split(".")[0] for name in names}))
+            raise UserError(
+                f"model.trained: no parameter's name begins with {beginning}; parts are {parts}"
+            )
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(any(_begins(name, beginning) for beginning in beginnings))
+
+
+def _begins(name: str, beginning: str) -> bool:
+    return name == beginning or name.startswith(beginning.rstrip(".") + ".")
+
+
+def _learning_branches(network: TrackerNetwork) -> list[str]:
+    """Branches whose response depends on a parameter that trains."""
+    training = [name for name, p in network.named_parameters() if p.requires_grad]
+    learning = []
+    for branch in network.branches:
+        modalities = network.modalities if branch == "fused" else (branch,)
+        parts = {network.part_of[m] for m in modalities}
+        path = [f"stems.{m}." for m in modalities]
+        path += [f"{kind}.{part}." for kind in ("backbones", "necks") for part in parts]
+        path += [f"heads.{network.part_of[branch]}."]
+        if branch == "fused":
+            path += ["fusions.", "necks.fused."]
+        if any(name.startswith(tuple(path)) for name in training):
+            learning.append(branch)
+    return learning
+
+
+@torch.no_grad()
+def best_boxes(response: Response, anchors: Tensor) -> Tensor:
+    """The box of the anchor with the highest score, without the online tracker's penalties.
+
+    Args:
+        response: of B pairs.
+        anchors: ``(4, A, H, W)``.
+
+    Returns:
+        ``(B, 4)``: centre x, centre y, width, height in the search region.
+    """
+    cls, loc = _by_anchor(response)
+    best = (cls[:, 1] - cls[:, 0]).flatten(1).argmax(1)
+    boxes = decode(loc.float(), anchors).flatten(2)
+    return boxes.gather(2, best[:, None, None].expand(-1, 4, 1)).squeeze(2)
+
+
+# --- Data ---------------------------------------------------------------------------------------
+
+
+DFAT_AUGMENTATION = Augmentation()
+
+
+class TargetData(L.LightningDataModule):
+    """Template/search pairs of the network that trains, from several datasets.
+
+    Args:
+        roots: a folder by name of a source, see `tracker.sampling.load_source`: ``--data.roots.gtot
+            DIR --data.roots.vt821 DIR``. Sources without one are left out.
+        weights: pairs are drawn from sources in proportion; 1 where a source has none.
+        reach: frames that may lie between template and search.
+        holdout: share of every source's sequences that is held out for validation, the end of the
+            list.
+        negatives: see `TargetPairs`.
+        augmentation: see `Augmentation`.
+        pairs: drawn in a pass.
+        val_pairs: of the held-out sequences, the same in every validation.
+        batch_size: pairs a step and device.
+        workers: processes that read ahead.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        roots: dict[str, str],
+        weights: dict[str, float] | None = None,
+        reach: int = 100,
+        holdout: float = 0.0,
+        negatives: float = 0.1,
+        augmentation: Augmentation = DFAT_AUGMENTATION,
+        pairs: int = 50_000,
+        val_pairs: int = 256,
+        batch_size: int = 32,
+        workers: int = 1,
+        seed: int = 0,
+    ):
+        super().__init__()
+        # Checkpoints hold plain numbers and names alone.
+        self.save_hyperparameters(ignore=["augmentation"])
+        self.augmentation = augmentation
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the sources; the trainer's network says how crops and anchors are to be."""
+        self.prepare_pairs(PairGeometry.of(self.trainer.lightning_module.network))
+
+    def prepare_pairs(self, geometry: PairGeometry) -> None:
+        h = self.hparams
+        if not h.roots:
+            raise UserError("data.roots: no folder; give one, such as --data.roots.gtot GTOT")
+        if not 0 <= h.holdout < 1:
+            raise UserError(f"data.holdout: a share is from 0 to below 1, got {h.holdout}")
+        weights = h.weights or {}
+        sources = [
+            load_source(name, root, weights.get(name, 1.0), h.reach)
+            for name, root in h.roots.items()
+        ]
+        arguments = {"negatives": h.negatives}
+        self.train_set = TargetPairs(
+            sources,
+            geometry,
+            self.augmentation,
+            length=h.pairs,
+            seed=h.seed,
+            part=(0.0, 1 - h.holdout),
+            **arguments,
+        )
+        self.val_set = None
+        if h.holdout:
+            self.val_set = TargetPairs(
+                sources,
+                geometry,
+                self.augmentation,
+                length=h.val_pairs,
+                seed=h.seed + 1,
+                part=(1 - h.holdout, 1.0),
+                **arguments,
+            )
+
+    def train_dataloader(self) -> DataLoader:
+        h = self.hparams
+        return training_loader(
+            self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
+        )
+
+    def val_dataloader(self) -> DataLoader | list:
+        if self.val_set is None:
+            return []
+        keys = [(index, index) for index in range(len(self.val_set))]
+        return DataLoader(
+            self.val_set, self.hparams.batch_size, sampler=keys, num_workers=self.hparams.workers
+        )
+
+
+# --- Record -------------------------------------------------------------------------------------
+
+
+class KeepTracker(LossRecord):
+    """Weights, sample pictures and loss curves in the run's folder.
+
+    Besides ``losses.png``: ``weights.safetensors`` (for ``tracker track``) and
+    ``samples/NNNNNN.png``, templates and search regions with the labelled box and the box found.
+
+    Args:
+        every_n_steps, samples: see `LossRecord`.
+    """
+
+    def write(self, trainer: L.Trainer, module: TrackerTraining, folder: Path) -> None:
+        save_tracker(module.network, folder / "weights.safetensors")
+        data = trainer.datamodule
+        shown = data.train_set if data.val_set is None else data.val_set
+        items = [shown[index, index] for index in range(self.samples)]
+        batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        batch = {name: tensor.to(module.device) for name, tensor in batch.items()}
+        was_training = module.training
+        module.eval()
+        with torch.inference_mode():
+            responses, _ = module.respond(batch)
+            overlaps = module.overlaps(batch, responses)
+            found = best_boxes(responses["decision"], module.anchors).cpu().numpy()
+        module.train(was_training)
+        rows = [
+            _sample_row(item, module.network, box, overlap)
+            for item, box, overlap in zip(items, found, overlaps, strict=True)
+        ]
+        write_image(folder / "samples" / f"{trainer.global_step:06d}.png", tile(rows))
+
+
+def _sample_row(
+    item: Mapping[str, Tensor], network: TrackerNetwork, found: np.ndarray, overlap: float
+) -> list[tuple[str, np.ndarray]]:
+    """Template and search of each modality, at one size; what is not usable says so."""
+    size = network.search_size
+    middle = np.array([size / 2, size / 2, 0, 0])
+    row = []
+    for crop in ("template", "search"):
+        for modality in network.modalities:
+            picture = item[f"{crop}_{modality}"].permute(1, 2, 0).numpy()
+            picture = np.repeat(picture, 3 // picture.shape[2], axis=2)
+            canvas = np.full((size, size, 3), 255, np.uint8)
+            canvas[: len(picture), : len(picture)] = picture
+            caption = f"{crop} {modality}"
+            if not item[f"usable_{modality}"]:
+                caption += ", dropped"
+            elif crop == "search":
+                caption += f", IoU {overlap:.2f}" if item["positive"] else ", absent"
+            if crop == "search":
+                if item["positive"]:
+                    truth = cxcywh_to_xywh(item["box"].numpy() + middle)
+                    draw_box(canvas, truth, TRUTH_COLOR)
+                draw_box(canvas, cxcywh_to_xywh(found + middle), RESULT_COLOR)
+            row.append((caption, canvas))
+    return row
