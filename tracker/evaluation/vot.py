@@ -35,7 +35,6 @@ from tracker.evaluation.entries import find_weights, needs_weights
 from tracker.evaluation.workspace import (
     UNTRAINED,
     check_sequences,
-    sequence_faults,
     sequences_folder,
 )
 
@@ -108,7 +107,7 @@ def download(url: str, folder: Path, attempts: int = 3) -> list[str]:
         names = listing.read_text().split() if listing.is_file() else []
         # Without a list the toolkit missed some; what it has must be checked all the same.
         found = names or [path.parent.name for path in folder.glob("*/sequence")]
-        faults = sequence_faults(folder, found)
+        faults = {name: fault for name in found if (fault := _lacking(folder / name))}
         if names and not faults:
             return names
         for name in faults:
@@ -120,6 +119,26 @@ def download(url: str, folder: Path, attempts: int = 3) -> list[str]:
         f"{url}: the download is not complete ({reason}); run the command again to go on, or give "
         "a local copy with --dataset or --rgbt234"
     )
+
+
+def _lacking(folder: Path) -> str | None:
+    """What did not arrive of a downloaded sequence; None if all did.
+
+    Pictures are counted, and nothing else is judged: what arrived whole and is wrong would be the
+    same when fetched again. `evaluate` looks closer.
+    """
+    channels = {
+        key: (folder / pattern).parent
+        for key, pattern in multistart.read_vot_meta(folder).items()
+        if key.startswith("channels.")
+    }
+    counts = {place.name: len(list(place.glob("*.*"))) for place in channels.values()}
+    truth = folder / "groundtruth.txt"
+    lines = len(truth.read_text().split()) if truth.is_file() else 0
+    if len(counts) > 1 and min(counts.values()) == max(counts.values()) >= lines > 0:
+        return None
+    shown = ", ".join(f"{count} pictures in {name}" for name, count in counts.items())
+    return f"{folder.name}: {shown or 'no pictures'} for {lines} annotation lines"
 
 
 # --- Evaluation -----------------------------------------------------------------------------------
@@ -274,8 +293,11 @@ def evaluate(
     Raises:
         UserError: no workspace, no such tracker, no weights, unusable sequences, several workers
             for an experiment in real time, or an evaluation that is going on here already.
+        ValueError: no worker.
     """
-    folder = Path(folder).resolve()
+    if workers < 1:
+        raise ValueError(f"evaluate needs a worker, got {workers}")
+    folder, trackers = Path(folder).resolve(), list(dict.fromkeys(trackers))
     start = time.perf_counter()
     plan = multistart.read_workspace(folder, experiment)
     sequences = {sequence.name: sequence for sequence in plan.sequences}

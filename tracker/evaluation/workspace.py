@@ -33,7 +33,6 @@ __all__ = [
     "is_vot_dataset",
     "link_sequences",
     "make_synthetic",
-    "sequence_faults",
     "sequences_folder",
     "take_dataset",
     "tracker_labels",
@@ -419,13 +418,13 @@ def check_sequences(folder: Path, names: Iterable[str]) -> None:
     Raises:
         UserError: the first fault found, with the number of further sequences that have one.
     """
-    faults = sequence_faults(folder, names)
+    faults = _sequence_faults(folder, names)
     if faults:
         more = f" ({len(faults) - 1} more sequences have faults)" if len(faults) > 1 else ""
         raise UserError(f"{next(iter(faults.values()))}{more}; mend it, or run tracker vot init")
 
 
-def sequence_faults(folder: Path, names: Iterable[str]) -> dict[str, str]:
+def _sequence_faults(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """What is wrong with sequences in VOT layout, a line each by name."""
     faults = {}
     for name in names:

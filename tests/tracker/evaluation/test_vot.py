@@ -316,7 +316,7 @@ class TestDownload:
     def test_lacking_pictures_are_found_and_fetched_again(self, server, tmp_path):
         url, root, asked = server
         hidden = (root / "car_ir.zip").rename(root / "hidden.zip")
-        with pytest.raises(UserError, match=r"not complete.*car.*--rgbt234"):
+        with pytest.raises(UserError, match=r"not complete.*car.*0 pictures in ir.*--rgbt234"):
             vot.download(url, tmp_path / "data", attempts=1)
         hidden.rename(root / "car_ir.zip")
         asked.clear()
