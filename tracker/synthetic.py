@@ -132,7 +132,7 @@ class SequenceSpec:
         night: 0 day to 1 no ambient light.
         fog: optical depth of 10 m of air for visible light; a third of it for thermal.
         camouflage: share of the target's visible contrast to its surroundings that is lost.
-        crossover: share of its thermal contrast that is lost, at the worst moment.
+        crossover: share of its thermal contrast that is lost.
         drift: flat-field error of the thermal camera in kelvin, growing over the sequence.
         failures: stretches in which a modality fails.
     """
@@ -1442,7 +1442,7 @@ _CAR_COLOURS = (
 
 @dataclass(frozen=True)
 class _Individual:
-    """How one individual looks: paints by name, its size and its heat."""
+    """How one individual looks: its paints (colour and temperature) by name, and its size."""
 
     paints: dict[str, np.ndarray]
     size: float
