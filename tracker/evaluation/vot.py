@@ -6,6 +6,7 @@ parallel processes, says which runs are missing in the end and why, and repeats 
 processes write into one results folder, each a sequence of its own; there is nothing to merge.
 """
 
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -30,6 +31,7 @@ from vot.utilities import ThreadPoolExecutor
 from vot.workspace import Workspace
 
 from fusion.errors import UserError
+from fusion.files import whole_file
 from tracker.evaluation import multistart
 from tracker.evaluation.entries import find_weights, needs_weights
 from tracker.evaluation.workspace import (
@@ -48,6 +50,10 @@ __all__ = [
     "official_url",
     "toolkit_scores",
 ]
+
+
+WEIGHTS_NOTE = "weights.sha256"
+"""In a tracker's results: of which weights file they are."""
 
 
 def _one_line(error: object) -> str:
@@ -173,6 +179,7 @@ class Outcome:
         missing: by tracker, sequences and anchors that have no result in the end.
         failures: why, where a reason is known.
         damaged: result files that were put aside (renamed to end in ``.old``) and run again.
+        outdated: trackers whose results were of other weights, and were put aside likewise.
         seconds: in all.
     """
 
@@ -181,6 +188,7 @@ class Outcome:
     missing: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -225,7 +233,7 @@ def choose_entries(
         tracker = _resolve(workspace, folder, reference)
         try:
             with _variables(environment or {}):
-                _check_weights(folder, tracker)
+                _weights(folder, tracker)
         except UserError as error:
             if untrained:
                 reference = f"{tracker.identifier}@{UNTRAINED}"
@@ -250,15 +258,16 @@ def _resolve(workspace: Workspace, folder: Path, reference: str) -> Tracker:
         ) from error
 
 
-def _check_weights(folder: Path, tracker: Tracker) -> None:
-    """Refuse an entry of ours whose weights are missing, before anything is started."""
+def _weights(folder: Path, tracker: Tracker) -> Path | None:
+    """The weights file of an entry of ours; None for one that has none by its nature."""
     environment = {**os.environ, **tracker.describe()["env"]}
     name = environment.get("RGBT_TRACKER")
-    if name and needs_weights(name) and tracker.version != UNTRAINED:
-        try:
-            find_weights(name, folder, environment)
-        except UserError as error:
-            raise UserError(f"{tracker.identifier}: {error}") from None
+    if not name or not needs_weights(name) or tracker.version == UNTRAINED:
+        return None
+    try:
+        return find_weights(name, folder, environment)
+    except UserError as error:
+        raise UserError(f"{tracker.identifier}: {error}") from None
 
 
 def evaluate(
@@ -275,12 +284,13 @@ def evaluate(
     """Run trackers on all sequences of a workspace, by the toolkit's own experiment.
 
     Runs that have a result are not repeated, so that an evaluation goes on where it ended, however
-    it did. A tracker that fails on a sequence does not stop the others.
+    it did; those of other weights than the tracker has now are. A tracker that fails on a sequence
+    does not stop the others.
 
     Args:
         folder: the workspace.
-        trackers: references: identifiers of trackers.ini, or ``NAME@untrained`` for a network that
-            is to run without weights.
+        trackers: references: identifiers of trackers.ini; ``NAME@VERSION`` for results to be kept
+            apart; ``NAME@untrained`` for a network that is to run without weights.
         workers: processes; each has a tracker at work on a sequence, which computes in one thread
             unless OMP_NUM_THREADS says otherwise.
         experiment: a multistart experiment of the stack; needed where it has several.
@@ -308,18 +318,26 @@ def evaluate(
             f"--workers {workers}: {plan.experiment} is in real time, where trackers side by side "
             "would slow each other down; use one worker"
         )
-    for reference in trackers:
-        tracker = _resolve(workspace, folder, reference)
-        with _variables(environment or {}):
-            _check_weights(folder, tracker)
+    with _variables(environment or {}):
+        weights = {
+            reference: _weights(folder, _resolve(workspace, folder, reference))
+            for reference in trackers
+        }
 
     outcome = Outcome()
     with _alone(folder):
         tasks = []
         for reference in trackers:
             results = plan.results(reference)
-            if force:
+            digest = _digest(weights[reference])
+            if _is_of_other_weights(results.parent, digest):
+                outcome.outdated.append(reference)
+            if force or reference in outcome.outdated:
                 _put_aside(results, sequences.values(), lambda *_: True)
+            if digest is not None:
+                # Only now: what was made with other weights is out of the way.
+                with whole_file(results.parent / WEIGHTS_NOTE) as temporary:
+                    temporary.write_text(f"{digest}\n")
             outcome.damaged += _put_aside(results, sequences.values(), _is_damaged)
             missing = _missing(results, sequences.values())
             outcome.runs[reference] = sum(len(s.runs) for s in sequences.values())
@@ -373,6 +391,16 @@ def _is_damaged(path: Path, length: int) -> bool:
         return len(multistart.read_trajectory(path)) != length
     except UserError:
         return True
+
+
+def _digest(weights: Path | None) -> str | None:
+    return None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def _is_of_other_weights(results: Path, digest: str | None) -> bool:
+    """Whether a tracker's results carry a note of other weights than it has now."""
+    note = results / WEIGHTS_NOTE
+    return digest is not None and note.is_file() and note.read_text().strip() != digest
 
 
 @contextmanager

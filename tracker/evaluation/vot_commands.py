@@ -37,11 +37,15 @@ sequence at a time in each of N processes. What has a result is not run again, s
 evaluation goes on after any interruption. Runs that are damaged are put aside and repeated. A
 tracker computes in one thread, so that figures do not depend on N; OMP_NUM_THREADS changes that.
 
+Results are of the weights they were made with: when those change, results are put aside too, and
+run again. TRACKER@VERSION keeps results of several apart.
+
 With --untrained an entry that has no weights runs with random ones, under the name
 TRACKER@untrained.
 
 examples:
   tracker vot evaluate DFAT DFAT_LLRR --workers 2
+  tracker vot evaluate DFAT_LLRR@epoch20 --weights runs/epoch20
   tracker vot evaluate --weights ~/weights --device cuda
   tracker vot evaluate compact --untrained --workspace try
 
@@ -201,6 +205,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     )
     for path in outcome.damaged:
         print(f"damaged, put aside as .old and run again: {path}", file=sys.stderr)
+    for name in outcome.outdated:
+        print(f"of other weights, put aside as .old and run again: {name}", file=sys.stderr)
     for name in trackers:
         missing = sum(map(len, outcome.missing[name].values()))
         done = f"{outcome.runs[name] - missing} of {outcome.runs[name]} runs"

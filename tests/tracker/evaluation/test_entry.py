@@ -7,6 +7,8 @@ from fusion.errors import UserError
 from tracker.boxes import box_iou
 from tracker.evaluation.correlation import CorrelationTracker
 from tracker.evaluation.entries import find_weights, make_tracker
+from tracker.network import build
+from tracker.weights import save_tracker
 
 
 class TestCorrelation:
@@ -70,6 +72,11 @@ class TestWeights:
         assert find_weights("dfat", tmp_path, {"RGBT_WEIGHTS": str(other)}) == other
         with pytest.raises(UserError, match=r"rgb\.safetensors.*weights.*--untrained"):
             find_weights("rgb", tmp_path, {})
+
+    def test_weights_of_another_network_are_refused(self, tmp_path):
+        save_tracker(build("compact_ir"), tmp_path / "weights" / "rgb.safetensors")
+        with pytest.raises(UserError, match=r"rgb\.safetensors: not a network for rgb.*\['ir'\]"):
+            make_tracker("rgb", tmp_path, {})
 
     def test_unknown_entry(self, tmp_path):
         with pytest.raises(UserError, match=r"dfat_llrr.*ncc_ir"):
