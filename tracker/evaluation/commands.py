@@ -1,8 +1,6 @@
 """``tracker evaluate`` and ``tracker vot analyze``: figures, tables and plots."""
 
 import argparse
-import csv
-import json
 import math
 import sys
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from fusion.commandline import EXIT_BAD_INPUT, add_device_option
 from fusion.errors import UserError
+from fusion.tables import MARKS, format_table, write_csv, write_json
 
 EVALUATE_DESCRIPTION = """\
 PR, NPR and SR of trackers as GTOT, RGBT210, RGBT234 or LasHeR define them, from raw results, or by
@@ -67,68 +66,7 @@ exit code: 0 when all figures are there, 2 when results are missing or cut off.
 # Of `tracker.evaluation.ope`, which loads slower.
 DATASETS = ("gtot", "rgbt210", "rgbt234", "lasher")
 
-# --- Tables ---------------------------------------------------------------------------------------
-
-
-def format_table(header: Sequence[str], rows: Sequence[Sequence], marked: bool = False) -> str:
-    """Columns for a terminal: the first left-aligned, numbers with three decimals, None as ``-``.
-
-    Args:
-        marked: put ``*`` at the best (largest) fraction of a column and ``+`` at the second; equal
-            ones, as shown, share a mark. Needs two rows.
-    """
-    header = list(header)
-    cells = [[_cell(value) for value in row] for row in rows]
-    if marked and len(rows) > 1:
-        for column in range(1, len(header)):
-            header[column] += " "
-            marks = _marks([row[column] for row in rows])
-            for row, mark in zip(cells, marks, strict=True):
-                row[column] += mark
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [f"{row[0]:<{widths[0]}}"]
-            + [f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for row in (header, *cells)
-    )
-
-
-def _marks(column: Sequence) -> list[str]:
-    shown = [_cell(value) if isinstance(value, float) else "-" for value in column]
-    ranked = sorted(set(shown) - {"-"}, key=float, reverse=True)
-    marks = dict(zip(ranked, "*+", strict=False))
-    return [marks.get(text, " ") for text in shown]
-
-
-def _cell(value) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-MARKS = "* best, + second"
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> None:
-    from fusion.files import whole_file
-
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
-def _write_json(target: str, content) -> None:
-    text = json.dumps(content, indent=1) + "\n"
-    if target == "-":
-        sys.stdout.write(text)
-        return
-    from fusion.files import whole_file
-
-    with whole_file(Path(target)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+# --- Files ---------------------------------------------------------------------------------------
 
 
 def _write_plots(figures: Mapping, folder: Path) -> None:
@@ -257,7 +195,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     if arguments.json is not None:
         content = _scores_json(scores, single, attributes, arguments.per_sequence)
-        _write_json(arguments.json, content)
+        write_json(arguments.json, content)
     if arguments.json != "-":
         print(_evaluate_text(scores, single, attributes, arguments.per_sequence))
     if arguments.output is not None:
@@ -398,7 +336,7 @@ def _write_evaluation(scores, attributes, folder: Path) -> None:
     plots = ["success", "precision", *(["normalized"] if first.protocol.normalized else [])]
     _write_plots({plot: rate_plot(scores, plot) for plot in plots}, folder)
     keys = _columns(first.protocol)
-    _write_csv(
+    write_csv(
         folder / "sequences.csv",
         ["tracker", "sequence", "frames", *keys],
         [
@@ -408,7 +346,7 @@ def _write_evaluation(scores, attributes, folder: Path) -> None:
         ],
     )
     if attributes:
-        _write_csv(
+        write_csv(
             folder / "attributes.csv",
             ["tracker", "attribute", "sequences", *keys],
             [
@@ -485,7 +423,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
         raise UserError(f"no tracker could be analysed ({len(faults)} problems, see above)")
 
     if arguments.json is not None:
-        _write_json(
+        write_json(
             arguments.json, {name: _analysis_json(tracker) for name, tracker in scores.items()}
         )
     if arguments.json != "-":
@@ -595,9 +533,9 @@ def _write_analysis(scores: Mapping, folder: Path) -> None:
     from tracker.evaluation.plots import ar_plot, eao_plot
 
     _write_plots({"eao": eao_plot(scores), "ar": ar_plot(scores)}, folder)
-    _write_csv(folder / "sequences.csv", SEQUENCE_HEADER, _sequence_rows(scores))
+    write_csv(folder / "sequences.csv", SEQUENCE_HEADER, _sequence_rows(scores))
     curves = [tracker.curve for tracker in scores.values()]
-    _write_csv(
+    write_csv(
         folder / "curve.csv",
         ["frames", *scores],
         [[frames, *values] for frames, values in enumerate(zip(*curves, strict=True))],

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from fusion.errors import UserError
 from fusion.images import VideoWriter
+from fusion.tables import format_table
 from tracker.drawing import draw_frame
 from tracker.evaluation import multistart
-from tracker.evaluation.commands import format_table
 from tracker.evaluation.report import Entry, read_entries, write_report
 from tracker.evaluation.workspace import UNTRAINED, copy_template, make_synthetic, sequences_folder
 from tracker.sequences import load_sequence

@@ -8,7 +8,6 @@ import pytest
 
 from fusion.commandline import Parser, run
 from tracker.evaluation import commands
-from tracker.evaluation.commands import format_table
 
 
 def call(*arguments):
@@ -25,22 +24,7 @@ def write_rows(path, rows):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(",".join(f"{v:g}" for v in row) + "\n" for row in rows))
 
-
-# --- Tables ---------------------------------------------------------------------------------------
-
-
-def test_tables_align_and_mark_the_best_two():
-    rows = [["T", 0.5, None, 7], ["Longer", 0.75, 0.2, 8], ["Same", 0.7501, float("nan"), 9]]
-    rows.append(["Last", 0.1, 0.3, 1])
-    assert format_table(["tracker", "A", "B", "n"], rows, marked=True).split("\n") == [
-        "tracker      A       B   n",
-        "T        0.500+      -   7",
-        "Longer   0.750*  0.200+  8",
-        "Same     0.750*      -   9",
-        "Last     0.100   0.300*  1",
-    ]
-    # A single tracker is not the best of anything.
-    assert format_table(["t", "A"], [["T", 0.5]], marked=True) == "t      A\nT  0.500"
+    # --- The program --------------------------------------------------------------------------------
 
 
 def test_help_loads_nothing_slow():
