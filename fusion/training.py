@@ -404,3 +404,11 @@ def run_lightning(
         # From a reading process it comes with that process's traceback in front.
         last = str(error).strip().splitlines()[-1]
         raise UserError(last.removeprefix("fusion.errors.UserError: ")) from error
+    except ValueError as error:
+        # What a constructor raises comes wrapped in one, with the whole configuration.
+        cause = error.__cause__
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from None

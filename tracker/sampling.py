@@ -76,8 +76,9 @@ class View:
 
     def cut(self, frame: np.ndarray, fill) -> np.ndarray:
         """The crop, ``size x size`` or ``size x size x C``; outside the frame is ``fill``."""
-        # As published, the online tracker cuts half a pixel towards the top left of the centre it
-        # measures from. Crops here do too: a network then learns what it will be shown.
+        # As published, the online tracker rounds a crop's corner down to whole pixels, so that its
+        # centre lies half a pixel to the top left of the one boxes are measured from, on average.
+        # Crops here do too: a network then learns what it will be shown.
         step_x, step_y = self.width / self.size, self.height / self.size
         left = self.x - 1 - (self.size - 1) / 2 * step_x
         top = self.y - 1 - (self.size - 1) / 2 * step_y

@@ -1,0 +1,382 @@
+"""Training pairs: geometry against the online tracker's crops, labels by hand, draws by number."""
+
+import dataclasses
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+import shapely
+
+from fusion.errors import UserError
+from fusion.images import write_image
+from fusion.pairs import find_pairs
+from tracker.anchors import anchor_grid
+from tracker.boxes import box_iou
+from tracker.network import build
+from tracker.online import RGBTTracker, crop_square
+from tracker.sampling import (
+    IGNORED,
+    NEGATIVE,
+    POSITIVE,
+    Augmentation,
+    PairGeometry,
+    TargetPairs,
+    View,
+    _load_unmasked,
+    _Moment,
+    context_side,
+    degrade,
+    label_anchors,
+    load_source,
+    motion_blur,
+    salient_boxes,
+    select_anchors,
+)
+
+GEOMETRY = PairGeometry(("rgb", "ir"), 63, 159, anchor_grid(15, scale=4))
+PLAIN = Augmentation(0, 0, 0, 0, blur=0, grey=0)
+
+
+def texture(rng, height, width):
+    noise = cv2.GaussianBlur(rng.uniform(0, 255, (height, width)).astype(np.float32), (0, 0), 2)
+    return cv2.normalize(noise, None, 20, 230, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def write_sequence(folder, frames, boxes, ir=None):
+    """A sequence in the layout of RGBT234; infrared like the visible where None is given."""
+    for name, images in (("visible", frames), ("infrared", ir or frames)):
+        for number, image in enumerate(images, start=1):
+            if image is not None:
+                write_image(folder / name / f"{number:03d}.png", image)
+        rows = "".join(",".join(f"{v:g}" for v in box) + "\n" for box in boxes)
+        (folder / f"{name}.txt").write_text(rows)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Two sequences whose infrared is the grey visible; frame t has 12 t added."""
+    folder = tmp_path_factory.mktemp("rgbt234")
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        base = texture(rng, 120, 160) // 3
+        frames = [base + 12 * t for t in range(12)]
+        write_sequence(folder / name, frames, [(50 + 2 * t, 40, 24, 30) for t in range(12)])
+    return folder
+
+
+def pairs_of(root, augmentation=PLAIN, **arguments):
+    reach = arguments.pop("reach", 100)
+    source = load_source("rgbt234", root, reach=reach)
+    return TargetPairs([source], GEOMETRY, augmentation, **{"negatives": 0} | arguments)
+
+
+# --- Geometry -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "size"), [(41, 41), (60, 60), (40, 80), (90, 45)])
+def test_a_view_is_what_the_online_tracker_cuts(rng, side, size):
+    """Where its rounding amounts to the half pixel that it does on average."""
+    frame = texture(rng, 100, 130)
+    centre = (51 + side / 2 + 0.5 - 30, 47 + side / 2 + 0.5 - 30)
+    fill = np.array([99])
+    online = crop_square(frame, centre, side, size, fill)
+    ours = View(*centre, side, side, size).cut(frame, fill)
+    inside = (slice(2, -2), slice(2, -2))  # the two treat the very border differently
+    difference = np.abs(online[inside].astype(int) - ours[inside])
+    assert difference.max() <= 2
+    assert difference.mean() < 0.3
+
+
+def test_a_box_is_where_it_is_placed():
+    frame = np.zeros((100, 120), np.uint8)
+    box = np.array([40.0, 30.0, 20.0, 12.0])
+    frame[30:42, 40:60] = 255
+    view = View(45, 33, 60, 40, 120)  # scaled by 2 and by 3
+    crop = view.cut(frame, 0) > 127
+    rows, columns = np.flatnonzero(crop.any(1)), np.flatnonzero(crop.any(0))
+    width, height = len(columns), len(rows)
+    centre = np.array([columns[0] + width / 2, rows[0] + height / 2]) - 60
+    cx, cy, w, h = view.place(box)
+    assert (width, height) == pytest.approx((w, h), abs=1)
+    # Half a pixel of the frame apart: see View.cut.
+    assert centre - (cx, cy) == pytest.approx((1, 1.5), abs=0.75)
+
+
+def test_context_is_the_online_trackers():
+    tracker = RGBTTracker(build("compact_rgb"))
+    for width, height in ((10, 10), (33, 7), (5.5, 80)):
+        assert context_side(width, height) == pytest.approx(tracker._context_side(width, height))
+
+
+def test_a_flipped_target_is_the_same_pixels(rng):
+    image = texture(rng, 30, 50)
+    flipped = _Moment({"ir": image}, frozenset({"ir"}), np.array([4.0, 6, 10, 8])).flipped()
+    x, y, w, h = flipped.box.astype(int)
+    np.testing.assert_array_equal(flipped.images["ir"][y : y + h, x : x + w], image[6:14, 13:3:-1])
+
+
+# --- Labels -------------------------------------------------------------------------------------
+
+
+def test_labels_of_a_hand_computed_example():
+    """Squares of 32, 8 pixels apart, and a box like the one right of the centre.
+
+    Overlaps are (32 - dx)(32 - dy); IoU is 1, .6 (8 px), .39 (8 and 8), .33 (16), .23 (16 and 8).
+    """
+    labels = label_anchors(np.array([8, 0, 32, 32]), anchor_grid(3, scale=4, ratios=[1]))
+    assert labels[0].tolist() == [
+        [NEGATIVE, IGNORED, IGNORED],
+        [IGNORED, IGNORED, POSITIVE],
+        [NEGATIVE, IGNORED, IGNORED],
+    ]
+
+
+def test_labels_follow_shapely(rng):
+    anchors = anchor_grid(7, scale=4)
+    box = np.array([5.0, -9.0, 50.0, 24.0])
+
+    def polygon(cx, cy, w, h):
+        return shapely.box(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
+
+    labels = label_anchors(box, anchors)
+    target = polygon(*box)
+    for place in np.ndindex(labels.shape):
+        anchor = polygon(*anchors[(slice(None), *place)].tolist())
+        iou = anchor.intersection(target).area / anchor.union(target).area
+        expected = POSITIVE if iou > 0.6 else NEGATIVE if iou < 0.3 else IGNORED
+        assert labels[place] == expected
+    assert {POSITIVE, NEGATIVE, IGNORED} == set(labels.ravel().tolist())
+
+
+@pytest.mark.parametrize(("positives", "expected"), [(40, (16, 48)), (5, (5, 59)), (0, (0, 64))])
+def test_anchors_are_selected_in_proportion(rng, positives, expected):
+    labels = np.full((5, 10, 10), NEGATIVE)
+    labels.flat[:positives] = POSITIVE
+    labels.flat[positives : positives + 50] = IGNORED
+    chosen = select_anchors(labels, rng)
+    assert (
+        (chosen & (labels == POSITIVE)).sum(),
+        (chosen & (labels == NEGATIVE)).sum(),
+    ) == expected
+    assert chosen.sum() == 64
+
+
+# --- Draws --------------------------------------------------------------------------------------
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)
+
+
+def test_a_draw_depends_on_its_number_alone(root):
+    everything = Augmentation(
+        flip=0.5, light=0.5, degrade=0.5, drop_search=0.3, drop_template=0.3, search_shift=40
+    )
+    first, second = (pairs_of(root, everything, negatives=0.3, seed=5) for _ in range(2))
+    in_order = [first[0, draw] for draw in range(8)]
+    for draw in (7, 2, 5, 0):
+        assert equal(second[draw, draw], in_order[draw])
+    assert not equal(in_order[0], in_order[1])
+    assert not equal(pairs_of(root, everything, seed=6)[0, 0], in_order[0])
+
+
+def test_modalities_share_their_geometry(root):
+    """The infrared is the visible in grey, and stays so in every crop."""
+    data = pairs_of(root, Augmentation(blur=0, grey=0, flip=0.5, search_shift=40))
+    for draw in range(6):
+        item = data[0, draw]
+        for crop in ("template", "search"):
+            visible = item[f"{crop}_rgb"].int()
+            assert (visible - item[f"{crop}_ir"].int()).abs().max() <= 1
+
+
+def test_photometry_is_each_modalitys_own(root):
+    data = pairs_of(root, dataclasses.replace(PLAIN, light=1.0))
+    item = data[0, 0]
+    assert (item["search_rgb"][0].int() - item["search_ir"][0].int()).abs().float().mean() > 3
+
+
+def test_a_target_lies_in_the_middle_or_shifted_as_asked(root):
+    plain = pairs_of(root)[0, 3]
+    side = context_side(24, 30)
+    expected = [0, 0, 24 * 63 / side, 30 * 63 / side]
+    assert plain["box"].tolist() == pytest.approx(expected, abs=1e-3)
+    shifted = pairs_of(root, Augmentation(search_shift=40, search_scale=0.18))
+    centres = np.array([shifted[0, draw]["box"][:2].numpy() for draw in range(60)])
+    assert np.abs(centres).max() <= 40
+    assert np.abs(centres).max() > 30 and np.abs(centres.mean(0)).max() < 10
+
+
+def test_frames_are_no_further_apart_than_reach(tmp_path, rng):
+    """Frame t is 12 t brighter."""
+    base = texture(rng, 120, 160) // 3
+    frames = [base + 12 * t for t in range(12)]
+    write_sequence(tmp_path / "s", frames, [(60, 40, 24, 30)] * 12)
+
+    def longest(reach):
+        data = pairs_of(tmp_path, reach=reach)
+        items = [data[0, draw] for draw in range(40)]
+        brighter = [
+            i["search_ir"][0, 48:111, 48:111].float().mean() - i["template_ir"].float().mean()
+            for i in items
+        ]
+        return max(round(abs(value.item()) / 12) for value in brighter)
+
+    assert (longest(0), longest(2)) == (0, 2)
+    assert longest(100) > 6
+
+
+def test_negative_pairs_have_another_target_and_no_positive_anchor(root):
+    data = pairs_of(root, negatives=1.0)
+    item = data[0, 0]
+    assert not item["positive"] and (item["labels"] == NEGATIVE).all()
+    ious = label_anchors(item["box"].numpy(), GEOMETRY.anchors)
+    assert (ious[item["chosen"].numpy()] != NEGATIVE).all()
+    assert 1 <= item["chosen"].sum() <= 16
+    share = np.mean([not pairs_of(root, negatives=0.25)[0, draw]["positive"] for draw in range(80)])
+    assert 0.1 < share < 0.4
+
+
+def test_sources_are_mixed_by_weight(tmp_path, rng):
+    sources = []
+    for name, level, weight in (("dark", 20, 1.0), ("light", 150, 3.0)):
+        frames = [texture(rng, 60, 80) // 4 + level for _ in range(2)]
+        write_sequence(tmp_path / name / "s", frames, [(30, 20, 16, 20)] * 2)
+        sources.append(load_source("rgbt234", tmp_path / name, weight))
+    data = TargetPairs(sources, GEOMETRY, PLAIN, negatives=0)
+    light = [data[0, draw]["search_ir"].float().mean() > 100 for draw in range(120)]
+    assert 0.63 < np.mean(light) < 0.87
+
+
+def test_a_part_of_a_source_is_held_out(root):
+    kept, held = pairs_of(root, part=(0.0, 0.5)), pairs_of(root, part=(0.5, 1.0))
+    assert [list(r) for r in kept._ranges + held._ranges] == [[0], [1]]
+    with pytest.raises(UserError, match=r"data\.roots\.rgbt234: 2 sequences or pairs are too few"):
+        pairs_of(root, part=(0.9, 1.0))
+
+
+# --- What a camera misses -----------------------------------------------------------------------
+
+
+def test_a_missing_modality_is_marked(tmp_path, rng):
+    frames = [texture(rng, 60, 80) for _ in range(3)]
+    blank = np.full((60, 80), 7, np.uint8)
+    write_sequence(tmp_path / "s", frames, [(30, 20, 16, 20)] * 3, ir=[blank] * 3)
+    item = pairs_of(tmp_path)[0, 0]
+    assert item["usable_rgb"] and not item["usable_ir"]
+
+
+def test_dropping_leaves_one_modality(root):
+    data = pairs_of(root, dataclasses.replace(PLAIN, drop_search=0.9, drop_template=0.9))
+    items = [data[0, draw] for draw in range(30)]
+    usable = [(bool(item["usable_rgb"]), bool(item["usable_ir"])) for item in items]
+    assert {(True, False), (False, True)} <= set(usable) and (False, False) not in usable
+    alone = PairGeometry(("ir",), 63, 159, GEOMETRY.anchors)
+    one = TargetPairs(data.sources, alone, data.augmentation, negatives=0)
+    assert all(one[0, draw]["usable_ir"] for draw in range(10))
+    assert not any(name.endswith("_rgb") for name in one[0, 0])
+
+
+def test_unusable_sequences_are_left_out_and_named_once(tmp_path, rng):
+    good = [texture(rng, 60, 80)] * 2
+    write_sequence(tmp_path / "good", good, [(30, 20, 16, 20)] * 2)
+    write_sequence(tmp_path / "lost", good, [(0, 0, 0, 0)] * 2)
+    data = pairs_of(tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for draw in range(12):
+            data[0, draw]
+    assert [str(w.message) for w in caught] == [
+        "rgbt234: left out of a pair: lost: no frame has a box of 2 pixels or more"
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:rgbt234. left out")
+def test_a_source_without_targets_is_given_up(tmp_path, rng):
+    write_sequence(tmp_path / "lost", [texture(rng, 60, 80)], [(0, 0, 0, 0)])
+    with pytest.raises(UserError, match=r"data\.roots\.rgbt234: 50 draws in a row .*no frame has"):
+        pairs_of(tmp_path)[0, 0]
+
+
+def test_hidden_frames_of_synthetic_sequences_are_not_drawn(tmp_path, rng):
+    folder = tmp_path / "s"
+    frames = [texture(rng, 60, 80) // 4 + 60 * t for t in range(3)]
+    for number, frame in enumerate(frames, start=1):
+        for channel in ("color", "ir"):
+            write_image(folder / channel / f"{number:08d}.png", frame)
+    (folder / "groundtruth.txt").write_text("30,20,16,20\n" * 3)
+    (folder / "visibility.value").write_text("1\n1\n0.1\n")
+    data = TargetPairs([load_source("synthetic", tmp_path)], GEOMETRY, PLAIN, negatives=0)
+    assert max(data[0, draw]["search_ir"].float().mean() for draw in range(20)) < 120
+
+
+# --- Still pairs without masks ------------------------------------------------------------------
+
+
+def test_what_stands_out_is_found(rng):
+    light = texture(rng, 240, 320) // 8 + 60
+    heat = texture(rng, 240, 320) // 8 + 40
+    hot, bright = np.array([60.0, 80, 24, 40]), np.array([220.0, 130, 30, 30])
+    heat[80:120, 60:84] = 250
+    light[130:160, 220:250] = 250
+    boxes = salient_boxes(light, heat)
+    for planted in (hot, bright):
+        assert box_iou(boxes, planted).max() > 0.6
+    flat = np.full((100, 100), 9, np.uint8)
+    assert salient_boxes(flat, flat).shape == (0, 4)
+
+
+def test_still_pairs_become_pairs_of_the_same_picture(shared):
+    """Real pictures: most show something, and a target fills its crop as a box does."""
+    found = find_pairs(shared / "data/roadscene180")[:12]
+    counts = [len(_load_unmasked(ir, vis)) for ir, vis in found[:6]]
+    assert np.mean(counts) >= 3
+    source = load_source("pairs", shared / "data/roadscene180")
+    data = TargetPairs([source], GEOMETRY, PLAIN, negatives=0)
+    item = data[0, 1]
+    # Neither shifted nor scaled, the search region's middle is the template.
+    middle = item["search_ir"][0, 48:111, 48:111].float()
+    assert (middle - item["template_ir"][0].float()).abs().mean() < 3
+
+
+# --- Photometry and errors ----------------------------------------------------------------------
+
+
+def test_motion_blur_keeps_the_mean_and_smooths(rng):
+    image = rng.integers(0, 256, (40, 40)).astype(np.uint8)
+    blurred = motion_blur(image, rng)
+    assert blurred.mean() == pytest.approx(image.mean(), abs=3)
+    assert blurred.std() < 0.8 * image.std()
+    flat = np.full((20, 20, 3), 77, np.uint8)
+    assert (motion_blur(flat, rng) == 77).all()
+
+
+def test_degraded_crops_differ_and_keep_their_kind(rng):
+    for image in (texture(rng, 40, 40), np.dstack([texture(rng, 40, 40)] * 3)):
+        for _ in range(10):
+            spoiled = degrade(image, rng)
+            assert spoiled.dtype == np.uint8 and spoiled.shape == image.shape
+            assert np.abs(spoiled.astype(int) - image).mean() > 2
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "complaint"),
+    [
+        ("gtott", 1, r"data\.roots\.gtott: no such source; give one of gtot"),
+        ("gtot", 0, r"data\.weights\.gtot: a weight is above 0"),
+        ("gtot", 1, r"data\.roots\.gtot: .*no gtot sequence"),
+        ("pairs", 1, r"data\.roots\.pairs: .*holds neither ir/ and vis/"),
+        ("vt821", 1, r"data\.roots\.vt821: .*no vt821 sequence"),
+    ],
+)
+def test_wrong_sources_are_named(tmp_path, name, weight, complaint):
+    with pytest.raises(UserError, match=complaint):
+        load_source(name, tmp_path, weight)
+
+
+def test_wrong_augmentation_is_named():
+    with pytest.raises(UserError, match=r"augmentation\.blur: a probability"):
+        Augmentation(blur=18)
+    with pytest.raises(UserError, match=r"augmentation\.search_scale: a share"):
+        Augmentation(search_scale=1)
