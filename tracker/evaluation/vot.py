@@ -512,8 +512,9 @@ class _Pool:
         try:
             event, *details = worker.connection.recv()
         except (EOFError, OSError):
-            worker.process.join()
+            worker.process.join(5)
             reason = f"the evaluating process ended (exit code {worker.process.exitcode})"
+            worker.kill()  # and the tracker it may have left
             failures.append(Failure(*worker.task, reason))
             worker.task = None
             return

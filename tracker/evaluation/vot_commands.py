@@ -130,8 +130,9 @@ def _init(arguments: argparse.Namespace) -> int:
 
         files.check_free_for_official(folder)
         names = download(official_url(arguments.stack), folder / "sequences")
+        files.choose_stack(folder, names, arguments.stack)
     elif arguments.rgbt234:
-        names = files.import_sequences(folder, arguments.rgbt234, "rgbt234", files.VOT2020_RGBT)
+        names = files.take_rgbt234(folder, arguments.rgbt234)
     elif arguments.dataset:
         names = files.take_dataset(folder, arguments.dataset)
     else:

@@ -27,14 +27,15 @@ __all__ = [
     "anchor_directions",
     "check_free_for_official",
     "check_sequences",
+    "choose_stack",
     "copy_template",
-    "fit_stack",
     "import_sequences",
     "is_vot_dataset",
     "link_sequences",
     "make_synthetic",
     "sequences_folder",
     "take_dataset",
+    "take_rgbt234",
     "tracker_labels",
 ]
 
@@ -66,23 +67,17 @@ def template_folder() -> Path:
 
 
 def copy_template(workspace: Path) -> None:
-    """Put the template's files into a workspace.
-
-    Files that are there already stay as they are, except a stack that `fit_stack` wrote.
-    """
+    """Put the template's files into a workspace; files that are there already stay as they are."""
     source = template_folder()
     make_folder(workspace)
-    stack = workspace / "stack.yaml"
-    if stack.is_file() and stack.read_text(encoding="utf-8").startswith(FITTED):
-        stack.unlink()
     for name in TEMPLATE_FILES:
         if (source / name).is_file() and not (workspace / name).exists():
             shutil.copy(source / name, workspace / name)
 
 
-def _refuse_template(workspace: Path) -> None:
+def _refuse_template(workspace: Path, names: Iterable[str] = ()) -> None:
     """Keep sequences other than the benchmark's, with their stack, out of the template."""
-    if workspace.resolve() == template_folder():
+    if set(names) != set(VOT2020_RGBT) and workspace.resolve() == template_folder():
         raise UserError(
             f"--workspace {workspace}: this is the template, for VOT2020-RGBT alone; name another "
             "folder for other sequences, such as --workspace try"
@@ -172,12 +167,27 @@ def take_dataset(workspace: Path, dataset: Path) -> list[str]:
     """
     if is_vot_dataset(dataset):
         names = _listed(dataset)
+        _refuse_template(workspace, names)
         check_sequences(dataset, names)
         link_sequences(workspace, dataset)
-        return names
-    _refuse_template(workspace)
-    names = import_sequences(workspace, dataset)
-    fit_stack(workspace, dataset.resolve().name)
+    else:
+        _refuse_template(workspace)
+        names = import_sequences(workspace, dataset)
+    choose_stack(workspace, names, dataset.resolve().name)
+    return names
+
+
+def take_rgbt234(workspace: Path, dataset: Path) -> list[str]:
+    """Lay the benchmark's 60 sequences out from a local RGBT234.
+
+    Returns:
+        Their names.
+
+    Raises:
+        UserError: as `import_sequences`.
+    """
+    names = import_sequences(workspace, dataset, "rgbt234", VOT2020_RGBT)
+    choose_stack(workspace, names)
     return names
 
 
@@ -206,8 +216,9 @@ def make_synthetic(
     partial = workspace / "sequences.partial"
     folders = write_dataset(partial, count=count, length=length, progress=progress)
     partial.rename(target)
-    fit_stack(workspace, "Synthetic RGBT sequences")
-    return [folder.name for folder in folders]
+    names = [folder.name for folder in folders]
+    choose_stack(workspace, names, "Synthetic RGBT sequences")
+    return names
 
 
 def import_sequences(
@@ -328,17 +339,25 @@ def _faults(sequence: RGBTSequence) -> list[str]:
 FITTED = "# Not VOT2020-RGBT: EAO is over other lengths here, and cannot be compared with it.\n"
 
 
-def fit_stack(workspace: Path, title: str) -> None:
-    """Set the lengths that EAO is the mean over to those of the sequences at hand.
+def choose_stack(workspace: Path, names: Iterable[str], title: str = "") -> None:
+    """Give a workspace the benchmark's stack, or one for sequences that are not the benchmark's.
 
-    115 to 755 frames belong to VOT2020's sequences; shorter ones have no runs of that length. Runs
-    from anchors are between half as long as their sequence and as long: the bounds are half the
-    median length, and the median length.
+    The benchmark's EAO is a mean over 115 to 755 frames, which belongs to its 60 sequences. Other
+    sequences may have no runs of that length. Runs from anchors are between half as long as their
+    sequence and as long: the bounds for others are half the median length, and the median length.
+
+    Args:
+        names: of the sequences. The benchmark's stack, where it is there, stays as it is.
+        title: of the other stack.
     """
+    path = workspace / "stack.yaml"
+    if set(names) == set(VOT2020_RGBT):
+        if path.read_text(encoding="utf-8").startswith(FITTED):
+            shutil.copy(template_folder() / "stack.yaml", path)
+        return
     folder = sequences_folder(workspace)
     lengths = [len(read_anchored_sequence(folder / name)) for name in _listed(folder)]
     bounds = {"low": int(np.median(lengths)) // 2, "high": int(np.median(lengths))}
-    path = workspace / "stack.yaml"
     stack = yaml.safe_load(path.read_text(encoding="utf-8"))
     stack["title"] = title
     stack.pop("url", None)

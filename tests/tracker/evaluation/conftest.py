@@ -10,7 +10,7 @@ from tracker.evaluation.workspace import copy_template, take_dataset
 
 # A correlation tracker whose start, or every frame, does what PROBE says.
 PROBE = """
-import os, sys, time
+import os, signal, sys, time
 import rgbt_trax
 from tracker.evaluation.correlation import CorrelationTracker
 
@@ -27,6 +27,8 @@ class Probe(CorrelationTracker):
     def track(self, rgb, ir):
         if mode == "crash":
             raise RuntimeError("lost my mind")
+        if mode == "kill parent":
+            os.kill(os.getppid(), signal.SIGKILL)
         if mode == "hang":
             time.sleep(600)
         if mode == "slow":
@@ -63,7 +65,8 @@ def make_workspace(tmp_path, raw_dataset):
         (workspace / "probe.py").write_text(PROBE)
         registry = configparser.ConfigParser()
         registry.read(workspace / "trackers.ini")
-        for mode in ("well", "slow", "crash", "hang", "hang at start", "exit at start"):
+        modes = ("well", "slow", "crash", "kill parent", "hang", "hang at start", "exit at start")
+        for mode in modes:
             registry[f"probe-{mode.replace(' ', '-')}"] = {
                 "protocol": "traxpython",
                 "command": "probe",

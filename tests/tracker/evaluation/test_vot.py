@@ -127,6 +127,7 @@ class TestFailures:
             ("probe-crash", "crashed: RuntimeError: lost my mind"),
             ("probe-exit-at-start", "crashed: no such camera"),
             ("probe-hang", "did not reply in 1 seconds"),
+            ("probe-kill-parent", "the evaluating process ended (exit code -9)"),
         ],
     )
     def test_bad_trackers_do_not_stop_others(self, workspace, capsys, entry, reason):

@@ -130,8 +130,6 @@ class TestLink:
         source = workspace / "sequences"
         assert main(["vot", "init", "--workspace", str(copy), "--dataset", str(source)]) == 0
         assert (copy / "sequences").resolve() == source.resolve()
-        # Its stack is the benchmark's: it may be the benchmark's data.
-        assert read_workspace(copy).high == 755
         assert "2 sequences" in capsys.readouterr().out
 
     def test_sequences_in_use_are_not_replaced(self, workspace, raw_dataset):
@@ -153,9 +151,19 @@ class TestStack:
         plan = read_workspace(workspace)
         assert (plan.low, plan.high) == (14, 28)
         assert (workspace / "stack.yaml").read_text().startswith("# Not VOT2020-RGBT")
-        files.copy_template(workspace)
-        assert read_workspace(workspace).high == 755
 
-    def test_template_stays_the_benchmarks(self, raw_dataset):
-        with pytest.raises(UserError, match="template"):
-            files.take_dataset(files.template_folder(), raw_dataset)
+    def test_the_benchmark_gets_its_own_back(self, workspace):
+        files.choose_stack(workspace, files.VOT2020_RGBT)
+        template = files.template_folder() / "stack.yaml"
+        assert (workspace / "stack.yaml").read_text() == template.read_text()
+
+    def test_a_refused_start_changes_nothing(self, workspace, raw_dataset):
+        before = (workspace / "stack.yaml").read_text()
+        for source in (["--synthetic"], ["--dataset", str(raw_dataset)]):
+            assert main(["vot", "init", "--workspace", str(workspace), *source]) == 2
+        assert (workspace / "stack.yaml").read_text() == before
+
+    def test_template_stays_the_benchmarks(self, workspace, raw_dataset):
+        for dataset in (raw_dataset, workspace / "sequences"):
+            with pytest.raises(UserError, match="template"):
+                files.take_dataset(files.template_folder(), dataset)
