@@ -8,7 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: demo test lint clean
 
 demo: .venv/installed
-	$(BIN)/fusion demo -o demo
+	$(BIN)/fusion demo -o demo/fusion
+	$(BIN)/tracker demo -o demo/tracker
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto
