@@ -502,7 +502,8 @@ class _Pool:
                         failures.append(Failure(*worker.task, reason))
                         worker.kill()
                         worker.task = None
-                workers = [worker for worker in workers if worker.process.is_alive()]
+                # One that died at its task is still to be heard of.
+                workers = [w for w in workers if w.task or w.process.is_alive()]
         finally:
             for worker in workers:
                 worker.kill()
