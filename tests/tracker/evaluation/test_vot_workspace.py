@@ -45,7 +45,7 @@ class TestTemplate:
 
     def test_stack_has_the_settings_of_the_toolkits(self):
         """The same experiment, but every frame is seen."""
-        from vot.stack import resolve_stack
+        from tracker.evaluation.vot import resolve_stack
 
         with open(resolve_stack("vot2020/rgbtir")) as file:
             official = yaml.safe_load(file)["experiments"]
