@@ -38,13 +38,23 @@ TEST_REQUIREMENTS = [
 setup(
     name="rgbt-lrrnet",
     version="0.1.0",
-    description="Visible and thermal image fusion and tracking with learned low-rank representation",
+    description="Visible and thermal image fusion and tracking by learned low-rank parts",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["fusion", "fusion.*", "tracker", "tracker.*"]),
+    packages=[
+        *find_packages(include=["fusion", "fusion.*", "tracker", "tracker.*"]),
+        "tracker.vot_workspace",
+    ],
+    # The template of workspaces stands at the top level, where people look for it, and is installed
+    # inside the package, where `tracker vot init` finds it.
+    package_dir={"tracker.vot_workspace": "vot_workspace"},
+    package_data={
+        "fusion": ["pretrained/*.safetensors"],
+        "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],
+    },
     install_requires=REQUIREMENTS,
     extras_require={"test": TEST_REQUIREMENTS},
     entry_points={
