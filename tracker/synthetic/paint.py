@@ -1,0 +1,55 @@
+"""Paint: a colour and a temperature in one, how it is laid on, and fine patterns of it.
+
+Pictures are float32 (..., 4): red, green, blue (0-255) and temperature in levels, see `heat_level`.
+"""
+
+import numpy as np
+
+KELVIN = 4.0  # levels of the temperature channel a kelvin
+COLDEST = -15.0  # degrees Celsius at level 0, so that level 255 is 48.75
+
+
+def heat_level(celsius):
+    """Temperature channel of a temperature."""
+    return (np.asarray(celsius) - COLDEST) * KELVIN
+
+
+def make_paint(colour, celsius) -> np.ndarray:
+    """A four-channel paint of a colour (0-255) and a temperature."""
+    return np.array([*colour, heat_level(celsius)], np.float32)
+
+
+def mix(a, b, share):
+    """``a`` with a share (0-1) of ``b``."""
+    return a + (b - a) * share
+
+
+def paint_over(rgbt: np.ndarray, mask: np.ndarray, paint) -> None:
+    """Lay ``paint`` over ``rgbt`` where ``mask`` (0-1) says, in place."""
+    rgbt += (paint - rgbt) * mask[..., None]
+
+
+def stripe(d, half, foot):
+    """Share of a pixel of size ``foot`` in the band ``|d| < half``; lengths in metres."""
+    return np.clip((half - np.abs(d)) / np.maximum(foot, 1e-3) + 0.5, 0, 1)
+
+
+def comb(x, period, half, foot):
+    """The same for bands every ``period``, fading where they are finer than pixels."""
+    d = np.abs((x / period + 0.5) % 1.0 - 0.5) * period
+    faded = np.clip(1.5 - foot / period, 0, 1)
+    return stripe(d, half, foot) * faded
+
+
+VIVID_COLOURS = (
+    (188, 52, 46),
+    (40, 92, 160),
+    (222, 178, 44),
+    (52, 128, 84),
+    (120, 60, 130),
+    (224, 120, 40),
+)
+CAR_COLOURS = (
+    (178, 34, 32), (36, 62, 112), (206, 208, 210), (44, 46, 50), (120, 124, 128), (60, 92, 76),
+    (196, 160, 60), (232, 232, 228), (92, 36, 40),
+)  # fmt: skip
