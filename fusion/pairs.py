@@ -222,8 +222,14 @@ def training_loader(
         sampler=sampler,
         num_workers=workers,
         persistent_workers=workers > 0,
+        worker_init_fn=_use_one_thread,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _use_one_thread(worker: int) -> None:
+    """Processes that read ahead share the cores with training already."""
+    cv2.setNumThreads(1)
 
 
 class PairData(L.LightningDataModule):

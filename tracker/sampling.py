@@ -38,6 +38,7 @@ __all__ = [
     "PairGeometry",
     "TargetPairs",
     "TargetSource",
+    "check_source",
     "context_side",
     "label_anchors",
     "load_source",
@@ -317,6 +318,16 @@ UNMASKED, SYNTHETIC = "pairs", "synthetic"
 SOURCES = (*DATASETS, SYNTHETIC, UNMASKED)
 
 
+def check_source(name: str, key: str) -> None:
+    """Make sure that a source goes by this name, which stands under ``key`` in a configuration.
+
+    Raises:
+        UserError: none does.
+    """
+    if name not in SOURCES:
+        raise UserError(f"{key}.{name}: no such source; give one of {', '.join(SOURCES)}")
+
+
 def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 100) -> TargetSource:
     """A source by its name.
 
@@ -330,8 +341,7 @@ def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 1
     Raises:
         UserError: no such name, or nothing of the kind in the folder.
     """
-    if name not in SOURCES:
-        raise UserError(f"data.roots.{name}: no such source; give one of {', '.join(SOURCES)}")
+    check_source(name, "data.roots")
     if not weight > 0:
         raise UserError(
             f"data.weights.{name}: a weight is above 0, got {weight}; leave out its root"

@@ -11,6 +11,7 @@ then, with those frozen, the fusion of features and the RPN on it.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +41,7 @@ from tracker.sampling import (
     Augmentation,
     PairGeometry,
     TargetPairs,
+    check_source,
     load_source,
 )
 from tracker.weights import load_imagenet, load_published, load_tracker, save_tracker
@@ -351,11 +353,13 @@ class TrackerTraining(L.LightningModule):
         self.network = network.to(memory_format=torch.channels_last)
         _train_only(network, trained)
         self._learning = _learning_branches(network)
-        # The joint decision changes with its gates too.
-        if not self._learning and not any(p.requires_grad for p in network.parameters()):
-            raise UserError("model.trained: no parameter trains; name some, or leave it out")
-        self._feature_loss = {"eq15": FewLevelsFusionLoss, "rfn": RFNLoss, None: None}[feature_loss]
-        self._feature_loss = self._feature_loss and self._feature_loss()
+        if not (w_branches and self._learning) and not w_decision and not feature_loss:
+            raise UserError(
+                "model.w_branches: nothing that trains has a loss; give it or model.w_decision a "
+                "weight above 0"
+            )
+        kinds = {"eq15": FewLevelsFusionLoss, "rfn": RFNLoss}
+        self._feature_loss = kinds[feature_loss]() if feature_loss else None
         self.register_buffer("anchors", network.anchors(), persistent=False)
 
     def train(self, mode: bool = True) -> "TrackerTraining":
@@ -386,11 +390,10 @@ class TrackerTraining(L.LightningModule):
         return {**responses, "decision": joint}, features
 
     def _available(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """By branch, the pairs that have what it needs; all pairs for the joint decision."""
+        """By branch, ``(B,)``: the pairs that have the modalities it needs."""
         available = {m: batch[f"usable_{m}"] for m in self.network.modalities}
-        both = torch.stack(list(available.values()))
         if "fused" in self.network.branches:
-            available["fused"] = both.all(0)
+            available["fused"] = torch.stack(list(available.values())).all(0)
         return available
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Response]]:
@@ -401,23 +404,20 @@ class TrackerTraining(L.LightningModule):
         labels = batch["labels"]
         if h.cls_loss == "cross_entropy":
             labels = torch.where(batch["chosen"], labels, IGNORED)
-        weights = dict.fromkeys(self._learning, h.w_branches)
+        classify = cross_entropy_loss if h.cls_loss == "cross_entropy" else focal_loss
+        weights = dict.fromkeys(self._learning, h.w_branches) | {"decision": h.w_decision}
         terms = {}
-        for name, weight in {**weights, "decision": h.w_decision}.items():
+        for name, weight in weights.items():
             if not weight:
                 continue
             seen = labels
             if name != "decision":
                 seen = torch.where(available[name][:, None, None, None], labels, IGNORED)
-            classify = cross_entropy_loss if h.cls_loss == "cross_entropy" else focal_loss
             terms[f"{name}_cls"] = weight * h.w_cls * classify(responses[name], seen)
-            terms[f"{name}_loc"] = (
-                weight
-                * h.w_loc
-                * localisation_loss(
-                    responses[name], seen, batch["box"], self.anchors, kind=h.loc_loss
-                )
+            misplaced = localisation_loss(
+                responses[name], seen, batch["box"], self.anchors, h.loc_loss
             )
+            terms[f"{name}_loc"] = weight * h.w_loc * misplaced
         if self._feature_loss is not None:
             of_features = self._feature_loss(*(features[b] for b in ("fused", *MODALITIES)))
             terms |= {f"feature_{n}": h.w_feature * term for n, term in of_features.items()}
@@ -588,31 +588,18 @@ class TargetData(L.LightningDataModule):
         if not 0 <= h.holdout < 1:
             raise UserError(f"data.holdout: a share is from 0 to below 1, got {h.holdout}")
         weights = h.weights or {}
+        for name in weights:
+            check_source(name, "data.weights")
         sources = [
             load_source(name, root, weights.get(name, 1.0), h.reach)
             for name, root in h.roots.items()
         ]
-        arguments = {"negatives": h.negatives}
-        self.train_set = TargetPairs(
-            sources,
-            geometry,
-            self.augmentation,
-            length=h.pairs,
-            seed=h.seed,
-            part=(0.0, 1 - h.holdout),
-            **arguments,
-        )
+        draw = partial(TargetPairs, sources, geometry, self.augmentation, negatives=h.negatives)
+        kept = 1 - h.holdout
+        self.train_set = draw(length=h.pairs, seed=h.seed, part=(0.0, kept))
         self.val_set = None
         if h.holdout:
-            self.val_set = TargetPairs(
-                sources,
-                geometry,
-                self.augmentation,
-                length=h.val_pairs,
-                seed=h.seed + 1,
-                part=(1 - h.holdout, 1.0),
-                **arguments,
-            )
+            self.val_set = draw(length=h.val_pairs, seed=h.seed + 1, part=(kept, 1.0))
 
     def train_dataloader(self) -> DataLoader:
         h = self.hparams

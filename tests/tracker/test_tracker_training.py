@@ -344,7 +344,7 @@ def test_rates_warm_up_and_decay(schedule, expected):
 
 
 def test_a_few_pairs_are_learned(root):
-    """Without Eq. 15, whose targets contradict one another and keep it from falling tenfold."""
+    """Without Eq. 15, which falls slower: its targets are features that are learning themselves."""
     module = small_training(cls_loss="focal", loc_loss="giou", w_loc=1.5, w_branches=0.5)
     module.train()
     batch = batch_of(module, root, draws=range(4), negatives=0.0, seed=1)
@@ -470,6 +470,8 @@ def test_configurations_are_the_presets():
         (["--data.roots", "{synthetic: nowhere}"], "data.roots.synthetic: nowhere: no such folder"),
         (["--data.roots", "{synthetic: EMPTY}"], "EMPTY: no vot sequence in it"),
         (["--data.roots", "{}"], "data.roots: no folder"),
+        (["--data.weights.sintetic", "2"], "data.weights.sintetic: no such source"),
+        (["--model.init_args.w_decision", "0", "--model.init_args.w_branches", "0"], "model.w_br"),
         (["--data.holdout", "2"], "data.holdout: a share"),
         (["--data.pairs", "1", "--data.holdout", "0"], "fewer than a batch of 2"),
     ],
