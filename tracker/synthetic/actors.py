@@ -24,7 +24,12 @@ class Actor:
         self.name = kind
 
     def outline(self, t: int, place: Place, path: CameraPath, camera: np.ndarray):
-        """Hulls of the parts in pixels, far to near: [(polygon (n, 2), paint name, tube width)]."""
+        """Where its parts are in frame t, in pixels.
+
+        Returns:
+            Parts from far to near, each (depth, polygon (n, 2), name of the paint, radius of the
+            tube or 0 where the polygon is filled); and the exact box (x, y, w, h) around them.
+        """
         track = self.track
         body = self.kind.pose(track.phase[t], track.pace[t], self.individual)
         p = np.array(body.points, float)

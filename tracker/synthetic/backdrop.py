@@ -4,7 +4,15 @@ import cv2
 import numpy as np
 
 from tracker.synthetic.noise import fractal_noise, skyline
-from tracker.synthetic.paint import KELVIN, comb, heat_level, make_paint, mix, paint_over
+from tracker.synthetic.paint import (
+    KELVIN,
+    comb,
+    heat_level,
+    make_paint,
+    mix,
+    paint_over,
+    pick_colour,
+)
 from tracker.synthetic.places import Place
 from tracker.synthetic.plates import PLATE_REACH, PLATE_SCALE
 
@@ -87,7 +95,7 @@ def paint_boxes(b: Backdrop, bottom: float, tall: float, colours, celsius: float
     while x < b.shape[1]:
         w = max(4, int(m * rng.uniform(0.7, 1.4) * tall))
         if rng.random() < 0.88:
-            colour = np.array(colours[rng.integers(len(colours))]) + rng.uniform(-14, 14)
+            colour = pick_colour(rng, colours) + rng.uniform(-14, 14)
             top = b.row(bottom + tall * rng.uniform(0.75, 1.0))
             warm = celsius + rng.uniform(-1.2, 1.8)
             b.fill(slice(max(0, top), b.row(bottom)), slice(x, x + w), make_paint(colour, warm))
@@ -116,7 +124,7 @@ def paint_facades(b: Backdrop) -> None:
         floors = int(rng.integers(2, 6))
         storey = rng.uniform(2.9, 3.5)
         top = b.row(floors * storey + 0.8)
-        colour = np.array(walls[rng.integers(len(walls))]) + rng.uniform(-12, 12)
+        colour = pick_colour(rng, walls) + rng.uniform(-12, 12)
         warm = air + rng.uniform(0.5, 2.5) + rng.uniform(2, 6) * sun
         b.fill(slice(max(0, top), b.base + 4), slice(left, right), make_paint(colour, warm))
         area = (slice(max(0, top), b.base + 4), slice(left, right))
@@ -204,7 +212,7 @@ def paint_wall(b: Backdrop) -> None:
             )
             b.fill(slice(b.row(2.2), b.base + 4), across, make_paint((112, 80, 54), air - 0.3))
         elif kind == "poster":
-            colour = np.array(vivid[rng.integers(len(vivid))])
+            colour = pick_colour(rng, vivid)
             b.fill(slice(b.row(2.9), b.row(1.5)), across, make_paint(colour, air + 0.4))
             for y in range(b.row(2.6), b.row(1.7), max(3, int(0.25 * m))):
                 b.fill(

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.synthetic.paint import CAR_COLOURS, KELVIN, VIVID_COLOURS, heat_level, make_paint, mix
+from tracker.synthetic.paint import (
+    CAR_COLOURS,
+    KELVIN,
+    VIVID_COLOURS,
+    heat_level,
+    make_paint,
+    mix,
+    pick_colour,
+)
 from tracker.synthetic.places import Place
 
 
@@ -24,9 +32,7 @@ def skin_colour(rng: np.random.Generator) -> np.ndarray:
 def cloth_colour(rng: np.random.Generator) -> np.ndarray:
     """A colour that people wear: mostly muted, sometimes vivid."""
     if rng.random() < 0.45:
-        return np.array(VIVID_COLOURS[rng.integers(len(VIVID_COLOURS))], float) * rng.uniform(
-            0.8, 1.1
-        )
+        return pick_colour(rng, VIVID_COLOURS) * rng.uniform(0.8, 1.1)
     base = rng.uniform(36, 210)
     return np.clip(base + rng.normal(0, 16, 3), 16, 235)
 
@@ -39,7 +45,8 @@ def make_individual(kind: str, place: Place, rng: np.random.Generator) -> Indivi
     size = rng.uniform(0.94, 1.06)
     if kind in ("person", "cyclist"):
         skin, top, legs = skin_colour(rng), cloth_colour(rng), cloth_colour(rng) * 0.8
-        short = air > 20
+        # Short sleeves in warm air.
+        forearm = (skin, skin_heat - 1.5) if air > 20 else (top * 0.92, cloth - 0.5)
         paints = {
             "skin": make_paint(skin, skin_heat),
             "hair": make_paint(
@@ -48,15 +55,13 @@ def make_individual(kind: str, place: Place, rng: np.random.Generator) -> Indivi
             "top": make_paint(top, cloth + 0.8),
             "band": make_paint(cloth_colour(rng) if rng.random() < 0.5 else top, cloth + 0.4),
             "sleeve": make_paint(top * 0.94, cloth),
-            "forearm": make_paint(skin, skin_heat - 1.5)
-            if short
-            else make_paint(top * 0.92, cloth - 0.5),
+            "forearm": make_paint(*forearm),
             "trousers": make_paint(legs, mix(air, skin_heat, 0.36) + 2 * sun),
             "shoes": make_paint(rng.uniform(24, 220) * np.ones(3), mix(air, skin_heat, 0.12)),
             "tyre": make_paint((34, 34, 36), air + 4),
             "metal": make_paint((170, 172, 176), air + 1),
             "frame": make_paint(cloth_colour(rng), air + 0.5),
-            "helmet": make_paint(VIVID_COLOURS[rng.integers(len(VIVID_COLOURS))], air + 3),
+            "helmet": make_paint(pick_colour(rng, VIVID_COLOURS), air + 3),
         }
         if kind == "person" and rng.random() < 0.35:
             paints["bag"] = make_paint(cloth_colour(rng), air + 1.5)
@@ -74,13 +79,13 @@ def make_individual(kind: str, place: Place, rng: np.random.Generator) -> Indivi
         }
         return Individual(paints, size * (rng.uniform(0.8, 1.15) if kind == "dog" else 1.0))
     if kind in ("car", "van"):
-        colour = np.array(CAR_COLOURS[rng.integers(len(CAR_COLOURS))], float)
+        colour = pick_colour(rng, CAR_COLOURS)
         body = air + 1.5 + 6 * sun
         paints = {
             "body": make_paint(colour, body),
             "bonnet": make_paint(colour * 0.97, body + rng.uniform(7, 13)),
             "cabin": make_paint(colour * 0.9, body + 0.5),
-            "stripe": make_paint(VIVID_COLOURS[rng.integers(len(VIVID_COLOURS))], body),
+            "stripe": make_paint(pick_colour(rng, VIVID_COLOURS), body),
             "glass": make_paint((44, 52, 62), air - 2),
             "tyre": make_paint((28, 28, 30), air + 9),
             "hub": make_paint((150, 152, 156), air + 12),
@@ -90,7 +95,7 @@ def make_individual(kind: str, place: Place, rng: np.random.Generator) -> Indivi
         }
         return Individual(paints, size)
     if kind == "boat":
-        colour = np.array(CAR_COLOURS[rng.integers(len(CAR_COLOURS))], float)
+        colour = pick_colour(rng, CAR_COLOURS)
         paints = {
             "hull": make_paint(colour, air + 1 + 4 * sun),
             "deck": make_paint((196, 176, 140), air + 2 + 5 * sun),

@@ -41,6 +41,11 @@ def comb(x, period, half, foot):
     return stripe(d, half, foot) * faded
 
 
+def pick_colour(rng: np.random.Generator, colours) -> np.ndarray:
+    """One of some colours, as floats."""
+    return np.array(colours[rng.integers(len(colours))], float)
+
+
 VIVID_COLOURS = (
     (188, 52, 46),
     (40, 92, 160),

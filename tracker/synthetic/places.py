@@ -61,6 +61,7 @@ class Place:
 
 
 def make_place(spec: SequenceSpec) -> Place:
+    """Draw weather and light of a sequence."""
     look = LOOKS[spec.look]
     rng = generator(spec.seed, "place")
     f = 0.9 * spec.size[0]

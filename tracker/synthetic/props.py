@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from tracker.synthetic.noise import fractal_noise
-from tracker.synthetic.paint import CAR_COLOURS, KELVIN, VIVID_COLOURS, make_paint, mix
+from tracker.synthetic.paint import CAR_COLOURS, KELVIN, VIVID_COLOURS, make_paint, mix, pick_colour
 from tracker.synthetic.places import Place
 from tracker.synthetic.plates import PLATE_SCALE, Plate, make_plate
 
@@ -210,7 +210,7 @@ def draw_bollard(place: Place, rng: np.random.Generator, z: float) -> Sketch:
 
 def draw_car(place: Place, rng: np.random.Generator, z: float) -> Sketch:
     s = Sketch(place, rng, z, 4.6, 1.7)
-    colour = np.array(CAR_COLOURS[rng.integers(len(CAR_COLOURS))], np.float32)
+    colour = pick_colour(rng, CAR_COLOURS).astype(np.float32)
     warm = place.air + 1 + 6 * place.sun
     glass = make_paint((48, 56, 64), place.air - 2)
     s.poly(
@@ -261,7 +261,7 @@ def draw_occluder(
         return s
     s = Sketch(place, rng, z, width, height)
     walls = ((168, 150, 128), (120, 128, 134), (150, 84, 66), (86, 100, 112), (190, 186, 176))
-    colour = np.array(walls[rng.integers(len(walls))]) * rng.uniform(0.85, 1.1)
+    colour = pick_colour(rng, walls) * rng.uniform(0.85, 1.1)
     warm = air + rng.uniform(-0.5, 1.5) + rng.uniform(1, 5) * sun
     s.rect(-width / 2, 0, width / 2, height, make_paint(colour, warm))
     if width > 0.8:
@@ -270,7 +270,7 @@ def draw_occluder(
             s.rect(x, 0, x + 0.04, height, make_paint(colour * 0.75, warm - 0.4))
         s.rect(-width / 2, height - 0.12, width / 2, height, make_paint(colour * 0.62, warm + 0.5))
         if height > 1.4:
-            poster = np.array(VIVID_COLOURS[rng.integers(len(VIVID_COLOURS))])
+            poster = pick_colour(rng, VIVID_COLOURS)
             y = 0.45 * height
             s.rect(-0.3 * width, y, 0.1 * width, y + 0.3 * height, make_paint(poster, warm + 0.3))
     else:

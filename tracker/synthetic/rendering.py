@@ -127,6 +127,7 @@ class Renderer:
         self._surroundings: np.ndarray | None = None
 
     def _zone(self, name: str) -> tuple[float, float]:
+        """Nearest and farthest distance at which a kind of actor moves here."""
         look, kind = self.place.look, KINDS[name]
         near, far = look.water if kind.floats else look.land
         if kind.extent > 3 and not kind.floats:  # vehicles keep their distance
@@ -180,6 +181,7 @@ class Renderer:
         return plates
 
     def _plate_covers_start(self, plate: Plate) -> bool:
+        """Whether it stands in the target's columns in the first frame."""
         m = self.cameras[0] @ plate.matrix(self.path.x[0])
         left = (m @ (0, 0, 1))[0]
         right = (m @ (plate.rgbt.shape[1], 0, 1))[0]

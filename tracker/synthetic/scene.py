@@ -24,6 +24,7 @@ class Scene:
 
 
 def make_scene(spec: SequenceSpec) -> Scene:
+    """Paint the backdrop, the ground and the props of a sequence."""
     place = make_place(spec)
     look, rng = place.look, generator(spec.seed, "scene")
     width = spec.size[0]

@@ -8,7 +8,6 @@ from tracker.synthetic.looks import LOOKS
 
 SPLITS = ("train", "test")
 
-
 #: Ways a camera fails, by modality and split. "dark": the exposure collapses. "blank": one constant
 #: value. "washout": all contrast gone, noise stays. "frozen": the last good frame again and again.
 #: "glare": light into the lens. "stripes": a read-out fault.

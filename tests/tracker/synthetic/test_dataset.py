@@ -21,7 +21,7 @@ from tracker.synthetic import (
 )
 from tracker.synthetic.cameras import failure_mode
 
-SMALL = (96, 72)
+SMALL = (160, 120)
 
 
 def small_spec(seed, length):
@@ -90,8 +90,8 @@ def test_the_vot_toolkit_reads_them(written):
             found = (region.x, region.y, region.width, region.height)
             np.testing.assert_allclose(found, boxes[t], atol=1e-4)
         frame = sequence.frame(3)
-        assert frame.channel("color").shape == (72, 96, 3)
-        assert frame.channel("ir").shape[:2] == (72, 96)
+        assert frame.channel("color").shape == (120, 160, 3)
+        assert frame.channel("ir").shape[:2] == (120, 160)
         assert sequence.values(0)["anchor"] == 1
         assert 0 <= sequence.values(4)["visibility"] <= 1
         assert "rgb_failure" in sequence.tags()
