@@ -24,8 +24,6 @@ def write_rows(path, rows):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(",".join(f"{v:g}" for v in row) + "\n" for row in rows))
 
-    # --- The program --------------------------------------------------------------------------------
-
 
 def test_help_loads_nothing_slow():
     code = (
