@@ -456,8 +456,7 @@ class TargetPairs(TorchDataset):
         sources: where targets come from.
         geometry: of the network.
         augmentation: how crops vary; DFAT's where None.
-        negatives: share of pairs whose search region is about another target, so that the
-            template's is not in it.
+        negatives: share of pairs whose search region is about another target of any source.
         length: pairs of a pass.
         seed: of all draws.
         part: of every source's sequences, shares of its list from and to, such as ``(0, 0.9)``;
@@ -518,52 +517,33 @@ class TargetPairs(TorchDataset):
             ``positive``: bool, whether the target is there.
         """
         rng = np.random.default_rng((self.seed, key[1]))
-        negative = rng.random() < self.negatives
-        template, search = self._moments(rng)
-        if negative:
-            search = self._moments(rng)[1]
+        template, search, negative = self._targets(rng)
         augmentation, geometry = self.augmentation, self.geometry
         if rng.random() < augmentation.flip:
             template, search = template.flipped(), search.flipped()
+        exemplar, size = geometry.exemplar_size, geometry.search_size
+        shift, scale = augmentation.template_shift, augmentation.template_scale
+        about_template = view_about(template.box, exemplar, exemplar, shift, scale, rng)
+        shift, scale = augmentation.search_shift, augmentation.search_scale
+        about_search = view_about(search.box, exemplar, size, shift, scale, rng)
+
         grey = rng.random() < augmentation.grey
-        views = {
-            "template": view_about(
-                template.box,
-                geometry.exemplar_size,
-                geometry.exemplar_size,
-                augmentation.template_shift,
-                augmentation.template_scale,
-                rng,
-            ),
-            "search": view_about(
-                search.box,
-                geometry.exemplar_size,
-                geometry.search_size,
-                augmentation.search_shift,
-                augmentation.search_scale,
-                rng,
-            ),
-        }
         spoiled = self._one_modality(rng, augmentation.degrade)
         item = {}
-        for crop, moment in (("template", template), ("search", search)):
-            for modality, image in moment.images.items():
-                picture = views[crop].cut(image, image.mean(axis=(0, 1)))
-                if crop == "search" and modality == spoiled:
-                    picture = degrade(picture, rng)
-                if rng.random() < augmentation.light:
-                    picture = change_light(picture, rng)
-                if crop == "search" and rng.random() < augmentation.blur:
-                    picture = motion_blur(picture, rng)
-                if modality == "rgb" and grey:
-                    picture = np.repeat(luminance(picture)[..., None], 3, axis=2)
-                picture = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
-                picture = np.ascontiguousarray(_to_uint8(picture))
-                item[f"{crop}_{modality}"] = torch.from_numpy(picture)
+        for modality, image in template.images.items():
+            picture = about_template.cut(image, image.mean(axis=(0, 1)))
+            item[f"template_{modality}"] = self._finish(picture, grey, rng)
+        for modality, image in search.images.items():
+            picture = about_search.cut(image, image.mean(axis=(0, 1)))
+            if modality == spoiled:
+                picture = degrade(picture, rng)
+            if rng.random() < augmentation.blur:
+                picture = motion_blur(picture, rng)
+            item[f"search_{modality}"] = self._finish(picture, grey, rng)
         usable = self._usable(template, search, rng)
         item |= {f"usable_{m}": torch.tensor(m in usable) for m in geometry.modalities}
 
-        box = views["search"].place(search.box)
+        box = about_search.place(search.box)
         labels = label_anchors(box, geometry.anchors)
         if negative:
             # The other target's anchors are the hardest background there is, and enough of it.
@@ -578,6 +558,16 @@ class TargetPairs(TorchDataset):
             "chosen": torch.from_numpy(chosen),
             "positive": torch.tensor(not negative),
         }
+
+    def _finish(self, picture: np.ndarray, grey: bool, rng: np.random.Generator) -> Tensor:
+        """What both kinds of crops undergo; ``HxW`` or ``HxWx3`` to ``(1 or 3, H, W)``."""
+        if rng.random() < self.augmentation.light:
+            picture = change_light(picture, rng)
+        if picture.ndim == 2:
+            return torch.from_numpy(picture[None])
+        if grey:
+            picture = np.repeat(luminance(picture)[..., None], 3, axis=2)
+        return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
     def _one_modality(self, rng: np.random.Generator, probability: float) -> str | None:
         """With this probability, one of two modalities; never the only one."""
@@ -597,18 +587,33 @@ class TargetPairs(TorchDataset):
 
     # --- Drawing targets ---
 
-    def _moments(self, rng: np.random.Generator) -> tuple[_Moment, _Moment]:
-        """Two moments of one target."""
+    def _targets(self, rng: np.random.Generator) -> tuple[_Moment, _Moment, bool]:
+        """Template, search, and whether they are of two targets."""
+        negative = rng.random() < self.negatives
+        known, template, search = self._moments(rng)
+        if negative:
+            for _ in range(self.PATIENCE):
+                other, _, elsewhere = self._moments(rng)
+                if other != known:
+                    return template, elsewhere, True
+        # Where there is but one target at all, no pair can be negative.
+        return template, search, False
+
+    def _moments(self, rng: np.random.Generator) -> tuple[tuple, _Moment, _Moment]:
+        """Two moments of one target, after what tells it from others."""
         number = rng.choice(len(self.sources), p=self._shares)
         source, numbers = self.sources[number], self._ranges[number]
         problem = ""
         for _ in range(self.PATIENCE):
             which = numbers[rng.integers(len(numbers))]
             try:
-                return self._two_of(source.dataset[which], source.reach, rng)
+                first, *moments = self._two_of(source.dataset[which], source.reach, rng)
             except (UserError, _Unusable) as error:
                 problem = str(error)
                 self._warn(source, source.dataset.names[which], problem)
+                continue
+            # Without reach, every frame is of a target of its own.
+            return (number, which, first if source.reach == 0 else None), *moments
         raise UserError(
             f"data.roots.{source.name}: {self.PATIENCE} draws in a row show no target ({problem}); "
             "tracker data says what is wrong with a dataset"
@@ -621,7 +626,8 @@ class TargetPairs(TorchDataset):
 
     def _two_of(
         self, sequence: Sequence, reach: int, rng: np.random.Generator
-    ) -> tuple[_Moment, _Moment]:
+    ) -> tuple[int, _Moment, _Moment]:
+        """The template's frame, template and search."""
         sequence.resize = True  # crops need one frame of reference for both modalities
         boxes = np.where(np.isnan(sequence.boxes_rgb), sequence.boxes_ir, sequence.boxes_rgb)
         good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= 2).all(axis=1)
@@ -638,7 +644,7 @@ class TargetPairs(TorchDataset):
         search = template if second == first else self._read(sequence, second, boxes)
         if not template.usable & search.usable:
             raise _Unusable(f"frames {first + 1} and {second + 1} have no modality in common")
-        return template, search
+        return int(first), template, search
 
     def _read(self, sequence: Sequence, index: int, boxes: np.ndarray) -> _Moment:
         frame = sequence.frame(int(index))

@@ -238,6 +238,20 @@ def test_negative_pairs_have_another_target_and_no_positive_anchor(root):
     assert 0.1 < share < 0.4
 
 
+def test_a_negative_pair_is_of_two_targets(tmp_path, rng):
+    """Two targets: the other one, every time. One alone: no pair is negative."""
+    for name, level in (("dark", 20), ("light", 150)):
+        frames = [texture(rng, 60, 80) // 4 + level for _ in range(2)]
+        write_sequence(tmp_path / name, frames, [(30, 20, 16, 20)] * 2)
+    both = pairs_of(tmp_path, negatives=1.0)
+    for draw in range(20):
+        item = both[0, draw]
+        means = (item["template_ir"].float().mean(), item["search_ir"].float().mean())
+        assert not item["positive"] and abs(means[0] - means[1]) > 80
+    one = pairs_of(tmp_path, negatives=1.0, part=(0.0, 0.5))
+    assert all(one[0, draw]["positive"] for draw in range(5))
+
+
 def test_sources_are_mixed_by_weight(tmp_path, rng):
     sources = []
     for name, level, weight in (("dark", 20, 1.0), ("light", 150, 3.0)):
