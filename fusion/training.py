@@ -6,6 +6,7 @@ no pretrained loss network.
 
 import itertools
 import math
+import re
 import sys
 import time
 import warnings
@@ -399,7 +400,7 @@ def run_lightning(
             parser_kwargs={"prog": program, "exit_on_error": False},
         )
     except (ArgumentError, MisconfigurationException) as error:
-        raise UserError(" ".join(str(error).split())) from error
+        raise UserError(_one_line(str(error))) from error
     except UserError as error:
         # From a reading process it comes with that process's traceback in front.
         last = str(error).strip().splitlines()[-1]
@@ -412,3 +413,12 @@ def run_lightning(
         if cause is None:
             raise
         raise cause from None
+
+
+def _one_line(message: str) -> str:
+    """A parser's complaint on one line; of an unknown argument, its name and class alone."""
+    unknown = re.search(r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted", message)
+    if unknown:
+        owner, name = unknown.groups()
+        return f"{name}: no argument of {owner}; fit --model.help {owner} lists what it takes"
+    return " ".join(message.split())

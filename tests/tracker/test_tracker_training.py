@@ -458,7 +458,7 @@ def test_configurations_are_the_presets():
         (["--data.sise", "3"], "--data.sise"),
         (["--data.augmentation.blurr", "3"], "--data.augmentation.blurr"),
         (["--data.augmentation.blur", "3"], "augmentation.blur: a probability is from 0 to 1"),
-        (["--model.init_args.gama", "3"], "gama"),
+        (["--model.init_args.gama", "3"], "gama: no argument of tracker.training.Tracker"),
         (["--model.init_args.preset", "x"], "model.preset: no preset 'x'"),
         (["--model.init_args.changes", "{chanels: 3}"], "model.changes: "),
         (["--model.init_args.trained", "[necks.x]"], "model.trained: no parameter's name begins"),
