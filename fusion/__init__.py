@@ -3,7 +3,7 @@
 The names below are loaded when first used, so that ``import fusion`` is quick:
 
 >>> from fusion import load_network
->>> fused = load_network("lrrnet.model").fuse(ir, vis)  # doctest: +SKIP
+>>> fused = load_network().fuse(ir, vis)  # doctest: +SKIP
 """
 
 from importlib import import_module

@@ -14,9 +14,10 @@ FUSE_EXAMPLES = """\
 IR and VIS are two pictures, two folders (pairs have the same file stem) or two videos.
 
 examples:
-  fusion fuse ir.png vis.png -o fused.png --weights lrrnet.model
-  fusion fuse thermal/ visible/ -o fused/ --weights lrrnet.model --compare --skip-existing
-  fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --weights lrrnet.model --resize
+  fusion fuse ir.png vis.png -o fused.png
+  fusion fuse thermal/ visible/ -o fused/ --compare --skip-existing
+  fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --resize
+  fusion fuse ir.png vis.png -o fused.png --weights published_lrrnet.model --no-color
 
 exit code: 0 when all is fused, 2 when an input is bad or any pair failed.
 """
@@ -60,7 +61,8 @@ def _add_fuse(commands) -> None:
         "--weights",
         metavar="W",
         type=Path,
-        help="the authors' LRRNet checkpoint, or a .safetensors file saved by this package",
+        help="the authors' LRRNet checkpoint, or a .safetensors file saved by this package "
+        "(default: the LRRNet that ships with it)",
     )
     add_device_option(parser)
     parser.add_argument(
@@ -109,11 +111,6 @@ def _percentiles(text: str) -> tuple[float, float]:
 def _fuse(arguments: argparse.Namespace) -> int:
     from fusion.pipeline import Options, fuse, report
 
-    if arguments.weights is None:
-        raise UserError(
-            "--weights is missing: no trained weights ship yet; give the authors' checkpoint or a "
-            ".safetensors file of your own (fusion demo runs without)"
-        )
     network = _load(arguments.weights, arguments.device)
     options = Options(
         color=arguments.color,
@@ -128,7 +125,7 @@ def _fuse(arguments: argparse.Namespace) -> int:
     return EXIT_BAD_INPUT if account.failed else 0
 
 
-def _load(weights: Path, device: str):
+def _load(weights: Path | None, device: str):
     from fusion.weights import load_network
 
     return load_network(weights, resolve_device(device))
@@ -215,7 +212,7 @@ def _add_demo(commands) -> None:
         "demo",
         help="generate a street scene and fuse it",
         description="Generate an infrared and a visible picture of a street at dusk, fuse them and "
-        "say what to open. Without --weights the network is untrained, and its picture shows that.",
+        "say what to open.",
         epilog="example:\n  fusion demo -o demo\n",
     )
     parser.set_defaults(command=_demo)
@@ -223,7 +220,7 @@ def _add_demo(commands) -> None:
         "-o", "--output", metavar="OUT", type=Path, default=Path("demo"), help="folder to write"
     )
     parser.add_argument("--weights", metavar="W", type=Path, help="as for fusion fuse")
-    parser.add_argument("--seed", type=int, default=0, help="of the scene and untrained weights")
+    parser.add_argument("--seed", type=int, default=0, help="of the scene")
     add_device_option(parser)
 
 
@@ -232,17 +229,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from fusion.pipeline import Options, fuse
     from fusion.scene import street_pair
 
-    if arguments.weights is not None:
-        network = _load(arguments.weights, arguments.device)
-        origin = str(arguments.weights)
-    else:
-        import torch
-
-        from fusion.lrrnet import LRRNet
-
-        torch.manual_seed(arguments.seed)
-        network = LRRNet().eval().to(resolve_device(arguments.device))
-        origin = "UNTRAINED weights: the program runs, the picture means nothing yet"
+    network = _load(arguments.weights, arguments.device)
     out = arguments.output
     ir_path, vis_path, fused_path = out / "infrared.png", out / "visible.png", out / "fused.png"
     ir, vis = street_pair(seed=arguments.seed)
@@ -250,7 +237,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     write_image(vis_path, vis)
     fuse(network, ir_path, vis_path, fused_path, Options(compare=True))
     print(f"generated: {ir_path}, {vis_path}")
-    print(f"fused:     {fused_path} (LRRNet, {origin})")
+    print(f"fused:     {fused_path} (LRRNet, {arguments.weights or 'the weights that ship'})")
     print(f"open this: {out / 'fused_compare.png'}")
     return 0
 

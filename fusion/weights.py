@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from fusion.errors import UserError
@@ -25,7 +25,10 @@ from fusion.images import PixelScaling
 from fusion.lrrnet import LRRNet
 from fusion.network import FusionNetwork
 
-__all__ = ["load_network", "read_tensors", "require_match", "save_network"]
+__all__ = ["SHIPPED", "load_network", "read_tensors", "require_match", "save_network"]
+
+#: LRRNet as this package trained it; experiments/README.md says how.
+SHIPPED = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
 
 #: Networks by the name their weights files carry.
 NETWORKS: dict[str, type[FusionNetwork]] = {"lrrnet": LRRNet}
@@ -173,19 +176,23 @@ def save_network(network: FusionNetwork, path: str | Path) -> None:
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     with whole_file(Path(path)) as temporary:
-        save_file(tensors, temporary, metadata)
+        temporary.write_bytes(to_bytes(tensors, metadata))
 
 
-def load_network(path: str | Path, device: torch.device | str = "cpu") -> FusionNetwork:
+def load_network(
+    path: str | Path | None = None, device: torch.device | str = "cpu"
+) -> FusionNetwork:
     """Rebuild a fusion network from its weights file, in evaluation mode.
 
     Args:
-        path: an own safetensors file, or the published LRRNet checkpoint.
+        path: an own safetensors file, or the published LRRNet checkpoint; the LRRNet that ships
+            with this package where None.
         device: where the network is put.
 
     Raises:
         UserError: as `read_tensors` and `require_match`, or the file is of no known network.
     """
+    path = SHIPPED if path is None else path
     tensors, metadata = read_tensors(path)
     name_in_file: Callable[[str], str] = str
     if metadata.get("network"):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from fusion.errors import UserError
@@ -34,7 +34,7 @@ def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
     metadata = {"network": FORMAT, "architecture": json.dumps(network.architecture)}
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     with whole_file(Path(path)) as temporary:
-        save_file(tensors, temporary, metadata)
+        temporary.write_bytes(to_bytes(tensors, metadata))
 
 
 def load_tracker(

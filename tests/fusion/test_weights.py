@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fusion.errors import UserError
-from fusion.images import PixelScaling, read_image, read_infrared, read_visible
+from fusion.images import PixelScaling, luminance, read_image, read_infrared, read_visible
 from fusion.lrrnet import LRRNet
-from fusion.weights import load_network, read_tensors, save_network
+from fusion.metrics import evaluate
+from fusion.weights import SHIPPED, load_network, read_tensors, save_network
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,33 @@ def test_published_thresholds_include_the_negative_one(published):
     assert threshold[191].item() == pytest.approx(-0.0063, abs=1e-4)
     assert published.infrared.lam.item() == pytest.approx(0.919, abs=1e-3)
     assert published.visible.lam.item() == pytest.approx(0.341, abs=1e-3)
+
+
+# --- The weights that ship ------------------------------------------------------------------------
+
+
+def test_shipped_weights_are_small_and_say_their_convention():
+    assert SHIPPED.stat().st_size < 500_000
+    network = load_network()
+    assert network.architecture == LRRNet().architecture
+    assert network.scaling == PixelScaling(output="clamp", gain=1.03, rounding="round")
+    assert (network.infrared.threshold >= 0).all()
+
+
+def test_shipped_weights_beat_the_published_ones_on_pairs_neither_was_chosen_by(shared, published):
+    """Held-out RoadScene pairs, by metrics that no output stretch decides."""
+    folder = shared / "data/roadscene180"
+    names = sorted(path.name for path in (folder / "ir").iterdir())[-30::15]
+    shipped = load_network()
+    for name in names:
+        ir = read_infrared(folder / "ir" / name)
+        vis = luminance(read_visible(folder / "vis" / name))
+        ours, theirs = (
+            evaluate(network.fuse(ir, vis), ir, vis, ("ssim", "qabf", "scd", "mi"))
+            for network in (shipped, published)
+        )
+        for key, value in ours.items():
+            assert value > theirs[key], (name, key)
 
 
 # --- Own files ----------------------------------------------------------------------------------
