@@ -18,7 +18,17 @@ from tracker.anchors import decode
 from tracker.boxes import region_to_box
 from tracker.network import TrackerNetwork, infrared_shift
 
-__all__ = ["RGBTTracker", "crop_square", "is_usable"]
+__all__ = ["CONTEXT", "RGBTTracker", "context_side", "crop_square", "is_usable"]
+
+# Context around a box, as a share of width plus height (SiamFC).
+CONTEXT = 0.5
+
+
+def context_side(width, height, context: float = CONTEXT):
+    """Side of the square that has the area of a box with its context; floats or tensors."""
+    margin = context * (width + height)
+    return ((width + margin) * (height + margin)) ** 0.5
+
 
 # --- Frames -------------------------------------------------------------------------------------
 
@@ -123,7 +133,7 @@ class RGBTTracker:
         network: TrackerNetwork,
         device: torch.device | str = "cpu",
         *,
-        context: float = 0.5,
+        context: float = CONTEXT,
         penalty: float = 0.10,
         window: float = 0.41,
         rate: float = 0.32,
@@ -212,7 +222,7 @@ class RGBTTracker:
         target = self._target
         score = 0.0
         self.last_branches = ()
-        side = self._context_side(target.width, target.height)
+        side = context_side(target.width, target.height, self.context)
         side *= self.network.search_size / self.network.exemplar_size
         known = {name: frame for name, frame in frames.items() if name in self._template}
         if known:
@@ -232,14 +242,16 @@ class RGBTTracker:
         Stays on the device; reading the six numbers is the only synchronisation of a frame.
         """
         anchors = self._anchors
-        side = self._context_side(target.width, target.height)
+        side = context_side(target.width, target.height, self.context)
         scale = self.network.exemplar_size / side
         background, foreground = cls.float().reshape(2, *anchors.shape[1:])
         score = torch.sigmoid(foreground - background)
         boxes = decode(loc.float().reshape(anchors.shape), anchors)
         x, y, width, height = boxes.unbind(0)
 
-        size_change = _change(self._context_side(width, height) / self.network.exemplar_size)
+        size_change = _change(
+            context_side(width, height, self.context) / self.network.exemplar_size
+        )
         shape_change = _change((target.width / target.height) / (width / height))
         penalty = torch.exp(-(size_change * shape_change - 1) * self.penalty)
         ranked = penalty * score * (1 - self.window) + self._hanning * self.window
@@ -277,7 +289,7 @@ class RGBTTracker:
         if "ir" in frames and "ir" not in self._template:
             # An infrared template made without RGB is not shifted, nor is then what it searches.
             self._ir_follows_rgb = "rgb" in frames
-        side = self._context_side(self._target.width, self._target.height)
+        side = context_side(self._target.width, self._target.height, self.context)
         new = self.network.template(self._inputs(frames, side, self.network.exemplar_size))
         for branch, levels in new.items():
             known = self._template.get(branch, levels)
@@ -287,11 +299,6 @@ class RGBTTracker:
         self._kernels = self.network.kernels(self._template)
 
     # --- Crops ---
-
-    def _context_side(self, width, height):
-        """Side of the square that has the area of a box with its context; floats or tensors."""
-        margin = self.context * (width + height)
-        return ((width + margin) * (height + margin)) ** 0.5
 
     def _frames(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> dict[str, np.ndarray]:
         """The usable frames by modality, of those the network has a branch for."""

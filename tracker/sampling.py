@@ -31,6 +31,7 @@ from fusion.pairs import find_pairs
 from tracker import sequences
 from tracker.boxes import box_iou, cxcywh_to_xywh
 from tracker.network import TrackerNetwork
+from tracker.online import context_side
 from tracker.sequences import DATASETS, ImageFrames, Sequence
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "TargetPairs",
     "TargetSource",
     "check_source",
-    "context_side",
     "label_anchors",
     "load_source",
     "salient_boxes",
@@ -48,15 +48,6 @@ __all__ = [
 
 
 # --- Geometry of crops --------------------------------------------------------------------------
-
-# Context a template has about its box, as a share of width plus height (SiamFC).
-CONTEXT = 0.5
-
-
-def context_side(width: float, height: float, context: float = CONTEXT) -> float:
-    """Side of a template's square: of the area of the box with its context on all sides."""
-    margin = context * (width + height)
-    return float(np.sqrt((width + margin) * (height + margin)))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from fusion.images import write_image
 from fusion.pairs import find_pairs
 from tracker.anchors import anchor_grid
 from tracker.boxes import box_iou
-from tracker.network import build
-from tracker.online import RGBTTracker, crop_square
+from tracker.online import context_side, crop_square
 from tracker.sampling import (
     IGNORED,
     NEGATIVE,
@@ -25,7 +24,6 @@ from tracker.sampling import (
     View,
     _load_unmasked,
     _Moment,
-    context_side,
     degrade,
     label_anchors,
     load_source,
@@ -101,12 +99,6 @@ def test_a_box_is_where_it_is_placed():
     assert (width, height) == pytest.approx((w, h), abs=1)
     # Half a pixel of the frame apart: see View.cut.
     assert centre - (cx, cy) == pytest.approx((1, 1.5), abs=0.75)
-
-
-def test_context_is_the_online_trackers():
-    tracker = RGBTTracker(build("compact_rgb"))
-    for width, height in ((10, 10), (33, 7), (5.5, 80)):
-        assert context_side(width, height) == pytest.approx(tracker._context_side(width, height))
 
 
 def test_a_flipped_target_is_the_same_pixels(rng):
