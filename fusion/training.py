@@ -387,6 +387,8 @@ def run_lightning(
 
     # It warns of arguments beside a command line; ours are the rest of that very line.
     warnings.filterwarnings("ignore", "LightningCLI's args parameter")
+    # It cannot know that our sampler goes on at the draw the next step would have had.
+    warnings.filterwarnings("ignore", ".*your dataloader is not resumable")
     try:
         LightningCLI(
             module,

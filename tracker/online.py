@@ -100,7 +100,7 @@ class _Target:
 class RGBTTracker:
     """Follows one object through registered RGB and infrared frames.
 
-        tracker = RGBTTracker(load_tracker("weights.safetensors"), device="cuda")
+        tracker = RGBTTracker(load_tracker("weights.safetensors"))
         tracker.init(rgb, ir, (x, y, width, height))
         for rgb, ir in frames:
             box, score = tracker.track(rgb, ir)
