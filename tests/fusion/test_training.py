@@ -140,7 +140,7 @@ def fit(root, folder, steps, resume=None, module=None, **trainer):
         }
         | trainer,
     )
-    run.fit(module, data, ckpt_path=resume, weights_only=False if resume else None)
+    run.fit(module, data, ckpt_path=resume)
     with (folder / "run/v/metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["train/loss"]]
     return rows, module
