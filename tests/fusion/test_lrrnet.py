@@ -161,13 +161,12 @@ import torch
 from fusion.lrrnet import LRRNet
 network = LRRNet().eval()
 ir, vis = torch.rand(2, 1, 1, 512, 640)
-def peak():  # VmHWM is this program's own; ru_maxrss would count the parent's pages too
-    status = open("/proc/self/status").read()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
-before = peak()
+def status(key):  # of this program alone; ru_maxrss would count the parent's pages too
+    return int(open("/proc/self/status").read().split(key + ":")[1].split()[0]) / 1024
+before = status("VmHWM")
 with torch.inference_mode():
     network(ir, vis)
-print(before, peak())
+print(before, status("VmHWM"), status("RssFile"))
 """
 
 
@@ -180,6 +179,8 @@ def test_memory_of_a_640x512_pair():
     done = subprocess.run(
         [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
     )
-    before, peak = (float(value) for value in done.stdout.split())
+    before, peak, libraries = (float(value) for value in done.stdout.split())
     assert peak - before < 560
-    assert peak < 1200e6 / 2**20
+    # How much of PyTorch's files is mapped in depends on the Python build (270 or 520 MiB were
+    # seen), and those pages are the page cache's.
+    assert peak - libraries < 1200e6 / 2**20
