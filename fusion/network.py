@@ -30,9 +30,14 @@ class FusionNetwork(nn.Module):
             parameter.device, parameter.dtype
         )
 
-    def to_picture(self, output: Tensor) -> np.ndarray:
-        """Output ``(1, 1, H, W)`` of `forward` to a grey uint8 picture ``HxW``."""
-        return self.scaling.to_pixels(output[0, 0].float().cpu().numpy())
+    def to_picture(self, output: Tensor, vis: np.ndarray | None = None) -> np.ndarray:
+        """Output ``(1, 1, H, W)`` of `forward` to a uint8 picture.
+
+        Args:
+            vis: the visible picture, whose chroma is kept where it has any; None for grey.
+        """
+        grey = self.scaling.to_pixels(output[0, 0].float().cpu().numpy())
+        return grey if vis is None or not is_color(vis) else with_luminance(vis, grey)
 
     def fuse(self, ir: np.ndarray, vis: np.ndarray, color: bool = True) -> np.ndarray:
         """Fuse one pair of pictures.
@@ -59,5 +64,4 @@ class FusionNetwork(nn.Module):
             raise ValueError(f"pictures of at least 2x2 pixels are needed, got {ir.shape[:2]}")
         with torch.inference_mode():
             output = self(self.to_input(luminance(ir)), self.to_input(luminance(vis)))
-        grey = self.to_picture(output)
-        return with_luminance(vis, grey) if color and is_color(vis) else grey
+        return self.to_picture(output, vis if color else None)

@@ -17,7 +17,6 @@ from fusion.images import (
     VIDEO_SUFFIXES,
     Video,
     VideoWriter,
-    is_color,
     luminance,
     pair_folders,
     read_infrared,
@@ -26,7 +25,6 @@ from fusion.images import (
     scale_to_255,
     tile,
     to_8bit,
-    with_luminance,
     write_image,
 )
 from fusion.network import FusionNetwork
@@ -212,9 +210,7 @@ def _fuse_with_parts(
 
     with torch.inference_mode():
         parts = network.parts(network.to_input(luminance(ir)), network.to_input(luminance(vis)))
-    fused = network.to_picture(parts.fused)
-    if color and is_color(vis):
-        fused = with_luminance(vis, fused)
+    fused = network.to_picture(parts.fused, vis if color else None)
     write_image(path, parts_sheet(to_8bit(ir), to_8bit(vis), fused, parts))
     return fused
 

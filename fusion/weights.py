@@ -25,7 +25,14 @@ from fusion.images import PixelScaling
 from fusion.lrrnet import LRRNet
 from fusion.network import FusionNetwork
 
-__all__ = ["SHIPPED", "load_network", "read_tensors", "require_match", "save_network"]
+__all__ = [
+    "SHIPPED",
+    "load_network",
+    "read_tensors",
+    "require_match",
+    "save_network",
+    "write_tensors",
+]
 
 #: LRRNet as this package trained it; experiments/README.md says how.
 SHIPPED = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
@@ -157,6 +164,17 @@ def _some(names: list[str], limit: int = 4) -> str:
     return ", ".join(names[:limit]) + more
 
 
+def write_tensors(path: str | Path, network: nn.Module, metadata: dict[str, str]) -> None:
+    """Write a network's state and metadata as safetensors, whole or not at all.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    with whole_file(Path(path)) as temporary:
+        temporary.write_bytes(to_bytes(tensors, metadata))
+
+
 # --- Fusion networks ----------------------------------------------------------------------------
 
 
@@ -174,9 +192,7 @@ def save_network(network: FusionNetwork, path: str | Path) -> None:
         "architecture": json.dumps(network.architecture),
         "scaling": json.dumps(dataclasses.asdict(network.scaling)),
     }
-    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    with whole_file(Path(path)) as temporary:
-        temporary.write_bytes(to_bytes(tensors, metadata))
+    write_tensors(path, network, metadata)
 
 
 def load_network(

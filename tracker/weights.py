@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from fusion.errors import UserError
-from fusion.files import whole_file
-from fusion.weights import read_tensors, require_match
+from fusion.weights import read_tensors, require_match, write_tensors
 from tracker.network import PRESETS, TrackerNetwork
 
 __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
@@ -32,9 +30,7 @@ def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
         UserError: the place cannot be written.
     """
     metadata = {"network": FORMAT, "architecture": json.dumps(network.architecture)}
-    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    with whole_file(Path(path)) as temporary:
-        temporary.write_bytes(to_bytes(tensors, metadata))
+    write_tensors(path, network, metadata)
 
 
 def load_tracker(

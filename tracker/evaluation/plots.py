@@ -12,13 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fusion.comparison import COLOURS
 from fusion.errors import UserError
 from fusion.files import whole_file
 from tracker.evaluation import multistart, ope
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart; dashes where there
-# are more trackers than colours.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Dashes where there are more trackers than colours.
 DASHES = ("-", "--", ":", "-.")
 MARKERS = "osD^vP*X<>"
 
