@@ -18,7 +18,7 @@ from tracker.anchors import decode
 from tracker.boxes import region_to_box
 from tracker.network import TrackerNetwork, infrared_shift
 
-__all__ = ["CONTEXT", "RGBTTracker", "context_side", "crop_square", "is_usable"]
+__all__ = ["CONTEXT", "RGBTTracker", "context_side", "crop_square", "is_usable", "mean_colour"]
 
 # Context around a box, as a share of width plus height (SiamFC).
 CONTEXT = 0.5
@@ -40,6 +40,11 @@ def is_usable(frame: np.ndarray | None) -> bool:
     # Subtracting extremes is NaN or infinite as soon as one value is.
     spread = float(frame.max()) - float(frame.min())
     return bool(np.isfinite(spread)) and spread > 0
+
+
+def mean_colour(frame: np.ndarray) -> np.ndarray:
+    """Mean of a frame ``HxW`` or ``HxWxC``: ``(C,)`` float64."""
+    return np.array(cv2.mean(frame)[: 1 if frame.ndim == 2 else frame.shape[2]])
 
 
 def crop_square(
@@ -285,7 +290,7 @@ class RGBTTracker:
         A branch seen for the first time takes the new template as it is. As published, the colour
         of what lies outside the frame is measured here too, and kept until the next update.
         """
-        self._fill |= {name: frame.mean(axis=(0, 1)) for name, frame in frames.items()}
+        self._fill |= {name: mean_colour(frame) for name, frame in frames.items()}
         if "ir" in frames and "ir" not in self._template:
             # An infrared template made without RGB is not shifted, nor is then what it searches.
             self._ir_follows_rgb = "rgb" in frames

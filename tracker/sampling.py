@@ -13,10 +13,11 @@ Crops, context, and labels follow SiamRPN++ (Li et al., CVPR 2019, Sec. 5.1) and
 Sec. 3.3); the defaults of `Augmentation` are DFAT's.
 """
 
+import dataclasses
 import warnings
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -31,7 +32,7 @@ from fusion.pairs import find_pairs
 from tracker import sequences
 from tracker.boxes import box_iou, cxcywh_to_xywh
 from tracker.network import TrackerNetwork
-from tracker.online import context_side
+from tracker.online import context_side, mean_colour
 from tracker.sequences import DATASETS, ImageFrames, Sequence
 
 __all__ = [
@@ -128,7 +129,11 @@ POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
 
 
 def label_anchors(
-    box: np.ndarray, anchors: np.ndarray, positive: float = 0.6, negative: float = 0.3
+    box: np.ndarray,
+    anchors: np.ndarray,
+    positive: float = 0.6,
+    negative: float = 0.3,
+    best: bool = False,
 ) -> np.ndarray:
     """Which anchors stand for a box, by their IoU with it.
 
@@ -137,6 +142,9 @@ def label_anchors(
         anchors: ``(4, A, H, W)``, likewise.
         positive: an anchor above this IoU is the target's.
         negative: an anchor below this IoU is background; those between are `IGNORED`.
+        best: where no anchor is above ``positive``, the one of the highest IoU is the target's
+            all the same, as in region proposal networks (Ren et al., 2015); else such a box has
+            none, as in SiamRPN.
 
     Returns:
         ``(A, H, W)`` int64 of `POSITIVE`, `NEGATIVE` and `IGNORED`.
@@ -146,6 +154,8 @@ def label_anchors(
     labels = np.full(iou.shape, IGNORED)
     labels[iou > positive] = POSITIVE
     labels[iou < negative] = NEGATIVE
+    if best and iou.max() <= positive:
+        labels.flat[iou.argmax()] = POSITIVE
     return labels
 
 
@@ -194,6 +204,9 @@ class Augmentation:
         light: change gain and offset of a crop.
         degrade: spoil one modality of a search crop: dark and noisy, hazy, out of focus, without
             contrast or, infrared, inverted.
+        distract: paste other targets into a search crop, about as large as its own and beside it.
+        transplant: put the target of a search crop into other surroundings.
+        occlude: cover a part of the target in a search crop, a quarter to half of it.
         drop_search, drop_template: leave one of two modalities out of a pair, as the online tracker
             does with one that is missing.
     """
@@ -207,20 +220,24 @@ class Augmentation:
     grey: float = 0.1
     light: float = 0.0
     degrade: float = 0.0
+    distract: float = 0.0
+    transplant: float = 0.0
+    occlude: float = 0.0
     drop_search: float = 0.0
     drop_template: float = 0.0
 
     def __post_init__(self):
-        for name in ("flip", "blur", "grey", "light", "degrade", "drop_search", "drop_template"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(
-                    f"augmentation.{name}: a probability is from 0 to 1, got {getattr(self, name)}"
-                )
-        for name in ("template_scale", "search_scale"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(
-                    f"augmentation.{name}: a share is from 0 to below 1, got {getattr(self, name)}"
-                )
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name.endswith("_shift"):
+                continue
+            if name.endswith("_scale"):
+                if not 0 <= value < 1:
+                    raise UserError(
+                        f"augmentation.{name}: a share is from 0 to below 1, got {value}"
+                    )
+            elif not 0 <= value <= 1:
+                raise UserError(f"augmentation.{name}: a probability is from 0 to 1, got {value}")
 
 
 def view_about(
@@ -278,6 +295,47 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         values = (values - values.mean()) * rng.uniform(0.05, 0.3) + values.mean()
     noise = rng.uniform(1, 8) * rng.standard_normal(image.shape, np.float32)
     return _to_uint8(values + noise)
+
+
+def paste(below: np.ndarray, above: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """``above`` over ``below``, ``HxW`` or ``HxWx3`` uint8, as far as ``mask`` ``HxW`` is 1."""
+    mask = mask if below.ndim == 2 else mask[..., None]
+    return _to_uint8(below + mask * (above.astype(np.float32) - below))
+
+
+def round_mask(size: int, box: np.ndarray) -> np.ndarray:
+    """1 within a box and 0 outside, with rounded corners and a soft rim.
+
+    Args:
+        size: of the square mask.
+        box: centre x and y from the mask's centre, width, height, in pixels.
+
+    Returns:
+        ``size x size`` float32.
+    """
+    x, y, width, height = box
+    along = np.arange(size) - (size - 1) / 2
+    right, down = np.abs(along - x) / (width / 2), np.abs(along - y) / (height / 2)
+    reach = (right[None] ** 3 + down[:, None] ** 3) ** (1 / 3)
+    return np.clip((1.15 - reach) / 0.25, 0, 1).astype(np.float32)
+
+
+def cover_mask(size: int, box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """1 in a rectangle that hides a quarter to half of a box from one side, and 0 elsewhere.
+
+    Args:
+        size, box: as for `round_mask`.
+    """
+    centre, sides = box[:2], box[2:]
+    low, high = centre - sides * rng.uniform(0.6, 1, 2), centre + sides * rng.uniform(0.6, 1, 2)
+    axis, hidden = rng.integers(2), rng.uniform(0.25, 0.5) * sides
+    if rng.random() < 0.5:
+        high[axis] = centre[axis] - sides[axis] / 2 + hidden[axis]
+    else:
+        low[axis] = centre[axis] + sides[axis] / 2 - hidden[axis]
+    along = np.arange(size) - (size - 1) / 2
+    columns, rows = ((low[i] <= along) & (along <= high[i]) for i in range(2))
+    return (rows[:, None] & columns[None]).astype(np.float32)
 
 
 def _to_uint8(values: np.ndarray) -> np.ndarray:
@@ -358,11 +416,7 @@ def _unmasked_dataset(root: Path) -> sequences.Dataset:
 
 def _load_unmasked(ir: Path, vis: Path) -> Sequence:
     """A still pair as a sequence that shows the same picture once for each target in it."""
-    heat = to_8bit(luminance(read_image(ir)))
-    light = to_8bit(luminance(read_image(vis)))
-    if heat.shape != light.shape:
-        light = cv2.resize(light, heat.shape[::-1], interpolation=cv2.INTER_AREA)
-    boxes = salient_boxes(light, heat)
+    boxes = _boxes_in(ir, vis)
     if not len(boxes):
         raise UserError(f"{ir}: nothing salient in it")
     count = len(boxes)
@@ -375,6 +429,16 @@ def _load_unmasked(ir: Path, vis: Path) -> Sequence:
         boxes_ir=boxes,
         annotated=np.ones(count, bool),
     )
+
+
+@cache
+def _boxes_in(ir: Path, vis: Path) -> np.ndarray:
+    """`salient_boxes` of a pair of files; found once, for a picture is drawn many times."""
+    heat = to_8bit(luminance(read_image(ir)))
+    light = to_8bit(luminance(read_image(vis)))
+    if heat.shape != light.shape:
+        light = cv2.resize(light, heat.shape[::-1], interpolation=cv2.INTER_AREA)
+    return salient_boxes(light, heat)
 
 
 def salient_boxes(light: np.ndarray, heat: np.ndarray, most: int = 12) -> np.ndarray:
@@ -440,6 +504,38 @@ class _Moment:
         return _Moment(images, self.usable, np.array([width - x - w, y, w, h]))
 
 
+def _place_beside(
+    box: np.ndarray, other: np.ndarray, size: int, rng: np.random.Generator
+) -> np.ndarray | None:
+    """A box of the other's shape and about this one's area that does not touch it.
+
+    Args:
+        box: centre x and y from the crop's centre, width, height.
+        other: ``x, y, w, h`` in its own frame.
+        size: of the crop.
+
+    Returns:
+        As ``box``; None where a few tries found no room.
+    """
+    scale = np.sqrt(box[2] * box[3] / (other[2] * other[3])) * rng.uniform(0.75, 1.3)
+    sides = other[2:] * scale
+    for _ in range(8):
+        centre = rng.uniform(-size / 2, size / 2, 2)
+        if (np.abs(centre - box[:2]) > (box[2:] + sides) / 2).any():
+            return np.concatenate((centre, sides))
+    return None
+
+
+def _view_onto(box: np.ndarray, place: np.ndarray, size: int) -> View:
+    """The view that shows a frame's ``box`` ``x, y, w, h`` at ``place`` in a crop, see
+    `View.place`."""
+    x, y, w, h = box
+    step = w / place[2]
+    return View(
+        x + w / 2 - place[0] * step, y + h / 2 - place[1] * step, size * step, size * step, size
+    )
+
+
 class TargetPairs(TorchDataset):
     """Template/search pairs, each decided by the seed and the number of its draw alone.
 
@@ -448,6 +544,7 @@ class TargetPairs(TorchDataset):
         geometry: of the network.
         augmentation: how crops vary; DFAT's where None.
         negatives: share of pairs whose search region is about another target of any source.
+        positive_iou, best_anchor: ``positive`` and ``best`` of `label_anchors`.
         length: pairs of a pass.
         seed: of all draws.
         part: of every source's sequences, shares of its list from and to, such as ``(0, 0.9)``;
@@ -467,6 +564,8 @@ class TargetPairs(TorchDataset):
         augmentation: Augmentation | None = None,
         *,
         negatives: float = 0.1,
+        positive_iou: float = 0.6,
+        best_anchor: bool = False,
         length: int = 10_000,
         seed: int = 0,
         part: tuple[float, float] = (0.0, 1.0),
@@ -477,6 +576,8 @@ class TargetPairs(TorchDataset):
         self.geometry = geometry
         self.augmentation = augmentation or Augmentation()
         self.negatives = negatives
+        self.positive_iou = positive_iou
+        self.best_anchor = best_anchor
         self.length = length
         self.seed = seed
         self._shares = np.array([source.weight for source in sources], float)
@@ -522,10 +623,10 @@ class TargetPairs(TorchDataset):
         spoiled = self._one_modality(rng, augmentation.degrade)
         item = {}
         for modality, image in template.images.items():
-            picture = about_template.cut(image, image.mean(axis=(0, 1)))
+            picture = about_template.cut(image, mean_colour(image))
             item[f"template_{modality}"] = self._finish(picture, grey, rng)
-        for modality, image in search.images.items():
-            picture = about_search.cut(image, image.mean(axis=(0, 1)))
+        box = about_search.place(search.box)
+        for modality, picture in self._search_crops(search, about_search, box, rng).items():
             if modality == spoiled:
                 picture = degrade(picture, rng)
             if rng.random() < augmentation.blur:
@@ -534,8 +635,7 @@ class TargetPairs(TorchDataset):
         usable = self._usable(template, search, rng)
         item |= {f"usable_{m}": torch.tensor(m in usable) for m in geometry.modalities}
 
-        box = about_search.place(search.box)
-        labels = label_anchors(box, geometry.anchors)
+        labels = label_anchors(box, geometry.anchors, self.positive_iou, best=self.best_anchor)
         if negative:
             # The other target's anchors are the hardest background there is, and enough of it.
             chosen = np.zeros(labels.shape, bool)
@@ -549,6 +649,47 @@ class TargetPairs(TorchDataset):
             "chosen": torch.from_numpy(chosen),
             "positive": torch.tensor(not negative),
         }
+
+    def _search_crops(
+        self, search: _Moment, view: View, box: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Crops of a search region by modality, perhaps with parts of another scene in them.
+
+        Args:
+            box: the target in the crop, as `View.place` gives it.
+        """
+        crops = {m: view.cut(image, mean_colour(image)) for m, image in search.images.items()}
+        augmentation, size = self.augmentation, view.size
+        kinds = [
+            kind
+            for kind in ("transplant", "distract", "occlude")
+            if rng.random() < getattr(augmentation, kind)
+        ]
+        if not kinds:
+            return crops
+        _, *others = self._moments(rng)
+        # What shows in one modality alone would give itself away.
+        others = [other for other in others if other.usable == search.usable]
+        for other in others:
+            anywhere = view_about(other.box, self.geometry.exemplar_size, size, size / 2, 0.5, rng)
+            for kind in kinds:
+                source = anywhere
+                if kind == "transplant":
+                    mask = 1 - round_mask(size, box)
+                elif kind == "occlude":
+                    mask = cover_mask(size, box, rng)
+                else:
+                    beside = _place_beside(box, other.box, size, rng)
+                    if beside is None:
+                        continue
+                    mask = round_mask(size, beside)
+                    source = _view_onto(other.box, beside, size)
+                for modality, crop in crops.items():
+                    image = other.images[modality]
+                    crops[modality] = paste(crop, source.cut(image, mean_colour(image)), mask)
+            # The second moment, of the same other target, is for a second look-alike alone.
+            kinds = [kind for kind in kinds if kind == "distract"]
+        return crops
 
     def _finish(self, picture: np.ndarray, grey: bool, rng: np.random.Generator) -> Tensor:
         """What both kinds of crops undergo; ``HxW`` or ``HxWx3`` to ``(1 or 3, H, W)``."""

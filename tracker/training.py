@@ -549,7 +549,7 @@ class TargetData(L.LightningDataModule):
         reach: frames that may lie between template and search.
         holdout: share of every source's sequences that is held out for validation, the end of the
             list.
-        negatives: see `TargetPairs`.
+        negatives, positive_iou, best_anchor: see `TargetPairs`.
         augmentation: see `Augmentation`.
         pairs: drawn in a pass.
         val_pairs: of the held-out sequences, the same in every validation.
@@ -565,6 +565,8 @@ class TargetData(L.LightningDataModule):
         reach: int = 100,
         holdout: float = 0.0,
         negatives: float = 0.1,
+        positive_iou: float = 0.6,
+        best_anchor: bool = False,
         augmentation: Augmentation = DFAT_AUGMENTATION,
         pairs: int = 50_000,
         val_pairs: int = 256,
@@ -594,7 +596,15 @@ class TargetData(L.LightningDataModule):
             load_source(name, root, weights.get(name, 1.0), h.reach)
             for name, root in h.roots.items()
         ]
-        draw = partial(TargetPairs, sources, geometry, self.augmentation, negatives=h.negatives)
+        draw = partial(
+            TargetPairs,
+            sources,
+            geometry,
+            self.augmentation,
+            negatives=h.negatives,
+            positive_iou=h.positive_iou,
+            best_anchor=h.best_anchor,
+        )
         kept = 1 - h.holdout
         self.train_set = draw(length=h.pairs, seed=h.seed, part=(0.0, kept))
         self.val_set = None
