@@ -8,15 +8,17 @@ import itertools
 import math
 import re
 import sys
+import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
 
 from fusion.errors import UserError
@@ -32,6 +34,7 @@ __all__ = [
     "LossRecord",
     "PairRate",
     "SaliencyTraining",
+    "agree_on_version",
     "log_terms",
     "plot_curves",
     "run_lightning",
@@ -281,7 +284,7 @@ class PairRate(Callback):
     """Says at the end how many pairs a second were trained on, and whether reading kept up.
 
     One line on stderr: pairs a second of the whole loop, the share of its time spent waiting for
-    data, and pairs a second that reading alone delivers.
+    data, pairs a second of the model without that, and those that reading alone delivers.
 
     Args:
         batches: read at the end, beside no training, to measure reading alone; 0 for none.
@@ -312,10 +315,11 @@ class PairRate(Callback):
             return
         line = (
             f"{self._pairs} pairs in {total:.1f} s: {self._pairs / total:.1f} pairs a second, "
-            f"{self._waited / total:.0%} of the time waiting for data"
+            f"{self._waited / total:.0%} of the time waiting for data; "
+            f"the model alone takes {self._pairs / self._worked:.1f} pairs a second"
         )
         if self.batches:
-            line += f"; reading alone gives {self._reading_rate(trainer):.1f} pairs a second"
+            line += f", reading alone gives {self._reading_rate(trainer):.1f} pairs a second"
         print(line, file=sys.stderr)
 
     def _reading_rate(self, trainer: L.Trainer) -> float:
@@ -377,6 +381,9 @@ def run_lightning(
 ) -> None:
     """Run LightningCLI on any subclass of ``module``, with errors of one line.
 
+    Configurations may build on others, see `fusion.configuration.with_bases`. All loggers of a run
+    that write below one folder write into the same version of it.
+
     Raises:
         UserError: an option or a configuration key is wrong, or the data cannot be used.
     """
@@ -385,22 +392,31 @@ def run_lightning(
     from lightning.pytorch.cli import LightningCLI
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+    from fusion.configuration import with_bases
+
+    class OneVersion(LightningCLI):
+        def instantiate_trainer(self, **kwargs) -> L.Trainer:
+            trainer = super().instantiate_trainer(**kwargs)
+            agree_on_version(trainer.loggers)
+            return trainer
+
     # It warns of arguments beside a command line; ours are the rest of that very line.
     warnings.filterwarnings("ignore", "LightningCLI's args parameter")
     # It cannot know that our sampler goes on at the draw the next step would have had.
     warnings.filterwarnings("ignore", ".*your dataloader is not resumable")
     try:
-        LightningCLI(
-            module,
-            data,
-            subclass_mode_model=True,
-            seed_everything_default=0,
-            # The data modules deal draws out to the processes themselves.
-            trainer_defaults={"use_distributed_sampler": False},
-            args=argv or ["--help"],
-            save_config_kwargs={"overwrite": True},
-            parser_kwargs={"prog": program, "exit_on_error": False},
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            OneVersion(
+                module,
+                data,
+                subclass_mode_model=True,
+                seed_everything_default=0,
+                # The data modules deal draws out to the processes themselves.
+                trainer_defaults={"use_distributed_sampler": False},
+                args=with_bases(argv, Path(folder)) or ["--help"],
+                save_config_kwargs={"overwrite": True},
+                parser_kwargs={"prog": program, "exit_on_error": False},
+            )
     except (ArgumentError, MisconfigurationException) as error:
         raise UserError(_one_line(str(error))) from error
     except UserError as error:
@@ -415,6 +431,18 @@ def run_lightning(
         if cause is None:
             raise
         raise cause from None
+
+
+def agree_on_version(loggers: Sequence[Logger]) -> None:
+    """Let loggers of one folder write the version the first of them has.
+
+    Each would take the next number that is free when it begins, which is another for the second.
+    """
+    first: dict[str, Logger] = {}
+    for logger in loggers:
+        if isinstance(logger, (CSVLogger, TensorBoardLogger)):
+            leader = first.setdefault(logger.root_dir, logger)
+            logger._version = leader.version  # no public way once it is made
 
 
 def _one_line(message: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from fusion.cli import main
 from fusion.errors import UserError
@@ -19,7 +19,13 @@ from fusion.images import read_image, write_image
 from fusion.lrrnet import LRRNet
 from fusion.pairs import DrawSampler, PairData, PairDataset, find_pairs
 from fusion.scene import street_pair
-from fusion.training import DetailToSemanticTraining, KeepRecord, SaliencyTraining, stretch
+from fusion.training import (
+    DetailToSemanticTraining,
+    KeepRecord,
+    SaliencyTraining,
+    agree_on_version,
+    stretch,
+)
 from fusion.weights import load_network
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "fusion"
@@ -236,6 +242,23 @@ def test_configurations_run(root, tmp_path, name, capfd):
         arguments += ["--data.subset", "4", "--model.init_args.vgg_weights", "random"]
     assert main(arguments) == 0
     assert list(tmp_path.rglob("weights.safetensors"))
+    errors = capfd.readouterr().err
+    assert "the model alone takes" in errors and "reading alone gives" in errors
+
+
+def test_all_loggers_of_a_run_write_one_version(tmp_path):
+    for version in ("version_0", "version_1"):
+        csv_logger, board = CSVLogger(tmp_path, "run"), TensorBoardLogger(tmp_path, "run")
+        other = CSVLogger(tmp_path, "other")
+        agree_on_version([csv_logger, board, other])
+        assert csv_logger.log_dir == board.log_dir == str(tmp_path / "run" / version)
+        assert other.log_dir == str(tmp_path / "other" / version)
+        for logger in (csv_logger, board, other):
+            logger.log_metrics({"x": 1.0}, step=0)
+            logger.save()
+    for version in ("version_0", "version_1"):
+        names = [path.name for path in (tmp_path / "run" / version).iterdir()]
+        assert "metrics.csv" in names and any(name.startswith("events.out") for name in names)
 
 
 def test_two_processes_train_the_weights_of_one(root, tmp_path):

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import shapely
 import torch
-import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from skimage.metrics import structural_similarity
 from torch.utils.data import default_collate
 
+from fusion.configuration import read_config
 from fusion.errors import UserError
 from fusion.losses import FeatureFusionLoss, gram_matrix
 from tracker.anchors import anchor_grid
@@ -37,7 +37,6 @@ from tracker.training import (
     initialise,
     localisation_loss,
 )
-from tracker.training_commands import read_config, with_bases
 from tracker.weights import load_tracker, save_tracker
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "tracker"
@@ -446,7 +445,7 @@ def test_configurations_are_the_presets():
     assert set(CONFIGURATIONS) == set(PRESETS)
     for name in CONFIGURATIONS:
         path = EXPERIMENTS / f"{name}.yaml"
-        keys = read_config(path) or yaml.safe_load(path.read_text())
+        keys = read_config(path)
         assert keys["model"]["init_args"]["preset"] == name
         assert {logger["init_args"]["name"] for logger in keys["trainer"]["logger"]} == {name}
 
@@ -491,33 +490,3 @@ def test_roots_may_be_given_one_by_one(root, tmp_path, capfd):
     arguments[place : place + 2] = ["--data.roots.gtot", "nowhere"]
     assert main(arguments) == 2
     assert "data.roots.gtot: nowhere: no such folder" in capfd.readouterr().err
-
-
-def test_a_configuration_builds_on_others(tmp_path):
-    (tmp_path / "a.yaml").write_text("model: {x: 1, y: {z: 1, w: [1, 2]}}\ndata: {k: 1}\n")
-    (tmp_path / "b.yaml").write_text("base: a.yaml\nmodel: {y: {w: [3]}}\n")
-    (tmp_path / "c.yaml").write_text("base: b.yaml\nmodel: {x: null}\n")
-    expected = {"model": {"x": None, "y": {"z": 1, "w": [3]}}, "data": {"k": 1}}
-    assert read_config(tmp_path / "c.yaml") == expected
-    made = tmp_path / "made"
-    made.mkdir()
-    argv = with_bases(["fit", f"--config={tmp_path / 'c.yaml'}", "--data.k=2"], made)
-    assert argv[:2] == ["fit", "--config"] and argv[3] == "--data.k=2"
-    assert yaml.safe_load(Path(argv[2]).read_text()) == expected
-    plain = ["fit", "--config", str(tmp_path / "a.yaml")]
-    assert with_bases(plain, made) == plain
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("base: d.yaml\n", "comes back to itself"),
-        ("base: nowhere.yaml\n", r"nowhere\.yaml: cannot be read"),
-        ("- 1\n", "not a configuration"),
-        ("a: [\n", "not YAML"),
-    ],
-)
-def test_wrong_bases_are_named(tmp_path, text, complaint):
-    (tmp_path / "d.yaml").write_text(text)
-    with pytest.raises(UserError, match=complaint):
-        read_config(tmp_path / "d.yaml")

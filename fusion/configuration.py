@@ -1,0 +1,95 @@
+"""Configurations of training: YAML files that may build on others."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fusion.errors import UserError
+from fusion.files import whole_file
+
+__all__ = ["merged", "nested", "read_config", "with_bases", "write_config"]
+
+
+def with_bases(argv: list[str], folder: Path) -> list[str]:
+    """Replace each ``--config FILE`` whose FILE names a ``base`` by a file that has both.
+
+    ``base: other.yaml``, beside FILE, is another configuration, whose keys hold where FILE has
+    none. What a run was made with stands complete in its own ``config.yaml``.
+
+    Args:
+        argv: of the command.
+        folder: for files that are made.
+
+    Raises:
+        UserError: as `read_config`.
+    """
+    joined = [
+        part for a in argv for part in (a.split("=", 1) if a.startswith("--config=") else [a])
+    ]
+    for place, option in enumerate(joined[:-1]):
+        if option not in ("--config", "-c"):
+            continue
+        path = Path(joined[place + 1])
+        if "base" in _read(path):
+            whole = folder / f"{place}_{path.name}"
+            write_config(whole, read_config(path))
+            joined[place + 1] = str(whole)
+    return joined
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The keys of a configuration together with its bases'.
+
+    Raises:
+        UserError: the file, or one it is based on, is missing or no mapping of keys.
+    """
+    keys = _read(path)
+    chain = [path]
+    while "base" in keys:
+        base = chain[-1].parent / str(keys.pop("base"))
+        if base in chain:
+            raise UserError(f"{path}: base {base} comes back to itself")
+        chain.append(base)
+        keys = merged(_read(base), keys)
+    return keys
+
+
+def write_config(path: Path, keys: Mapping[str, Any], comment: str = "") -> None:
+    """Write a configuration whole or not at all, below a line of comment where one is given.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    text = yaml.safe_dump(dict(keys), sort_keys=False)
+    with whole_file(path) as temporary:
+        temporary.write_text(f"# {comment}\n{text}" if comment else text, encoding="utf-8")
+
+
+def merged(base: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``keys`` over it; mappings are merged, all else is replaced."""
+    result = dict(base)
+    for key, value in keys.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def nested(dotted: str, value: Any) -> dict[str, Any]:
+    """``a.b.c`` and a value as the mapping ``{a: {b: {c: value}}}``."""
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        keys = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(keys, dict):
+        raise UserError(f"{path}: not a configuration; it should hold keys such as model and data")
+    return keys
