@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 REQUIREMENTS = [
     # `weights_only` loading that covers every published checkpoint, and `torch.device` contexts.
@@ -19,7 +19,7 @@ REQUIREMENTS = [
     "safetensors>=0.4",
     "tqdm>=4.66",
     "matplotlib>=3.8",
-    "lightning>=2.4",
+    "lightning>=2.6",  # averaged weights
     "jsonargparse[signatures]>=4.28",  # what LightningCLI needs for its configurations
     "tensorboard>=2.15",
     # The steerable filters that wavelet-domain VIF is defined on.
@@ -34,6 +34,20 @@ TEST_REQUIREMENTS = [
     # Second implementations to test against.
     "scikit-image>=0.22",
 ]
+
+# LRRNet's kernel for processors: a shared library without a Python module's entry point, loaded by
+# fusion/fast/cpu.py. Optional: without a compiler the package installs and PyTorch serves.
+KERNEL = Extension(
+    "fusion.fast._llrr",
+    sources=[f"fusion/fast/{name}.cpp" for name in ("llrr", "baseline", "avx2", "avx512")],
+    depends=["fusion/fast/llrr.h", "fusion/fast/kernel.h"],
+    language="c++",
+    # After Python's own flags, which may ask for -O2; no flag names an instruction set, because
+    # the sources do.
+    extra_compile_args=["-std=c++17", "-O3", "-ffp-contract=fast", "-fvisibility=hidden"],
+    extra_link_args=["-pthread"],
+    optional=True,
+)
 
 setup(
     name="rgbt-lrrnet",
@@ -51,6 +65,7 @@ setup(
     # The template of workspaces stands at the top level, where people look for it, and is installed
     # inside the package, where `tracker vot init` finds it.
     package_dir={"tracker.vot_workspace": "vot_workspace"},
+    ext_modules=[KERNEL],
     package_data={
         "fusion": ["pretrained/*.safetensors"],
         "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],

@@ -24,10 +24,12 @@ from tracker.sampling import (
     View,
     _load_unmasked,
     _Moment,
+    cover_mask,
     degrade,
     label_anchors,
     load_source,
     motion_blur,
+    round_mask,
     salient_boxes,
     select_anchors,
 )
@@ -122,6 +124,18 @@ def test_labels_of_a_hand_computed_example():
         [IGNORED, IGNORED, POSITIVE],
         [NEGATIVE, IGNORED, IGNORED],
     ]
+
+
+def test_a_box_that_no_anchor_fits_has_the_best_one_if_asked():
+    anchors = anchor_grid(3, scale=4, ratios=[1])
+    small = np.array([8, 0, 20, 20])  # IoU .39 with the square at its place, its only match
+    assert not (label_anchors(small, anchors) == POSITIVE).any()
+    labels = label_anchors(small, anchors, best=True)
+    assert (labels == POSITIVE).nonzero() == (0, 1, 2)
+    fitting = np.array([8, 0, 32, 32])
+    np.testing.assert_array_equal(
+        label_anchors(fitting, anchors, best=True), label_anchors(fitting, anchors)
+    )
 
 
 def test_labels_follow_shapely(rng):
@@ -260,6 +274,85 @@ def test_a_part_of_a_source_is_held_out(root):
     assert [list(r) for r in kept._ranges + held._ranges] == [[0], [1]]
     with pytest.raises(UserError, match=r"data\.roots\.rgbt234: 2 sequences or pairs are too few"):
         pairs_of(root, part=(0.9, 1.0))
+
+
+# --- Parts of other scenes ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_levels(tmp_path, rng):
+    """A target in a dark world and one in a light world, 20 to 52 and 150 to 182 grey levels."""
+    for name, level in (("dark", 20), ("light", 150)):
+        frames = [texture(rng, 120, 160) // 8 + level for _ in range(2)]
+        write_sequence(tmp_path / name, frames, [(70, 50, 16, 20)] * 2)
+    return tmp_path
+
+
+def own_and_foreign(item):
+    """Where a search crop is of its own scene, and whether each pixel is in its target's box."""
+    is_dark = item["template_ir"].float().mean() < 100
+    foreign = ((item["search_ir"][0] < 100) != is_dark).numpy()
+    x, y, w, h = item["box"].numpy()
+    along = np.arange(159) - 79
+    # The middle four fifths of a side: masks have soft rims.
+    inside = (abs(along - y) < 0.4 * h)[:, None] & (abs(along - x) < 0.4 * w)
+    return foreign, inside
+
+
+def test_distractors_are_beside_the_target(two_levels):
+    data = pairs_of(two_levels, dataclasses.replace(PLAIN, search_shift=30, distract=1.0))
+    shares = []
+    for draw in range(30):
+        foreign, inside = own_and_foreign(data[0, draw])
+        assert not foreign[inside].any()
+        shares.append(foreign.sum() / inside.sum() * 0.64)
+    # The other world is pasted in half of the draws, up to two targets of about this one's size.
+    assert 0.3 < np.mean(np.array(shares) > 0.1) < 0.9 and max(shares) < 4
+
+
+def test_a_transplanted_target_keeps_its_own_pixels(two_levels):
+    data = pairs_of(two_levels, dataclasses.replace(PLAIN, transplant=1.0))
+    changed = 0
+    for draw in range(20):
+        foreign, inside = own_and_foreign(data[0, draw])
+        assert not foreign[inside].any()
+        changed += foreign.mean() > 0.8
+    assert 4 <= changed <= 16
+
+
+def test_an_occluder_leaves_half_of_the_target(two_levels):
+    data = pairs_of(two_levels, dataclasses.replace(PLAIN, search_shift=30, occlude=1.0))
+    hidden = [
+        foreign[inside].mean()
+        for foreign, inside in map(own_and_foreign, (data[0, draw] for draw in range(30)))
+    ]
+    hidden = np.array([share for share in hidden if share > 0])
+    assert 8 <= len(hidden) <= 22 and (hidden < 0.6).all() and hidden.mean() > 0.2
+
+
+def test_masks(rng):
+    box = np.array([10.0, -6, 40, 20])
+    mask = round_mask(100, box)
+    assert mask[44, 60] == 1 and mask[44, 10] == 0 and mask.sum() == pytest.approx(800, rel=0.15)
+    for _ in range(50):
+        cover = cover_mask(100, box, rng)[34:54, 40:80]
+        assert 0.2 <= cover.mean() <= 0.55
+        # From one side: whole columns or whole rows.
+        assert (cover == cover[:1]).all() or (cover == cover[:, :1]).all()
+
+
+def test_nothing_is_pasted_from_a_scene_that_lacks_a_modality(tmp_path, rng):
+    frames = [texture(rng, 60, 80) // 8 + 20 for _ in range(2)]
+    write_sequence(tmp_path / "whole", frames, [(30, 20, 16, 20)] * 2)
+    light = [frame + 130 for frame in frames]
+    blank = [np.full((60, 80), 7, np.uint8)] * 2
+    write_sequence(tmp_path / "half", light, [(30, 20, 16, 20)] * 2, ir=blank)
+    data = pairs_of(tmp_path, dataclasses.replace(PLAIN, transplant=1.0))
+    for draw in range(20):
+        item = data[0, draw]
+        assert (
+            abs(float(item["search_rgb"].float().mean() - item["template_rgb"].float().mean())) < 40
+        )
 
 
 # --- What a camera misses -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the entries of a VOT workspace run: presets with their weights, and correlation baselines.
+"""What the entries of a VOT workspace run: presets with their weights, and baselines.
 
 Used on both sides of the toolkit: by the server that it starts for a tracker, and by the commands
 that say beforehand which entries can run. Nothing here loads slowly before a network is asked for.
@@ -10,13 +10,28 @@ from pathlib import Path
 from fusion.errors import UserError
 
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
-BASELINES = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
+CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
 """Names of the correlation baselines, and the modalities they use."""
+CSRT = {"csrt_rgb": "rgb", "csrt_ir": "ir"}
+"""Names of OpenCV's CSRT on one modality each."""
+BASELINES = (*CORRELATION, *CSRT)
 
 
 def needs_weights(name: str) -> bool:
     """Whether an entry's RGBT_TRACKER is a network."""
     return name not in BASELINES
+
+
+def require_baseline(name: str) -> None:
+    """Make sure that a baseline can run.
+
+    Raises:
+        UserError: what it needs is not installed.
+    """
+    if name in CSRT:
+        from tracker.evaluation.csrt import require_csrt
+
+        require_csrt()
 
 
 def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> Path:
@@ -57,10 +72,14 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]):
     Raises:
         UserError: no such name, no weights, or weights of another network.
     """
-    if name in BASELINES:
+    if name in CORRELATION:
         from tracker.evaluation.correlation import CorrelationTracker
 
-        return CorrelationTracker(BASELINES[name])
+        return CorrelationTracker(CORRELATION[name])
+    if name in CSRT:
+        from tracker.evaluation.csrt import CSRTTracker
+
+        return CSRTTracker(CSRT[name])
 
     import torch
 

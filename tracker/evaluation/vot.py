@@ -33,7 +33,7 @@ from vot.workspace import Workspace
 from fusion.errors import UserError
 from fusion.files import whole_file
 from tracker.evaluation import multistart
-from tracker.evaluation.entries import find_weights, needs_weights
+from tracker.evaluation.entries import find_weights, needs_weights, require_baseline
 from tracker.evaluation.workspace import (
     UNTRAINED,
     check_sequences,
@@ -259,12 +259,19 @@ def _resolve(workspace: Workspace, folder: Path, reference: str) -> Tracker:
 
 
 def _weights(folder: Path, tracker: Tracker) -> Path | None:
-    """The weights file of an entry of ours; None for one that has none by its nature."""
+    """The weights file of an entry of ours; None for one that has none by its nature.
+
+    Raises:
+        UserError: what the entry needs to run is not there.
+    """
     environment = {**os.environ, **tracker.describe()["env"]}
     name = environment.get("RGBT_TRACKER")
-    if not name or not needs_weights(name) or tracker.version == UNTRAINED:
+    if not name or tracker.version == UNTRAINED:
         return None
     try:
+        if not needs_weights(name):
+            require_baseline(name)
+            return None
         return find_weights(name, folder, environment)
     except UserError as error:
         raise UserError(f"{tracker.identifier}: {error}") from None
