@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import shapely
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from skimage.metrics import structural_similarity
 from torch.utils.data import default_collate
@@ -375,6 +375,7 @@ def fit(root, folder, steps, resume=None):
         enable_model_summary=False,
         num_sanity_val_steps=0,
         callbacks=[
+            EMAWeightAveraging(decay=0.8),
             KeepTracker(every_n_steps=100, samples=2),
             ModelCheckpoint(folder, "at_{step}", every_n_train_steps=3, save_top_k=-1),
         ],
