@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusion.fast.branches import Branch, kernel_applies, reduce_by_kernel
 from fusion.images import PixelScaling
 from fusion.llrr import LLRR, conv3x3, conv_by_groups
 from fusion.network import FusionNetwork
@@ -138,7 +139,13 @@ class LRRNet(FusionNetwork):
         combine: how the decoder joins the modalities: ``concat`` as published, or ``add``.
         extractor: ``llrr``, or the ablation's ``conv`` or ``dense``.
         scaling: pixel convention of the weights; LRRNet's published one by default.
+
+    Attributes:
+        fast: let `forward` use a fused kernel (`fusion.fast`) where one applies, which is faster
+            many times over and differs by rounding alone. Set it to False for second derivatives.
     """
+
+    fast: bool = True
 
     def __init__(
         self,
@@ -182,10 +189,17 @@ class LRRNet(FusionNetwork):
         Returns:
             ``(B, 1, H, W)``, of no fixed range; `scaling` brings it to pixels.
         """
-        # One modality after the other: without a graph, the first one's coefficients, by far the
-        # largest arrays, are gone before the second one's are made.
-        ir_maps = self.decoder.reduce_ir(*self.infrared(ir))
-        vis_maps = self.decoder.reduce_vis(*self.visible(vis))
+        branches = (
+            Branch(self.infrared, self.decoder.low_rank_ir, self.decoder.sparse_ir),
+            Branch(self.visible, self.decoder.low_rank_vis, self.decoder.sparse_vis),
+        )
+        if self.fast and kernel_applies((ir, vis), branches):
+            ir_maps, vis_maps = reduce_by_kernel((ir, vis), branches)
+        else:
+            # One modality after the other: without a graph, the first one's coefficients, by far
+            # the largest arrays, are gone before the second one's are made.
+            ir_maps = self.decoder.reduce_ir(*self.infrared(ir))
+            vis_maps = self.decoder.reduce_vis(*self.visible(vis))
         low_rank, sparse = self.decoder(ir_maps, vis_maps)
         return low_rank + sparse
 
