@@ -119,10 +119,7 @@ def compare(
     Raises:
         UserError: a folder is unusable, a metric unknown, or nothing could be measured.
     """
-    metrics = tuple(METRICS) if metrics is None else tuple(metrics)
-    unknown = [metric for metric in metrics if metric not in METRICS]
-    if unknown:
-        raise UserError(f"--metrics: {unknown[0]!r} is unknown; known are {', '.join(METRICS)}")
+    metrics = tuple(METRICS) if metrics is None else known_metrics(metrics)
     sources = {pair[0].stem: pair for pair in pair_folders(ir, vis).pairs}
     fused = {name: {p.stem: p for p in list_images(folder)} for name, folder in methods.items()}
     failures = [
@@ -159,6 +156,18 @@ def compare(
         reason = f"; {failures[0]}" if failures else ""
         raise UserError(f"{ir}, {vis}: no picture of all methods could be measured{reason}")
     return Comparison(metrics, values, list(dict.fromkeys(failures)))
+
+
+def known_metrics(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, if all are keys of `METRICS`.
+
+    Raises:
+        UserError: one is not.
+    """
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise UserError(f"--metrics: {unknown[0]!r} is unknown; known are {', '.join(METRICS)}")
+    return tuple(names)
 
 
 def _measure(job: tuple) -> dict[str, float] | str:
