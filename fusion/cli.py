@@ -8,7 +8,9 @@ from pathlib import Path
 from fusion.commandline import EXIT_BAD_INPUT, Parser, add_device_option, resolve_device, run
 from fusion.errors import UserError
 
-DESCRIPTION = "Fuse infrared and visible pictures with LRRNet (Li et al., TPAMI 2023)."
+DESCRIPTION = (
+    "Fuse infrared and visible pictures with LRRNet (Li et al., TPAMI 2023) and other networks."
+)
 
 FUSE_EXAMPLES = """\
 IR and VIS are two pictures, two folders (pairs have the same file stem) or two videos.
@@ -18,6 +20,7 @@ examples:
   fusion fuse thermal/ visible/ -o fused/ --compare --skip-existing
   fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --resize
   fusion fuse ir.png vis.png -o fused.png --weights published_lrrnet.model --no-color
+  fusion fuse ir/ vis/ -o fused/ --method didfuse --weights published_didfuse/ --rule average
 
 exit code: 0 when all is fused, 2 when an input is bad or any pair failed.
 """
@@ -27,7 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["train"]:  # a program of its own, with its own options and help
         return run("fusion train", lambda: _train(argv[1:]))
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if "training" in arguments:  # what the command does not know is for each training it starts
+        arguments.training = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return run("fusion", lambda: arguments.command(arguments))
 
 
@@ -35,8 +43,10 @@ def _parser() -> Parser:
     parser = Parser(prog="fusion", description=DESCRIPTION)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_fuse(commands)
+    _add_methods(commands)
     _add_evaluate(commands)
     commands.add_parser("train", help="train a network (fusion train --help)", add_help=False)
+    _add_ablation(commands)
     _add_demo(commands)
     return parser
 
@@ -61,8 +71,19 @@ def _add_fuse(commands) -> None:
         "--weights",
         metavar="W",
         type=Path,
-        help="the authors' LRRNet checkpoint, or a .safetensors file saved by this package "
-        "(default: the LRRNet that ships with it)",
+        help="a .safetensors file saved by this package, or the authors' checkpoint, a folder "
+        "where theirs are several (default: the LRRNet that ships with this package)",
+    )
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="whose weights W are; needed for a folder alone ('fusion methods' lists the names)",
+    )
+    parser.add_argument(
+        "--rule",
+        metavar="RULE",
+        help="fuse features by their sum, average or l1-norm: sum, average, l1 (methods that have "
+        "rules; default: the published one)",
     )
     add_device_option(parser)
     parser.add_argument(
@@ -111,7 +132,7 @@ def _percentiles(text: str) -> tuple[float, float]:
 def _fuse(arguments: argparse.Namespace) -> int:
     from fusion.pipeline import Options, fuse, report
 
-    network = _load(arguments.weights, arguments.device)
+    network = _load(arguments.weights, arguments.device, arguments.method, arguments.rule)
     options = Options(
         color=arguments.color,
         resize=arguments.resize,
@@ -125,10 +146,46 @@ def _fuse(arguments: argparse.Namespace) -> int:
     return EXIT_BAD_INPUT if account.failed else 0
 
 
-def _load(weights: Path | None, device: str):
+def _load(weights: Path | None, device: str, method: str | None = None, rule: str | None = None):
     from fusion.weights import load_network
 
-    return load_network(weights, resolve_device(device))
+    return load_network(weights, resolve_device(device), method, rule)
+
+
+# --- fusion methods -------------------------------------------------------------------------------
+
+
+def _add_methods(commands) -> None:
+    parser = commands.add_parser(
+        "methods",
+        help="list the fusion networks",
+        description="The fusion networks by the name --method takes: parameters, fusion rules, and "
+        "which published files can be loaded. All can be trained by 'fusion train'.",
+        epilog="example:\n  fusion methods\n",
+    )
+    parser.set_defaults(command=_methods)
+
+
+def _methods(arguments: argparse.Namespace) -> int:
+    import inspect
+
+    import torch
+
+    from fusion.tables import format_table
+    from fusion.weights import NETWORKS
+
+    rows = []
+    for name, network in NETWORKS.items():
+        with torch.device("meta"):
+            count = sum(parameter.numel() for parameter in network().parameters())
+        weights = "ship" if name == "lrrnet" else "published" if network.published else "train"
+        about = inspect.getdoc(inspect.getmodule(network)).splitlines()[0]
+        rows.append((name, count, weights, " ".join(network.rules) or None, about))
+    width = max(len(row[-1]) for row in rows)
+    rows = [(*row, f"{about:<{width}}") for *row, about in rows]  # numbers go right, text left
+    header = ("method", "parameters", "weights", "rules", f"{'network':<{width}}")
+    print(format_table(header, rows))
+    return 0
 
 
 # --- fusion evaluate ------------------------------------------------------------------------------
@@ -168,20 +225,40 @@ def _add_evaluate(commands) -> None:
     )
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="folder for CSV and plot")
     parser.add_argument("--json", metavar="FILE", help="means and pictures; - for stdout")
+    _add_workers(parser)
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", metavar="N", type=int, default=1, help="processes (default: 1)"
     )
+
+
+def _checked_workers(count: int) -> int:
+    if count < 1:
+        raise UserError(f"--workers {count}: give at least 1")
+    return count
+
+
+def _metrics(text: str | None) -> list[str] | None:
+    """Names from ``M,M,...``, checked before anything is done; None for all.
+
+    Raises:
+        UserError: one is unknown.
+    """
+    from fusion.comparison import known_metrics
+
+    return None if text is None else list(known_metrics(text.split(",")))
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from fusion.comparison import compare, method_names
     from fusion.tables import write_json
 
-    if arguments.workers < 1:
-        raise UserError(f"--workers {arguments.workers}: give at least 1")
-    metrics = arguments.metrics.split(",") if arguments.metrics else None
+    metrics = _metrics(arguments.metrics)
     methods = method_names(arguments.fused)
-    comparison = compare(arguments.ir, arguments.vis, methods, metrics, arguments.workers)
+    workers = _checked_workers(arguments.workers)
+    comparison = compare(arguments.ir, arguments.vis, methods, metrics, workers)
     for failure in comparison.failures:
         print(failure, file=sys.stderr)
     if arguments.json != "-":
@@ -202,6 +279,88 @@ def _train(argv: list[str]) -> None:
     from fusion.training import main as train
 
     train(argv)
+
+
+# --- fusion ablation ------------------------------------------------------------------------------
+
+ABLATION_EXAMPLES = """\
+Other options are those of 'fusion train fit' and hold for every row. A second call goes on where
+the first one stopped. OUT gets configurations (each for 'fusion train fit --config' alone), runs,
+weights, fused pictures and a folder a table: means.csv, pictures.csv, means.json, means.png.
+
+examples:
+  fusion ablation --config experiments/fusion/ablation.yaml --data.root KAIST \\
+      --ir tno/ir --vis tno/vis -o out
+  fusion ablation --config experiments/fusion/ablation.yaml --table blocks extractor \\
+      --data.root KAIST --trainer.max_steps 500 --ir tno/ir --vis tno/vis -o out
+  fusion ablation --config experiments/fusion/ablation.yaml --configurations-only -o out
+
+exit code: 0 when all is trained and measured, 2 when an input is bad or a training failed.
+"""
+
+
+def _add_ablation(commands) -> None:
+    parser = commands.add_parser(
+        "ablation",
+        help="train, fuse and tabulate the rows of ablation tables",
+        description="Train a network under each setting of ablation tables, fuse pairs by each, "
+        "and tabulate the metrics.",
+        epilog=ABLATION_EXAMPLES,
+    )
+    parser.set_defaults(command=_ablation, training=[])
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, required=True, help="base and tables, a YAML file"
+    )
+    parser.add_argument(
+        "--table", metavar="NAME", nargs="+", help="some of the tables (default: all)"
+    )
+    parser.add_argument("--ir", metavar="DIR", type=Path, help="infrared pictures to evaluate on")
+    parser.add_argument("--vis", metavar="DIR", type=Path, help="visible pictures to evaluate on")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
+    )
+    parser.add_argument("--metrics", metavar="M,M,...", help="as for fusion evaluate")
+    _add_workers(parser)
+    parser.add_argument(
+        "--configurations-only", action="store_true", help="write the configurations and stop"
+    )
+    add_device_option(parser)
+
+
+def _ablation(arguments: argparse.Namespace) -> int:
+    from fusion.ablation import Ablation, read_tables
+    from fusion.files import make_folder
+    from fusion.images import pair_folders
+
+    tables = read_tables(arguments.config)
+    chosen = arguments.table or list(tables)
+    unknown = [name for name in chosen if name not in tables]
+    if unknown:
+        raise UserError(f"--table: {unknown[0]!r} is unknown; known are {', '.join(tables)}")
+    ablation = Ablation(
+        {name: tables[name] for name in chosen},
+        make_folder(arguments.output),
+        arguments.training,
+    )
+    if arguments.configurations_only:
+        ablation.write_configurations()
+        print(f"{len(ablation.runs)} configurations: {arguments.output / 'configurations'}")
+        return 0
+    if arguments.ir is None or arguments.vis is None:
+        raise UserError("give --ir and --vis to evaluate on, or --configurations-only")
+    # Whatever can be wrong is said before hours of training, not after.
+    metrics, workers = _metrics(arguments.metrics), _checked_workers(arguments.workers)
+    device = resolve_device(arguments.device)
+    pair_folders(arguments.ir, arguments.vis)
+    ablation.train()
+    comparisons = ablation.evaluate(arguments.ir, arguments.vis, metrics, workers, device)
+    failures = {line: None for c in comparisons.values() for line in c.failures}
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    for name, comparison in comparisons.items():
+        print(f"{name}\n{comparison.table()}\n")
+    print(f"tables and plots: {arguments.output}", file=sys.stderr)
+    return EXIT_BAD_INPUT if failures else 0
 
 
 # --- fusion demo ----------------------------------------------------------------------------------

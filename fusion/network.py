@@ -1,10 +1,44 @@
 """What every fusion network offers: tensors in `forward`, pictures in `fuse`."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fusion.images import PixelScaling, is_color, luminance, with_luminance
+
+#: ``x / 255`` in, ``round(255 x)`` clipped out: the convention of most published networks.
+UNIT_SCALING = PixelScaling(input="unit", output="clamp", rounding="round")
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """How the authors' files of a network are recognised, and their tensors named.
+
+    Attributes:
+        markers: a tensor's name for each of the files, by which it is told.
+        names: beginnings of our tensor names to beginnings of theirs.
+        shifted: for some of these beginnings, how many places the number after it moves on: an
+            activation or padding that has no tensors may count as a layer with them.
+        prepare: changes the tensors, under their names, to what our network needs.
+    """
+
+    markers: tuple[str, ...]
+    names: Mapping[str, str]
+    shifted: Mapping[str, int] = field(default_factory=dict)
+    prepare: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
+
+    def name_in_file(self, name: str) -> str:
+        """Their name of one of our tensors."""
+        start = max((s for s in self.names if name.startswith(f"{s}.")), key=len)
+        rest = name[len(start) + 1 :]
+        if start in self.shifted:
+            number, _, rest = rest.partition(".")
+            rest = f"{int(number) + self.shifted[start]}.{rest}"
+        return f"{self.names[start]}.{rest}"
 
 
 class FusionNetwork(nn.Module):
@@ -18,10 +52,16 @@ class FusionNetwork(nn.Module):
         architecture: the constructor's arguments, all of JSON's types, by which a weights file
             rebuilds the network.
         scaling: the pixel convention the weights were made for.
+        rules: names of the rules the network may fuse by; empty where fusion is learned.
+        min_side: pixels the shorter side of a picture needs.
+        published: how the authors' own files are read, where they can be.
     """
 
     architecture: dict
     scaling: PixelScaling
+    rules: ClassVar[tuple[str, ...]] = ()
+    min_side: ClassVar[int] = 2
+    published: ClassVar[PublishedWeights | None] = None
 
     def to_input(self, image: np.ndarray) -> Tensor:
         """Grey picture ``HxW`` in 0..255 to the ``(1, 1, H, W)`` tensor `forward` takes."""
@@ -53,15 +93,18 @@ class FusionNetwork(nn.Module):
             uint8, RGB ``HxWx3`` where the visible has colour and ``color`` is set, else ``HxW``.
 
         Raises:
-            ValueError: sizes differ, or a side is shorter than two pixels.
+            ValueError: sizes differ, or a side is shorter than `min_side`.
         """
         if ir.shape[:2] != vis.shape[:2]:
             raise ValueError(
                 f"infrared is {ir.shape[1]}x{ir.shape[0]}, visible {vis.shape[1]}x{vis.shape[0]}; "
                 "both must have one size"
             )
-        if min(ir.shape[:2]) < 2:
-            raise ValueError(f"pictures of at least 2x2 pixels are needed, got {ir.shape[:2]}")
+        if min(ir.shape[:2]) < self.min_side:
+            raise ValueError(
+                f"pictures of at least {self.min_side}x{self.min_side} pixels are needed, got "
+                f"{ir.shape[1]}x{ir.shape[0]}"
+            )
         with torch.inference_mode():
             output = self(self.to_input(luminance(ir)), self.to_input(luminance(vis)))
         return self.to_picture(output, vis if color else None)

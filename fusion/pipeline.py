@@ -190,7 +190,7 @@ class _Job:
     def run(self, network: FusionNetwork, options: Options) -> None:
         ir = read_infrared(self.ir, options.percentiles)
         vis = read_visible(self.vis)
-        ir = _same_size(ir, vis, f"{self.ir} and {self.vis}", options.resize)
+        ir = _same_size(ir, vis, f"{self.ir} and {self.vis}", options.resize, network.min_side)
         if self.parts is None:
             fused = network.fuse(ir, vis, options.color)
         else:
@@ -220,7 +220,9 @@ def compare(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
     return tile([[("infrared", to_8bit(ir)), ("visible", to_8bit(vis)), ("fused", fused)]])
 
 
-def _same_size(ir: np.ndarray, vis: np.ndarray, names: str, resize: bool) -> np.ndarray:
+def _same_size(
+    ir: np.ndarray, vis: np.ndarray, names: str, resize: bool, min_side: int
+) -> np.ndarray:
     if ir.shape[:2] != vis.shape[:2]:
         if not resize:
             raise UserError(
@@ -229,8 +231,8 @@ def _same_size(ir: np.ndarray, vis: np.ndarray, names: str, resize: bool) -> np.
                 "same view"
             )
         ir = resize_to(ir, vis)
-    if min(ir.shape[:2]) < 2:
-        raise UserError(f"{names}: at least 2x2 pixels are needed")
+    if min(ir.shape[:2]) < min_side:
+        raise UserError(f"{names}: at least {min_side}x{min_side} pixels are needed")
     return ir
 
 
@@ -276,7 +278,9 @@ def fuse_videos(
         progress = tqdm(unit="frame", total=total, disable=None, leave=False)
         for ir_frame, vis_frame in _paired_frames(ir_video, vis_video, account):
             ir_grey = scale_to_255(luminance(ir_frame), options.percentiles)
-            ir_grey = _same_size(ir_grey, vis_frame, f"{ir} and {vis}", options.resize)
+            ir_grey = _same_size(
+                ir_grey, vis_frame, f"{ir} and {vis}", options.resize, network.min_side
+            )
             fused = network.fuse(ir_grey, vis_frame, options.color)
             writer.write(fused)
             if compare_writer is not None:

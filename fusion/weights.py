@@ -1,8 +1,9 @@
 """Weights files: own safetensors, and the published checkpoints through a name map.
 
 An own file holds its network's name, architecture and pixel convention in the metadata, so that the
-file alone rebuilds the network. A published one is read by PyTorch's restricted unpickler, which
-accepts tensors and plain containers; a file that would run code is refused.
+file alone rebuilds the network. A published one, or a folder where a network is published as
+several, is read by PyTorch's restricted unpickler, which accepts tensors and plain containers; a
+file that would run code is refused.
 """
 
 import dataclasses
@@ -23,9 +24,11 @@ from fusion.errors import UserError
 from fusion.files import whole_file
 from fusion.images import PixelScaling
 from fusion.lrrnet import LRRNet
+from fusion.methods import AUIF, DenseFuse, DIDFuse
 from fusion.network import FusionNetwork
 
 __all__ = [
+    "NETWORKS",
     "SHIPPED",
     "load_network",
     "read_tensors",
@@ -37,8 +40,16 @@ __all__ = [
 #: LRRNet as this package trained it; experiments/README.md says how.
 SHIPPED = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
 
-#: Networks by the name their weights files carry.
-NETWORKS: dict[str, type[FusionNetwork]] = {"lrrnet": LRRNet}
+#: Networks by the name their weights files carry, which is the name of the method.
+NETWORKS: dict[str, type[FusionNetwork]] = {
+    "lrrnet": LRRNet,
+    "didfuse": DIDFuse,
+    "auif": AUIF,
+    "densefuse": DenseFuse,
+}
+
+#: How weights files are named; others in a folder are passed over.
+WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
 
 # --- Any weights file ---------------------------------------------------------------------------
 
@@ -196,31 +207,70 @@ def save_network(network: FusionNetwork, path: str | Path) -> None:
 
 
 def load_network(
-    path: str | Path | None = None, device: torch.device | str = "cpu"
+    path: str | Path | None = None,
+    device: torch.device | str = "cpu",
+    method: str | None = None,
+    rule: str | None = None,
 ) -> FusionNetwork:
-    """Rebuild a fusion network from its weights file, in evaluation mode.
+    """Rebuild a fusion network from its weights, in evaluation mode.
 
     Args:
-        path: an own safetensors file, or the published LRRNet checkpoint; the LRRNet that ships
-            with this package where None.
+        path: an own safetensors file, or a published checkpoint of LRRNet or of a method whose
+            class says how it is ``published``; a folder that holds all published files of such a
+            method, which must then be named; the LRRNet that ships with this package where None.
         device: where the network is put.
+        method: name among `NETWORKS`, which the weights must be of; found out from the file where
+            None.
+        rule: one of the network's ``rules``, to fuse by; the weights' own, or the published one,
+            where None.
 
     Raises:
-        UserError: as `read_tensors` and `require_match`, or the file is of no known network.
+        UserError: as `read_tensors` and `require_match`; the weights are of no known network or of
+            another method; a folder lacks a file; or the network has no such rule.
     """
-    path = SHIPPED if path is None else path
-    tensors, metadata = read_tensors(path)
+    if method is not None and method not in NETWORKS:
+        raise UserError(f"no method {method!r}; known are {', '.join(NETWORKS)}")
+    if path is None:
+        if method not in (None, "lrrnet"):
+            raise UserError(f"{method}: no weights ship for this method; give a file or folder")
+        path = SHIPPED
+    if Path(path).is_dir():
+        tensors, metadata = _read_folder(Path(path), method), {}
+    else:
+        tensors, metadata = read_tensors(path)
+    found = metadata.get("network") or _published_method(path, tensors)
+    if found not in NETWORKS:
+        raise UserError(f"{path}: of unknown network {found!r}; known are {', '.join(NETWORKS)}")
+    if method not in (None, found):
+        raise UserError(
+            f"{path}: holds weights of {found}, not of {method}; give {method}'s own, or another "
+            "method"
+        )
+    build = NETWORKS[found]
     name_in_file: Callable[[str], str] = str
     if metadata.get("network"):
-        build, arguments = _described(path, metadata)
-    elif "get_ls1.lamj" in tensors:
-        build, name_in_file = LRRNet, _published_lrrnet_name
+        arguments = _described(path, metadata)
+    elif build is LRRNet:
+        name_in_file = _published_lrrnet_name
         arguments, tensors = _published_lrrnet(path, tensors)
     else:
-        raise UserError(
-            f"{path}: of no known network (first tensor: {next(iter(tensors), 'none')}); give "
-            "a file saved by this package or the published LRRNet checkpoint"
-        )
+        name_in_file = build.published.name_in_file
+        arguments, tensors = {}, build.published.prepare(tensors)
+    if rule is not None:
+        if rule not in build.rules:
+            offered = f"its rules are {', '.join(build.rules)}" if build.rules else "it has none"
+            raise UserError(f"{found}: no fusion rule {rule!r}; {offered}")
+        arguments["rule"] = rule
+    return _build(path, build, arguments, tensors, name_in_file).to(device)
+
+
+def _build(
+    path: str | Path,
+    build: type[FusionNetwork],
+    arguments: dict,
+    tensors: Mapping[str, Tensor],
+    name_in_file: Callable[[str], str],
+) -> FusionNetwork:
     try:
         # Without memory first: a file's metadata must not decide how much is taken.
         with torch.device("meta"):
@@ -229,16 +279,78 @@ def load_network(
         raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
     state = require_match(path, tensors, network, name_in_file)
     network.load_state_dict(
-        {name: tensor.to(torch.float32) for name, tensor in state.items()}, assign=True
+        {
+            name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+            for name, tensor in state.items()
+        },
+        assign=True,
     )
-    return network.requires_grad_(False).eval().to(device)
+    return network.requires_grad_(False).eval()
 
 
-def _described(path: str | Path, metadata: dict[str, str]) -> tuple[type[FusionNetwork], dict]:
-    """Class and constructor's arguments from an own file's metadata."""
-    name = metadata["network"]
-    if name not in NETWORKS:
-        raise UserError(f"{path}: of unknown network {name!r}; known are {', '.join(NETWORKS)}")
+def _published_method(path: str | Path, tensors: Mapping[str, Tensor]) -> str:
+    """Name of the method whose published tensors these are."""
+    if _PUBLISHED_LRRNET_MARKER in tensors:
+        return "lrrnet"
+    for name, network in NETWORKS.items():
+        if network.published is None:
+            continue
+        there = [marker in tensors for marker in network.published.markers]
+        if all(there):
+            return name
+        if any(there):
+            raise UserError(
+                f"{path}: one of the {len(there)} files {network.__name__} is published as; "
+                f"give the folder that holds all, and {name} for the method"
+            )
+    raise UserError(
+        f"{path}: of no known network (first tensor: {next(iter(tensors), 'none')}); give "
+        "a file saved by this package or a published checkpoint of LRRNet, "
+        + ", ".join(n.__name__ for n in NETWORKS.values() if n.published)
+    )
+
+
+def _read_folder(folder: Path, method: str | None) -> dict[str, Tensor]:
+    """Tensors of all published files of a method in a folder that may hold others' too."""
+    if method is None:
+        raise UserError(f"{folder}: is a directory; name the method whose files to take from it")
+    network = NETWORKS[method]
+    published = network.published
+    if published is None:
+        raise UserError(f"{folder}: is a directory; {method} takes a single file")
+    sources: dict[str, Path] = {}
+    tensors: dict[str, Tensor] = {}
+    unread: list[str] = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in WEIGHTS_SUFFIXES:
+            continue
+        try:
+            content, _ = read_tensors(path)
+        except UserError as error:
+            unread.append(str(error))  # another's, perhaps: of interest where something is missing
+            continue
+        for marker in published.markers:
+            if marker not in content:
+                continue
+            if marker in sources:
+                raise UserError(
+                    f"{folder}: {sources[marker].name} and {path.name} hold the same part of "
+                    f"{network.__name__}; leave one there"
+                )
+            sources[marker] = path
+            tensors |= content
+    missing = [marker for marker in published.markers if marker not in sources]
+    if missing:
+        raise UserError(
+            f"{folder}: lacks {len(missing)} of the {len(published.markers)} files "
+            f"{network.__name__} is published as (the one with {missing[0]})"
+            + (f"; unreadable: {unread[0]}" if unread else "; add it")
+        )
+    return tensors
+
+
+def _described(path: str | Path, metadata: dict[str, str]) -> dict:
+    """Constructor's arguments from an own file's metadata."""
     try:
         architecture = json.loads(metadata["architecture"])
         scaling = PixelScaling(**json.loads(metadata["scaling"]))
@@ -247,8 +359,10 @@ def _described(path: str | Path, metadata: dict[str, str]) -> tuple[type[FusionN
             raise ValueError("a number above 4096")
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
-    return NETWORKS[name], architecture | {"scaling": scaling}
+    return architecture | {"scaling": scaling}
 
+
+_PUBLISHED_LRRNET_MARKER = "get_ls1.lamj"
 
 # Our names to the published ones. The authors' branch 1 takes the infrared. Of their four
 # reductions, Z stands for low-rank and U for sparse, x and y for branch 1 and 2.
@@ -278,7 +392,7 @@ def _published_lrrnet(
     path: str | Path, tensors: Mapping[str, Tensor]
 ) -> tuple[dict, dict[str, Tensor]]:
     """Constructor's arguments and, in our shapes, the tensors of the authors' checkpoint."""
-    num_coefficients = tensors["get_ls1.lamj"].numel()
+    num_coefficients = tensors[_PUBLISHED_LRRNET_MARKER].numel()
     if num_coefficients % 2:
         raise UserError(f"{path}: get_ls1.lamj has {num_coefficients} thresholds, an odd number")
     blocks = set(re.findall(r"\blrrblock\d+\b", " ".join(tensors)))
