@@ -22,7 +22,7 @@ from fusion.errors import UserError
 from tracker.head import CorrelationHead, Response
 from tracker.neck import crop_centre
 from tracker.network import PRESETS, TrackerNetwork, build, fuse_decisions
-from tracker.online import RGBTTracker
+from tracker.online import OnlineSettings, RGBTTracker
 
 __all__ = ["PlainNetwork", "bench", "report"]
 
@@ -145,7 +145,7 @@ def _measure(
     ir = rng.integers(0, 256, (height, width), np.uint8)
     box = (width / 2 - 40, height / 2 - 30, 80, 60)
     # Without update: the published code's falls on the same frames, and costs both the same.
-    tracker = RGBTTracker(network, device, update_interval=0)
+    tracker = RGBTTracker(network, device, OnlineSettings(update_interval=0))
     tracker.init(rgb, ir, box)
 
     generator = torch.Generator().manual_seed(0)

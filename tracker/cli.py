@@ -117,7 +117,8 @@ def _add_track(commands) -> None:
         "--weights",
         metavar="W",
         type=Path,
-        help="own .safetensors file, or a published DFAT or SiamRPN++ checkpoint",
+        help="own .safetensors file, or a published DFAT or SiamRPN++ checkpoint (default: the "
+        "compact tracker that ships)",
     )
     parser.add_argument(
         "--preset",
@@ -158,11 +159,6 @@ def _track(arguments: argparse.Namespace) -> int:
     from tracker.running import Interrupted, check_start, check_video_name, track_to_folder
     from tracker.sequences import load_sequence
 
-    if arguments.weights is None:
-        raise UserError(
-            "--weights is missing: no trained weights ship yet; give a .safetensors file saved by "
-            "this package or a published DFAT checkpoint"
-        )
     check_video_name(arguments.video)
     paths = arguments.rgb if arguments.ir is None else (arguments.rgb, arguments.ir)
     sequence = load_sequence(paths, arguments.layout, arguments.resize)

@@ -194,6 +194,8 @@ class TrackerNetwork(nn.Module):
         modalities: modalities with a branch.
         architecture: the arguments, of JSON's types, by which a weights file rebuilds the network.
         response_size: cells of a response along a side.
+        online: settings of `tracker.online.OnlineSettings` that were chosen for the weights, where
+            they are not the published ones.
 
     Raises:
         ValueError: an argument is none of the known ones, or they do not go together.
@@ -272,6 +274,7 @@ class TrackerNetwork(nn.Module):
         self.drop_branches = drop_branches
         self.fusion_tap = fusion_tap
         self.response_size = self._response_size()
+        self.online: dict[str, float] = {}
 
         # A part that both modalities share goes by the name "shared", else by the modality's.
         self.part_of = {m: "shared" if shared_backbone else m for m in self.modalities}

@@ -18,7 +18,15 @@ from tracker.anchors import decode
 from tracker.boxes import region_to_box
 from tracker.network import TrackerNetwork, infrared_shift
 
-__all__ = ["CONTEXT", "RGBTTracker", "context_side", "crop_square", "is_usable", "mean_colour"]
+__all__ = [
+    "CONTEXT",
+    "OnlineSettings",
+    "RGBTTracker",
+    "context_side",
+    "crop_square",
+    "is_usable",
+    "mean_colour",
+]
 
 # Context around a box, as a share of width plus height (SiamFC).
 CONTEXT = 0.5
@@ -84,6 +92,29 @@ def crop_square(
 # --- The tracker --------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class OnlineSettings:
+    """What of online tracking is not learned. The defaults are DFAT's as published.
+
+    Attributes:
+        context: what a crop adds to width and to height, as a share of their sum.
+        penalty: how strongly changes of size and shape are discouraged.
+        window: weight of the cosine window, which discourages jumps.
+        rate: how fast the size follows, times score and penalty.
+        update_interval: frames between template updates; 0 for none.
+        update_rate: weight of the new template in an update.
+        minimum_side: least width and height of a box in pixels.
+    """
+
+    context: float = CONTEXT
+    penalty: float = 0.10
+    window: float = 0.41
+    rate: float = 0.32
+    update_interval: int = 15
+    update_rate: float = 0.1
+    minimum_side: float = 10
+
+
 @dataclass
 class _Target:
     """Where the target is: centre and size in pixels of the frame."""
@@ -118,17 +149,10 @@ class RGBTTracker:
     Args:
         network: trained; it is copied for inference and not changed.
         device: where the network runs.
-        context: what a crop adds to width and to height, as a share of their sum.
-        penalty: how strongly changes of size and shape are discouraged.
-        window: weight of the cosine window, which discourages jumps.
-        rate: how fast the size follows, times score and penalty.
-        update_interval: frames between template updates; 0 for none.
-        update_rate: weight of the new template in an update.
-        minimum_side: least width and height of a box in pixels.
-
-    The defaults are DFAT's as published.
+        settings: those the network was saved with (`TrackerNetwork.online`) where None.
 
     Attributes:
+        settings: in use.
         last_branches: names of the branches that the last frame's box came from; empty where both
             modalities were missing.
     """
@@ -137,24 +161,11 @@ class RGBTTracker:
         self,
         network: TrackerNetwork,
         device: torch.device | str = "cpu",
-        *,
-        context: float = CONTEXT,
-        penalty: float = 0.10,
-        window: float = 0.41,
-        rate: float = 0.32,
-        update_interval: int = 15,
-        update_rate: float = 0.1,
-        minimum_side: float = 10,
+        settings: OnlineSettings | None = None,
     ):
         self.device = torch.device(device)
         self.network = network.for_inference(self.device)
-        self.context = context
-        self.penalty = penalty
-        self.window = window
-        self.rate = rate
-        self.update_interval = update_interval
-        self.update_rate = update_rate
-        self.minimum_side = minimum_side
+        self.settings = settings or OnlineSettings(**network.online)
         self.last_branches: tuple[str, ...] = ()
         self._anchors = self.network.anchors().to(self.device)
         size = self.network.response_size
@@ -227,7 +238,7 @@ class RGBTTracker:
         target = self._target
         score = 0.0
         self.last_branches = ()
-        side = context_side(target.width, target.height, self.context)
+        side = context_side(target.width, target.height, self.settings.context)
         side *= self.network.search_size / self.network.exemplar_size
         known = {name: frame for name, frame in frames.items() if name in self._template}
         if known:
@@ -237,8 +248,12 @@ class RGBTTracker:
             response = self.network.decide(responses)
             found = self._best(response.cls, response.loc, target).tolist()
             score = self._follow(found, next(iter(known.values())).shape[:2])
-        if frames and self.update_interval and self._count % self.update_interval == 0:
-            self._learn(frames, rate=self.update_rate)
+        if (
+            frames
+            and self.settings.update_interval
+            and self._count % self.settings.update_interval == 0
+        ):
+            self._learn(frames, rate=self.settings.update_rate)
         return self._target.box(), score
 
     def _best(self, cls: Tensor, loc: Tensor, target: _Target) -> Tensor:
@@ -247,7 +262,7 @@ class RGBTTracker:
         Stays on the device; reading the six numbers is the only synchronisation of a frame.
         """
         anchors = self._anchors
-        side = context_side(target.width, target.height, self.context)
+        side = context_side(target.width, target.height, self.settings.context)
         scale = self.network.exemplar_size / side
         background, foreground = cls.float().reshape(2, *anchors.shape[1:])
         score = torch.sigmoid(foreground - background)
@@ -255,11 +270,11 @@ class RGBTTracker:
         x, y, width, height = boxes.unbind(0)
 
         size_change = _change(
-            context_side(width, height, self.context) / self.network.exemplar_size
+            context_side(width, height, self.settings.context) / self.network.exemplar_size
         )
         shape_change = _change((target.width / target.height) / (width / height))
-        penalty = torch.exp(-(size_change * shape_change - 1) * self.penalty)
-        ranked = penalty * score * (1 - self.window) + self._hanning * self.window
+        penalty = torch.exp(-(size_change * shape_change - 1) * self.settings.penalty)
+        ranked = penalty * score * (1 - self.settings.window) + self._hanning * self.settings.window
         best = ranked.nan_to_num(nan=0).argmax().view(1)  # a box of infinite size has no shape
         rows = torch.stack((x / scale, y / scale, width / scale, height / scale, score, penalty))
         return rows.flatten(1).index_select(1, best).squeeze(1)
@@ -269,7 +284,7 @@ class RGBTTracker:
         dx, dy, width, height, score, penalty = found
         frame_height, frame_width = frame_size
         target = self._target
-        rate = penalty * score * self.rate
+        rate = penalty * score * self.settings.rate
 
         def clip(value: float, low: float, high: float) -> float:
             return float(max(low, min(value, high)))
@@ -277,8 +292,16 @@ class RGBTTracker:
         self._target = _Target(
             clip(target.x + dx, 0, frame_width),
             clip(target.y + dy, 0, frame_height),
-            clip(target.width + rate * (width - target.width), self.minimum_side, frame_width),
-            clip(target.height + rate * (height - target.height), self.minimum_side, frame_height),
+            clip(
+                target.width + rate * (width - target.width),
+                self.settings.minimum_side,
+                frame_width,
+            ),
+            clip(
+                target.height + rate * (height - target.height),
+                self.settings.minimum_side,
+                frame_height,
+            ),
         )
         return score
 
@@ -294,7 +317,7 @@ class RGBTTracker:
         if "ir" in frames and "ir" not in self._template:
             # An infrared template made without RGB is not shifted, nor is then what it searches.
             self._ir_follows_rgb = "rgb" in frames
-        side = context_side(self._target.width, self._target.height, self.context)
+        side = context_side(self._target.width, self._target.height, self.settings.context)
         new = self.network.template(self._inputs(frames, side, self.network.exemplar_size))
         for branch, levels in new.items():
             known = self._template.get(branch, levels)

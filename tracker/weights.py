@@ -5,6 +5,7 @@ network. Of published ones the tensors are read, by PyTorch's restricted unpickl
 file that would run code is refused.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from torch import Tensor
 from fusion.errors import UserError
 from fusion.weights import read_tensors, require_match, write_tensors
 from tracker.network import PRESETS, TrackerNetwork
+from tracker.online import OnlineSettings
+from tracker.pretrained import COMPACT
 
 __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
 
@@ -24,24 +27,31 @@ PUBLISHED_PRESETS = ("dfat", "rgb", "ir")
 
 
 def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
-    """Write a network's weights, architecture and preprocessing as safetensors.
+    """Write a network's weights, architecture, preprocessing and online settings as safetensors.
 
     Raises:
         UserError: the place cannot be written.
     """
-    metadata = {"network": FORMAT, "architecture": json.dumps(network.architecture)}
+    metadata = {
+        "network": FORMAT,
+        "architecture": json.dumps(network.architecture),
+        "online": json.dumps(network.online),
+    }
     write_tensors(path, network, metadata)
 
 
 def load_tracker(
-    path: str | Path, *, preset: str = "dfat", device: torch.device | str = "cpu"
+    path: str | Path | None = None,
+    *,
+    preset: str = "dfat",
+    device: torch.device | str = "cpu",
 ) -> TrackerNetwork:
     """Rebuild a tracker's network from its weights file, to run: in evaluation mode, without
     gradients (``network.train().requires_grad_()`` goes on training it).
 
     Args:
         path: an own safetensors file, or a published DFAT or PySOT (SiamRPN++ on ResNet-50)
-            checkpoint.
+            checkpoint; the compact tracker that ships where None.
         preset: the network a published checkpoint is put into: "dfat", "rgb" or "ir". An own file
             knows its network.
         device: where the network is put.
@@ -50,9 +60,11 @@ def load_tracker(
         UserError: the file is missing, truncated, holds code, or its tensors do not fit; the line
             names the file and the tensors.
     """
+    path = COMPACT if path is None else path
     tensors, metadata = read_tensors(path)
     if metadata.get("network") == FORMAT:
         network = _on_meta(path, _architecture(path, metadata))
+        network.online = _online(path, metadata)
     elif preset in PUBLISHED_PRESETS:
         network = _on_meta(path, PRESETS[preset])
         tensors = _renamed(path, tensors, network)
@@ -107,6 +119,25 @@ def _architecture(path: str | Path, metadata: Mapping[str, str]) -> dict:
     except (KeyError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
     return arguments
+
+
+def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, float]:
+    """Online settings from an own file's metadata; none in a file without any."""
+    known = {field.name for field in dataclasses.fields(OnlineSettings)}
+    try:
+        settings = json.loads(metadata.get("online", "{}"))
+        for name, value in settings.items():
+            if name not in known:
+                raise ValueError(f"unknown online setting {name}")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 <= value < 1e4
+            ):
+                raise ValueError(f"online setting {name} is {value}")
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
+    return settings
 
 
 # --- Published names ----------------------------------------------------------------------------

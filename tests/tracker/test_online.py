@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fusion.errors import UserError
 from tracker.head import Response
 from tracker.network import build
-from tracker.online import RGBTTracker, crop_square, is_usable
+from tracker.online import OnlineSettings, RGBTTracker, crop_square, is_usable
 
 
 class MatchingHead(nn.Module):
@@ -145,7 +145,7 @@ def test_a_translation_of_the_frames_translates_the_boxes(random_network, rng):
     shift = np.array([24, -17])
 
     def run(offset):
-        tracker = RGBTTracker(random_network, update_interval=2)
+        tracker = RGBTTracker(random_network, settings=OnlineSettings(update_interval=2))
         moved = [[np.roll(f, tuple(offset[::-1]), (0, 1)) for f in pair] for pair in frames]
         tracker.init(*moved[0], (*(np.array([140, 150]) + offset), 24, 18))
         return np.array([tracker.track(*pair)[0] for pair in moved[1:]])
@@ -174,8 +174,10 @@ def test_a_missing_modality_is_as_if_it_had_no_branch(rng, pixels, modality, dam
         "black": np.zeros_like,
         "nan": lambda frame: np.full(frame.shape, np.nan, np.float32),
     }[damage]
-    both = RGBTTracker(network, update_interval=2)
-    alone = RGBTTracker(single(network, modality, pixels=pixels), update_interval=2)
+    both = RGBTTracker(network, settings=OnlineSettings(update_interval=2))
+    alone = RGBTTracker(
+        single(network, modality, pixels=pixels), settings=OnlineSettings(update_interval=2)
+    )
     for number in range(4):
         rgb, ir = scene(rng)
         damaged = (rgb, broken(ir)) if modality == "rgb" else (broken(rgb), ir)
@@ -203,7 +205,7 @@ def test_without_any_modality_the_box_stays(random_network, rng):
 
 
 def test_a_modality_missing_at_the_start_joins_at_an_update(random_network, rng):
-    tracker = RGBTTracker(random_network, update_interval=3)
+    tracker = RGBTTracker(random_network, settings=OnlineSettings(update_interval=3))
     rgb, ir = scene(rng)
     tracker.init(None, ir, (50, 60, 30, 20))
     assert tracker.last_branches == ("ir",)
@@ -216,7 +218,9 @@ def test_a_modality_missing_at_the_start_joins_at_an_update(random_network, rng)
 
 def test_template_update_blends_neck_features(random_network, rng):
     first, second = scene(rng), scene(rng)
-    tracker = RGBTTracker(random_network, update_interval=2, update_rate=0.25)
+    tracker = RGBTTracker(
+        random_network, settings=OnlineSettings(update_interval=2, update_rate=0.25)
+    )
     tracker.init(*first, (60, 50, 30, 30))
     old = {branch: [x.clone() for x in levels] for branch, levels in tracker._template.items()}
     box, _ = tracker.track(*second)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from fusion.errors import UserError
 from tracker.network import PRESETS, build
+from tracker.online import OnlineSettings, RGBTTracker
 from tracker.weights import load_imagenet, load_published, load_tracker, save_tracker
 
 COMPACT = [name for name in PRESETS if name.startswith("compact")]
@@ -32,6 +33,7 @@ def refusal(load, *arguments, **options) -> str:
 def own_file(tmp_path):
     torch.manual_seed(0)
     network = build("compact_dfat_llrr", branch_weights=[1, 2, 3], fusion_blocks=1)
+    network.online = {"window": 0.3, "update_interval": 5}
     path = tmp_path / "own.safetensors"
     save_tracker(network, path)
     return network, path
@@ -42,6 +44,9 @@ def test_the_file_alone_rebuilds_the_network(own_file):
     loaded = load_tracker(path)
     assert loaded.architecture == network.architecture
     assert not loaded.training
+    # What was chosen for the weights is what the tracker uses; the rest is as published.
+    settings = RGBTTracker(loaded).settings
+    assert settings == OnlineSettings(window=0.3, update_interval=5)
     for name, tensor in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
     with safe_open(path, framework="pt") as file:
@@ -64,6 +69,10 @@ def test_a_truncated_file(own_file):
         ({"architecture": '{"backbone": "vgg"}'}, "unusable architecture.*backbone"),
         ({"architecture": '{"channels": "many"}'}, "unusable architecture"),
         ({"architecture": "{}"}, "does not fit TrackerNetwork: missing"),
+        ({"online": '{"momentum": 1}'}, "damaged metadata.*momentum"),
+        ({"online": '{"window": "wide"}'}, "damaged metadata.*window is wide"),
+        ({"online": '{"window": NaN}'}, "damaged metadata.*window is nan"),
+        ({"online": "[1]"}, "damaged metadata"),
         ({"network": "lrrnet"}, "no tracker's weights"),
     ],
 )

@@ -168,11 +168,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     if arguments.annotations is not None and arguments.results is None:
         raise UserError("--results is missing: give the folders of raw results, or --root to run")
-    if arguments.root is not None and arguments.weights is None:
-        raise UserError(
-            "--weights is missing: --root runs a tracker; for results that are there give "
-            "--annotations in its place"
-        )
     if arguments.root is not None and arguments.results and len(arguments.results) > 1:
         raise UserError("--results: one folder with --root, which gets the results")
     protocol = PROTOCOLS[arguments.dataset]
@@ -217,13 +212,15 @@ def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
 
 def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str]) -> list[str]:
     from tracker.evaluation.one_pass import run_dataset
+    from tracker.pretrained import COMPACT
     from tracker.sequences import load_dataset
 
-    if not arguments.weights.is_file():
-        raise UserError(f"{arguments.weights}: no such file; give a weights file")
+    weights = arguments.weights or COMPACT
+    if not weights.is_file():
+        raise UserError(f"{weights}: no such file; give a weights file")
     dataset = load_dataset(arguments.root, arguments.dataset)
-    name = arguments.name or arguments.weights.stem
-    make = partial(_load_tracker, arguments.weights, arguments.preset, arguments.device)
+    name = arguments.name or weights.stem
+    make = partial(_load_tracker, weights, arguments.preset, arguments.device)
     failures = run_dataset(make, dataset, results / name, names, arguments.workers)
     return [f"{name} could not run {failure}" for failure in failures]
 

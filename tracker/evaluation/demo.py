@@ -8,10 +8,11 @@ from fusion.tables import format_table
 from tracker.drawing import draw_frame
 from tracker.evaluation import multistart
 from tracker.evaluation.report import Entry, read_entries, write_report
-from tracker.evaluation.workspace import UNTRAINED, copy_template, make_synthetic, sequences_folder
+from tracker.evaluation.workspace import copy_template, make_synthetic, sequences_folder
 from tracker.sequences import load_sequence
 
-BASELINES = ["NCC", "NCC_RGB", "NCC_IR"]
+# Beginnings of the names of entries that are no networks.
+BASELINES = ("NCC", "CSRT")
 
 
 def run_demo(
@@ -29,7 +30,7 @@ def run_demo(
 
     Args:
         output: folder for the workspace, the report and the video.
-        weights: folder of weights files; the workspace's own where None.
+        weights: folder of weights files whose networks run too.
         workers: processes of the evaluation.
         device: auto, cpu, cuda or cuda:N.
         sequences: how many are made.
@@ -51,14 +52,7 @@ def run_demo(
     if weights is not None:
         environment["RGBT_WEIGHTS"] = str(weights.resolve())
     ready, _ = choose_entries(workspace, environment=environment)
-    trained = [name for name in ready if name not in BASELINES]
-    networks = trained or [f"compact@{UNTRAINED}"]
-    if not trained:
-        print(
-            "no trained weights found: an UNTRAINED network stands in. Its figures mean nothing; "
-            "the correlation baselines' do."
-        )
-    trackers = [*networks, *BASELINES]
+    trackers = sorted(ready, key=lambda name: name.startswith(BASELINES))
     print(f"running {', '.join(trackers)} through the VOT toolkit ...", flush=True)
     outcome = evaluate(workspace, trackers, workers=workers, environment=environment)
     if not outcome.complete:
@@ -74,7 +68,7 @@ def run_demo(
     print(f"EAO over {plan.low} to {plan.high} frames; not comparable with VOT2020-RGBT\n")
     report, video = output / "report.html", output / "tracking.mp4"
     write_report(workspace, report, trackers)
-    shown = next((entry for entry in entries if entry.reference in trained), entries[0])
+    shown = next(entry for entry in entries if entry.reference == trackers[0])
     write_video(plan, shown, video)
     print(f"open {report} in a browser, and {video} ({shown.label}; orange is its box, cyan the")
     print(f"true one). Everything else is in {workspace}.")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fusion.errors import UserError
+from tracker.pretrained import COMPACT
 
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
 CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
@@ -15,6 +16,8 @@ CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
 CSRT = {"csrt_rgb": "rgb", "csrt_ir": "ir"}
 """Names of OpenCV's CSRT on one modality each."""
 BASELINES = (*CORRELATION, *CSRT)
+SHIPPED = "compact"
+"""Name of the compact tracker that ships with its weights."""
 
 
 def needs_weights(name: str) -> bool:
@@ -39,6 +42,7 @@ def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> 
 
     RGBT_WEIGHTS names a file, or a folder with ``<name>.safetensors`` (or another suffix of
     `WEIGHTS_SUFFIXES`); relative paths start in the workspace, and its ``weights`` is the default.
+    `SHIPPED` has those of the package if there are no others.
 
     Args:
         name: the entry's RGBT_TRACKER.
@@ -54,6 +58,8 @@ def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> 
     for suffix in WEIGHTS_SUFFIXES:
         if (place / f"{name}{suffix}").is_file():
             return place / f"{name}{suffix}"
+    if name == SHIPPED:
+        return COMPACT
     raise UserError(
         f"no weights for {name}: put {name}.safetensors or {name}.pth into {place}, name another "
         "folder or a file by RGBT_WEIGHTS, or run the network untrained (--untrained)"
@@ -64,7 +70,7 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]):
     """The tracker of an entry, with ``init(rgb, ir, box)`` and ``track(rgb, ir) -> box, score``.
 
     Args:
-        name: a preset of `tracker.network.PRESETS` or one of `BASELINES`.
+        name: a preset of `tracker.network.PRESETS`, `SHIPPED`, or one of `BASELINES`.
         workspace: where relative paths start.
         environment: RGBT_WEIGHTS as in `find_weights`; RGBT_UNTRAINED: 1 for a network initialised
             from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto.
@@ -87,14 +93,14 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]):
     from tracker.network import PRESETS, build
     from tracker.online import RGBTTracker
 
-    if name not in PRESETS:
+    if name not in PRESETS and name != SHIPPED:
         raise UserError(
             f"RGBT_TRACKER {name or '(not set)'}: unknown; give one of "
-            f"{', '.join([*PRESETS, *BASELINES])} as env_rgbt_tracker in trackers.ini"
+            f"{', '.join([SHIPPED, *PRESETS, *BASELINES])} as env_rgbt_tracker in trackers.ini"
         )
     if environment.get("RGBT_UNTRAINED") == "1":
         torch.manual_seed(0)
-        network = build(name).eval()
+        network = build("compact_dfat_llrr" if name == SHIPPED else name).eval()
     else:
         network = _load(find_weights(name, workspace, environment), name)
     return RGBTTracker(network, device=resolve_device(environment.get("RGBT_DEVICE", "auto")))
@@ -109,6 +115,8 @@ def _load(path: Path, name: str):
 
     # Only published checkpoints are put into a preset; an own file brings its architecture.
     network = load_tracker(path, preset=name if name in PUBLISHED_PRESETS else "dfat")
+    if name == SHIPPED:
+        return network
     with torch.device("meta"):
         expected = TrackerNetwork(**PRESETS[name]).architecture
     differing = [

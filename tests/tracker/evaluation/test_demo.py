@@ -14,7 +14,7 @@ def test_without_and_with_weights(tmp_path, capsys):
     out = tmp_path / "demo"
     run_demo(out, sequences=1, length=30, device="cpu")
     said = capsys.readouterr().out
-    assert "UNTRAINED" in said and "compact DFAT+LLRR (untrained)" in said
+    assert "compact, as it ships " in said
     assert f"open {out / 'report.html'}" in said and str(out / "tracking.mp4") in said
     assert sum(1 for _ in open_video(out / "tracking.mp4")) == 30
 
@@ -32,9 +32,9 @@ def test_without_and_with_weights(tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in out.rglob("NCC*/**/*.bin")}
     run_demo(out, sequences=1, length=30, device="cpu", weights=weights)
     said = capsys.readouterr().out
-    assert "UNTRAINED" not in said and "compact DFAT+LLRR " in said
-    # The video shows the network, whatever its rank.
-    assert "(compact DFAT+LLRR;" in said
+    assert "compact DFAT+LLRR " in said
+    # The video shows the network that ships, whatever its rank.
+    assert "(compact, as it ships;" in said
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("NCC*/**/*.bin")}
 
 

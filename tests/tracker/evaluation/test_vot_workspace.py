@@ -35,13 +35,13 @@ class TestTemplate:
     def test_entries_are_presets_or_baselines(self):
         import configparser
 
-        from tracker.evaluation.entries import BASELINES
+        from tracker.evaluation.entries import BASELINES, SHIPPED
 
         registry = configparser.ConfigParser()
         registry.read(files.template_folder() / "trackers.ini")
         assert {"RGB", "IR", "DFAT", "DFAT_RFN", "DFAT_LLRR", "compact"} <= set(registry.sections())
         for name in registry.sections():
-            assert registry[name]["env_rgbt_tracker"] in {*PRESETS, *BASELINES}
+            assert registry[name]["env_rgbt_tracker"] in {SHIPPED, *PRESETS, *BASELINES}
 
     def test_stack_has_the_settings_of_the_toolkits(self):
         """The same experiment, but every frame is seen."""
