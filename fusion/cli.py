@@ -47,6 +47,7 @@ def _parser() -> Parser:
     _add_evaluate(commands)
     commands.add_parser("train", help="train a network (fusion train --help)", add_help=False)
     _add_ablation(commands)
+    _add_reference(commands)
     _add_demo(commands)
     return parser
 
@@ -360,6 +361,80 @@ def _ablation(arguments: argparse.Namespace) -> int:
     for name, comparison in comparisons.items():
         print(f"{name}\n{comparison.table()}\n")
     print(f"tables and plots: {arguments.output}", file=sys.stderr)
+    return EXIT_BAD_INPUT if failures else 0
+
+
+# --- fusion reference -----------------------------------------------------------------------------
+
+REFERENCE_EXAMPLES = """\
+The five best results of each pair are chosen by an automatic filter, weighted and enhanced; OUT
+gets rank_1/ to rank_5/, rank_1.txt to rank_5.txt with lines name,weight, and references.csv, which
+says whose each is. fusion/reference.py has the rules. Then a network is trained to regress to them:
+
+  fusion reference --ir road/ir --vis road/vis -o references \\
+      --results maximum=a laplacian=b DIDFuse=c AUIF=d DenseFuse=e LRRNet=f
+  fusion train fit --config experiments/fusion/reference.yaml \\
+      --data.root road --data.references references
+
+--sheets draws candidates, chosen, enhanced and (--fused) a network's result:
+
+  fusion reference --ir road/ir --vis road/vis -o references --skip-existing \\
+      --results maximum=a laplacian=b DIDFuse=c AUIF=d DenseFuse=e LRRNet=f --sheets 4 --fused new
+
+exit code: 0 when all pairs have references, 2 when an input is bad or any pair was left out.
+"""
+
+
+def _add_reference(commands) -> None:
+    parser = commands.add_parser(
+        "reference",
+        help="choose and enhance training references among several methods' results",
+        description="Reference-then-supervision: from the results of several fusion methods, the "
+        "references a network is trained to regress to.",
+        epilog=REFERENCE_EXAMPLES,
+    )
+    parser.set_defaults(command=_reference)
+    parser.add_argument("--ir", metavar="DIR", type=Path, required=True, help="infrared pictures")
+    parser.add_argument("--vis", metavar="DIR", type=Path, required=True, help="visible pictures")
+    parser.add_argument(
+        "--results", metavar="DIR", nargs="+", required=True, help="a method's results, or NAME=DIR"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
+    )
+    parser.add_argument(
+        "--keep", metavar="K", type=int, help="references a pair, at most (default: 5)"
+    )
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="leave out pairs that have references already"
+    )
+    parser.add_argument(
+        "--sheets", metavar="N", type=int, default=0, help="also draw N pairs, to OUT/sheets"
+    )
+    parser.add_argument(
+        "--fused", metavar="DIR", type=Path, help="a trained network's results, for the sheets"
+    )
+    _add_workers(parser)
+
+
+def _reference(arguments: argparse.Namespace) -> int:
+    from fusion.comparison import method_names
+    from fusion.reference import KEEP, draw_sheets, make_references
+
+    ir, vis, out = arguments.ir, arguments.vis, arguments.output
+    keep = KEEP if arguments.keep is None else arguments.keep
+    for option, value, least in (("--keep", keep, 1), ("--sheets", arguments.sheets, 0)):
+        if value < least:
+            raise UserError(f"{option} {value}: give at least {least}")
+    workers = _checked_workers(arguments.workers)
+    results = method_names(arguments.results, "--results")
+    failures = make_references(ir, vis, results, out, keep, workers, arguments.skip_existing)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    print(f"references: {out}")
+    if arguments.sheets:
+        draw_sheets(ir, vis, results, out, arguments.sheets, arguments.fused)
+        print(f"sheets: {out / 'sheets'}")
     return EXIT_BAD_INPUT if failures else 0
 
 

@@ -182,8 +182,12 @@ def _measure(job: tuple) -> dict[str, float] | str:
         return f"{fused}: {error}"
 
 
-def method_names(folders: Sequence[str]) -> dict[str, Path]:
+def method_names(folders: Sequence[str], option: str = "--fused") -> dict[str, Path]:
     """Methods from ``NAME=DIR`` or ``DIR``, which is named after its last part.
+
+    Args:
+        folders: as given.
+        option: that they were given by, for the error.
 
     Raises:
         UserError: two methods have one name.
@@ -194,6 +198,6 @@ def method_names(folders: Sequence[str]) -> dict[str, Path]:
         path = Path(folder if equals else text)
         name = name if equals else path.resolve().name
         if name in methods:
-            raise UserError(f"--fused {text}: {name} is there already; name it: NAME=DIR")
+            raise UserError(f"{option} {text}: {name} is there already; name it: NAME=DIR")
         methods[name] = path
     return dict(sorted(methods.items(), key=lambda item: natural_key(Path(item[0]))))

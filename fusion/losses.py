@@ -1,7 +1,7 @@
-"""Training losses: detail-to-semantic (Eq. 10-14), feature fusion (Eq. 15), and saliency.
+"""Training losses: detail-to-semantic (Eq. 10-14), feature fusion (Eq. 15), saliency, references.
 
 The first two are LRRNet's (Li et al., TPAMI 2023). The third is ours, for training without a
-pretrained loss network.
+pretrained loss network. The fourth is for reference-then-supervision, see `fusion.reference`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,10 @@ from fusion.errors import UserError
 __all__ = [
     "DetailToSemanticLoss",
     "FeatureFusionLoss",
+    "ReferenceLoss",
     "SaliencyLoss",
     "VGG16Features",
+    "dssim",
     "gram_matrix",
     "saliency_target",
     "sobel",
@@ -264,6 +266,11 @@ def ssim_map(a: Tensor, b: Tensor, window: int = 11, sigma: float = 1.5) -> Tens
     )
 
 
+def dssim(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
+    """Structural dissimilarity ``clamp(1 - SSIM, 0, 1) / 2``, the mean of `ssim_map`; a scalar."""
+    return ((1 - ssim_map(a, b, window)).clamp(0, 1) / 2).mean()
+
+
 def saliency_target(
     ir: Tensor, vis: Tensor, threshold: float = 1.2, steepness: float = 4.0, sigma: float = 3.0
 ) -> Tensor:
@@ -348,5 +355,75 @@ class SaliencyLoss(nn.Module):
             "intensity": self.w_intensity * (weight * (fused - target).abs()).mean(),
             "gradient": self.w_gradient * gradient,
             "structure": self.w_structure * (1 - similarity),
+            "range": self.w_range * (F.relu(fused - 1) + F.relu(-fused)).mean(),
+        }
+
+
+# --- References -----------------------------------------------------------------------------------
+
+
+class ReferenceLoss(nn.Module):
+    """Regression to several weighted references ``S_k`` of a pair.
+
+        intensity  w_intensity sum_k w_k L1(f, S_k)
+        gradient   w_gradient sum_k w_k L1(Sobel f, Sobel S_k)
+        structure  w_structure sum_k w_k (1 - SSIM(f, S_k))
+        range      w_range mean(relu(f - 1) + relu(-f))
+
+    Args:
+        aggregate: ``weighted``, by the weights of the references; ``mean``, with equal weights; or
+            ``max``, to their pixelwise maximum alone.
+        w_intensity, w_gradient, w_structure, w_range: weights of the terms.
+    """
+
+    def __init__(
+        self,
+        aggregate: Literal["weighted", "mean", "max"] = "weighted",
+        w_intensity: float = 2.0,
+        w_gradient: float = 5.0,
+        w_structure: float = 1.0,
+        w_range: float = 4.0,
+    ):
+        super().__init__()
+        if aggregate not in ("weighted", "mean", "max"):
+            raise ValueError(f"aggregate is 'weighted', 'mean' or 'max', got {aggregate!r}")
+        self.aggregate = aggregate
+        self.w_intensity, self.w_gradient = w_intensity, w_gradient
+        self.w_structure, self.w_range = w_structure, w_range
+
+    def forward(self, fused: Tensor, references: Tensor, weights: Tensor) -> Mapping[str, Tensor]:
+        """The four terms, weighted; their sum is the loss.
+
+        Args:
+            fused: network output ``(B, 1, H, W)``, meant for 0..1.
+            references: ``(B, K, H, W)`` on 0..1.
+            weights: ``(B, K)``, of sum 1 each; 0 marks a reference that is none.
+
+        Returns:
+            Scalars ``intensity``, ``gradient``, ``structure`` and ``range``.
+        """
+        if self.aggregate == "max":
+            there = (weights > 0)[..., None, None]
+            references = torch.where(there, references, 0).amax(1, keepdim=True)
+            weights = torch.ones_like(weights[:, :1])
+        elif self.aggregate == "mean":
+            weights = (weights > 0) / (weights > 0).sum(1, keepdim=True)
+        count = references.shape[1]
+        targets = references.flatten(0, 1)[:, None]
+        repeated = fused.repeat_interleave(count, 0)
+
+        def weighted(differences: Tensor) -> Tensor:
+            """Of one reference a row: its mean, times its weight, summed, averaged over pairs."""
+            means = differences.flatten(1).mean(1).view(-1, count)
+            return (weights * means).sum(1).mean()
+
+        gradient = sum(
+            weighted((f.repeat_interleave(count, 0) - s).abs())
+            for f, s in zip(sobel(fused), sobel(targets), strict=True)
+        )
+        return {
+            "intensity": self.w_intensity * weighted((repeated - targets).abs()),
+            "gradient": self.w_gradient * gradient,
+            "structure": self.w_structure * weighted(1 - ssim_map(repeated, targets)),
             "range": self.w_range * (F.relu(fused - 1) + F.relu(-fused)).mean(),
         }

@@ -1,7 +1,7 @@
 """Training of fusion networks: Lightning modules, what they log, and the pictures they leave.
 
 `DetailToSemanticTraining` is LRRNet's procedure as published, `SaliencyTraining` ours, which needs
-no pretrained loss network.
+no pretrained loss network, and `ReferenceTraining` regresses to results of other methods.
 """
 
 import itertools
@@ -12,6 +12,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from fusion.errors import UserError
 from fusion.images import PixelScaling, tile, write_image
-from fusion.losses import DetailToSemanticLoss, SaliencyLoss, VGG16Features
+from fusion.losses import DetailToSemanticLoss, ReferenceLoss, SaliencyLoss, VGG16Features
 from fusion.network import FusionNetwork
 from fusion.weights import save_network
 
@@ -33,6 +34,7 @@ __all__ = [
     "KeepRecord",
     "LossRecord",
     "PairRate",
+    "ReferenceTraining",
     "SaliencyTraining",
     "agree_on_version",
     "log_terms",
@@ -91,6 +93,12 @@ class FusionTraining(L.LightningModule):
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         """Weighted loss terms, and the fused pictures on 0..1, ``(B, 1, H, W)``."""
         raise NotImplementedError
+
+    def on_fit_start(self) -> None:
+        # Weights are for what the data module makes of pixels, and are saved with that.
+        made = self.trainer.datamodule.hparams.get("scaling")
+        if made is not None:
+            self.network.scaling = replace(self.network.scaling, input=made)
 
     def training_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
         return self._step(batch, "train")
@@ -168,7 +176,7 @@ class SaliencyTraining(FusionTraining):
     """Direct regression to `fusion.losses.saliency_target`; the output is clipped, not stretched.
 
     Args:
-        network: LRRNet or another; its `scaling` is set to the clamped convention.
+        network: any; its `scaling` is set to the clamped convention.
         w_intensity, w_gradient, w_structure, w_range, w_hot, gradient_gain: see `SaliencyLoss`.
         output_gain: of the pixel convention the weights are saved with.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
@@ -200,6 +208,45 @@ class SaliencyTraining(FusionTraining):
         ir, vis = batch["ir"], batch["vis"]
         fused = self.network(ir, vis)
         return self.loss(fused, ir, vis, batch["target"]), fused
+
+
+class ReferenceTraining(FusionTraining):
+    """Reference-then-supervision of any network: regression to `fusion.reference`'s choice.
+
+    The data needs ``references``, see `fusion.pairs.PairData`. The output is clipped, not
+    stretched.
+
+    Args:
+        network: what is trained; its `scaling` is set to the clamped convention.
+        aggregate, w_intensity, w_gradient, w_structure, w_range: see `ReferenceLoss`.
+        output_gain: of the pixel convention the weights are saved with.
+        learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        aggregate: str = "weighted",
+        w_intensity: float = 2.0,
+        w_gradient: float = 5.0,
+        w_structure: float = 1.0,
+        w_range: float = 4.0,
+        output_gain: float = 1.0,
+        learning_rate: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        warmup_steps: int = 50,
+        cosine: bool = True,
+    ):
+        super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
+        network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
+        self.loss = ReferenceLoss(aggregate, w_intensity, w_gradient, w_structure, w_range)
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        if "references" not in batch:
+            raise UserError("data.references: needed here; give a folder of fusion reference")
+        fused = self.network(batch["ir"], batch["vis"])
+        return self.loss(fused, batch["references"], batch["weights"]), fused
 
 
 def stretch(image: Tensor) -> Tensor:
@@ -260,7 +307,8 @@ class KeepRecord(LossRecord):
     """Weights, sample pictures and loss curves in the run's folder.
 
     Besides ``losses.png``: ``weights.safetensors`` (for ``fusion fuse``) and
-    ``samples/NNNNNN.png`` (infrared, visible, fused, perhaps the target, of a few held-out pairs).
+    ``samples/NNNNNN.png`` (infrared, visible, fused, perhaps the target or the best reference, of
+    a few held-out pairs).
 
     Args:
         every_n_steps, samples: see `LossRecord`.
@@ -271,12 +319,15 @@ class KeepRecord(LossRecord):
         data = trainer.datamodule
         shown = data.val_set if len(data.val_set) else data.train_set
         rows = []
+        module.eval()  # as the weights will be used: batch normalisation by its running statistics
         for index in range(min(self.samples, len(shown))):
             item = shown[index, index]
             batch = {name: view[None].to(module.device) for name, view in item.items()}
             with torch.inference_mode():
                 batch["fused"] = module.terms(batch)[1]
-            rows.append([(name, _picture(view)) for name, view in batch.items()])
+            pictures = {name: view for name, view in batch.items() if view.ndim == 4}
+            rows.append([(name, _picture(view)) for name, view in pictures.items()])
+        module.train()
         write_image(folder / "samples" / f"{trainer.global_step:06d}.png", tile(rows))
 
 

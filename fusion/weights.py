@@ -24,7 +24,20 @@ from fusion.errors import UserError
 from fusion.files import whole_file
 from fusion.images import PixelScaling
 from fusion.lrrnet import LRRNet
-from fusion.methods import AUIF, DenseFuse, DIDFuse
+from fusion.methods import (
+    AUIF,
+    IFCNN,
+    PMGI,
+    DenseFuse,
+    DIDFuse,
+    FusionGAN,
+    Res2Fusion,
+    RFNNest,
+    SDNet,
+    SwinFusion,
+    U2Fusion,
+)
+from fusion.methods.classical import CLASSICAL
 from fusion.network import FusionNetwork
 
 __all__ = [
@@ -46,6 +59,14 @@ NETWORKS: dict[str, type[FusionNetwork]] = {
     "didfuse": DIDFuse,
     "auif": AUIF,
     "densefuse": DenseFuse,
+    "rfn-nest": RFNNest,
+    "ifcnn": IFCNN,
+    "res2fusion": Res2Fusion,
+    "swinfusion": SwinFusion,
+    "u2fusion": U2Fusion,
+    "fusiongan": FusionGAN,
+    "pmgi": PMGI,
+    "sdnet": SDNet,
 }
 
 #: How weights files are named; others in a folder are passed over.
@@ -220,7 +241,7 @@ def load_network(
             method, which must then be named; the LRRNet that ships with this package where None.
         device: where the network is put.
         method: name among `NETWORKS`, which the weights must be of; found out from the file where
-            None.
+            None. Or one of `fusion.methods.classical`, which has no weights.
         rule: one of the network's ``rules``, to fuse by; the weights' own, or the published one,
             where None.
 
@@ -228,8 +249,12 @@ def load_network(
         UserError: as `read_tensors` and `require_match`; the weights are of no known network or of
             another method; a folder lacks a file; or the network has no such rule.
     """
+    if method in CLASSICAL:
+        if path is not None or rule is not None:
+            raise UserError(f"{method}: learned nothing, so it takes no weights and has no rules")
+        return CLASSICAL[method]().eval()
     if method is not None and method not in NETWORKS:
-        raise UserError(f"no method {method!r}; known are {', '.join(NETWORKS)}")
+        raise UserError(f"no method {method!r}; known are {', '.join((*NETWORKS, *CLASSICAL))}")
     if path is None:
         if method not in (None, "lrrnet"):
             raise UserError(f"{method}: no weights ship for this method; give a file or folder")
