@@ -121,7 +121,6 @@ def test_track_refuses_bad_input_in_one_line(capsys, tmp_path, folders, weights,
     def track(*arguments, start=("--box", BOX), given=("--weights", weights)):
         return run(capsys, "track", *arguments, *start, *given, "-o", out)
 
-    assert_refused(track(rgb, ir, given=()), "--weights is missing", "DFAT")
     assert_refused(track(rgb, ir, start=()), "no --box", "--select")
     assert_refused(track(rgb, ir, start=("--box", "1,2,3")), "'1,2,3' is not x,y,w,h")
     assert_refused(track(rgb, ir, start=("--box", "1,2,0,3")), "area")
@@ -341,3 +340,9 @@ def test_help_answers_without_loading_torch(tmp_path):
         assert result.returncode == 0, result.stderr
         assert f"usage: tracker {command}" in result.stdout
         assert f"examples:\n  tracker {command}" in result.stdout
+
+
+def test_the_tracker_that_ships_is_the_default(capsys, tmp_path, folders):
+    out = tmp_path / "out"
+    assert run(capsys, "track", *folders, "--box", BOX, "-o", out)[0] == 0
+    assert len((out / "boxes.txt").read_text().splitlines()) == 8

@@ -227,7 +227,7 @@ class TestNetworkEntries:
         torch.manual_seed(0)
         network = build("compact_dfat_llrr").eval()
         save_tracker(network, workspace / "weights" / "compact_dfat_llrr.safetensors")
-        references = ["compact", "compact@untrained"]
+        references = ["compact_DFAT_LLRR", "compact_DFAT_LLRR@untrained"]
         outcome = vot.evaluate(
             workspace, references, workers=2, environment={"RGBT_DEVICE": "cpu"}, progress=False
         )
@@ -236,7 +236,7 @@ class TestNetworkEntries:
         assert from_file == untrained
 
         folder = workspace / "sequences" / "dog"
-        path = workspace / "results" / "compact" / "baseline" / "dog" / "dog_00000027.bin"
+        path = workspace / "results" / "compact_DFAT_LLRR" / "baseline" / "dog" / "dog_00000027.bin"
         boxes = multistart.read_trajectory(path).boxes
         tracker = RGBTTracker(network)
         frames = [
@@ -253,15 +253,18 @@ class TestNetworkEntries:
         other = build("compact_dfat_llrr").eval()
         save_tracker(other, workspace / "weights" / "compact_dfat_llrr.safetensors")
         outcome = vot.evaluate(
-            workspace, ["compact"], environment={"RGBT_DEVICE": "cpu"}, progress=False
+            workspace, references[:1], environment={"RGBT_DEVICE": "cpu"}, progress=False
         )
-        assert outcome.outdated == ["compact"] and outcome.new == {"compact": 2}
-        assert trajectories(workspace, "compact") != from_file
+        assert outcome.outdated == references[:1] and outcome.new == {references[0]: 2}
+        assert trajectories(workspace, references[0]) != from_file
 
     def test_choice_of_entries(self, workspace):
         chosen, left_out = vot.choose_entries(workspace)
-        assert {"NCC", "NCC_IR", "NCC_RGB"} <= set(chosen)
-        assert len([line for line in left_out if "no weights for" in line]) == 6
+        assert {"compact", "NCC", "NCC_IR", "NCC_RGB"} <= set(chosen)
+        assert len([line for line in left_out if "no weights for" in line]) == 10
+        # This environment's OpenCV has CSRT or has not.
+        csrt = {"CSRT_RGB", "CSRT_IR"}
+        assert csrt <= set(chosen) or len([line for line in left_out if "no CSRT" in line]) == 2
         chosen, left_out = vot.choose_entries(workspace, ["DFAT", "NCC"], untrained=True)
         assert (chosen, left_out) == (["DFAT@untrained", "NCC"], [])
 
