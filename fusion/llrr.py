@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["LLRR", "LLRRBlock", "conv3x3", "conv_by_groups", "soft_threshold"]
+__all__ = ["LLRR", "LLRRBlock", "conv3x3", "is_recorded", "soft_threshold", "sum_of_taps"]
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -44,35 +44,56 @@ def soft_threshold(v: Tensor, threshold: Tensor | float) -> Tensor:
     return torch.sign(v) * F.relu(torch.abs(v) - threshold)
 
 
-def _soft_threshold_(v: Tensor, threshold: Tensor) -> Tensor:
-    """`soft_threshold` in place, for code that keeps no graph."""
-    magnitude = v.abs().sub_(threshold).relu_()
-    return v.sign_().mul_(magnitude)
+def is_recorded(x: Tensor) -> bool:
+    """Whether computing with ``x`` is compiled, exported, traced or transformed by `torch.func`.
 
-
-# Without a graph, coefficients are made and used a group of channels at a time. A convolution
-# library pads and reorders its operands, so that 256 full-size maps would be held two or three
-# times over; with groups, the one array of coefficients is nearly all the memory a stack takes.
-_GROUP_ELEMENTS = 8 * 640 * 512
-
-
-def _channel_groups(num_channels: int, batch: int, height: int, width: int) -> list[slice]:
-    """Slices of at least eight channels that keep a group's temporaries small."""
-    size = max(8, _GROUP_ELEMENTS // max(1, batch * height * width))
-    return [slice(i, i + size) for i in range(0, num_channels, size)]
-
-
-def conv_by_groups(conv: nn.Conv2d, z: Tensor) -> Tensor:
-    """``conv(z)`` of a `conv3x3`, summed over groups of input channels.
-
-    Equal to ``conv(z)`` up to rounding. Saves memory where ``z`` has many channels and no graph is
-    kept; under autograd it would save nothing.
+    Else values are there to be looked at and, without a graph, to be overwritten.
     """
-    out = conv.bias.view(1, -1, 1, 1)
-    for group in _channel_groups(z.shape[1], z.shape[0], *z.shape[2:]):
-        padded = F.pad(z[:, group], (1, 1, 1, 1), mode="reflect")
-        out = out + F.conv2d(padded, conv.weight[:, group])
-    return out
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._functorch.is_functorch_wrapped_tensor(x)
+    )
+
+
+# --- One map to many and many to one, as matrix products ------------------------------------------
+# A convolution library pads and reorders all maps of its operands. With one map on a side there is
+# a cheaper way: the product of the (256, 9) weights with nine shifted copies of the one map and,
+# the other way round, of the (9, 256) weights with the maps, whose nine results are shifted and
+# added. Reflection commutes with the sum over maps, so that it, too, happens to the nine.
+
+
+def _neighbours(x: Tensor) -> Tensor:
+    """``(B, 1, H, W)`` to ``(B, 10, H * W)``: the 3x3 neighbours by reflection, and ones."""
+    batch, _, height, width = x.shape
+    padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    neighbours = x.new_empty(batch, 10, height, width)
+    for k in range(9):
+        i, j = divmod(k, 3)
+        neighbours[:, k] = padded[:, 0, i : i + height, j : j + width]
+    neighbours[:, 9] = 1
+    return neighbours.flatten(2)
+
+
+def sum_of_taps(weight: Tensor, z: Tensor, size: tuple[int, int]) -> Tensor:
+    """3x3 convolution to one map, without bias, that keeps the size by reflection.
+
+    Args:
+        weight: ``(1, C, 3, 3)``.
+        z: ``(B, C, H * W)``.
+        size: ``(H, W)``, at least 2 each.
+
+    Returns:
+        ``(B, 1, H, W)``.
+    """
+    height, width = size
+    taps = torch.matmul(weight.reshape(-1, 9).T, z)
+    padded = F.pad(taps.view(-1, 9, height, width), (1, 1, 1, 1), mode="reflect")
+    total = padded[:, :1, :height, :width].clone()
+    for k in range(1, 9):
+        i, j = divmod(k, 3)
+        total += padded[:, k : k + 1, i : i + height, j : j + width]
+    return total
 
 
 class LLRRBlock(nn.Module):
@@ -104,14 +125,6 @@ class LLRRBlock(nn.Module):
             Coefficients, ``(B, num_coefficients, H, W)``.
         """
         return soft_threshold(self.analysis(x - self.synthesis(z)) + lam * z, threshold)
-
-    def step_(self, x: Tensor, z: Tensor, threshold: Tensor, lam: Tensor) -> Tensor:
-        """`forward` written over ``z``, by groups of channels. Only where no graph is kept."""
-        residual = F.pad(x - conv_by_groups(self.synthesis, z), (1, 1, 1, 1), mode="reflect")
-        for group in _channel_groups(z.shape[1], z.shape[0], *z.shape[2:]):
-            change = F.conv2d(residual, self.analysis.weight[group], self.analysis.bias[group])
-            _soft_threshold_(z[:, group].mul_(lam).add_(change), threshold[group])
-        return z
 
 
 class LLRR(nn.Module):
@@ -153,21 +166,55 @@ class LLRR(nn.Module):
         Returns:
             Low-rank and sparse coefficients, ``(B, num_filters, H, W)`` each.
         """
-        if torch.is_grad_enabled():
+        if self.in_channels == 1 and not torch.is_grad_enabled() and not is_recorded(x):
+            z, scale = self.scaled_coefficients(x)
+            z = z.mul_(scale).view(x.shape[0], -1, *x.shape[2:])
+        else:
             z = soft_threshold(self.encode(x), self.threshold)
             for block in self.blocks:
                 z = block(x, z, self.threshold, self.lam)
-        else:
-            z = self._encode_by_groups(x)
-            for block in self.blocks:
-                block.step_(x, z, self.threshold, self.lam)
         return z.chunk(2, dim=1)
 
-    def _encode_by_groups(self, x: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
-        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
-        z = x.new_empty(batch, 2 * self.num_filters, height, width)
-        for group in _channel_groups(z.shape[1], batch, height, width):
-            z[:, group] = F.conv2d(padded, self.encode.weight[group], self.encode.bias[group])
-            _soft_threshold_(z[:, group], self.threshold[group])
-        return z
+    # Below it, a threshold does not divide well.
+    _LEAST_SCALE = 1e-6
+
+    @torch.no_grad()
+    def scaled_coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Low-rank and sparse coefficients divided by their thresholds, in little time and memory.
+
+        Divided by its threshold, a channel has the threshold 1, and PyTorch's soft threshold by a
+        scalar takes one pass over memory where the general formula takes five. Channels with a
+        threshold near or below zero keep their scale and take the formula. One array holds the
+        coefficients of all stages in turn. Keeps no graph; for one input channel.
+
+        Args:
+            x: ``(B, 1, H, W)``, H and W at least 2, float32 or float64.
+
+        Returns:
+            ``(B, 2 * num_filters, H * W)``, and the scale ``(2 * num_filters, 1)`` to multiply by.
+        """
+        threshold = self.threshold.flatten(1)
+        divides = threshold > self._LEAST_SCALE
+        scale = torch.where(divides, threshold, 1)
+        apart = (~divides).flatten().nonzero().flatten()
+        lam = float(self.lam)
+        z = None
+        for conv, taps in self._stages():
+            weight = torch.cat([conv.weight.flatten(1), conv.bias[:, None]], 1) / scale
+            weight = weight.expand(x.shape[0], -1, -1)
+            if z is None:
+                z = torch.bmm(weight, _neighbours(x))
+            else:
+                scaled = taps.weight * scale.view(1, -1, 1, 1)
+                residual = x - taps.bias - sum_of_taps(scaled, z, x.shape[2:])
+                z.baddbmm_(weight, _neighbours(residual), beta=lam)
+            if apart.numel():
+                kept = soft_threshold(z[:, apart], threshold[apart])
+            torch._C._nn.softshrink(z, 1.0, out=z)
+            if apart.numel():
+                z[:, apart] = kept
+        return z, scale
+
+    def _stages(self) -> list[tuple[nn.Conv2d, nn.Conv2d | None]]:
+        """Analysis of each stage, with the synthesis before it."""
+        return [(self.encode, None)] + [(block.analysis, block.synthesis) for block in self.blocks]

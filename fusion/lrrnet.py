@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion.fast.branches import Branch, kernel_applies, reduce_by_kernel
+from fusion.fast.branches import Branch, branch_maps
 from fusion.images import PixelScaling
-from fusion.llrr import LLRR, conv3x3, conv_by_groups
+from fusion.llrr import LLRR, conv3x3
 from fusion.network import FusionNetwork
 
 __all__ = ["ConvExtractor", "DenseExtractor", "LRRNet", "LRRParts"]
@@ -106,11 +106,11 @@ class Decoder(nn.Module):
 
     def reduce_ir(self, low_rank: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
         """Infrared coefficients ``(B, num_filters, H, W)`` to one map each, ``(B, 1, H, W)``."""
-        return _reduce(self.low_rank_ir, low_rank), _reduce(self.sparse_ir, sparse)
+        return self.low_rank_ir(low_rank), self.sparse_ir(sparse)
 
     def reduce_vis(self, low_rank: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
         """Visible coefficients to one map each, as `reduce_ir`."""
-        return _reduce(self.low_rank_vis, low_rank), _reduce(self.sparse_vis, sparse)
+        return self.low_rank_vis(low_rank), self.sparse_vis(sparse)
 
     def forward(
         self, ir: tuple[Tensor, Tensor], vis: tuple[Tensor, Tensor]
@@ -125,10 +125,6 @@ class Decoder(nn.Module):
         return torch.cat([ir, vis], dim=1) if self.combine == "concat" else ir + vis
 
 
-def _reduce(conv: nn.Conv2d, coefficients: Tensor) -> Tensor:
-    return conv(coefficients) if torch.is_grad_enabled() else conv_by_groups(conv, coefficients)
-
-
 class LRRNet(FusionNetwork):
     """Infrared and visible picture to fused picture; 49 204 parameters as published.
 
@@ -141,8 +137,8 @@ class LRRNet(FusionNetwork):
         scaling: pixel convention of the weights; LRRNet's published one by default.
 
     Attributes:
-        fast: let `forward` use a fused kernel (`fusion.fast`) where one applies, which is faster
-            many times over and differs by rounding alone. Set it to False for second derivatives.
+        fast: let `forward` use what `fusion.fast` has instead of the modules one by one, which is
+            faster many times over and differs by rounding alone. Second derivatives need False.
     """
 
     fast: bool = True
@@ -193,13 +189,14 @@ class LRRNet(FusionNetwork):
             Branch(self.infrared, self.decoder.low_rank_ir, self.decoder.sparse_ir),
             Branch(self.visible, self.decoder.low_rank_vis, self.decoder.sparse_vis),
         )
-        if self.fast and kernel_applies((ir, vis), branches):
-            ir_maps, vis_maps = reduce_by_kernel((ir, vis), branches)
-        else:
+        maps = branch_maps((ir, vis), branches) if self.fast else None
+        if maps is None:
             # One modality after the other: without a graph, the first one's coefficients, by far
             # the largest arrays, are gone before the second one's are made.
             ir_maps = self.decoder.reduce_ir(*self.infrared(ir))
             vis_maps = self.decoder.reduce_vis(*self.visible(vis))
+        else:
+            ir_maps, vis_maps = maps
         low_rank, sparse = self.decoder(ir_maps, vis_maps)
         return low_rank + sparse
 

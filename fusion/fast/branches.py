@@ -1,4 +1,4 @@
-"""When LRRNet's branches can go through a fused kernel, and how."""
+"""LRRNet's two branches by the best means there are for the tensors at hand."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -7,15 +7,24 @@ import torch
 from torch import Tensor, nn
 
 from fusion.fast import cpu
-from fusion.llrr import LLRR
+from fusion.fast.windows import windows
+from fusion.llrr import LLRR, is_recorded, sum_of_taps
 
-__all__ = ["Branch", "kernel_applies", "reduce_by_kernel"]
+__all__ = ["Branch", "branch_maps"]
+
+#: A branch's low-rank and sparse map, ``(B, 1, H, W)`` each.
+Maps = tuple[Tensor, Tensor]
+
+# Sides of a tile: on a CPU its coefficients, of 256 channels, should stay in the cache; elsewhere
+# they should be many enough to keep the device busy.
+_TILE = {"cpu": (96, 96)}
+_LARGE_TILE = (1024, 1024)
 
 
 class Branch(NamedTuple):
     """One modality's way from its picture to its two maps."""
 
-    stack: nn.Module  #: an `LLRR` of one input channel, where the kernel shall apply
+    stack: nn.Module  #: an `LLRR` of one input channel, or another extractor
     low_rank: nn.Conv2d  #: reduces the low-rank coefficients to one map
     sparse: nn.Conv2d  #: reduces the sparse ones
 
@@ -23,74 +32,85 @@ class Branch(NamedTuple):
         for part in self:
             yield from part.modules()
 
+    def parameters(self) -> Iterator[nn.Parameter]:
+        for part in self:
+            yield from part.parameters()
 
-def kernel_applies(pictures: Sequence[Tensor], branches: Sequence[Branch]) -> bool:
-    """Whether `reduce_by_kernel` would give what the modules give.
 
-    It would for pictures of one size and parameters, all float32 on the CPU (under autocast,
-    pictures of any float type), where the modules are what `fusion.lrrnet.LRRNet` builds and
-    nothing hooks into them, and nobody records the computation (`torch.compile`, export, tracing).
+def branch_maps(pictures: Sequence[Tensor], branches: Sequence[Branch]) -> list[Maps] | None:
+    """Each picture's low-rank and sparse map, as the modules of its branch give them.
+
+    Through the compiled kernel where there is one and everything is float32 on the CPU; else, where
+    no graph is kept, tile by tile with matrix products. Under autocast everything is computed in
+    float32: there are no large operands whose traffic half precision would spare.
+
+    Args:
+        pictures: ``(B, 1, H, W)`` each, one a branch.
+        branches: their modules.
+
+    Returns:
+        A pair of maps a branch; None where the modules themselves have to be called: they are not
+        what `fusion.lrrnet.LRRNet` builds, have hooks, types or sizes differ, a graph is wanted
+        that the kernel cannot give, or the computation is recorded (`torch.compile`, export).
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or cpu.default_level() is None:
-        return False
     first = pictures[0]
-    if first.ndim != 4 or first.shape[1] != 1 or min(first.shape[2:]) < 2:
-        return False
-    autocast = torch.is_autocast_enabled("cpu")
-    if not all(
-        _is_plain(x)
-        and x.shape == first.shape
-        and (x.dtype == torch.float32 or (autocast and x.is_floating_point()))
+    if torch.is_autocast_enabled(first.device.type):
+        with torch.autocast(first.device.type, enabled=False):
+            return branch_maps([picture.float() for picture in pictures], branches)
+    if not (_belong_together(pictures) and all(_is_as_built(b, first) for b in branches)):
+        return None
+    if first.dtype == torch.float32 and first.device.type == "cpu" and cpu.default_level():
+        return _by_kernel(pictures, branches)
+    if first.dtype in (torch.float32, torch.float64) and not torch.is_grad_enabled():
+        return [_by_tiles(*each) for each in zip(pictures, branches, strict=True)]
+    return None
+
+
+def _belong_together(pictures: Sequence[Tensor]) -> bool:
+    first = pictures[0]
+    return (first.ndim == 4 and first.shape[1] == 1 and min(first.shape[2:]) >= 2) and all(
+        _is_plain(x) and (x.shape, x.dtype, x.device) == (first.shape, first.dtype, first.device)
         for x in pictures
-    ):
-        return False
-    return all(_is_built_by_us(branch) for branch in branches)
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    """An array in the CPU's memory, not a stand-in for one."""
-    return (
-        type(tensor) in (Tensor, nn.Parameter)
-        and tensor.device.type == "cpu"
-        and tensor.layout == torch.strided
-        and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
     )
 
 
-def _is_built_by_us(branch: Branch) -> bool:
+def _is_plain(tensor: Tensor) -> bool:
+    """An array in memory, not a stand-in for one."""
+    return (
+        type(tensor) in (Tensor, nn.Parameter)
+        and tensor.device.type != "meta"
+        and tensor.layout == torch.strided
+        and not is_recorded(tensor)
+    )
+
+
+def _is_as_built(branch: Branch, like: Tensor) -> bool:
+    """Of this package's modules, parameters like ``like``, and nothing in between.
+
+    A hook would be passed by; so would one that makes a module's parameters, as pruning's does.
+    """
     if type(branch.stack) is not LLRR or branch.stack.in_channels != 1:
         return False
-    # A hook would be passed by; so would one that makes a module's parameters, as pruning's does.
     return not any(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
         for module in branch.modules()
     ) and all(
-        _is_plain(parameter) and parameter.dtype == torch.float32
-        for module in branch.modules()
-        for parameter in module.parameters(recurse=False)
+        _is_plain(p) and (p.dtype, p.device) == (like.dtype, like.device)
+        for p in branch.parameters()
     )
 
 
-def reduce_by_kernel(
-    pictures: Sequence[Tensor], branches: Sequence[Branch]
-) -> list[tuple[Tensor, Tensor]]:
-    """Each picture's low-rank and sparse map, as the modules of its branch give them.
+# --- By the compiled kernel -----------------------------------------------------------------------
 
-    Under autocast everything is computed in float32: the kernel has no operands in memory whose
-    traffic half precision would spare.
 
-    Args:
-        pictures: ``(B, 1, H, W)`` each, one a branch, such that `kernel_applies`.
-        branches: their modules.
-
-    Returns:
-        A pair of ``(B, 1, H, W)`` a branch, float32.
-    """
-    with torch.autocast("cpu", enabled=False):
-        x = torch.cat([picture.float() for picture in pictures], dim=1).transpose(0, 1)
-        packed = torch.stack([_pack(branch) for branch in branches])
-        stack = branches[0].stack
-        maps = cpu.branch_maps(x, packed, stack.num_filters, len(stack.blocks))
+def _by_kernel(pictures: Sequence[Tensor], branches: Sequence[Branch]) -> list[Maps]:
+    stack = branches[0].stack
+    maps = cpu.branch_maps(
+        torch.cat(list(pictures), dim=1).transpose(0, 1),
+        torch.stack([_pack(branch) for branch in branches]),
+        stack.num_filters,
+        len(stack.blocks),
+    )
     return [tuple(of_branch.split(1, dim=1)) for of_branch in maps]
 
 
@@ -103,3 +123,25 @@ def _pack(branch: Branch) -> Tensor:
     parameters += [conv.weight for conv in taps] + [conv.bias for conv in taps]
     parameters += [stack.threshold, stack.lam]
     return torch.cat([parameter.reshape(-1) for parameter in parameters])
+
+
+# --- By matrix products, tile by tile -------------------------------------------------------------
+
+
+def _by_tiles(picture: Tensor, branch: Branch) -> Maps:
+    maps = torch.empty_like(picture), torch.empty_like(picture)
+    height, width = _TILE.get(picture.device.type, _LARGE_TILE)
+    reach = 2 * len(branch.stack.blocks) + 2  # convolutions from the picture to the maps
+    for rows in windows(picture.shape[2], height, reach):
+        for columns in windows(picture.shape[3], width, reach):
+            tile = picture[..., rows.read, columns.read]
+            for out, of_tile in zip(maps, _tile_maps(tile, branch), strict=True):
+                out[..., rows.kept, columns.kept] = of_tile[..., rows.inner, columns.inner]
+    return maps
+
+
+def _tile_maps(tile: Tensor, branch: Branch) -> Iterator[Tensor]:
+    z, scale = branch.stack.scaled_coefficients(tile)
+    halves = zip((branch.low_rank, branch.sparse), z.chunk(2, 1), scale.chunk(2), strict=True)
+    for conv, half, half_scale in halves:
+        yield conv.bias + sum_of_taps(conv.weight * half_scale[..., None], half, tile.shape[2:])

@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-import fusion.llrr
-from fusion.llrr import LLRR, LLRRBlock, conv3x3, conv_by_groups, soft_threshold
+from fusion.llrr import LLRR, LLRRBlock, conv3x3, soft_threshold, sum_of_taps
 
 
 @pytest.fixture(autouse=True)
@@ -77,9 +76,8 @@ def dense_conv(conv: torch.nn.Conv2d, height: int, width: int) -> tuple[np.ndarr
 
 @pytest.mark.parametrize("in_channels", [1, 3])
 @pytest.mark.parametrize("graph", [True, False])
-def test_stack_equals_dense_matrix_lista(in_channels, graph, monkeypatch):
+def test_stack_equals_dense_matrix_lista(in_channels, graph):
     """The unrolled stack is LISTA with matrices: z <- h(W2 (x - W1 z) + lam z)."""
-    monkeypatch.setattr(fusion.llrr, "_GROUP_ELEMENTS", 1)  # several groups even at this size
     height, width, filters = 4, 5, 6
     stack = LLRR(in_channels, filters, num_blocks=3).double()
     with torch.no_grad():
@@ -145,15 +143,19 @@ def test_stack_gradients():
     assert gradcheck(run, (x, *parameters))
 
 
-def test_stack_without_a_graph_equals_stack_with_one():
-    stack = LLRR(1, 48, num_blocks=4)
-    x = torch.rand(2, 1, 160, 250)  # large enough for several groups
+@pytest.mark.parametrize("size", [(2, 2), (31, 17)])
+@pytest.mark.parametrize("num_blocks", [0, 4])
+def test_stack_without_a_graph_equals_stack_with_one(size, num_blocks):
+    stack = LLRR(1, 48, num_blocks).double()
+    with torch.no_grad():  # all cases: negative, zero, next to zero, ordinary
+        stack.threshold[:4, 0, 0] = torch.tensor([-0.05, 0.0, 1e-9, 2e-6])
+    x = torch.rand(2, 1, *size, dtype=torch.float64)
     kept = x.clone()
     with torch.no_grad():
         lean = stack(x)
     plain = stack(x)
     for a, b in zip(lean, plain, strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=2e-5)
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
     assert torch.equal(x, kept)
 
 
@@ -167,11 +169,12 @@ def test_stack_treats_batch_items_alone():
             torch.testing.assert_close(together[i : i + 1], alone)
 
 
-def test_conv_by_groups_is_the_convolution(monkeypatch):
-    monkeypatch.setattr(fusion.llrr, "_GROUP_ELEMENTS", 1)
-    conv = conv3x3(21, 2)
-    z = torch.randn(2, 21, 6, 7)
-    torch.testing.assert_close(conv_by_groups(conv, z), conv(z), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("size", [(2, 2), (6, 7)])
+def test_sum_of_taps_is_the_convolution(size):
+    conv = conv3x3(21, 1)
+    z = torch.randn(2, 21, *size)
+    ours = sum_of_taps(conv.weight, z.flatten(2), size) + conv.bias
+    torch.testing.assert_close(ours, conv(z), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("arguments", [(0, 4, 1), (1, 0, 1), (1, 4, -1)])

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.nn.utils import prune
 
+import fusion.fast.branches
 from fusion.errors import UserError
 from fusion.fast import cpu
-from fusion.fast.branches import Branch, kernel_applies, reduce_by_kernel
+from fusion.fast.branches import Branch, branch_maps
 from fusion.llrr import LLRR
 from fusion.lrrnet import LRRNet
 
@@ -119,13 +120,13 @@ def test_result_does_not_depend_on_threads_or_batch():
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            maps = torch.stack(sum(reduce_by_kernel((ir, vis), branches(network)), ()))
+            maps = torch.stack(sum(branch_maps((ir, vis), branches(network)), ()))
             results.append([maps, *torch.autograd.grad(maps.sum(), network.infrared.parameters())])
     finally:
         torch.set_num_threads(before)
     for one, three in zip(*results, strict=True):
         assert torch.equal(one, three)
-    alone = reduce_by_kernel((ir[1:2], vis[1:2]), branches(network))
+    alone = branch_maps((ir[1:2], vis[1:2]), branches(network))
     assert torch.equal(torch.stack(sum(alone, ())), maps[:, 1:2])
 
 
@@ -266,12 +267,12 @@ def test_training_goes_as_without():
 
 
 @needs_kernel
-def test_autocast_keeps_the_kernel_in_float32():
+def test_autocast_keeps_the_kernel_in_float32(applies):
     network = make()
     ir, vis = pair(1, 1, 20, 20)
     exact = network(ir, vis)
     with torch.autocast("cpu", torch.bfloat16):
-        assert kernel_applies((ir.bfloat16(), vis), branches(network))
+        assert applies(network, (ir.bfloat16(), vis))
         out = network(ir, vis)
     torch.testing.assert_close(out.float(), exact, rtol=0.02, atol=0.02)
     out.float().sum().backward()
@@ -282,25 +283,34 @@ def test_autocast_keeps_the_kernel_in_float32():
 # --- When it keeps out ----------------------------------------------------------------------------
 
 
+@pytest.fixture
+def applies(monkeypatch):
+    """Whether the kernel, and not another way, would serve a network and pictures."""
+
+    def applies(network, pictures):
+        with monkeypatch.context() as patch:
+            patch.setattr(fusion.fast.branches, "_by_kernel", lambda *_: "kernel")
+            return branch_maps(pictures, branches(network)) == "kernel"
+
+    return applies
+
+
 @needs_kernel
-def test_where_it_applies():
+def test_where_it_applies(applies):
     network, pictures = make(), pair(2, 1, 9, 8)
-    assert kernel_applies(pictures, branches(network))
-
-    def refuses(network=network, pictures=pictures):
-        return not kernel_applies(pictures, branches(network))
-
-    assert refuses(pictures=pair(2, 1, 9, 8, dtype=torch.float64))
-    assert refuses(network=make().double())
-    assert refuses(pictures=(pictures[0], pictures[1][:1]))
-    assert refuses(pictures=pair(2, 3, 9, 8))
-    assert refuses(network=make().to("meta"))
-    assert refuses(network=make(8, 1, extractor="conv"))
-    assert refuses(network=make(8, 1, extractor="dense"))
+    assert applies(network, pictures)
+    assert not applies(make().double(), pair(2, 1, 9, 8, dtype=torch.float64))
+    assert not applies(make().double(), pictures)
+    assert not applies(network, pair(2, 1, 9, 8, dtype=torch.float64))
+    assert not applies(network, (pictures[0], pictures[1][:1]))
+    assert not applies(network, pair(2, 3, 9, 8))
+    assert not applies(make().to("meta"), pictures)
+    assert not applies(make(8, 1, extractor="conv"), pictures)
+    assert not applies(make(8, 1, extractor="dense"), pictures)
 
 
 @needs_kernel
-def test_hooks_are_called():
+def test_hooks_are_called(applies):
     network, (ir, vis) = make(), pair(1, 1, 9, 8)
     seen = []
     handle = network.visible.blocks[0].register_forward_hook(lambda *_: seen.append(1))
@@ -309,7 +319,7 @@ def test_hooks_are_called():
     handle.remove()
     torch.testing.assert_close(network(ir, vis), with_hook)
     prune.random_unstructured(network.infrared.encode, "weight", 0.5)
-    assert not kernel_applies((ir, vis), branches(network))
+    assert not applies(network, (ir, vis))
 
 
 @needs_kernel
