@@ -52,6 +52,15 @@ examples:
 exit code: 0 when every run has a result, 2 when one is missing or an input is bad.
 """
 
+TUNE_EXAMPLES = """\
+Tries values of the cosine window, the rate of size, the penalty on change and the rate of template
+updates, a setting at a time, and writes the weights with the settings that have the best EAO: every
+command that loads the file uses them. Choose on sequences that figures are not reported on.
+
+example:
+  tracker vot tune runs/weights.safetensors --workspace validation -o tuned.safetensors
+"""
+
 REPORT_EXAMPLES = """\
 One HTML file that opens from disk: ranking, EAO curve, AR plot, bars for each sequence, and frames
 where trackers failed.
@@ -77,6 +86,7 @@ def add_vot(commands) -> None:
     _add_evaluate(vot_commands)
     add_vot_analyze(vot_commands)
     _add_report(vot_commands)
+    _add_tune(vot_commands)
 
 
 def _add_workspace_option(parser) -> None:
@@ -255,6 +265,58 @@ def _report(arguments: argparse.Namespace) -> int:
         print(f"tracker: {fault}", file=sys.stderr)
     print(f"report: {output}")
     return EXIT_BAD_INPUT if faults else 0
+
+
+# --- tracker vot tune -----------------------------------------------------------------------------
+
+
+def _add_tune(vot_commands) -> None:
+    parser = vot_commands.add_parser(
+        "tune",
+        help="choose a tracker's online settings on a workspace",
+        description="Choose what of online tracking is not learned, by EAO on a workspace.",
+        epilog=TUNE_EXAMPLES,
+    )
+    parser.set_defaults(command=_tune)
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="own .safetensors file")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, required=True, help="weights with settings"
+    )
+    parser.add_argument(
+        "--every", metavar="N", type=_positive, default=1, help="take every N-th sequence alone"
+    )
+    _add_workspace_option(parser)
+    _add_experiment_option(parser)
+    add_device_option(parser)
+
+
+def _tune(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from fusion.commandline import resolve_device
+    from fusion.tables import format_table
+    from tracker.evaluation import multistart, tuning
+    from tracker.weights import load_tracker, save_tracker
+
+    workspace = multistart.read_workspace(arguments.workspace, arguments.experiment)
+    workspace = replace(workspace, sequences=workspace.sequences[:: arguments.every])
+    network = load_tracker(arguments.weights)
+    device = resolve_device(arguments.device)
+
+    def row(trial: tuning.Trial) -> list:
+        chosen = tuning.differences(trial.settings)
+        return [", ".join(f"{k} {v:g}" for k, v in chosen.items()) or "as published"]
+
+    def say(trial: tuning.Trial) -> None:
+        print(f"EAO {trial.figures['EAO']:.3f}  {row(trial)[0]}", file=sys.stderr, flush=True)
+
+    trials = tuning.tune(workspace, network, device, report=say)
+    rows = [row(trial) + list(trial.figures.values()) for trial in trials]
+    print(format_table(["settings", *trials[0].figures], rows))
+    network.online = tuning.differences(trials[0].settings)
+    save_tracker(network, arguments.output)
+    print(f"weights with the first row's settings: {arguments.output}")
+    return 0
 
 
 # --- tracker demo ---------------------------------------------------------------------------------

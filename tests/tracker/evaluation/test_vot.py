@@ -18,7 +18,10 @@ import pytest
 from fusion.errors import UserError
 from fusion.images import read_image
 from tracker.cli import main
-from tracker.evaluation import multistart, vot
+from tracker.evaluation import multistart, tuning, vot
+from tracker.evaluation.tuning import run_tracker
+from tracker.online import RGBTTracker
+from tracker.pretrained import COMPACT
 
 RUNS = 4  # two sequences, each from its first and from its last frame
 
@@ -220,7 +223,6 @@ class TestNetworkEntries:
         import torch
 
         from tracker.network import build
-        from tracker.online import RGBTTracker
         from tracker.weights import save_tracker
 
         (workspace / "sequences" / "list.txt").write_text("dog\n")
@@ -248,6 +250,10 @@ class TestNetworkEntries:
         expected = [tracker.track(*frame)[0] for frame in frames[1:]]
         assert np.abs(boxes[1:] - expected).max() < 0.01
 
+        direct = run_tracker(multistart.read_workspace(workspace), tracker).figures()
+        expected = scores(workspace, references[0]).figures()
+        assert direct == pytest.approx(expected, abs=1e-3)
+
         # Other weights: the results do not count any more.
         torch.manual_seed(1)
         other = build("compact_dfat_llrr").eval()
@@ -267,6 +273,33 @@ class TestNetworkEntries:
         assert csrt <= set(chosen) or len([line for line in left_out if "no CSRT" in line]) == 2
         chosen, left_out = vot.choose_entries(workspace, ["DFAT", "NCC"], untrained=True)
         assert (chosen, left_out) == (["DFAT@untrained", "NCC"], [])
+
+
+class TestTuning:
+    def test_the_best_settings_are_kept(self, workspace, tmp_path, capsys, monkeypatch):
+        from tracker.weights import load_tracker
+
+        (workspace / "sequences" / "list.txt").write_text("dog\n")
+        choices = {"window": (0.41, 0.9), "update_interval": (15, 0)}
+        monkeypatch.setattr(tuning, "CHOICES", choices)
+        tuned = tmp_path / "tuned.safetensors"
+        arguments = ["vot", "tune", COMPACT, "--workspace", workspace, "-o", tuned]
+        assert main([str(argument) for argument in [*arguments, "--device", "cpu"]]) == 0
+        table = capsys.readouterr().out.splitlines()
+        rows = [line for line in table if line.startswith(("as published", "window", "update"))]
+        figures = [float(line.split()[-3]) for line in rows]
+        assert len(rows) == 3 and figures == sorted(figures, reverse=True)
+
+        loaded = load_tracker(tuned)
+        plan = multistart.read_workspace(workspace)
+        again = run_tracker(plan, RGBTTracker(loaded)).EAO
+        assert again == pytest.approx(figures[0], abs=1e-3)
+
+    def test_bad_input(self, workspace, tmp_path, capsys):
+        arguments = ["vot", "tune", str(tmp_path / "none"), "--workspace", str(workspace)]
+        assert main([*arguments, "-o", str(tmp_path / "out.safetensors")]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        assert not (tmp_path / "out.safetensors").exists()
 
 
 # --- Download -------------------------------------------------------------------------------------

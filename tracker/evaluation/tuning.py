@@ -1,0 +1,123 @@
+"""Choose what of online tracking is not learned: the settings of a tracker that give the best EAO.
+
+The published settings belong to the published network. Another network's scores are distributed
+otherwise, and then another window, penalty or rate of update serves it better. Choose on sequences
+that figures are not reported on.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from tracker.evaluation import multistart
+from tracker.evaluation.workspace import sequences_folder
+from tracker.network import TrackerNetwork
+from tracker.online import OnlineSettings, RGBTTracker
+from tracker.sequences import load_sequence
+
+#: What is tried, a setting at a time, in this order.
+CHOICES: dict[str, tuple[float, ...]] = {
+    "window": (0.15, 0.25, 0.33, 0.41, 0.5),
+    "rate": (0.2, 0.32, 0.5, 0.7, 0.9),
+    "penalty": (0.02, 0.05, 0.1, 0.2),
+    "update_rate": (0.0, 0.03, 0.06, 0.1),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """Figures of some settings.
+
+    Attributes:
+        settings: what was tried.
+        figures: EAO, A and R by name.
+    """
+
+    settings: OnlineSettings
+    figures: dict[str, float]
+
+
+def run_tracker(workspace: multistart.Workspace, tracker: RGBTTracker) -> multistart.Scores:
+    """Figures of a tracker in a workspace, without the toolkit and without writing results."""
+    found: dict[str, list[multistart.Regions]] = {}
+    for sequence in workspace.sequences:
+        pictures = _pictures(sequences_folder(workspace.folder) / sequence.name)
+        found[sequence.name] = []
+        for run in sequence.runs:
+            boxes = np.full((len(run.frames), 4), np.nan, np.float32)
+            start = sequence.groundtruth.boxes[run.frames[0]]
+            tracker.init(*pictures(int(run.frames[0])), start.tolist())
+            for number, frame in enumerate(run.frames[1:].tolist(), start=1):
+                boxes[number] = tracker.track(*pictures(frame))[0]
+            found[sequence.name].append(multistart.Regions(boxes))
+    return multistart.evaluate(workspace.sequences, found, workspace.low, workspace.high)
+
+
+def _pictures(folder: Path) -> Callable[[int], tuple]:
+    """Frames of a sequence, each read once for all runs."""
+    sequence = load_sequence(folder, "vot")
+
+    @lru_cache(maxsize=len(sequence))
+    def read(number: int) -> tuple:
+        frame = sequence.frame(number)
+        return frame.rgb, frame.ir
+
+    return read
+
+
+def tune(
+    workspace: multistart.Workspace,
+    network: TrackerNetwork,
+    device: str = "cpu",
+    choices: dict[str, Sequence[float]] | None = None,
+    report: Callable[[Trial], None] = lambda trial: None,
+) -> list[Trial]:
+    """Search settings a coordinate at a time, starting from the network's own.
+
+    Every value of a setting is tried with the best of the others so far; what is best stays.
+
+    Args:
+        workspace: the sequences to choose on.
+        network: whose settings are chosen; not changed.
+        device: where it runs.
+        choices: values by the name of a setting; `CHOICES` where None.
+        report: called after each trial.
+
+    Returns:
+        All trials, the best first.
+    """
+    best = _try(workspace, network, device, OnlineSettings(**network.online))
+    report(best)
+    trials = [best]
+    for name, values in (CHOICES if choices is None else choices).items():
+        before = best
+        for value in values:
+            if value == getattr(before.settings, name):
+                continue
+            settings = dataclasses.replace(before.settings, **{name: value})
+            trials.append(_try(workspace, network, device, settings))
+            report(trials[-1])
+            best = max(best, trials[-1], key=_eao)
+    return sorted(trials, key=_eao, reverse=True)
+
+
+def _eao(trial: Trial) -> float:
+    return trial.figures["EAO"]
+
+
+def _try(workspace, network, device, settings: OnlineSettings) -> Trial:
+    scores = run_tracker(workspace, RGBTTracker(network, device, settings))
+    return Trial(settings, scores.figures())
+
+
+def differences(settings: OnlineSettings) -> dict[str, float]:
+    """What differs from the published settings: `TrackerNetwork.online`."""
+    published = OnlineSettings()
+    return {
+        name: value
+        for name, value in dataclasses.asdict(settings).items()
+        if value != getattr(published, name)
+    }
