@@ -310,9 +310,13 @@ class SaliencyLoss(nn.Module):
         gradient   w_gradient L1(Sobel f, gain g), g the gradient of the stronger source a pixel
         structure  w_structure (1 - SSIM(f, ir) / 2 - SSIM(f, vis) / 2)
         range      w_range mean(relu(f - 1) + relu(-f))
+        overshoot  w_overshoot mean(relu(|Sobel f| - max(|Sobel ir|, |Sobel vis|)))
+
+    The gradient term asks for strong edges on the whole; the last one says that none should be made
+    up, stronger than either source has it at that pixel, which is what Nabf counts.
 
     Args:
-        w_intensity, w_gradient, w_structure, w_range: weights of the terms.
+        w_intensity, w_gradient, w_structure, w_range, w_overshoot: weights of the terms.
         w_hot: extra weight of pixels whose target is far from the visible.
         gradient_gain: how much stronger than the sources' edges should be.
     """
@@ -323,19 +327,20 @@ class SaliencyLoss(nn.Module):
         w_gradient: float = 5.0,
         w_structure: float = 1.0,
         w_range: float = 2.0,
+        w_overshoot: float = 0.0,
         w_hot: float = 0.0,
         gradient_gain: float = 1.2,
     ):
         super().__init__()
         self.w_intensity, self.w_gradient = w_intensity, w_gradient
         self.w_structure, self.w_range = w_structure, w_range
-        self.w_hot = w_hot
+        self.w_overshoot, self.w_hot = w_overshoot, w_hot
         self.gradient_gain = gradient_gain
 
     def forward(
         self, fused: Tensor, ir: Tensor, vis: Tensor, target: Tensor
     ) -> Mapping[str, Tensor]:
-        """The four terms, weighted; their sum is the loss.
+        """The five terms, weighted; their sum is the loss.
 
         Args:
             fused: network output ``(B, 1, H, W)``, meant for 0..1.
@@ -343,20 +348,29 @@ class SaliencyLoss(nn.Module):
             target: `saliency_target` of the whole pictures, cropped likewise.
 
         Returns:
-            Scalars ``intensity``, ``gradient``, ``structure`` and ``range``.
+            Scalars ``intensity``, ``gradient``, ``structure``, ``range`` and ``overshoot``.
         """
         weight = 1 + self.w_hot * (target - vis).abs()
+        edges, edges_ir, edges_vis = sobel(fused), sobel(ir), sobel(vis)
         gradient = sum(
             F.l1_loss(f, self.gradient_gain * torch.where(i.abs() > v.abs(), i, v))
-            for f, i, v in zip(sobel(fused), sobel(ir), sobel(vis), strict=True)
+            for f, i, v in zip(edges, edges_ir, edges_vis, strict=True)
         )
+        stronger = torch.maximum(_strength(edges_ir), _strength(edges_vis))
         similarity = (ssim_map(fused, ir).mean() + ssim_map(fused, vis).mean()) / 2
         return {
             "intensity": self.w_intensity * (weight * (fused - target).abs()).mean(),
             "gradient": self.w_gradient * gradient,
             "structure": self.w_structure * (1 - similarity),
             "range": self.w_range * (F.relu(fused - 1) + F.relu(-fused)).mean(),
+            "overshoot": self.w_overshoot * F.relu(_strength(edges) - stronger).mean(),
         }
+
+
+def _strength(gradients: tuple[Tensor, Tensor]) -> Tensor:
+    """Length of a gradient, a pixel; the constant keeps its derivative finite where it is 0."""
+    gx, gy = gradients
+    return torch.sqrt(gx**2 + gy**2 + 1e-8)
 
 
 # --- References -----------------------------------------------------------------------------------

@@ -177,7 +177,8 @@ class SaliencyTraining(FusionTraining):
 
     Args:
         network: any; its `scaling` is set to the clamped convention.
-        w_intensity, w_gradient, w_structure, w_range, w_hot, gradient_gain: see `SaliencyLoss`.
+        w_intensity, w_gradient, w_structure, w_range, w_overshoot, w_hot, gradient_gain: see
+            `SaliencyLoss`.
         output_gain: of the pixel convention the weights are saved with.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
     """
@@ -189,6 +190,7 @@ class SaliencyTraining(FusionTraining):
         w_gradient: float = 5.0,
         w_structure: float = 1.0,
         w_range: float = 2.0,
+        w_overshoot: float = 0.0,
         w_hot: float = 0.0,
         gradient_gain: float = 1.2,
         output_gain: float = 1.0,
@@ -201,7 +203,7 @@ class SaliencyTraining(FusionTraining):
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
         self.loss = SaliencyLoss(
-            w_intensity, w_gradient, w_structure, w_range, w_hot, gradient_gain
+            w_intensity, w_gradient, w_structure, w_range, w_overshoot, w_hot, gradient_gain
         )
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:

@@ -1,5 +1,6 @@
 """Training losses against plain computations of their formulas."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -165,7 +166,7 @@ def test_saliency_target_shows_heat_on_a_visible_ground():
 def test_saliency_terms_are_their_formulas():
     fused = torch.rand(1, 1, 20, 20) * 1.4 - 0.2
     ir, vis, target = torch.rand(3, 1, 1, 20, 20)
-    loss = SaliencyLoss(w_hot=2.0)
+    loss = SaliencyLoss(w_hot=2.0, w_overshoot=3.0)
     terms = loss(fused, ir, vis, target)
     f, v, t = (x.numpy() for x in (fused, vis, target))
     weight = 1 + 2 * np.abs(t - v)
@@ -174,15 +175,21 @@ def test_saliency_terms_are_their_formulas():
     assert terms["range"].item() == pytest.approx(2 * over.mean(), rel=1e-5)
     similarity = (ssim_map(fused, ir).mean() + ssim_map(fused, vis).mean()) / 2
     assert terms["structure"].item() == pytest.approx(1 - similarity.item(), rel=1e-5)
+    strength = [
+        np.hypot(cv2.Sobel(x, -1, 1, 0, scale=1 / 8), cv2.Sobel(x, -1, 0, 1, scale=1 / 8))
+        for x in (f[0, 0], ir[0, 0].numpy(), v[0, 0])
+    ]
+    made_up = np.maximum(strength[0] - np.maximum(*strength[1:]), 0)
+    assert terms["overshoot"].item() == pytest.approx(3 * made_up.mean(), rel=1e-4)
     same = loss(target, target, target, target)
-    assert same["intensity"].item() == same["range"].item() == 0
+    assert same["intensity"].item() == same["range"].item() == same["overshoot"].item() == 0
     assert same["structure"].item() == pytest.approx(0, abs=1e-5)
 
 
 def test_losses_have_right_gradients():
     ir, vis, target = torch.rand(3, 1, 1, 12, 12, dtype=torch.float64)
     fused = torch.rand(1, 1, 12, 12, dtype=torch.float64, requires_grad=True)
-    loss = SaliencyLoss()
+    loss = SaliencyLoss(w_overshoot=1.0)
     assert gradcheck(lambda f: sum(loss(f, ir, vis, target).values()), (fused,))
     levels = [torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True) for _ in range(3)]
     rgb, thermal = ([torch.randn_like(level) for level in levels] for _ in range(2))
