@@ -52,14 +52,15 @@ class FusionNetwork(nn.Module):
         architecture: the constructor's arguments, all of JSON's types, by which a weights file
             rebuilds the network.
         scaling: the pixel convention the weights were made for.
-        rules: names of the rules the network may fuse by; empty where fusion is learned.
+        rules: the rules the network may fuse features by, under their names; empty where fusion
+            is learned.
         min_side: pixels the shorter side of a picture needs.
         published: how the authors' own files are read, where they can be.
     """
 
     architecture: dict
     scaling: PixelScaling
-    rules: ClassVar[tuple[str, ...]] = ()
+    rules: ClassVar[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {}
     min_side: ClassVar[int] = 2
     published: ClassVar[PublishedWeights | None] = None
 

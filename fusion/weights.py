@@ -24,7 +24,19 @@ from fusion.errors import UserError
 from fusion.files import whole_file
 from fusion.images import PixelScaling
 from fusion.lrrnet import LRRNet
-from fusion.methods import AUIF, DenseFuse, DIDFuse
+from fusion.methods import (
+    AUIF,
+    IFCNN,
+    PMGI,
+    DenseFuse,
+    DIDFuse,
+    FusionGAN,
+    Res2Fusion,
+    RFNNest,
+    SDNet,
+    SwinFusion,
+    U2Fusion,
+)
 from fusion.methods.classical import CLASSICAL
 from fusion.network import FusionNetwork
 
@@ -47,6 +59,14 @@ NETWORKS: dict[str, type[FusionNetwork]] = {
     "didfuse": DIDFuse,
     "auif": AUIF,
     "densefuse": DenseFuse,
+    "rfn-nest": RFNNest,
+    "ifcnn": IFCNN,
+    "res2fusion": Res2Fusion,
+    "swinfusion": SwinFusion,
+    "u2fusion": U2Fusion,
+    "fusiongan": FusionGAN,
+    "pmgi": PMGI,
+    "sdnet": SDNet,
 }
 
 #: How weights files are named; others in a folder are passed over.

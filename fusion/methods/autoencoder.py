@@ -49,15 +49,16 @@ class AutoencoderFusion(FusionNetwork):
     A subclass defines `encode` and `decode`.
 
     Args:
-        rule: ``sum``, ``average`` or ``l1``, see `RULES`; applied to each of the features.
+        rule: one of `rules`, which are `RULES` where a subclass does not add any; applied to each
+            of the features.
     """
 
-    rules = tuple(RULES)
+    rules = RULES
 
-    def __init__(self, rule: Rule):
+    def __init__(self, rule: str):
         super().__init__()
-        if rule not in RULES:
-            raise ValueError(f"rule is {', '.join(RULES)}, got {rule!r}")
+        if rule not in self.rules:
+            raise ValueError(f"rule is {', '.join(self.rules)}, got {rule!r}")
         self.rule = rule
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -77,7 +78,7 @@ class AutoencoderFusion(FusionNetwork):
         Returns:
             ``(B, 1, H, W)``; `scaling` brings it to pixels.
         """
-        combine = RULES[self.rule]
+        combine = self.rules[self.rule]
         pairs = zip(self.encode(ir), self.encode(vis), strict=True)
         return self.decode(*(combine(a, b) for a, b in pairs))
 

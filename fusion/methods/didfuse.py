@@ -5,15 +5,19 @@ together and apart between the modalities; the decoder sees both, and the encode
 feature maps through skip connections. All four are fused by the rule.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fusion.images import PixelScaling
 from fusion.llrr import conv3x3
+from fusion.losses import dssim, sobel
 from fusion.methods.autoencoder import AutoencoderFusion, Rule
 from fusion.network import UNIT_SCALING, PublishedWeights
 
-__all__ = ["DIDFuse"]
+__all__ = ["DIDFuse", "DecompositionLoss"]
 
 CHANNELS = 64
 
@@ -75,3 +79,55 @@ class DIDFuse(AutoencoderFusion):
         x = self.join(torch.cat([base, detail], dim=1))
         x = self.join_second(torch.cat([x, second], dim=1))
         return self.join_first(torch.cat([x, first], dim=1))
+
+
+class DecompositionLoss(nn.Module):
+    """DIDFuse's loss: reconstruct both pictures, bases alike and details apart.
+
+        pixel      w_pixel (MSE_vis + MSE_ir)
+        structure  w_pixel w_dssim (DSSIM_vis + DSSIM_ir)
+        gradient   w_gradient L1(Sobel of the visible and its reconstruction)
+        base       w_base tanh(L1(base_ir, base_vis))
+        detail     -w_detail tanh(L1(detail_ir, detail_vis))
+
+    Args:
+        w_pixel, w_dssim, w_gradient, w_base, w_detail: weights as published.
+    """
+
+    def __init__(
+        self,
+        w_pixel: float = 2.0,
+        w_dssim: float = 5.0,
+        w_gradient: float = 10.0,
+        w_base: float = 1.0,
+        w_detail: float = 0.5,
+    ):
+        super().__init__()
+        self.w_pixel, self.w_dssim, self.w_gradient = w_pixel, w_dssim, w_gradient
+        self.w_base, self.w_detail = w_base, w_detail
+
+    def forward(
+        self,
+        pictures: Sequence[Tensor],
+        reconstructions: Sequence[Tensor],
+        bases: Sequence[Tensor],
+        details: Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        """The five terms, weighted; their sum is the loss.
+
+        Args:
+            pictures, reconstructions: infrared and visible, ``(B, 1, H, W)`` on 0..1.
+            bases, details: features of infrared and visible, ``(B, C, H, W)``.
+
+        Returns:
+            Scalars ``pixel``, ``structure``, ``gradient``, ``base`` and ``detail``.
+        """
+        both = list(zip(reconstructions, pictures, strict=True))
+        gradient = torch.cat(sobel(reconstructions[1])), torch.cat(sobel(pictures[1]))
+        return {
+            "pixel": self.w_pixel * sum(F.mse_loss(*pair) for pair in both),
+            "structure": self.w_pixel * self.w_dssim * sum(dssim(*pair) for pair in both),
+            "gradient": self.w_gradient * F.l1_loss(*gradient),
+            "base": self.w_base * F.l1_loss(*bases).tanh(),
+            "detail": -self.w_detail * F.l1_loss(*details).tanh(),
+        }

@@ -1,0 +1,167 @@
+"""Training of single methods: of the autoencoders that fuse by a rule, and of SDNet.
+
+Autoencoders are trained on single pictures, without fusing. All other networks learn to fuse, by
+any procedure of `fusion.training`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusion.errors import UserError
+from fusion.losses import dssim
+from fusion.methods.autoencoder import AutoencoderFusion
+from fusion.methods.didfuse import DecompositionLoss, DIDFuse
+from fusion.methods.sdnet import SDNet
+from fusion.training import FusionTraining, SaliencyTraining
+
+__all__ = ["DIDFuseTraining", "DecomposingTraining", "ReconstructionTraining"]
+
+
+class ReconstructionTraining(FusionTraining):
+    """Mean squared error and structural dissimilarity of reconstructed pictures, as AUIF.
+
+    Infrared and visible pictures are one set: a batch of N pairs is one of 2 N pictures. The rate
+    falls at whole epochs.
+
+    Args:
+        network: AUIF, DenseFuse or another autoencoder.
+        w_dssim: weight of the dissimilarity.
+        window: side of its windows.
+        learning_rate: Adam's.
+        learning_rates: others for some parts, by the network's names of them.
+        milestones: epochs after which the rates are multiplied by ``decay``.
+        decay: see there.
+    """
+
+    def __init__(
+        self,
+        network: AutoencoderFusion,
+        w_dssim: float = 5.0,
+        window: int = 3,
+        learning_rate: float = 1e-2,
+        learning_rates: Mapping[str, float] | None = None,
+        milestones: Sequence[int] = (),
+        decay: float = 0.1,
+    ):
+        super().__init__(network, learning_rate)
+        self.w_dssim, self.window = w_dssim, window
+        self.learning_rates = dict(learning_rates or {})
+        self.milestones, self.decay = list(milestones), decay
+        parts = dict(network.named_children())
+        for name in self.learning_rates:
+            if name not in parts:
+                raise UserError(
+                    f"learning_rates: {type(network).__name__} has no part {name!r}; its parts are "
+                    f"{', '.join(parts)}"
+                )
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        """Weighted loss terms, and pictures ``(B, 1, H, W)`` on 0..1.
+
+        The pictures are fused in evaluation; in training nothing is, and they are the visible's
+        reconstructions.
+        """
+        pictures = torch.cat([batch["ir"], batch["vis"]])
+        reconstructed = self.network.reconstruct(pictures)
+        terms = {
+            "pixel": F.mse_loss(reconstructed, pictures),
+            "structure": self.w_dssim * dssim(reconstructed, pictures, self.window),
+        }
+        return terms, self._shown(batch, reconstructed[len(batch["ir"]) :])
+
+    def _shown(self, batch: Mapping[str, Tensor], reconstructed: Tensor) -> Tensor:
+        return reconstructed if self.training else self.network(batch["ir"], batch["vis"])
+
+    def configure_optimizers(self):
+        groups = {
+            name: {"params": list(part.parameters()), "lr": self.learning_rates.get(name)}
+            for name, part in self.network.named_children()
+        }
+        for group in groups.values():
+            group["lr"] = self.learning_rate if group["lr"] is None else group["lr"]
+        optimizer = torch.optim.Adam(list(groups.values()), self.learning_rate)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones, self.decay)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "epoch"},
+        }
+
+
+class DIDFuseTraining(ReconstructionTraining):
+    """DIDFuse as published, see `DecompositionLoss`; each modality is a batch of its own.
+
+    Args:
+        network: DIDFuse.
+        w_pixel, w_dssim, w_gradient, w_base, w_detail: see `DecompositionLoss`.
+        learning_rate, learning_rates, milestones, decay: see `ReconstructionTraining`.
+    """
+
+    def __init__(
+        self,
+        network: DIDFuse,
+        w_pixel: float = 2.0,
+        w_dssim: float = 5.0,
+        w_gradient: float = 10.0,
+        w_base: float = 1.0,
+        w_detail: float = 0.5,
+        learning_rate: float = 1e-3,
+        learning_rates: Mapping[str, float] | None = None,
+        milestones: Sequence[int] = (40, 80),
+        decay: float = 0.1,
+    ):
+        super().__init__(
+            network,
+            learning_rate=learning_rate,
+            learning_rates=learning_rates,
+            milestones=milestones,
+            decay=decay,
+        )
+        self.loss = DecompositionLoss(w_pixel, w_dssim, w_gradient, w_base, w_detail)
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        pictures = batch["ir"], batch["vis"]
+        features = [self.network.encode(picture) for picture in pictures]
+        reconstructed = [self.network.decode(*each) for each in features]
+        bases, details = ([each[i] for each in features] for i in (2, 3))
+        terms = self.loss(pictures, reconstructed, bases, details)
+        return terms, self._shown(batch, reconstructed[1])
+
+
+class DecomposingTraining(SaliencyTraining):
+    """`SaliencyTraining` of SDNet, and the sources made from the fused picture again.
+
+    The fusion terms are ours, as for any network; ``decomposition`` is the paper's squared error of
+    both sources.
+
+    Args:
+        network: SDNet.
+        w_decomposition: weight of the term.
+        output_gain, learning_rate, warmup_steps, cosine: see `SaliencyTraining`.
+    """
+
+    def __init__(
+        self,
+        network: SDNet,
+        w_decomposition: float = 1.0,
+        output_gain: float = 1.0,
+        learning_rate: float = 1e-3,
+        warmup_steps: int = 50,
+        cosine: bool = True,
+    ):
+        super().__init__(
+            network,
+            output_gain=output_gain,
+            learning_rate=learning_rate,
+            warmup_steps=warmup_steps,
+            cosine=cosine,
+        )
+        self.w_decomposition = w_decomposition
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        terms, fused = super().terms(batch)
+        ir, vis = self.network.decompose(fused)
+        error = F.mse_loss(ir, batch["ir"]) + F.mse_loss(vis, batch["vis"])
+        return {**terms, "decomposition": self.w_decomposition * error}, fused
