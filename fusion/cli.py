@@ -48,6 +48,7 @@ def _parser() -> Parser:
     commands.add_parser("train", help="train a network (fusion train --help)", add_help=False)
     _add_ablation(commands)
     _add_reference(commands)
+    _add_bench(commands)
     _add_demo(commands)
     return parser
 
@@ -436,6 +437,64 @@ def _reference(arguments: argparse.Namespace) -> int:
         draw_sheets(ir, vis, results, out, arguments.sheets, arguments.fused)
         print(f"sheets: {out / 'sheets'}")
     return EXIT_BAD_INPUT if failures else 0
+
+
+# --- fusion bench ---------------------------------------------------------------------------------
+
+BENCH_EXAMPLES = """\
+examples:
+  fusion bench
+  fusion bench --size 256x256 --rounds 5 --no-train --json bench.json
+"""
+
+
+def _add_bench(commands) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure LRRNet against the published code's structure",
+        description="Measure LRRNet's time, memory and error on the CPU, in turn with the "
+        "structure of the published code; takes minutes and, for that structure, gigabytes.",
+        epilog=BENCH_EXAMPLES,
+    )
+    parser.set_defaults(command=_bench)
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        type=_size,
+        default=(640, 512),
+        help="of the pictures (default: 640x512)",
+    )
+    parser.add_argument(
+        "--rounds", metavar="N", type=int, default=3, help="of which the least counts (default: 3)"
+    )
+    parser.add_argument(
+        "--train",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure training steps too",
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="also write all figures; - for stdout, without the tables"
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 640x512")
+    return int(width), int(height)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from fusion.bench import bench, report
+    from fusion.tables import write_json
+
+    result = bench(arguments.size, arguments.rounds, arguments.train)
+    if arguments.json != "-":
+        print(report(result))
+    if arguments.json:
+        write_json(arguments.json, result)
+    return 0
 
 
 # --- fusion demo ----------------------------------------------------------------------------------

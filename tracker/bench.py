@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fusion.bench import least_seconds
 from fusion.errors import UserError
 from tracker.head import CorrelationHead, Response
 from tracker.neck import crop_centre
@@ -170,13 +171,7 @@ def _measure(
         "ours": lambda: tracker.track(rgb, ir),
     }
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    least = dict.fromkeys(contestants, float("inf"))
-    for counted in [False] + rounds * [True]:
-        for name, run in contestants.items():
-            begin = clock()
-            run()
-            if counted:
-                least[name] = min(least[name], clock() - begin)
+    least = least_seconds(contestants, rounds, clock)
     return {
         "preset": preset,
         "device": str(device),

@@ -10,6 +10,7 @@ import ctypes
 import functools
 import importlib.machinery
 import os
+import time
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from fusion.errors import UserError
 
-__all__ = ["branch_maps", "default_level", "levels"]
+__all__ = ["branch_maps", "default_level", "levels", "peak_flops"]
 
 # Columns a thread takes at a time: its coefficients stay in the last level of cache, and what
 # neighbouring chunks compute twice is little.
@@ -34,6 +35,7 @@ def _library() -> ctypes.CDLL | None:
             except OSError:  # built for another system
                 continue
             library.rgbt_llrr_level.restype = ctypes.c_char_p
+            library.rgbt_llrr_multiply_add.restype = ctypes.c_double
             return library
     return None
 
@@ -64,6 +66,16 @@ def default_level() -> str | None:
             f"RGBT_FAST={wanted}: set it to 0 or to one of {', '.join(levels())}, or unset it"
         )
     return wanted or levels()[0]
+
+
+def peak_flops(level: str) -> float:
+    """Floating-point operations a second of one core in multiply-adds on registers, measured."""
+    rounds, best = 3_000_000, 0.0  # tens of milliseconds or more
+    for _ in range(5):
+        begin = time.process_time()
+        done = _library().rgbt_llrr_multiply_add(level.encode(), rounds)
+        best = max(best, done / (time.process_time() - begin))
+    return best
 
 
 def branch_maps(

@@ -140,3 +140,9 @@ RGBT_API int rgbt_llrr_backward(const char* level, int threads, int branches, in
     };
     return run(threads, branches * batch, kernel->backward_scratch(shape), work) ? OK : NO_MEMORY;
 }
+
+// See Kernel::multiply_add; 0 where there is no such level.
+RGBT_API double rgbt_llrr_multiply_add(const char* level, int rounds) {
+    const Kernel* const kernel = kernel_named(level);
+    return kernel ? kernel->multiply_add(rounds) : 0;
+}

@@ -80,6 +80,9 @@ struct Kernel {
     void (*forward)(const Shape&, const Forward&, float* scratch);
     std::size_t (*backward_scratch)(const Shape&);
     void (*backward)(const Shape&, const Backward&, float* scratch);
+    // The fastest arithmetic there is, to compare with: `rounds` times some multiply-adds that
+    // depend on nothing in memory. Returns the floating-point operations done.
+    double (*multiply_add)(int rounds);
 };
 
 // Columns at a chunk's inner edge that its neighbour computes too: 3x3 convolutions on the way
