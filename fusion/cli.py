@@ -161,8 +161,9 @@ def _add_methods(commands) -> None:
     parser = commands.add_parser(
         "methods",
         help="list the fusion networks",
-        description="The fusion networks by the name --method takes: parameters, fusion rules, and "
-        "which published files can be loaded. All can be trained by 'fusion train'.",
+        description="The fusion networks by the name --method takes: parameters, whether weights "
+        "ship, can be loaded as published, or have to be trained by 'fusion train', and fusion "
+        "rules.",
         epilog="example:\n  fusion methods\n",
     )
     parser.set_defaults(command=_methods)
@@ -173,6 +174,7 @@ def _methods(arguments: argparse.Namespace) -> int:
 
     import torch
 
+    from fusion.methods.classical import CLASSICAL
     from fusion.tables import format_table
     from fusion.weights import NETWORKS
 
@@ -183,6 +185,8 @@ def _methods(arguments: argparse.Namespace) -> int:
         weights = "ship" if name == "lrrnet" else "published" if network.published else "train"
         about = inspect.getdoc(inspect.getmodule(network)).splitlines()[0]
         rows.append((name, count, weights, " ".join(network.rules) or None, about))
+    for name, network in CLASSICAL.items():
+        rows.append((name, 0, "none", None, inspect.getdoc(network).splitlines()[0]))
     width = max(len(row[-1]) for row in rows)
     rows = [(*row, f"{about:<{width}}") for *row, about in rows]  # numbers go right, text left
     header = ("method", "parameters", "weights", "rules", f"{'network':<{width}}")

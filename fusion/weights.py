@@ -28,6 +28,7 @@ from fusion.methods import (
     AUIF,
     IFCNN,
     PMGI,
+    DDcGAN,
     DenseFuse,
     DIDFuse,
     FusionGAN,
@@ -65,6 +66,7 @@ NETWORKS: dict[str, type[FusionNetwork]] = {
     "swinfusion": SwinFusion,
     "u2fusion": U2Fusion,
     "fusiongan": FusionGAN,
+    "ddcgan": DDcGAN,
     "pmgi": PMGI,
     "sdnet": SDNet,
 }

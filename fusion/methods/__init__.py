@@ -6,6 +6,7 @@ the methods that were left out. `fusion.weights` loads them.
 """
 
 from fusion.methods.auif import AUIF
+from fusion.methods.ddcgan import DDcGAN
 from fusion.methods.densefuse import DenseFuse
 from fusion.methods.didfuse import DIDFuse
 from fusion.methods.fusiongan import FusionGAN
@@ -21,6 +22,7 @@ __all__ = [
     "AUIF",
     "IFCNN",
     "PMGI",
+    "DDcGAN",
     "DIDFuse",
     "DenseFuse",
     "FusionGAN",

@@ -24,6 +24,7 @@ REACH = {
     "ifcnn": 3 + 1 + 1,
     "u2fusion": 1 + 5 + 4,
     "fusiongan": 2 + 2 + 1 + 1,
+    "ddcgan": 1 + 4 + 5,
     "pmgi": 2 + 1 + 1 + 1,
     "sdnet": 2 + 1 + 1 + 1,
 }
