@@ -96,7 +96,8 @@ class FusionTraining(L.LightningModule):
 
     def on_fit_start(self) -> None:
         # Weights are for what the data module makes of pixels, and are saved with that.
-        made = self.trainer.datamodule.hparams.get("scaling")
+        data = self.trainer.datamodule
+        made = None if data is None else data.hparams.get("scaling")
         if made is not None:
             self.network.scaling = replace(self.network.scaling, input=made)
 
@@ -165,6 +166,9 @@ class DetailToSemanticTraining(FusionTraining):
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         features = VGG16Features(vgg_weights, vgg_pixels)
         self.loss = DetailToSemanticLoss(features, gamma1, gamma2, gamma4, w_ir, w_vis, beta)
+
+    def on_fit_start(self) -> None:
+        """Pictures are stretched here, whatever the data module made of them."""
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         ir, vis = batch["ir"], batch["vis"]

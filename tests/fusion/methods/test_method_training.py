@@ -166,7 +166,7 @@ def test_a_rate_for_a_part_that_is_not_there():
 def test_any_network_takes_a_step_of_the_saliency_procedure(name):
     module = SaliencyTraining(NETWORKS[name]())
     module.log_dict = module.log = lambda *a, **k: None
-    ir, vis, target = torch.rand(3, 2, 1, 32, 32)
+    ir, vis, target = torch.rand(3, 2, 1, 16, 16)
     module.training_step({"ir": ir, "vis": vis, "target": target}, 0).backward()
     assert any(p.grad.abs().sum() > 0 for p in module.network.parameters() if p.grad is not None)
 
