@@ -155,10 +155,8 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 def is_color(image: np.ndarray) -> bool:
     """Whether a picture has three channels that are not all equal."""
-    return image.ndim == 3 and not (
-        np.array_equal(image[..., 0], image[..., 1])
-        and np.array_equal(image[..., 1], image[..., 2])
-    )
+    # Row by row ends at the first that has colour, and needs no array of the picture's size.
+    return image.ndim == 3 and any((row[:, :1] != row[:, 1:]).any() for row in image)
 
 
 def with_luminance(rgb: np.ndarray, luma: np.ndarray) -> np.ndarray:
@@ -217,13 +215,27 @@ class PixelScaling:
         if not self.gain > 0:
             raise ValueError(f"PixelScaling.gain is positive, got {self.gain!r}")
 
-    def to_network(self, image: np.ndarray) -> np.ndarray:
-        """Grey picture ``HxW`` in 0..255 to float32 in 0..1."""
-        image = image.astype(np.float32)
-        return _stretch(image, self.EPSILON) if self.input == "min-max" else image / np.float32(255)
+    def to_network(
+        self, image: np.ndarray, value_range: tuple[float, float] | None = None
+    ) -> np.ndarray:
+        """Grey picture ``HxW`` in 0..255 to float32 in 0..1.
 
-    def to_pixels(self, output: np.ndarray) -> np.ndarray:
+        Args:
+            value_range: smallest and largest value of the picture that ``image`` is a part of; its
+                own where None.
+        """
+        image = image.astype(np.float32)
+        if self.input == "unit":
+            return image / np.float32(255)
+        return _stretch(image, self.EPSILON, value_range)
+
+    def to_pixels(
+        self, output: np.ndarray, value_range: tuple[float, float] | None = None
+    ) -> np.ndarray:
         """Network output ``HxW``, float32, to uint8.
+
+        Args:
+            value_range: as in `to_network`, of the output.
 
         Raises:
             UserError: the output holds NaN or infinity.
@@ -231,16 +243,18 @@ class PixelScaling:
         if not np.isfinite(output).all():
             raise UserError("the network's output is not finite: these weights are unusable")
         if self.output == "min-max":
-            output = _stretch(output, self.EPSILON)
+            output = _stretch(output, self.EPSILON, value_range)
         else:
             output = np.clip(output * np.float32(self.gain), 0, 1)
         output = output * np.float32(255)
         return (np.rint(output) if self.rounding == "round" else output).astype(np.uint8)
 
 
-def _stretch(image: np.ndarray, epsilon: float) -> np.ndarray:
-    low = image.min()
-    return (image - low) / (image.max() - low + np.float32(epsilon))
+def _stretch(
+    image: np.ndarray, epsilon: float, value_range: tuple[float, float] | None
+) -> np.ndarray:
+    low, high = map(np.float32, value_range or (image.min(), image.max()))
+    return (image - low) / (high - low + np.float32(epsilon))
 
 
 # --- Pairing ------------------------------------------------------------------------------------

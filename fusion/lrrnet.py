@@ -175,6 +175,17 @@ class LRRNet(FusionNetwork):
         self.visible = make_extractor()
         self.decoder = Decoder(num_filters, combine)
 
+    @property
+    def reach(self) -> int:
+        """3x3 convolutions on the way from the pictures to the fused one, a pixel each."""
+        num_blocks = self.architecture["num_blocks"]
+        extractor = {
+            "llrr": 2 * num_blocks + 1,
+            "conv": 2 * num_blocks,
+            "dense": DenseExtractor.LAYERS_PER_BLOCK * num_blocks + 1,
+        }[self.architecture["extractor"]]
+        return extractor + 2  # to one map each, and joined
+
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
         """Fused picture before it is scaled to pixels.
 

@@ -1,13 +1,16 @@
 """What every fusion network offers: tensors in `forward`, pictures in `fuse`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from tempfile import SpooledTemporaryFile, gettempdir
+from typing import IO, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fusion.errors import UserError
+from fusion.fast.windows import windows
 from fusion.images import PixelScaling, is_color, luminance, with_luminance
 
 #: ``x / 255`` in, ``round(255 x)`` clipped out: the convention of most published networks.
@@ -64,10 +67,22 @@ class FusionNetwork(nn.Module):
     min_side: ClassVar[int] = 2
     published: ClassVar[PublishedWeights | None] = None
 
-    def to_input(self, image: np.ndarray) -> Tensor:
-        """Grey picture ``HxW`` in 0..255 to the ``(1, 1, H, W)`` tensor `forward` takes."""
+    @property
+    def reach(self) -> int | None:
+        """How many pixels away an input pixel may change the output; None for anywhere.
+
+        Where it is known, pictures of any size are fused in windows.
+        """
+        return None
+
+    def to_input(self, image: np.ndarray, value_range: tuple[float, float] | None = None) -> Tensor:
+        """Grey picture ``HxW`` in 0..255 to the ``(1, 1, H, W)`` tensor `forward` takes.
+
+        Args:
+            value_range: see `fusion.images.PixelScaling.to_network`.
+        """
         parameter = next(self.parameters())
-        return torch.from_numpy(self.scaling.to_network(image))[None, None].to(
+        return torch.from_numpy(self.scaling.to_network(image, value_range))[None, None].to(
             parameter.device, parameter.dtype
         )
 
@@ -106,6 +121,69 @@ class FusionNetwork(nn.Module):
                 f"pictures of at least {self.min_side}x{self.min_side} pixels are needed, got "
                 f"{ir.shape[1]}x{ir.shape[0]}"
             )
+        if self.reach is not None and ir.shape[0] * ir.shape[1] > self.WHOLE_PIXELS:
+            return self._fuse_in_windows(ir, vis, color and is_color(vis))
         with torch.inference_mode():
             output = self(self.to_input(luminance(ir)), self.to_input(luminance(vis)))
         return self.to_picture(output, vis if color else None)
+
+    # A picture of more pixels is fused in windows of this side, which bounds memory. Its raw
+    # output, kept until its range is known, is in a file where it exceeds so many bytes.
+    WHOLE_PIXELS: ClassVar[int] = 1 << 22
+    WINDOW: ClassVar[int] = 1024
+    RAW_BYTES: ClassVar[int] = 1 << 24
+
+    def _fuse_in_windows(self, ir: np.ndarray, vis: np.ndarray, color: bool) -> np.ndarray:
+        height, width = ir.shape[:2]
+        areas = [
+            (rows, columns)
+            for rows in windows(height, self.WINDOW, self.reach)
+            for columns in windows(width, self.WINDOW, self.reach)
+        ]
+        ranges = [_range(luminance(image[row]) for row in _rows(image)) for image in (ir, vis)]
+
+        def outputs() -> Iterator[np.ndarray]:
+            for rows, columns in areas:
+                inputs = [
+                    self.to_input(luminance(image[rows.read, columns.read]), value_range)
+                    for image, value_range in zip((ir, vis), ranges, strict=True)
+                ]
+                with torch.inference_mode():
+                    output = self(*inputs)[0, 0, rows.inner, columns.inner]
+                yield output.float().cpu().numpy()
+
+        try:
+            with SpooledTemporaryFile(self.RAW_BYTES) as raw:
+                value_range = _range(_stored(outputs(), raw))
+                raw.seek(0)
+                fused = np.empty((height, width, 3) if color else (height, width), np.uint8)
+                for rows, columns in areas:
+                    place = rows.kept, columns.kept
+                    shape = ir[place].shape[:2]
+                    output = np.frombuffer(raw.read(4 * shape[0] * shape[1]), np.float32)
+                    grey = self.scaling.to_pixels(output.reshape(shape), value_range)
+                    fused[place] = with_luminance(vis[place], grey) if color else grey
+        except OSError as error:
+            raise UserError(
+                f"{gettempdir()}: no room for {4 * height * width >> 20} MiB ({error.strerror}); "
+                "let TMPDIR name another folder"
+            ) from error
+        return fused
+
+
+def _rows(image: np.ndarray) -> Iterator[slice]:
+    """A picture's rows, some at a time."""
+    return (slice(row, row + 256) for row in range(0, image.shape[0], 256))
+
+
+def _range(parts: Iterable[np.ndarray]) -> tuple[float, float]:
+    """Smallest and largest value of all parts."""
+    extremes = [(float(part.min()), float(part.max())) for part in parts]
+    return min(low for low, _ in extremes), max(high for _, high in extremes)
+
+
+def _stored(parts: Iterable[np.ndarray], file: IO[bytes]) -> Iterator[np.ndarray]:
+    """Pass arrays on, writing each to a file."""
+    for part in parts:
+        file.write(np.ascontiguousarray(part))
+        yield part

@@ -2,10 +2,13 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -28,6 +31,9 @@ from fusion.images import (
     write_image,
 )
 from fusion.network import FusionNetwork
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,76 @@ def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Option
     return fuse_files(network, ir, vis, out, options)
 
 
+# --- Reading, fusing and writing at once ----------------------------------------------------------
+
+# A pair of more bytes has the memory to itself: the next one is not read beside it.
+_LARGE = 1 << 26
+
+
+def overlapped(
+    items: Iterable[Item],
+    read: Callable[[Item], tuple[np.ndarray, ...]],
+    work: Callable[[Item, tuple[np.ndarray, ...]], Result],
+    write: Callable[[Item, Result], None],
+) -> Iterator[tuple[Item, UserError | None]]:
+    """Read, work on and write items in order: one is read and one written while one is worked on.
+
+    Reading and writing happen in a thread each, work in the caller's. At most one item waits
+    before each step, so that memory does not grow with their number.
+
+    Yields:
+        Each item when it is written or has failed, in order, with the error it failed with. Errors
+        of other kinds are raised.
+    """
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        iterator = iter(items)
+
+        def read_next() -> tuple[Item, tuple[np.ndarray, ...] | UserError] | None:
+            for item in iterator:
+                try:
+                    return item, read(item)
+                except UserError as error:
+                    return item, error
+            return None
+
+        written: tuple[Item, Future] | None = None
+        coming = reader.submit(read_next)
+        while current := coming.result():
+            item, arrays = current
+            fits = isinstance(arrays, UserError) or sum(a.nbytes for a in arrays) <= _LARGE
+            coming = reader.submit(read_next) if fits else None
+            try:
+                if isinstance(arrays, UserError):
+                    raise arrays
+                outcome = work(item, arrays)
+            except UserError as error:
+                outcome = error
+            del current, arrays  # before a large picture is written, or the next one read
+            if written:
+                yield written[0], _error_of(written[1])
+            written = item, writer.submit(_write, write, item, outcome)
+            del outcome
+            if coming is None:
+                wait([written[1]])
+                coming = reader.submit(read_next)
+        if written:
+            yield written[0], _error_of(written[1])
+
+
+def _write(write: Callable[[Item, Result], None], item: Item, outcome: Result | UserError) -> None:
+    if isinstance(outcome, UserError):
+        raise outcome
+    write(item, outcome)
+
+
+def _error_of(future: Future) -> UserError | None:
+    try:
+        future.result()
+    except UserError as error:
+        return error
+    return None
+
+
 # --- Pictures -----------------------------------------------------------------------------------
 
 
@@ -125,7 +201,8 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
     if options.skip_existing and job.is_done():
         account.skipped = 1
     else:
-        job.run(network, options)
+        # Without a name here, the pair is gone before a large picture is written.
+        job.write(job.fuse(job.read(network, options), network, options))
         account.fused = 1
     account.seconds = time.perf_counter() - started
     return account
@@ -134,7 +211,7 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
 def fuse_folders(
     network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
 ) -> Account:
-    """Fuse all pairs of two folders to ``out/<stem>.png``, one pair in memory at a time.
+    """Fuse all pairs of two folders to ``out/<stem>.png``, a few pairs in memory at a time.
 
     Side-by-side pictures go to ``out/compare``, contact sheets to ``out/parts``.
     """
@@ -149,10 +226,8 @@ def fuse_folders(
             names = ", ".join(path.name for path in lonely[:5])
             more = f" and {len(lonely) - 5} more" if len(lonely) > 5 else ""
             account.notes.append(f"{folder}: {len(lonely)} without a partner: {names}{more}")
-    started = time.perf_counter()
-    progress = tqdm(pairing.pairs, unit="pair", disable=None, leave=False)
-    for ir_path, vis_path in progress:
-        progress.set_postfix_str(vis_path.name, refresh=False)
+    jobs = []
+    for ir_path, vis_path in pairing.pairs:
         name = f"{vis_path.stem}.png"
         job = _Job(
             ir_path,
@@ -161,17 +236,29 @@ def fuse_folders(
             compare=out / "compare" / name if options.compare else None,
             parts=out / "parts" / name if options.parts else None,
         )
-        if options.skip_existing and job.is_done():
-            account.skipped += 1
-            continue
-        try:
-            job.run(network, options)
+        jobs.append(job)
+    started = time.perf_counter()
+    todo = [job for job in jobs if not (options.skip_existing and job.is_done())]
+    account.skipped = len(jobs) - len(todo)
+
+    progress = tqdm(total=len(todo), unit="pair", disable=None, leave=False)
+    read = partial(_Job.read, network=network, options=options)
+    work = partial(_Job.fuse, network=network, options=options)
+    for job, error in overlapped(todo, read, work, _Job.write):
+        progress.set_postfix_str(job.vis.name, refresh=False)
+        progress.update()
+        if error is None:
             account.fused += 1
-        except UserError as error:
+        else:
             account.failed += 1
             account.notes.append(f"{error}")
+    progress.close()
     account.seconds = time.perf_counter() - started
     return account
+
+
+_Pair = tuple[np.ndarray, np.ndarray]  # infrared and visible
+_Pictures = dict[Path, np.ndarray]  # by where they are written
 
 
 @dataclass(frozen=True)
@@ -187,23 +274,35 @@ class _Job:
     def is_done(self) -> bool:
         return all(path is None or path.is_file() for path in (self.out, self.compare, self.parts))
 
-    def run(self, network: FusionNetwork, options: Options) -> None:
+    def read(self, network: FusionNetwork, options: Options) -> _Pair:
         ir = read_infrared(self.ir, options.percentiles)
         vis = read_visible(self.vis)
-        ir = _same_size(ir, vis, f"{self.ir} and {self.vis}", options.resize, network.min_side)
+        names = f"{self.ir} and {self.vis}"
+        return _same_size(ir, vis, names, options.resize, network.min_side), vis
+
+    def fuse(self, pair: _Pair, network: FusionNetwork, options: Options) -> _Pictures:
+        """The pictures to write."""
+        ir, vis = pair
+        pictures = {}
         if self.parts is None:
             fused = network.fuse(ir, vis, options.color)
         else:
-            fused = _fuse_with_parts(network, ir, vis, options.color, self.parts)
+            fused, pictures[self.parts] = _fuse_with_parts(network, ir, vis, options.color)
         if self.compare is not None:
-            write_image(self.compare, compare(ir, vis, fused))
+            pictures[self.compare] = compare(ir, vis, fused)
         # Last, so that the picture's presence says that its companions are there.
-        write_image(self.out, fused)
+        pictures[self.out] = fused
+        return pictures
+
+    def write(self, pictures: _Pictures) -> None:
+        for path, picture in pictures.items():
+            write_image(path, picture)
 
 
 def _fuse_with_parts(
-    network: FusionNetwork, ir: np.ndarray, vis: np.ndarray, color: bool, path: Path
-) -> np.ndarray:
+    network: FusionNetwork, ir: np.ndarray, vis: np.ndarray, color: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The fused picture and the contact sheet of its parts."""
     import torch
 
     from fusion.parts import parts_sheet
@@ -211,8 +310,7 @@ def _fuse_with_parts(
     with torch.inference_mode():
         parts = network.parts(network.to_input(luminance(ir)), network.to_input(luminance(vis)))
     fused = network.to_picture(parts.fused, vis if color else None)
-    write_image(path, parts_sheet(to_8bit(ir), to_8bit(vis), fused, parts))
-    return fused
+    return fused, parts_sheet(to_8bit(ir), to_8bit(vis), fused, parts)
 
 
 def compare(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
@@ -248,7 +346,7 @@ def _refuse_overwriting(out: Path, ir: Path, vis: Path) -> None:
 def fuse_videos(
     network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
 ) -> Account:
-    """Fuse two videos frame by frame, one pair of frames in memory at a time.
+    """Fuse two videos frame by frame, a few pairs of frames in memory at a time.
 
     Frames are paired by their number and written at the visible's rate. ``out`` is a video file, or
     a folder that gets ``<visible's stem>.mp4``. It appears when it is complete.
@@ -276,15 +374,25 @@ def fuse_videos(
         )
         total = min(ir_video.frame_count, vis_video.frame_count) or None
         progress = tqdm(unit="frame", total=total, disable=None, leave=False)
-        for ir_frame, vis_frame in _paired_frames(ir_video, vis_video, account):
-            ir_grey = scale_to_255(luminance(ir_frame), options.percentiles)
-            ir_grey = _same_size(
-                ir_grey, vis_frame, f"{ir} and {vis}", options.resize, network.min_side
-            )
-            fused = network.fuse(ir_grey, vis_frame, options.color)
-            writer.write(fused)
-            if compare_writer is not None:
-                compare_writer.write(compare(ir_grey, vis_frame, fused))
+
+        def read(frames: _Pair) -> _Pair:
+            grey, visible = scale_to_255(luminance(frames[0]), options.percentiles), frames[1]
+            names = f"{ir} and {vis}"
+            return _same_size(grey, visible, names, options.resize, network.min_side), visible
+
+        def work(_, frames: _Pair) -> list[np.ndarray]:
+            fused = network.fuse(*frames, options.color)
+            return [fused, compare(*frames, fused)] if compare_writer else [fused]
+
+        def write(_, pictures: list[np.ndarray]) -> None:
+            writer.write(pictures[0])
+            if compare_writer:
+                compare_writer.write(pictures[1])
+
+        frames = _paired_frames(ir_video, vis_video, account)
+        for _, error in overlapped(frames, read, work, write):
+            if error is not None:
+                raise error
             account.fused += 1
             progress.update()
         progress.close()
