@@ -39,6 +39,13 @@ def run(program: str, command: Callable[[], int | None]) -> int:
         return EXIT_INTERRUPTED
 
 
+def positive_int(text: str) -> int:
+    """An option's number of 1 or more; for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
+
+
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",

@@ -7,7 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from fusion.commandline import EXIT_BAD_INPUT, Parser, add_device_option, resolve_device, run
+from fusion.commandline import (
+    EXIT_BAD_INPUT,
+    Parser,
+    add_device_option,
+    positive_int,
+    resolve_device,
+    run,
+)
 from fusion.errors import UserError
 from tracker.evaluation.commands import add_evaluate
 from tracker.evaluation.vot_commands import add_demo, add_vot
@@ -28,9 +35,9 @@ and report.json (the frames that lack a modality). While it runs, and after an i
 are named boxes.partial.txt and so on, and hold every frame up to then.
 
 examples:
-  tracker track visible/ thermal/ --box 312,140,48,96 -o out --weights dfat.pth
-  tracker track visible.mp4 thermal.mp4 --select -o out --weights w.safetensors --video out/seen.mp4
-  tracker track LasHeR/testingset/10runone -o out --weights w.safetensors
+  tracker track visible/ thermal/ --box 312,140,48,96 -o out
+  tracker track visible.mp4 thermal.mp4 --select -o out --video out/seen.mp4
+  tracker track LasHeR/testingset/10runone -o out --weights dfat.pth
 
 exit code: 0 when all frames are done, 2 when an input is bad, 130 when interrupted.
 """
@@ -45,6 +52,17 @@ examples:
   tracker data visible.mp4 thermal.mp4 --json
 
 exit code: 0 without errors, 2 with any.
+"""
+
+SYNTHETIC_EXAMPLES = """\
+OUT gets list.txt and a folder a sequence, in the layout of the VOT toolkit: to train on with
+tracker train --data.roots.synthetic OUT, and to evaluate on with tracker vot init --dataset OUT.
+Interrupted, it goes on where it was. The splits share no place, and differ in kinds of target, in
+challenges and in the ways a camera fails.
+
+examples:
+  tracker synthetic train_sequences --split train --count 400 --length 60 --seed 1000
+  tracker synthetic night --challenges night night_twins --count 4 --sheet night.png
 """
 
 BENCH_EXAMPLES = """\
@@ -80,6 +98,7 @@ def _parser() -> Parser:
     _add_track(commands)
     commands.add_parser("train", help="train a network (tracker train --help)", add_help=False)
     _add_data(commands)
+    _add_synthetic(commands)
     _add_bench(commands)
     add_evaluate(commands)
     add_vot(commands)
@@ -267,6 +286,52 @@ def _data(arguments: argparse.Namespace) -> int:
         print("\n".join(describe(inventory)))
     _, errors = count_faults(inventory)
     return EXIT_BAD_INPUT if errors else 0
+
+
+# --- tracker synthetic ----------------------------------------------------------------------------
+
+
+def _add_synthetic(commands) -> None:
+    parser = commands.add_parser(
+        "synthetic",
+        help="make RGBT sequences with boxes",
+        description="Make procedural RGBT sequences with exact boxes, to train or evaluate on.",
+        epilog=SYNTHETIC_EXAMPLES,
+    )
+    parser.set_defaults(command=_synthetic)
+    parser.add_argument("output", metavar="OUT", type=Path, help="folder to write")
+    parser.add_argument("--split", default="test", help="train or test (default: test)")
+    parser.add_argument("--count", metavar="N", type=positive_int, default=20, help="default: 20")
+    parser.add_argument(
+        "--length",
+        metavar="N",
+        type=positive_int,
+        default=120,
+        help="frames of each (default: 120)",
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of the first; the others count up"
+    )
+    parser.add_argument(
+        "--challenges", metavar="NAME", nargs="+", help="in turn; all of the split by default"
+    )
+    parser.add_argument(
+        "--sheet", metavar="FILE", type=Path, help="also write a picture of up to 18 of them"
+    )
+
+
+def _synthetic(arguments: argparse.Namespace) -> int:
+    from fusion.images import write_image
+    from tracker.synthetic import contact_sheet, dataset_specs, write_dataset
+
+    chosen = {name: getattr(arguments, name) for name in ("split", "length", "seed", "challenges")}
+    if arguments.sheet is not None:  # first: its name may be no picture's
+        specs = dataset_specs(min(arguments.count, 18), **chosen)
+        write_image(arguments.sheet, contact_sheet(specs.values()))
+        print(f"a look at them: {arguments.sheet}")
+    folders = write_dataset(arguments.output, count=arguments.count, progress=True, **chosen)
+    print(f"{len(folders)} sequences: {arguments.output}")
+    return 0
 
 
 # --- tracker bench --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from fusion.images import write_image
+from fusion.images import read_image, write_image
 from tracker.cli import main
 from tracker.sequences import read_regions
 
@@ -346,3 +346,24 @@ def test_the_tracker_that_ships_is_the_default(capsys, tmp_path, folders):
     out = tmp_path / "out"
     assert run(capsys, "track", *folders, "--box", BOX, "-o", out)[0] == 0
     assert len((out / "boxes.txt").read_text().splitlines()) == 8
+
+
+# --- tracker synthetic ----------------------------------------------------------------------------
+
+
+def test_synthetic_sequences_are_written_and_shown(capsys, tmp_path):
+    out, sheet = tmp_path / "out", tmp_path / "sheet.png"
+    options = ("--challenges", "night", "--count", 2, "--length", 4, "--seed", 3)
+    code, said, _ = run(capsys, "synthetic", out, *options, "--sheet", sheet)
+    assert code == 0 and f"2 sequences: {out}" in said
+    assert (out / "list.txt").read_text() == "test_000_night\ntest_001_night\n"
+    assert len(list(out.glob("*/ir/*.jpg"))) == 8
+    assert read_image(sheet).ndim == 3
+
+    assert_refused(
+        run(capsys, "synthetic", tmp_path / "b", "--challenges", "hail"), "hail", "night"
+    )
+    assert_refused(run(capsys, "synthetic", tmp_path / "b", "--split", "val"), "val", "train")
+    assert_refused(run(capsys, "synthetic", tmp_path / "b", "--count", 0), "'0'")
+    assert_refused(run(capsys, "synthetic", tmp_path / "b", "--sheet", tmp_path / "s.txt"), "s.txt")
+    assert not (tmp_path / "b").exists()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from fusion.commandline import EXIT_BAD_INPUT, add_device_option
+from fusion.commandline import EXIT_BAD_INPUT, add_device_option, positive_int
 from fusion.errors import UserError
 from fusion.tables import MARKS, format_table, write_csv, write_json
 
@@ -86,12 +86,6 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per-sequence", action="store_true", help="a row for each sequence too")
 
 
-def _positive_int(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
-    return int(text)
-
-
 # --- tracker evaluate -----------------------------------------------------------------------------
 
 
@@ -156,7 +150,7 @@ def add_evaluate(commands) -> None:
     run.add_argument(
         "--workers",
         metavar="N",
-        type=_positive_int,
+        type=positive_int,
         default=1,
         help="processes that run sequences side by side (default: 1)",
     )

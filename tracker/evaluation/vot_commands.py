@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fusion.commandline import EXIT_BAD_INPUT, add_device_option
+from fusion.commandline import EXIT_BAD_INPUT, add_device_option, positive_int
 from fusion.errors import UserError
 from tracker.evaluation.commands import add_vot_analyze
 
@@ -103,12 +103,6 @@ def _add_experiment_option(parser) -> None:
     )
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
-    return int(text)
-
-
 # --- init ---
 
 
@@ -169,7 +163,7 @@ def _add_evaluate(vot_commands) -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        type=_positive,
+        type=positive_int,
         default=1,
         help="processes that run sequences side by side (default: 1)",
     )
@@ -186,7 +180,7 @@ def _add_evaluate(vot_commands) -> None:
     parser.add_argument(
         "--start-limit",
         metavar="S",
-        type=_positive,
+        type=positive_int,
         default=300,
         help="seconds a tracker may take to start (default: 300)",
     )
@@ -283,7 +277,7 @@ def _add_tune(vot_commands) -> None:
         "-o", "--output", metavar="FILE", type=Path, required=True, help="weights with settings"
     )
     parser.add_argument(
-        "--every", metavar="N", type=_positive, default=1, help="take every N-th sequence alone"
+        "--every", metavar="N", type=positive_int, default=1, help="take every N-th sequence alone"
     )
     _add_workspace_option(parser)
     _add_experiment_option(parser)
@@ -350,7 +344,7 @@ def add_demo(commands) -> None:
     )
     parser.add_argument("--weights", metavar="PATH", type=Path, help="folder of weights files")
     parser.add_argument(
-        "--workers", metavar="N", type=_positive, default=2, help="processes (default: 2)"
+        "--workers", metavar="N", type=positive_int, default=2, help="processes (default: 2)"
     )
     add_device_option(parser)
 
