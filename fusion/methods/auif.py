@@ -115,6 +115,11 @@ class AUIF(AutoencoderFusion):
         conv.register_parameter("bias", None)  # the normalisation after it has one
         self.decoder = nn.Sequential(conv, nn.BatchNorm2d(1), nn.Sigmoid())
 
+    @property
+    def reach(self) -> int:
+        widest = max(BLUR_SIZE, LAPLACIAN_SIZE) // 2
+        return self._reach(widest + 2 * len(self.base) + 1)
+
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Picture ``(B, 1, H, W)`` to its base and its detail, ``(B, 1, H, W)`` each."""
         base, detail = box_blur(image, BLUR_SIZE), laplacian(image, LAPLACIAN_SIZE)

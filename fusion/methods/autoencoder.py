@@ -61,6 +61,10 @@ class AutoencoderFusion(FusionNetwork):
             raise ValueError(f"rule is {', '.join(self.rules)}, got {rule!r}")
         self.rule = rule
 
+    def _reach(self, layers: int) -> int:
+        """`reach` through ``layers`` pixels of kernels, and the rule's neighbourhood."""
+        return layers + (self.rule == "l1")
+
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         """Picture ``(B, 1, H, W)`` to feature maps ``(B, C, H, W)``."""
         raise NotImplementedError

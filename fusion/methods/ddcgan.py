@@ -30,6 +30,8 @@ class DDcGAN(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    reach = 1 + 4 + 5
+
     def __init__(self, scaling: PixelScaling | None = None):
         super().__init__()
         self.architecture = {}

@@ -59,6 +59,10 @@ class DenseFuse(AutoencoderFusion):
             (conv3x3(64, 64), conv3x3(64, 32), conv3x3(32, 16), conv3x3(16, 1))
         )
 
+    @property
+    def reach(self) -> int:
+        return self._reach(1 + len(self.dense) + len(self.decoder))
+
     def encode(self, image: Tensor) -> tuple[Tensor]:
         """Picture ``(B, 1, H, W)`` to 64 feature maps."""
         x = F.relu(self.first(image))

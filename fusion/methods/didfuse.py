@@ -68,6 +68,10 @@ class DIDFuse(AutoencoderFusion):
         self.join_second = _block(_zero_padded(2 * CHANNELS), nn.PReLU())
         self.join_first = _block(conv3x3(2 * CHANNELS, 1), nn.Sigmoid())
 
+    @property
+    def reach(self) -> int:
+        return self._reach(6)  # three convolutions each way
+
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Picture ``(B, 1, H, W)`` to first, second, base and detail features of 64 channels."""
         first = self.first(image)

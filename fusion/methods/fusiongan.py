@@ -27,6 +27,8 @@ class FusionGAN(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    reach = PADDING
+
     def __init__(self, scaling: PixelScaling | None = None):
         super().__init__()
         self.architecture = {}

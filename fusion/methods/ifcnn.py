@@ -34,6 +34,8 @@ class IFCNN(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    reach = 3 + 1 + 1
+
     def __init__(self, scaling: PixelScaling | None = None):
         super().__init__()
         self.architecture = {}

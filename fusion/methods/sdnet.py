@@ -42,6 +42,8 @@ class SDNet(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    reach = 2 + 1 + 1 + 1
+
     def __init__(self, scaling: PixelScaling | None = None):
         super().__init__()
         self.architecture = {}

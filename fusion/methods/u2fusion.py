@@ -24,6 +24,8 @@ class U2Fusion(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    reach = 1 + 5 + 4
+
     def __init__(self, scaling: PixelScaling | None = None):
         super().__init__()
         self.architecture = {}

@@ -1,5 +1,6 @@
 """Structure of the methods beyond their counts: reach, symmetry, attention, parts."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,19 +16,8 @@ from fusion.methods.swinfusion import (
     shift_mask,
     to_windows,
 )
+from fusion.network import FusionNetwork
 from fusion.weights import NETWORKS
-
-#: Pixels around an output pixel that it depends on: half the kernels along the longest way.
-REACH = {
-    "densefuse": 1 + 3 + 4,
-    "didfuse": 1 + 1 + 1 + 1 + 1 + 1,
-    "ifcnn": 3 + 1 + 1,
-    "u2fusion": 1 + 5 + 4,
-    "fusiongan": 2 + 2 + 1 + 1,
-    "ddcgan": 1 + 4 + 5,
-    "pmgi": 2 + 1 + 1 + 1,
-    "sdnet": 2 + 1 + 1 + 1,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -35,16 +25,35 @@ def seed():
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize("name", REACH)
-def test_an_output_pixel_depends_on_the_pixels_its_layers_reach(name):
+@pytest.mark.parametrize("rule", [None, "l1"])
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"lrrnet"}))
+def test_an_output_pixel_depends_on_the_pixels_within_reach(name, rule):
     network = NETWORKS[name]().double().eval()
-    ir, vis = torch.rand(2, 1, 1, 31, 31, dtype=torch.float64).requires_grad_().unbind()
-    fused = network(ir, vis)
-    grads = torch.autograd.grad(fused[0, 0, 15, 15], (ir, vis))
+    if rule is not None:
+        if rule not in network.rules:
+            pytest.skip("fuses by no such rule")
+        network = NETWORKS[name](rule=rule).double().eval()
+    reach = network.reach
+    if reach is None:
+        pytest.skip("reaches everywhere, or by places of a grid")
+    side = 2 * reach + 5
+    middle = side // 2
+    ir, vis = torch.rand(2, 1, 1, side, side, dtype=torch.float64).requires_grad_().unbind()
+    grads = torch.autograd.grad(network(ir, vis)[0, 0, middle, middle], (ir, vis))
     for grad in grads:
-        rows, columns = grad[0, 0].nonzero().T
-        for places in (rows, columns):
-            assert (places.min(), places.max()) == (15 - REACH[name], 15 + REACH[name])
+        for places in grad[0, 0].nonzero().T:
+            assert (places.min(), places.max()) == (middle - reach, middle + reach)
+
+
+@pytest.mark.parametrize("name", ["didfuse", "auif", "densefuse", "fusiongan", "sdnet"])
+def test_windows_of_a_large_picture_make_the_whole(name, monkeypatch):
+    network = NETWORKS[name]().eval()
+    rng = np.random.default_rng(0)
+    ir, vis = rng.integers(0, 256, (2, 70, 83), np.uint8)
+    whole = network.fuse(ir, vis).astype(int)
+    monkeypatch.setattr(FusionNetwork, "WHOLE_PIXELS", 1)
+    monkeypatch.setattr(FusionNetwork, "WINDOW", 32)
+    assert np.abs(network.fuse(ir, vis) - whole).max() <= 1
 
 
 @pytest.mark.parametrize("name", NETWORKS)
