@@ -333,7 +333,7 @@ def test_help_answers_without_loading_torch(tmp_path):
         "except SystemExit as exit_: assert exit_.code == 0\n"
         "assert not {'torch', 'cv2', 'shapely'} & sys.modules.keys()"
     )
-    for command in ("track", "data", "bench"):
+    for command in ("track", "train", "data", "bench"):
         result = subprocess.run(
             [sys.executable, "-c", program, command, "--help"], capture_output=True, text=True
         )

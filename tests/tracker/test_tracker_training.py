@@ -432,12 +432,22 @@ def test_configurations_run(root, tmp_path, name, capfd):
     arguments += ["--trainer.max_steps", "2" if compact else "0"]
     if compact:
         arguments += ["--data.holdout", "0.34"]
-    else:  # neither ImageNet's weights nor the first stage's are at hand
-        arguments += ["--model.init_args.start", "null"]
+    # Neither ImageNet's weights nor the first stage's of the large ones are at hand.
+    start = "null"
+    if name in ("compact_dfat_rfn", "compact_dfat_llrr"):
+        torch.manual_seed(0)
+        start = str(tmp_path / "stage1.safetensors")
+        save_tracker(build("compact_dfat"), start)
+    arguments += ["--model.init_args.start", start]
     assert main(arguments) == 0
     if compact:
         (path,) = tmp_path.rglob("weights.safetensors")
-        assert load_tracker(path).architecture == build(name).architecture
+        trained = load_tracker(path)
+        assert trained.architecture == build(name).architecture
+        if start != "null":  # what both stages have is as the first left it
+            for part, tensor in load_tracker(start).state_dict().items():
+                if not part.startswith("gates"):
+                    torch.testing.assert_close(tensor, trained.state_dict()[part])
         errors = capfd.readouterr().err
         assert "pairs a second" in errors and "reading alone" in errors
 
