@@ -5,7 +5,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from fusion.commandline import EXIT_BAD_INPUT, Parser, add_device_option, resolve_device, run
+from fusion.commandline import (
+    EXIT_BAD_INPUT,
+    Parser,
+    add_device_option,
+    add_train,
+    is_lightning,
+    resolve_device,
+    run,
+)
 from fusion.errors import UserError
 
 DESCRIPTION = (
@@ -28,7 +36,7 @@ exit code: 0 when all is fused, 2 when an input is bad or any pair failed.
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["train"]:  # a program of its own, with its own options and help
+    if argv[:1] == ["train"] and is_lightning(argv[1:]):  # a program of its own
         return run("fusion train", lambda: _train(argv[1:]))
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
@@ -45,7 +53,7 @@ def _parser() -> Parser:
     _add_fuse(commands)
     _add_methods(commands)
     _add_evaluate(commands)
-    commands.add_parser("train", help="train a network (fusion train --help)", add_help=False)
+    add_train(commands, "train a network", TRAIN_EXAMPLES)
     _add_ablation(commands)
     _add_reference(commands)
     _add_bench(commands)
@@ -279,6 +287,22 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 # --- fusion train ---------------------------------------------------------------------------------
+
+
+TRAIN_EXAMPLES = """\
+A configuration of experiments/fusion names the network, its losses and its data; every key of it
+is an option too. A run writes losses, sample pictures, weights.safetensors and checkpoints below
+runs/.
+
+examples:
+  fusion train fit --config experiments/fusion/saliency.yaml --data.root PAIRS
+  fusion train fit --config experiments/fusion/saliency.yaml --data.root PAIRS \\
+      --ckpt_path runs/saliency/version_0/checkpoints/last.ckpt
+  fusion train fit --help
+  fusion train fit --model.help fusion.training.SaliencyTraining
+
+exit code: 0, or 2 when an option or the data is wrong.
+"""
 
 
 def _train(argv: list[str]) -> None:

@@ -39,6 +39,26 @@ def run(program: str, command: Callable[[], int | None]) -> int:
         return EXIT_INTERRUPTED
 
 
+def add_train(commands, about: str, examples: str) -> None:
+    """Add ``train`` to a program's commands: its help, which answers without loading Lightning.
+
+    All else of it is Lightning's, see `is_lightning`.
+    """
+    parser = commands.add_parser(
+        "train",
+        help=about,
+        description="Train a network as a configuration says; 'fit --help' lists all options.",
+        epilog=examples,
+        usage="%(prog)s [-h] fit --config FILE [options]",
+    )
+    parser.set_defaults(command=lambda arguments: parser.print_help())
+
+
+def is_lightning(argv: list[str]) -> bool:
+    """Whether what follows ``train`` is for LightningCLI, not a question of what ``train`` is."""
+    return argv not in ([], ["-h"], ["--help"])
+
+
 def positive_int(text: str) -> int:
     """An option's number of 1 or more; for argparse."""
     if not text.isdecimal() or int(text) < 1:

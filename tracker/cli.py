@@ -11,6 +11,8 @@ from fusion.commandline import (
     EXIT_BAD_INPUT,
     Parser,
     add_device_option,
+    add_train,
+    is_lightning,
     positive_int,
     resolve_device,
     run,
@@ -77,7 +79,7 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["train"]:  # a program of its own, with its own options and help
+    if argv[:1] == ["train"] and is_lightning(argv[1:]):  # a program of its own
         return run("tracker train", lambda: _train(argv[1:]))
     arguments = _parser().parse_args(_with_joined_box(argv))
     return run("tracker", lambda: arguments.command(arguments))
@@ -96,7 +98,7 @@ def _parser() -> Parser:
     parser = Parser(prog="tracker", description=DESCRIPTION)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_track(commands)
-    commands.add_parser("train", help="train a network (tracker train --help)", add_help=False)
+    add_train(commands, "train a network", TRAIN_EXAMPLES)
     _add_data(commands)
     _add_synthetic(commands)
     _add_bench(commands)
@@ -247,6 +249,23 @@ def _select_box(sequence) -> tuple[int, int, int, int]:
 
 
 # --- tracker train --------------------------------------------------------------------------------
+
+
+TRAIN_EXAMPLES = """\
+A configuration of experiments/tracker names the network, its losses and its data; every key of it
+is an option too. A run writes losses, sample pictures, weights.safetensors and checkpoints below
+runs/.
+
+examples:
+  tracker train fit --config experiments/tracker/dfat.yaml --data.roots.gtot GTOT \\
+      --data.roots.lasher LasHeR/trainingset
+  tracker train fit --config experiments/tracker/dfat_llrr.yaml \\
+      --data.roots.lasher LasHeR/trainingset
+  tracker train fit --help
+  tracker train fit --model.help tracker.training.TrackerTraining
+
+exit code: 0, or 2 when an option or the data is wrong.
+"""
 
 
 def _train(argv: list[str]) -> None:

@@ -245,6 +245,14 @@ def test_module_and_help_without_loading_torch():
     )
     assert done.returncode == 0
     assert "fusion fuse thermal/ visible/" in done.stdout
+    code = (
+        "import sys, fusion.cli\n"
+        "try: fusion.cli.main(['train', '--help'])\n"
+        "finally: assert not {'torch', 'lightning'} & sys.modules.keys()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "fusion train fit --config experiments/fusion/saliency.yaml" in done.stdout
 
 
 def test_public_names_are_importable():
