@@ -67,7 +67,8 @@ setup(
     package_dir={"tracker.vot_workspace": "vot_workspace"},
     ext_modules=[KERNEL],
     package_data={
-        "fusion": ["pretrained/*.safetensors"],
+        "fusion": ["py.typed", "pretrained/*.safetensors"],
+        "tracker": ["py.typed", "pretrained/*.safetensors"],
         "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],
     },
     install_requires=REQUIREMENTS,
