@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion.fast.branches import Branch, branch_maps
+from fusion.fast.branches import Branch, GPUKernel, branch_maps
 from fusion.images import PixelScaling
 from fusion.llrr import LLRR, conv3x3
 from fusion.network import FusionNetwork
@@ -139,9 +139,12 @@ class LRRNet(FusionNetwork):
     Attributes:
         fast: let `forward` use what `fusion.fast` has instead of the modules one by one, which is
             faster many times over and differs by rounding alone. Second derivatives need False.
+        gpu_kernel: on a GPU and without a graph, use the Triton kernels of `fusion.fast.gpu`, with
+            coefficients stored in "float32" or "bfloat16". Not measured yet, therefore "off".
     """
 
     fast: bool = True
+    gpu_kernel: GPUKernel = "off"
 
     def __init__(
         self,
@@ -200,7 +203,7 @@ class LRRNet(FusionNetwork):
             Branch(self.infrared, self.decoder.low_rank_ir, self.decoder.sparse_ir),
             Branch(self.visible, self.decoder.low_rank_vis, self.decoder.sparse_vis),
         )
-        maps = branch_maps((ir, vis), branches) if self.fast else None
+        maps = branch_maps((ir, vis), branches, self.gpu_kernel) if self.fast else None
         if maps is None:
             # One modality after the other: without a graph, the first one's coefficients, by far
             # the largest arrays, are gone before the second one's are made.

@@ -6,5 +6,6 @@ take a vector of pixels through all coefficient channels of a stage in registers
 the stages as a pipeline; the coefficients of a whole picture never exist.
 
 `fusion.fast.cpu` is such a kernel for processors, compiled when the package is installed where
-there is a compiler. `fusion.LRRNet` uses it on its own.
+there is a compiler; `fusion.fast.gpu` is one in Triton. `fusion.fast.branches` picks among them and
+matrix products for `fusion.LRRNet`.
 """

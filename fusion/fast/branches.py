@@ -1,7 +1,9 @@
 """LRRNet's two branches by the best means there are for the tensors at hand."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from types import ModuleType
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,8 @@ from fusion.fast.windows import windows
 from fusion.llrr import LLRR, is_recorded, sum_of_taps
 
 __all__ = ["Branch", "branch_maps"]
+
+GPUKernel = Literal["off", "float32", "bfloat16"]
 
 #: A branch's low-rank and sparse map, ``(B, 1, H, W)`` each.
 Maps = tuple[Tensor, Tensor]
@@ -37,16 +41,20 @@ class Branch(NamedTuple):
             yield from part.parameters()
 
 
-def branch_maps(pictures: Sequence[Tensor], branches: Sequence[Branch]) -> list[Maps] | None:
+def branch_maps(
+    pictures: Sequence[Tensor], branches: Sequence[Branch], gpu_kernel: GPUKernel = "off"
+) -> list[Maps] | None:
     """Each picture's low-rank and sparse map, as the modules of its branch give them.
 
     Through the compiled kernel where there is one and everything is float32 on the CPU; else, where
-    no graph is kept, tile by tile with matrix products. Under autocast everything is computed in
+    no graph is kept, tile by tile with matrix products, or, if that is asked for, through the
+    Triton kernels where everything is float32 on a GPU. Under autocast everything is computed in
     float32: there are no large operands whose traffic half precision would spare.
 
     Args:
         pictures: ``(B, 1, H, W)`` each, one a branch.
         branches: their modules.
+        gpu_kernel: the type in which Triton kernels store coefficients, or "off" for none.
 
     Returns:
         A pair of maps a branch; None where the modules themselves have to be called: they are not
@@ -56,11 +64,16 @@ def branch_maps(pictures: Sequence[Tensor], branches: Sequence[Branch]) -> list[
     first = pictures[0]
     if torch.is_autocast_enabled(first.device.type):
         with torch.autocast(first.device.type, enabled=False):
-            return branch_maps([picture.float() for picture in pictures], branches)
+            return branch_maps([x.float() for x in pictures], branches, gpu_kernel)
     if not (_belong_together(pictures) and all(_is_as_built(b, first) for b in branches)):
         return None
+    if first.dtype == torch.float32 and not torch.is_grad_enabled() and gpu_kernel != "off":
+        gpu = _gpu_kernels()
+        if gpu is not None and gpu.available(first.device):
+            stored = {"float32": torch.float32, "bfloat16": torch.bfloat16}[gpu_kernel]
+            return _by_kernel(partial(gpu.branch_maps, stored=stored), pictures, branches)
     if first.dtype == torch.float32 and first.device.type == "cpu" and cpu.default_level():
-        return _by_kernel(pictures, branches)
+        return _by_kernel(cpu.branch_maps, pictures, branches)
     if first.dtype in (torch.float32, torch.float64) and not torch.is_grad_enabled():
         return [_by_tiles(*each) for each in zip(pictures, branches, strict=True)]
     return None
@@ -100,12 +113,26 @@ def _is_as_built(branch: Branch, like: Tensor) -> bool:
     )
 
 
-# --- By the compiled kernel -----------------------------------------------------------------------
+# --- By a kernel ----------------------------------------------------------------------------------
 
 
-def _by_kernel(pictures: Sequence[Tensor], branches: Sequence[Branch]) -> list[Maps]:
+@cache
+def _gpu_kernels() -> ModuleType | None:
+    """`fusion.fast.gpu`, or None where there is no Triton."""
+    try:
+        from fusion.fast import gpu
+    except ImportError:
+        return None
+    return gpu
+
+
+def _by_kernel(
+    kernel: Callable[[Tensor, Tensor, int, int], Tensor],
+    pictures: Sequence[Tensor],
+    branches: Sequence[Branch],
+) -> list[Maps]:
     stack = branches[0].stack
-    maps = cpu.branch_maps(
+    maps = kernel(
         torch.cat(list(pictures), dim=1).transpose(0, 1),
         torch.stack([_pack(branch) for branch in branches]),
         stack.num_filters,
