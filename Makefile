@@ -24,7 +24,7 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
-.venv/installed: setup.py pyproject.toml | $(BIN)/python
+.venv/installed: setup.py pyproject.toml $(wildcard fusion/fast/*.cpp fusion/fast/*.h) | $(BIN)/python
 	$(PIP) install --editable .
 	# opencv-python needs a desktop's libGL. Where there is none, its twin without windows serves.
 	$(BIN)/python -c "import cv2" || \
