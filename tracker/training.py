@@ -361,6 +361,7 @@ class TrackerTraining(L.LightningModule):
         kinds = {"eq15": FewLevelsFusionLoss, "rfn": RFNLoss}
         self._feature_loss = kinds[feature_loss]() if feature_loss else None
         self.register_buffer("anchors", network.anchors(), persistent=False)
+        self.train()  # the trainer takes modules in the mode they are in
 
     def train(self, mode: bool = True) -> "TrackerTraining":
         """Training mode for what trains; batch normalisation of frozen parts stays as it is."""
