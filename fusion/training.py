@@ -26,7 +26,7 @@ from fusion.errors import UserError
 from fusion.images import PixelScaling, tile, write_image
 from fusion.losses import DetailToSemanticLoss, ReferenceLoss, SaliencyLoss, VGG16Features
 from fusion.network import FusionNetwork
-from fusion.weights import save_network
+from fusion.weights import read_tensors, require_match, save_network
 
 __all__ = [
     "DetailToSemanticTraining",
@@ -184,7 +184,12 @@ class SaliencyTraining(FusionTraining):
         w_intensity, w_gradient, w_structure, w_range, w_overshoot, w_hot, gradient_gain: see
             `SaliencyLoss`.
         output_gain: of the pixel convention the weights are saved with.
+        start: weights of this network to begin with, a file saved by this package; random where
+            None.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+
+    Raises:
+        UserError: ``start`` cannot be read or is of another architecture.
     """
 
     def __init__(
@@ -198,12 +203,15 @@ class SaliencyTraining(FusionTraining):
         w_hot: float = 0.0,
         gradient_gain: float = 1.2,
         output_gain: float = 1.0,
+        start: str | None = None,
         learning_rate: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
         warmup_steps: int = 50,
         cosine: bool = True,
     ):
+        if start is not None:
+            network.load_state_dict(require_match(start, read_tensors(start)[0], network))
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
         self.loss = SaliencyLoss(

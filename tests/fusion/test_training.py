@@ -26,7 +26,7 @@ from fusion.training import (
     agree_on_version,
     stretch,
 )
-from fusion.weights import load_network
+from fusion.weights import SHIPPED, load_network, save_network
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "fusion"
 
@@ -229,7 +229,7 @@ def test_stretch_is_the_published_scaling(rng):
 # --- Command line -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["saliency", "lrrnet"])
+@pytest.mark.parametrize("name", ["saliency", "saliency_edges", "lrrnet"])
 def test_configurations_run(root, tmp_path, name, capfd):
     """Each shipped configuration, for two steps of a small picture."""
     arguments = ["train", "fit", "--config", str(EXPERIMENTS / f"{name}.yaml")]
@@ -238,12 +238,25 @@ def test_configurations_run(root, tmp_path, name, capfd):
     arguments += ["--trainer.max_steps", "2", "--trainer.default_root_dir", str(tmp_path)]
     arguments += ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", str(tmp_path)]
     arguments += ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+    if name == "saliency_edges":
+        arguments += ["--model.init_args.start", str(SHIPPED)]  # for the first stage's
     if name == "lrrnet":
         arguments += ["--data.subset", "4", "--model.init_args.vgg_weights", "random"]
     assert main(arguments) == 0
-    assert list(tmp_path.rglob("weights.safetensors"))
+    (weights,) = tmp_path.rglob("weights.safetensors")
+    if name == "saliency_edges":  # two small steps from where it started
+        for ours, start in zip(
+            load_network(weights).parameters(), load_network().parameters(), strict=True
+        ):
+            assert not torch.equal(ours, start) and (ours - start).abs().max() < 1e-2
     errors = capfd.readouterr().err
     assert "the model alone takes" in errors and "reading alone gives" in errors
+
+
+def test_a_start_of_another_architecture_is_named(tmp_path):
+    save_network(LRRNet(num_filters=8, num_blocks=2), tmp_path / "two.safetensors")
+    with pytest.raises(UserError, match=r"two\.safetensors: does not fit LRRNet: surplus infrared"):
+        small_training(start=str(tmp_path / "two.safetensors"))
 
 
 def test_all_loggers_of_a_run_write_one_version(tmp_path):
