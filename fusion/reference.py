@@ -389,7 +389,7 @@ def draw_sheet(
     references: Path,
     fused: Path | None = None,
 ) -> np.ndarray:
-    """Sources and candidates; the chosen with their weights; the same enhanced; and the result.
+    """Sources and result; candidates; the chosen with their weights; the same enhanced.
 
     Args:
         ir_path, vis_path: a pair.
@@ -414,10 +414,10 @@ def draw_sheet(
         chosen.append((f"{method} {weight:.2f}", candidates[method]))
         done = f"gamma {gamma:.2f} clip {clip:.2f} sharp {sharpening:.2f}"
         enhanced.append((done, read_image(references / f"rank_{rank}" / name)))
-    last = [("infrared", ir), ("visible", vis)]
+    first = [("infrared", ir), ("visible", vis)]
     if fused is not None:
         result = next((path for path in list_images(fused) if path.stem == stem), None)
         if result is None:
             raise UserError(f"{fused}: no picture {stem}")
-        last.append(("result", to_8bit(luminance(read_image(result)))))
-    return tile([list(candidates.items()), *filter(None, (chosen, enhanced)), last])
+        first.append(("result", to_8bit(luminance(read_image(result)))))
+    return tile([first, list(candidates.items()), *filter(None, (chosen, enhanced))])
