@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint gallery clean
 
 demo: .venv/installed
 	$(BIN)/fusion demo -o demo/fusion
@@ -17,6 +17,10 @@ test: .venv/installed-test
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The pictures of README.md and docs/; see docs/gallery.py.
+gallery: .venv/installed
+	$(BIN)/python docs/gallery.py
 
 clean:
 	rm -rf .venv demo build *.egg-info .pytest_cache .ruff_cache

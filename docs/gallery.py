@@ -1,0 +1,120 @@
+"""The pictures of README.md and docs/, made by the project on its own generated scenes.
+
+    python docs/gallery.py                    # all: make gallery
+    python docs/gallery.py street tracking    # some
+
+Networks are those that ship, so new weights want new pictures.
+"""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from fusion import load_network, write_image
+from fusion.images import luminance, tile
+from fusion.methods.classical import CLASSICAL
+from fusion.parts import parts_sheet
+from fusion.pipeline import compare
+from fusion.scene import street_pair
+from tracker import RGBTTracker, load_tracker
+from tracker.drawing import draw_frame
+from tracker.sequences import Frame, FrameProblem
+from tracker.synthetic import contact_sheet, dataset_specs, random_spec, render, render_still
+
+FOLDER = Path(__file__).parent
+MOMENTS = (2, 32, 63)
+
+
+def street() -> np.ndarray:
+    """Infrared, visible and fused: what ``fusion demo`` shows."""
+    ir, vis = street_pair()
+    return compare(ir, vis, load_network().fuse(ir, vis))
+
+
+def parts() -> np.ndarray:
+    """What LRRNet sees in the street: what ``fusion fuse --parts`` writes."""
+    network = load_network()
+    ir, vis = street_pair(320, 240)
+    with torch.inference_mode():
+        found = network.parts(network.to_input(ir), network.to_input(luminance(vis)))
+    return parts_sheet(ir, vis, network.to_picture(found.fused, vis), found)
+
+
+def methods() -> np.ndarray:
+    """LRRNet beside fusion without anything learned, on scenes where the two cameras differ."""
+    networks = {name: build().eval() for name, build in CLASSICAL.items()}
+    networks["LRRNet"] = load_network()
+    rows = []
+    for seed in (3, 11, 20):
+        frame = render_still(seed)
+        row = [("infrared", frame.ir), ("visible", frame.rgb)]
+        row += [(name, network.fuse(frame.ir, frame.rgb)) for name, network in networks.items()]
+        rows.append(row)
+    return tile(rows)
+
+
+def synthetic() -> np.ndarray:
+    """Sequences of six challenges with the target's box."""
+    names = ["night", "fog", "distractors", "occlusion", "crossover", "camouflage"]
+    return contact_sheet(dataset_specs(len(names), seed=7, challenges=names).values())
+
+
+def tracking() -> np.ndarray:
+    """The tracker that ships, at three moments of three sequences: a row a sequence.
+
+    Nothing is chosen by how well it goes.
+    """
+    tracker = RGBTTracker(load_tracker())
+    rows = []
+    for seed, challenge in ((1, "night"), (2, "alternating"), (3, "fog")):
+        spec = random_spec(seed, length=64, split="test", challenge=challenge)
+        row = []
+        for number, (rgb, ir, truth, _) in enumerate(render(spec), start=1):
+            if number == 1:
+                tracker.init(rgb, ir, truth)
+                continue
+            box, _ = tracker.track(rgb, ir)
+            if number in MOMENTS:
+                frame = Frame(number, rgb, ir, _problems(rgb, ir))
+                picture = draw_frame(frame, box, truth={"rgb": truth, "ir": truth})
+                row.append((challenge, picture))
+        rows.append(row)
+    return tile(rows)
+
+
+def _problems(rgb: np.ndarray, ir: np.ndarray) -> dict[str, FrameProblem]:
+    return {
+        modality: FrameProblem("blank", "")
+        for modality, picture in (("rgb", rgb), ("ir", ir))
+        if picture.min() == picture.max()
+    }
+
+
+PICTURES = {make.__name__: make for make in (street, methods, parts, synthetic, tracking)}
+
+
+def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:
+    """A picture of at most ``width``: pages show no more."""
+    if picture.shape[1] <= width:
+        return picture
+    height = round(picture.shape[0] * width / picture.shape[1])
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def main(names: list[str]) -> int:
+    unknown = set(names) - set(PICTURES)
+    if unknown:
+        print(f"no picture {unknown.pop()!r}; there are {', '.join(PICTURES)}", file=sys.stderr)
+        return 2
+    for name in names or PICTURES:
+        path = FOLDER / f"{name}.jpg"
+        write_image(path, narrowed(PICTURES[name]()))
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

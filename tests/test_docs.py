@@ -1,0 +1,218 @@
+"""The pages are true where a program can tell: links hold, commands parse, examples run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "experiments/*.md", ".github/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Language and content of every fenced block."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.M | re.S)
+
+
+def commands(text: str) -> list[str]:
+    """Command lines of fenced blocks: after ``$`` where there is output too, else every line."""
+    found = []
+    for language, content in blocks(text):
+        if language == "python":
+            continue
+        lines = content.replace("\\\n", " ").splitlines()
+        shown = [line[2:] for line in lines if line.startswith("$ ")]
+        found += shown or lines
+    return found
+
+
+def of_program(program: str) -> list[str]:
+    """Every command of a program in all pages, once."""
+    lines = (line for name in NAMES for line in commands(text_of(name)))
+    return sorted({line.strip() for line in lines if line.startswith(f"{program} ")})
+
+
+# --- Links ----------------------------------------------------------------------------------------
+
+
+def anchor(heading: str) -> str:
+    """A heading's anchor, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def broken_links(page: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, section = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or ROOT not in target.parents:
+            broken.append(link)
+        elif section:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.M)
+            if section not in map(anchor, headings):
+                broken.append(link)
+    return broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_and_pictures_lead_somewhere(page):
+    assert not broken_links(page)
+
+
+def test_a_broken_link_is_found(tmp_path):
+    page = ROOT / "docs" / "none.md"
+    assert page.parent.is_dir() and not page.exists()
+    bad = tmp_path / "page.md"
+    bad.write_text("# Here\n[a](none.md) [b](#here) [c](#there) ![d](no.jpg) [e](https://x.y)\n")
+    assert broken_links(bad) == ["none.md", "#there", "no.jpg"]
+
+
+def test_every_page_is_linked_from_the_readme():
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", text_of("README.md")))
+    assert linked == {name for name in NAMES if name.startswith("docs/")}
+
+
+def test_every_picture_of_the_pages_is_small_and_shown():
+    pictures = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in (".jpg", ".svg")}
+    shown = {
+        Path(link).name
+        for name in NAMES
+        for link in re.findall(r"!\[.*?\]\((.+?)\)", text_of(name))
+    }
+    assert shown == pictures
+    for name in pictures:
+        assert (ROOT / "docs" / name).stat().st_size < 400_000, name
+
+
+# --- Commands -------------------------------------------------------------------------------------
+
+
+def arguments_of(line: str) -> list[str]:
+    line = re.sub(r" #.*$", "", line)
+    return shlex.split(line)[1:]
+
+
+def parse(program: str, line: str) -> None:
+    """Parse a command line with the program's own parser, and run nothing."""
+    from fusion.cli import _parser as fusion_parser
+    from tracker.cli import _parser as tracker_parser
+    from tracker.cli import _with_joined_box
+
+    arguments = arguments_of(line)
+    if program == "tracker":
+        tracker_parser().parse_args(_with_joined_box(arguments))
+        return
+    known, rest = fusion_parser().parse_known_args(arguments)
+    assert not rest or "training" in known, f"unknown options {rest}"
+
+
+@pytest.mark.parametrize("program", ["fusion", "tracker"])
+def test_commands_of_the_pages_parse(program):
+    lines = [line for line in of_program(program) if arguments_of(line)[0] != "train"]
+    assert len(lines) > 10
+    for line in lines:
+        try:
+            parse(program, with_values(line))
+        except SystemExit as error:
+            assert error.code == 0, f"{line}: does not parse"
+
+
+def with_values(line: str) -> str:
+    """A usage line with something in the place of ``x,y,w,h``."""
+    return line.replace("x,y,w,h", "1,2,3,4")
+
+
+def test_an_unknown_option_is_found(capsys):
+    with pytest.raises(SystemExit):
+        parse("tracker", "tracker track rgb ir -o out --no-such-option")
+    with pytest.raises(AssertionError, match="no-such-option"):
+        parse("fusion", "fusion fuse ir vis -o out --no-such-option")
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch):
+    """LightningCLI parses and validates a configuration, and builds and trains nothing."""
+    from lightning.pytorch.cli import LightningCLI
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(LightningCLI, "instantiate_classes", lambda self: None)
+    monkeypatch.setattr(LightningCLI, "_run_subcommand", lambda self, name: None)
+
+
+@pytest.mark.parametrize("program", ["fusion", "tracker"])
+def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
+    from fusion.training import main as train_fusion
+    from tracker.training_commands import main as train_tracker
+
+    train = {"fusion": train_fusion, "tracker": train_tracker}[program]
+    lines = [line for line in of_program(program) if arguments_of(line)[0] == "train"]
+    assert len(lines) > 3
+    for line in lines:
+        try:
+            train(arguments_of(line)[1:])
+        except Exception as error:
+            raise AssertionError(f"{line}: {error}") from error
+
+
+def test_an_unknown_key_of_a_training_is_found(nothing_runs):
+    from fusion.errors import UserError
+    from fusion.training import main as train
+
+    with pytest.raises(UserError, match="no_such"):
+        train(["fit", "--config", "experiments/fusion/saliency.yaml", "--data.no_such", "1"])
+
+
+def test_make_targets_of_the_pages_exist():
+    targets = set(re.findall(r"^(\w+):", text_of("Makefile"), flags=re.M))
+    asked = {
+        line.split()[1] for name in NAMES for line in commands(text_of(name)) if line[:5] == "make "
+    }
+    assert asked and asked <= targets
+
+
+# --- Python ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registries():
+    """Examples may add to the registries; nobody else is to see it."""
+    from fusion.metrics import METRICS
+    from fusion.weights import NETWORKS
+    from tracker.sequences import DATASETS, LAYOUTS
+
+    saved = [(registry, dict(registry)) for registry in (METRICS, NETWORKS, DATASETS, LAYOUTS)]
+    yield
+    for registry, before in saved:
+        registry.clear()
+        registry.update(before)
+
+
+WITH_PYTHON = [name for name in NAMES if any(kind == "python" for kind, _ in blocks(text_of(name)))]
+
+
+@pytest.mark.parametrize("name", WITH_PYTHON)
+def test_examples_run(name, tmp_path, monkeypatch, rng, registries):
+    """A page's blocks, one after the other, beside an ``ir.png`` and a ``vis.jpg``."""
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("ir.png", rng.integers(0, 256, (32, 40), np.uint8))
+    cv2.imwrite("vis.jpg", rng.integers(0, 256, (32, 40, 3), np.uint8))
+    names: dict = {"__name__": "example"}
+    for kind, content in blocks(text_of(name)):
+        if kind == "python":
+            code = content.replace('load_network("lrrnet.model")', "load_network()")
+            exec(compile(code, name, "exec"), names)
