@@ -179,7 +179,7 @@ INLINE void scatter(const Map& map, float* taps, int row, float* line) {
 // sign(v) max(|v| - t, 0), taken literally for t < 0 too; NaN stays NaN.
 INLINE Vec soft_threshold(Vec v, float t) {
     const Vec magnitude = (Vec)((Bits)v & INT32_MAX) - t;
-    const Bits kept = ~(magnitude <= 0.f) & (v != 0.f);
+    const Bits kept = ~(magnitude <= Vec{}) & (v != Vec{});
     return (Vec)((((Bits)v & INT32_MIN) | (Bits)magnitude) & kept);
 }
 
@@ -222,7 +222,7 @@ INLINE void differentiate(const Stage& s, const Vec G[9], int begin, int end, bo
     for (int c = begin; c < end; ++c) {
         Vec g = combine(G, s.taps + 9 * c);
         if (!last) g += s.lam * load(grad + c * L);
-        g = (Vec)((Bits)g & (load(z + c * L) != 0.f));
+        g = (Vec)((Bits)g & (load(z + c * L) != Vec{}));
         store(grad + c * L, g);
         if (RGBT_FUSED) add_taps(r, s.analysis + 9 * c, g);
     }
