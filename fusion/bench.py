@@ -322,7 +322,8 @@ def report(result: dict) -> str:
     lines.append(format_table(header, rows))
     for crops in result["training"]:
         seconds, losses = crops["seconds"], crops["losses"]
-        lines += ["", f"A training step on {crops['batch']} crops of side {crops['side']}", ""]
+        batch = f"{crops['batch']} crop{'' if crops['batch'] == 1 else 's'}"
+        lines += ["", f"A training step on {batch} of side {crops['side']}", ""]
         rows = [[way, seconds[way], _times(seconds, way), f"{losses[way]:.7f}"] for way in seconds]
         lines.append(format_table(["", "1 thread", "x", "loss"], rows))
     lines += [
