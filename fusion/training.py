@@ -302,6 +302,12 @@ class LossRecord(Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_index) -> None:
         for name, value in trainer.logged_metrics.items():
             if name.startswith("train/") and not name.endswith(("_step", "_epoch")):
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"step {trainer.global_step}: {name} is {float(value)}, and all that "
+                        "follows would be; go on from a checkpoint before it with a smaller "
+                        "learning_rate, or with trainer.precision 32-true"
+                    )
                 self.curves.setdefault(name, []).append((trainer.global_step, float(value)))
         if trainer.global_step % self.every_n_steps == 0:
             self._record(trainer, module)

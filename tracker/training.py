@@ -420,7 +420,10 @@ class TrackerTraining(L.LightningModule):
             )
             terms[f"{name}_loc"] = weight * h.w_loc * misplaced
         if self._feature_loss is not None:
-            of_features = self._feature_loss(*(features[b] for b in ("fused", *MODALITIES)))
+            # In half precision a small variance, of SSIM, may come out negative.
+            with torch.autocast(self.device.type, enabled=False):
+                levels = ([x.float() for x in features[b]] for b in ("fused", *MODALITIES))
+                of_features = self._feature_loss(*levels)
             terms |= {f"feature_{n}": h.w_feature * term for n, term in of_features.items()}
         return terms, responses
 

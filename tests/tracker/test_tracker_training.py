@@ -288,6 +288,19 @@ def test_gradients_reach_every_parameter(root, preset):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
+@pytest.mark.parametrize(("fusion", "loss"), [("llrr", "eq15"), ("rfn", "rfn")])
+def test_feature_losses_are_of_full_precision_under_autocast(root, fusion, loss):
+    """SSIM's variances are differences: in half precision they may be negative, the loss NaN."""
+    module = small_training(f"compact_dfat_{fusion}", feature_loss=loss)
+    batch = batch_of(module, root)
+    with torch.autocast("cpu", torch.bfloat16):
+        terms, _ = module.terms(batch)
+    features = {name: term for name, term in terms.items() if name.startswith("feature")}
+    assert len(features) == 2 and all(t.dtype == torch.float32 for t in features.values())
+    sum(terms.values()).backward()
+    assert all(p.grad.isfinite().all() for p in module.parameters())
+
+
 def test_frozen_parts_keep_weights_and_statistics(root):
     module = small_training(trained=["fusions", "heads.fused"], feature_loss="eq15", copy_head=True)
     before = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
@@ -362,9 +375,11 @@ def test_a_few_pairs_are_learned(root):
     assert module.overlaps(batch, responses).min() > 0.7
 
 
-def fit(root, folder, steps, resume=None):
+def fit(root, folder, steps, resume=None, rate=2e-3):
     """Train the visible's branch; the logged rows, the module, and the folder of its record."""
-    module = small_training("compact_rgb", warmup=0.0, schedule="log", final_rate=2e-3)
+    module = small_training(
+        "compact_rgb", warmup=0.0, schedule="log", final_rate=rate, learning_rate=rate
+    )
     data = small_data(root, pairs=5, holdout=0.34, val_pairs=2)
     run = L.Trainer(
         max_steps=steps,
@@ -408,6 +423,11 @@ def test_a_resumed_run_is_the_uninterrupted_one_and_leaves_its_record(root, tmp_
     assert all(torch.equal(tensor, state[name]) for name, tensor in kept.state_dict().items())
     assert {"train/rgb_cls", "train/rgb_loc", "val/iou", "val/loss"} <= rows[0].keys()
     assert 0 <= float(next(r["val/iou"] for r in rows if r["val/iou"])) <= 1
+
+
+def test_a_run_that_went_to_nan_ends_in_one_line(root, tmp_path):
+    with pytest.raises(UserError, match=r"step \d: train/\w+ is (nan|inf).*learning_rate"):
+        fit(root, tmp_path, 6, rate=1e18)
 
 
 # --- Command line -------------------------------------------------------------------------------
