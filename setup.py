@@ -26,7 +26,16 @@ REQUIREMENTS = [
     "pyrtools>=1.0.4",
 ]
 
+# For `fusion export` and `tracker export`, and for running the tracker by ONNX Runtime.
+EXPORT_REQUIREMENTS = [
+    "torch>=2.6",  # names of dynamic axes
+    "onnx>=1.16",
+    "onnxruntime>=1.18",
+    "onnxscript>=0.3",
+]
+
 TEST_REQUIREMENTS = [
+    *EXPORT_REQUIREMENTS,
     "pytest>=8",
     "pytest-xdist>=3.5",
     "hypothesis>=6.100",
@@ -72,7 +81,7 @@ setup(
         "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],
     },
     install_requires=REQUIREMENTS,
-    extras_require={"test": TEST_REQUIREMENTS},
+    extras_require={"export": EXPORT_REQUIREMENTS, "test": TEST_REQUIREMENTS},
     entry_points={
         "console_scripts": ["fusion = fusion.cli:main", "tracker = tracker.cli:main"],
     },

@@ -56,6 +56,7 @@ def _parser() -> Parser:
     add_train(commands, "train a network", TRAIN_EXAMPLES)
     _add_ablation(commands)
     _add_reference(commands)
+    _add_export(commands)
     _add_bench(commands)
     _add_demo(commands)
     return parser
@@ -465,6 +466,48 @@ def _reference(arguments: argparse.Namespace) -> int:
         draw_sheets(ir, vis, results, out, arguments.sheets, arguments.fused)
         print(f"sheets: {out / 'sheets'}")
     return EXIT_BAD_INPUT if failures else 0
+
+
+# --- fusion export --------------------------------------------------------------------------------
+
+EXPORT_EXAMPLES = """\
+The file takes pictures of any size and holds its pixel convention in the metadata. It is compared
+with PyTorch on several sizes before it is left. Needs: pip install 'rgbt-lrrnet[export]'
+
+examples:
+  fusion export -o lrrnet.onnx
+  fusion export --method didfuse --weights published_didfuse/ -o didfuse.onnx
+"""
+
+
+def _add_export(commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a network as an ONNX file",
+        description="Write a fusion network as an ONNX file, checked with ONNX Runtime.",
+        epilog=EXPORT_EXAMPLES,
+    )
+    parser.set_defaults(command=_export)
+    parser.add_argument("--weights", metavar="W", type=Path, help="as for fusion fuse")
+    parser.add_argument("--method", metavar="NAME", help="as for fusion fuse")
+    parser.add_argument("--rule", metavar="RULE", help="as for fusion fuse")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, required=True, help="to write, named .onnx"
+    )
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from fusion.export import check_packages, check_path, export_network
+    from fusion.weights import NETWORKS
+
+    check_packages()
+    path = check_path(arguments.output)
+    network = _load(arguments.weights, "cpu", arguments.method, arguments.rule)
+    if type(network) not in NETWORKS.values():
+        raise UserError(f"--method {arguments.method}: no network; there is nothing to export")
+    difference = export_network(network, path)
+    print(f"{path}: differs from PyTorch by {difference:.1e} of the largest value at most")
+    return 0
 
 
 # --- fusion bench ---------------------------------------------------------------------------------
