@@ -10,6 +10,7 @@ from pathlib import Path
 from fusion.errors import UserError
 from tracker.pretrained import COMPACT
 
+MODALITIES = ("rgb", "ir")
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
 CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
 """Names of the correlation baselines, and the modalities they use."""
@@ -66,6 +67,27 @@ def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> 
     )
 
 
+class OneModality:
+    """A tracker one of whose cameras is dark all the time.
+
+    Args:
+        tracker: with ``init(rgb, ir, box)`` and ``track(rgb, ir) -> box, score``.
+        modality: "rgb" or "ir", what it sees.
+    """
+
+    def __init__(self, tracker, modality: str):
+        self.tracker, self.modality = tracker, modality
+
+    def init(self, rgb, ir, box) -> None:
+        self.tracker.init(*self._seen(rgb, ir), box)
+
+    def track(self, rgb, ir):
+        return self.tracker.track(*self._seen(rgb, ir))
+
+    def _seen(self, rgb, ir) -> tuple:
+        return (rgb, None) if self.modality == "rgb" else (None, ir)
+
+
 def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]):
     """The tracker of an entry, with ``init(rgb, ir, box)`` and ``track(rgb, ir) -> box, score``.
 
@@ -73,11 +95,21 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]):
         name: a preset of `tracker.network.PRESETS`, `SHIPPED`, or one of `BASELINES`.
         workspace: where relative paths start.
         environment: RGBT_WEIGHTS as in `find_weights`; RGBT_UNTRAINED: 1 for a network initialised
-            from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto.
+            from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto;
+            RGBT_MODALITY: rgb or ir, to see how it does with the other camera dark.
 
     Raises:
-        UserError: no such name, no weights, or weights of another network.
+        UserError: no such name, no weights, weights of another network, or no such modality.
     """
+    modality = environment.get("RGBT_MODALITY")
+    if not modality:
+        return _make(name, workspace, environment)
+    if modality not in MODALITIES:
+        raise UserError(f"RGBT_MODALITY {modality}: unknown; give rgb or ir, or unset it")
+    return OneModality(_make(name, workspace, environment), modality)
+
+
+def _make(name: str, workspace: Path, environment: Mapping[str, str]):
     if name in CORRELATION:
         from tracker.evaluation.correlation import CorrelationTracker
 

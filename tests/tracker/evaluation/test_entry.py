@@ -8,7 +8,8 @@ from tracker.boxes import box_iou
 from tracker.evaluation.correlation import CorrelationTracker
 from tracker.evaluation.entries import find_weights, make_tracker
 from tracker.network import build
-from tracker.weights import save_tracker
+from tracker.online import RGBTTracker
+from tracker.weights import load_tracker, save_tracker
 
 
 class TestCorrelation:
@@ -77,6 +78,31 @@ class TestWeights:
         save_tracker(build("compact_ir"), tmp_path / "weights" / "rgb.safetensors")
         with pytest.raises(UserError, match=r"rgb\.safetensors: not a network for rgb.*\['ir'\]"):
             make_tracker("rgb", tmp_path, {})
+
+    def test_a_dark_camera(self, tmp_path, make_scene):
+        """As if the frames lacked the modality."""
+        scene = make_scene(length=3)
+        boxes = {}
+        for modality in ("rgb", "ir"):
+            environment = {"RGBT_MODALITY": modality, "RGBT_DEVICE": "cpu"}
+            entry, plain = (
+                make_tracker("compact", tmp_path, environment),
+                RGBTTracker(load_tracker()),
+            )
+            for tracker, blind in ((entry, False), (plain, True)):
+                frames = [
+                    (
+                        None if blind and modality == "ir" else rgb,
+                        None if blind and modality == "rgb" else ir,
+                    )
+                    for rgb, ir in zip(scene.rgb, scene.ir, strict=True)
+                ]
+                tracker.init(*frames[0], scene.boxes[0])
+                boxes[modality, blind] = [tracker.track(*frame)[0] for frame in frames[1:]]
+            assert boxes[modality, False] == boxes[modality, True]
+        assert boxes["rgb", True] != boxes["ir", True]
+        with pytest.raises(UserError, match="RGBT_MODALITY sonar"):
+            make_tracker("compact", tmp_path, {"RGBT_MODALITY": "sonar"})
 
     def test_unknown_entry(self, tmp_path):
         with pytest.raises(UserError, match=r"dfat_llrr.*ncc_ir"):
