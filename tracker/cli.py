@@ -101,6 +101,7 @@ def _parser() -> Parser:
     add_train(commands, "train a network", TRAIN_EXAMPLES)
     _add_data(commands)
     _add_synthetic(commands)
+    _add_export(commands)
     _add_bench(commands)
     add_evaluate(commands)
     add_vot(commands)
@@ -350,6 +351,50 @@ def _synthetic(arguments: argparse.Namespace) -> int:
         print(f"a look at them: {arguments.sheet}")
     folders = write_dataset(arguments.output, count=arguments.count, progress=True, **chosen)
     print(f"{len(folders)} sequences: {arguments.output}")
+    return 0
+
+
+# --- tracker export -------------------------------------------------------------------------------
+
+EXPORT_EXAMPLES = """\
+DIR gets template.onnx (crops to template features), kernels.onnx (features to kernels) and
+search.onnx (kernels and crops to cls and loc). Their metadata holds sizes, pixel convention,
+anchors and online settings. Each is compared with PyTorch before it is left.
+Needs: pip install 'rgbt-lrrnet[export]'
+
+examples:
+  tracker export -o compact
+  tracker export --weights dfat.pth -o dfat
+"""
+
+
+def _add_export(commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a tracker's network as ONNX files",
+        description="Write a tracker's network as ONNX files, checked with ONNX Runtime.",
+        epilog=EXPORT_EXAMPLES,
+    )
+    parser.set_defaults(command=_export)
+    parser.add_argument("--weights", metavar="W", type=Path, help="as for tracker track")
+    parser.add_argument(
+        "--preset", metavar="NAME", default="dfat", help="as for tracker track (default: dfat)"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, required=True, help="folder to write"
+    )
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from fusion.export import check_packages
+    from tracker.export import check_folder, export_tracker
+    from tracker.weights import load_tracker
+
+    check_packages()
+    folder = check_folder(arguments.output)
+    network = load_tracker(arguments.weights, preset=arguments.preset)
+    for name, difference in export_tracker(network, folder).items():
+        print(f"{folder / name}: differs from PyTorch by {difference:.1e} of the largest value")
     return 0
 
 
