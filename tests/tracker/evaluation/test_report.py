@@ -85,7 +85,7 @@ def test_figures(page, results):
         assert cells[start + 1 : start + 4] == expected
         assert cells[start + 5] == "20.0"  # frames a second
     assert abs(entries[1].scores.R - 5 / 28) < 1e-9
-    assert "compact DFAT+LLRR (untrained)" in page
+    assert "compact, as it ships (untrained)" in page
     assert "random weights" in page
 
 
@@ -105,12 +105,12 @@ def test_failures_are_drawn_on_both_modalities(page):
 
 def test_equal_labels_are_told_apart(results, tmp_path):
     registry = results / "trackers.ini"
-    text = registry.read_text().replace("correlation, RGB+IR", "compact DFAT+LLRR (untrained)")
+    text = registry.read_text().replace("correlation, RGB+IR", "compact, as it ships (untrained)")
     registry.write_text(text)
     write_report(results, tmp_path / "report.html")
     cells = Page((tmp_path / "report.html").read_text(encoding="utf-8")).cells
     for reference in ("NCC", "compact@untrained"):
-        assert f"compact DFAT+LLRR (untrained) [{reference}]" in cells
+        assert f"compact, as it ships (untrained) [{reference}]" in cells
 
 
 def test_same_results_give_the_same_file(results, tmp_path):
