@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fusion.errors import UserError
 from tracker.pretrained import COMPACT
+from tracker.sequences import MODALITIES
 
-MODALITIES = ("rgb", "ir")
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
 CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
 """Names of the correlation baselines, and the modalities they use."""

@@ -297,15 +297,15 @@ def _tune(arguments: argparse.Namespace) -> int:
     network = load_tracker(arguments.weights)
     device = resolve_device(arguments.device)
 
-    def row(trial: tuning.Trial) -> list:
+    def label(trial: tuning.Trial) -> str:
         chosen = tuning.differences(trial.settings)
-        return [", ".join(f"{k} {v:g}" for k, v in chosen.items()) or "as published"]
+        return ", ".join(f"{k} {v:g}" for k, v in chosen.items()) or "as published"
 
     def say(trial: tuning.Trial) -> None:
-        print(f"EAO {trial.figures['EAO']:.3f}  {row(trial)[0]}", file=sys.stderr, flush=True)
+        print(f"EAO {trial.figures['EAO']:.3f}  {label(trial)}", file=sys.stderr, flush=True)
 
     trials = tuning.tune(workspace, network, device, report=say)
-    rows = [row(trial) + list(trial.figures.values()) for trial in trials]
+    rows = [[label(trial), *trial.figures.values()] for trial in trials]
     print(format_table(["settings", *trials[0].figures], rows))
     network.online = tuning.differences(trials[0].settings)
     save_tracker(network, arguments.output)
