@@ -7,7 +7,6 @@
 #pragma GCC target("avx2,fma")
 #endif
 #define RGBT_LANES 8
-#define RGBT_FUSED 0
 #define RGBT_KERNEL avx2_kernel
 #include "kernel.h"
 #if defined(__clang__)

@@ -8,7 +8,6 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
 #endif
 #define RGBT_LANES 16
-#define RGBT_FUSED 1
 #define RGBT_KERNEL avx512_kernel
 #include "kernel.h"
 #if defined(__clang__)

@@ -1,6 +1,5 @@
 // The LLRR kernel, forward and backward, for one instruction set. The including file defines
 //   RGBT_LANES   floats in a vector register,
-//   RGBT_FUSED   1 where 32 vector registers hold 9 inputs and 9 outputs at once, else 0,
 //   RGBT_KERNEL  the name of the Kernel to export,
 // and selects the instruction set. No templates and no standard containers: what other files
 // instantiate too could be merged by the linker, and code of one set run on a processor without it.
@@ -91,9 +90,10 @@ INLINE void neighbours(const float* const rows[3], int column, Vec m[9]) {
         for (int x = 0; x < 3; ++x) m[3 * y + x] = load(rows[y] + column + x - 1);
 }
 
-INLINE Vec combine(const Vec m[9], const float* w) {
+// start + sum_k w[k] m[k]
+INLINE Vec combine(Vec start, const Vec m[9], const float* w) {
     // Three chains, which hide the latency of a multiply-add.
-    const Vec a = m[0] * w[0] + m[1] * w[1] + m[2] * w[2];
+    const Vec a = start + m[0] * w[0] + m[1] * w[1] + m[2] * w[2];
     const Vec b = m[3] * w[3] + m[4] * w[4] + m[5] * w[5];
     const Vec c = m[6] * w[6] + m[7] * w[7] + m[8] * w[8];
     return a + b + c;
@@ -107,7 +107,12 @@ INLINE void add_taps(Vec q[9], const float* w, Vec v) {
 // Tap rows of one row of pixels: nine rows with margins.
 INLINE float* tap_row(float* taps, int k, int width) { return taps + k * row_stride(width) + L; }
 
-INLINE void store_taps(const Vec q[9], float* taps, int column, int width) {
+// Tap rows at one vector of pixels from the products of channels with nine weights each.
+INLINE void take_taps(const float* weights, const float* z, int channels, float* taps, int column,
+                      int width) {
+    Vec q[9];
+    for (int k = 0; k < 9; ++k) q[k] = Vec{};
+    for (int c = 0; c < channels; ++c) add_taps(q, weights + 9 * c, load(z + c * L));
     for (int k = 0; k < 9; ++k) store(tap_row(taps, k, width) + column, q[k]);
 }
 
@@ -176,11 +181,13 @@ INLINE void scatter(const Map& map, float* taps, int row, float* line) {
 
 // ---- One stage at one vector of pixels -----------------------------------------------------------
 
-// sign(v) max(|v| - t, 0), taken literally for t < 0 too; NaN stays NaN.
+// sign(v) max(|v| - t, 0); NaN stays NaN.
 INLINE Vec soft_threshold(Vec v, float t) {
     const Vec magnitude = (Vec)((Bits)v & INT32_MAX) - t;
-    const Bits kept = ~(magnitude <= Vec{}) & (v != Vec{});
-    return (Vec)((((Bits)v & INT32_MIN) | (Bits)magnitude) & kept);
+    const Vec kept = magnitude <= Vec{} ? Vec{} : magnitude;
+    const Vec z = (Vec)(((Bits)v & INT32_MIN) | (Bits)kept);
+    // Taken literally, a threshold below 0 makes values larger, but for 0, whose sign is 0.
+    return t < 0 ? (Vec)((Bits)z & (v != Vec{})) : z;
 }
 
 struct Stage {
@@ -199,39 +206,27 @@ INLINE Stage stage_of(const Parameters<const float>& p, const Shape& shape, int 
             i == 0};
 }
 
-// Coefficients z of the channels [begin, end) from the neighbourhood m and those of the stage
-// before; with `taps`, also their nine taps, added to q.
-INLINE void analyse(const Stage& s, const Vec m[9], int begin, int end, bool first, bool taps,
-                    const float* before, float* z, Vec q[9]) {
-    for (int c = begin; c < end; ++c) {
-        Vec v = combine(m, s.analysis + 9 * c) + s.bias[c];
-        if (!first) v += s.lam * load(before + c * L);
-        v = soft_threshold(v, s.threshold[c]);
-        store(z + c * L, v);
-        if (taps && RGBT_FUSED) add_taps(q, s.taps + 9 * c, v);
+// Coefficients z of all channels from the neighbourhood m and those of the stage before. Their taps
+// are taken in a second pass over what is then in the first level of cache: in one pass, registers
+// would have to hold the nine inputs and the nine sums at once, which is slower even with 32 of them.
+INLINE void analyse(const Stage& s, const Vec m[9], int channels, bool first, const float* before,
+                    float* z) {
+    for (int c = 0; c < channels; ++c) {
+        Vec start = Vec{} + s.bias[c];
+        if (!first) start += s.lam * load(before + c * L);
+        const Vec v = combine(start, m, s.analysis + 9 * c);
+        store(z + c * L, soft_threshold(v, s.threshold[c]));
     }
-    if (taps && !RGBT_FUSED)
-        for (int c = begin; c < end; ++c) add_taps(q, s.taps + 9 * c, load(z + c * L));
 }
 
-// Gradient at the input of the threshold, from the nine spread gradients G of the taps and, but for
-// the last stage, lam times that of the stage behind, which it overwrites; and the nine products
-// with the analysis weights, added to r.
+// Gradient at the input of the threshold of the channels [begin, end), from the nine spread gradients
+// G of the taps and, but for the last stage, lam times that of the stage behind, which it overwrites.
 INLINE void differentiate(const Stage& s, const Vec G[9], int begin, int end, bool last,
-                          const float* z, float* grad, Vec r[9]) {
+                          const float* z, float* grad) {
     for (int c = begin; c < end; ++c) {
-        Vec g = combine(G, s.taps + 9 * c);
-        if (!last) g += s.lam * load(grad + c * L);
-        g = (Vec)((Bits)g & (load(z + c * L) != Vec{}));
-        store(grad + c * L, g);
-        if (RGBT_FUSED) add_taps(r, s.analysis + 9 * c, g);
+        const Vec g = combine(last ? Vec{} : s.lam * load(grad + c * L), G, s.taps + 9 * c);
+        store(grad + c * L, (Vec)((Bits)g & (load(z + c * L) != Vec{})));
     }
-    if (!RGBT_FUSED)
-        for (int c = begin; c < end; ++c) add_taps(r, s.analysis + 9 * c, load(grad + c * L));
-}
-
-INLINE void clear(Vec q[9]) {
-    for (int k = 0; k < 9; ++k) q[k] = Vec{};
 }
 
 INLINE void neighbour_rows(const Map& m, int row, const float* rows[3]) {
@@ -257,12 +252,13 @@ INLINE void forward_row(const Stage& stage, const Shape& shape, const Map& m, in
     neighbour_rows(m, row, rows);
     const int halves = last ? 2 : 1, channels = shape.channels() / halves;
     for (int v = 0; v < vectors(m.width); ++v, z += cell) {
-        Vec near[9], q[9];
+        Vec near[9];
         neighbours(rows, v * L, near);
+        analyse(stage, near, shape.channels(), first, z, z);
         for (int half = 0; half < halves; ++half) {
-            clear(q);
-            analyse(stage, near, half * channels, (half + 1) * channels, first, true, z, z, q);
-            store_taps(q, taps + half * 9 * row_stride(m.width), v * L, m.width);
+            const int begin = half * channels;
+            take_taps(stage.taps + 9 * begin, z + begin * L, channels,
+                      taps + half * 9 * row_stride(m.width), v * L, m.width);
         }
     }
 }
@@ -435,9 +431,9 @@ void recompute_row(const Pass& p, int row) {
             Vec near[9];
             neighbours(rows, v * L, near);
             if (i == 0)
-                analyse(stage, near, 0, channels, true, false, z, z, nullptr);
+                analyse(stage, near, channels, true, z, z);
             else
-                analyse(stage, near, 0, channels, false, false, z - plane, z, nullptr);
+                analyse(stage, near, channels, false, z - plane, z);
         }
     }
 }
@@ -456,16 +452,14 @@ INLINE void backward_row(const Pass& p, int i, int row, int slot, bool last) {
     for (int v = 0; v < vectors(width); ++v) {
         float* const cell = cell_of(p, row, v);
         float* const grad = cell + p.shape.stages() * cell_stride(p.shape);
-        Vec r[9];
-        clear(r);
         for (int half = 0; half < halves; ++half) {
             Vec G[9];
             for (int k = 0; k < 9; ++k)
                 G[k] = load(tap_row(spread_of(p, slot, half), k, width) + v * L);
             differentiate(stage, G, half * channels, (half + 1) * channels, last,
-                          cell + i * cell_stride(p.shape), grad, r);
+                          cell + i * cell_stride(p.shape), grad);
         }
-        store_taps(r, p.taps, v * L, width);
+        take_taps(stage.analysis, grad, p.shape.channels(), p.taps, v * L, width);
     }
     scatter(grad_residual(p, i), p.taps, row, p.line);
 }
