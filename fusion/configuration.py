@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 from fusion.errors import UserError
-from fusion.files import whole_file
+from fusion.files import read_text, whole_file
 
-__all__ = ["merged", "nested", "read_config", "with_bases", "write_config"]
+__all__ = ["merged", "nested", "read_config", "read_yaml", "with_bases", "write_config"]
 
 
 def with_bases(argv: list[str], folder: Path) -> list[str]:
@@ -83,13 +83,24 @@ def nested(dotted: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, mend: str) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Args:
+        mend: what the file should be; closes the line of an error.
+
+    Raises:
+        UserError: the file is missing, not YAML, or no mapping.
+    """
     try:
-        keys = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+        # YAML's own kinds of error, and its constructors' of numbers and dates that are none.
+        keys = yaml.safe_load(read_text(path, mend))
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())}); {mend}") from error
     if not isinstance(keys, dict):
-        raise UserError(f"{path}: not a configuration; it should hold keys such as model and data")
+        raise UserError(f"{path}: holds no keys with values; {mend}")
     return keys
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return read_yaml(path, "a configuration holds keys such as model and data")

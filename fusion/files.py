@@ -11,7 +11,9 @@ from fusion.errors import UserError
 
 def natural_key(path: Path) -> list:
     """Sort key by which ``2.png`` comes before ``10.png``."""
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
+    return [
+        int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", path.name)
+    ]
 
 
 def make_folder(folder: Path) -> Path:
@@ -27,6 +29,24 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+def read_text(path: str | Path, mend: str = "") -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Args:
+        mend: closes the line that says why the file cannot be used.
+
+    Raises:
+        UserError: the file is missing, cannot be read, or is no such text.
+    """
+    end = f"; {mend}" if mend else ""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}){end}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a text file{end}") from error
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all.
@@ -35,10 +55,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     the block ends, and removed when the block raises, so that no reader ever meets half a file.
 
     Raises:
-        UserError: the folder or the file cannot be written.
+        UserError: the folder or the file cannot be written, or the name is a folder's or device's.
     """
     path = Path(path)
     make_folder(path.parent)
+    if path.exists() and not path.is_file():  # renaming would put a file in a device's place
+        what = "a folder" if path.is_dir() else "no plain file"
+        raise UserError(f"{path}: cannot be written (it is {what}); give a file's name")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary

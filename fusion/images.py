@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # FFmpeg inside OpenCV reads this when it is loaded: a damaged video is our one line, not its ten.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -39,18 +40,21 @@ def read_image(path: str | Path) -> np.ndarray:
         dropped, a palette expanded, an EXIF rotation applied.
 
     Raises:
-        UserError: the file is missing, truncated, damaged or no picture.
+        UserError: the file is missing, truncated, damaged, no picture, or claims more pixels than
+            its bytes can hold.
     """
     path = Path(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # ValueError: a name no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason})") from error
     if not data:
         raise UserError(f"{path}: the file is empty; copy it again")
     _check_complete(path, data)
+    _check_claim(path, data)
     try:
         image = cv2.imdecode(
             np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
@@ -97,6 +101,68 @@ def _png_is_complete(data: bytes) -> bool:
             return True
         position = end
     return False
+
+
+# Pixels a byte holds at most: of a blank picture of one bit, Deflate makes 8256.
+_DENSEST = 10_000
+
+
+def _check_claim(path: Path, data: bytes) -> None:
+    """Refuse a header that claims a picture which the file cannot hold, before memory is taken."""
+    try:
+        width, height = _claimed_size(data) or (0, 0)
+    except struct.error:
+        return  # too short for a header: the decoder says so
+    if width * height > _DENSEST * len(data):
+        raise UserError(
+            f"{path}: claims {width}x{height} pixels, which its {len(data)} bytes cannot hold; "
+            "copy it again"
+        )
+
+
+def _claimed_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in a picture's header; None where none is found."""
+    if data.startswith(b"\x89PNG"):
+        return struct.unpack_from(">II", data, 16)
+    if data.startswith(b"BM"):
+        (header,) = struct.unpack_from("<I", data, 14)
+        width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
+        return abs(width), abs(height)  # a negative height counts from the top
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg_size(data)
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return _tiff_size(data, "<" if data.startswith(b"II") else ">")
+    return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    position = 2
+    while position + 4 <= len(data):
+        marker, length = struct.unpack_from(">HH", data, position)
+        if marker == 0xFFFF:  # filling
+            position += 1
+            continue
+        if marker < 0xFF00:  # no marker: the file is damaged, as the decoder will say
+            return None
+        if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):  # a frame
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return width, height
+        position += 2 + length
+    return None
+
+
+def _tiff_size(data: bytes, order: str) -> tuple[int, int] | None:
+    (directory,) = struct.unpack_from(f"{order}I", data, 4)
+    (count,) = struct.unpack_from(f"{order}H", data, directory)
+    sides = {}
+    for entry in range(count):
+        tag, kind = struct.unpack_from(f"{order}HH", data, directory + 2 + 12 * entry)
+        if tag in (256, 257):
+            layout = "H" if kind == 3 else "I"
+            (sides[tag],) = struct.unpack_from(
+                f"{order}{layout}", data, directory + 10 + 12 * entry
+            )
+    return (sides[256], sides[257]) if len(sides) == 2 else None
 
 
 def scale_to_255(image: np.ndarray, percentiles: tuple[float, float] | None = None) -> np.ndarray:
@@ -202,7 +268,7 @@ class PixelScaling:
 
     EPSILON = 1e-5  # as published, on inputs in 0..255 and on outputs alike
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, choices in (
             ("input", ("min-max", "unit")),
             ("output", ("min-max", "clamp")),
@@ -343,7 +409,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     _, data = cv2.imencode(path.suffix, bgr)
     with whole_file(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(data.tobytes())
 
 
 # --- Videos -------------------------------------------------------------------------------------
@@ -393,7 +459,7 @@ class Video:
     def __enter__(self) -> "Video":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -444,7 +510,7 @@ class VideoWriter:
         code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_RGB2BGR
         self._writer.write(cv2.cvtColor(frame, code))
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: Any) -> None:
         if self._writer is not None:
             self._writer.release()
         self._whole.__exit__(*exception)

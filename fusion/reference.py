@@ -23,18 +23,19 @@ Ours, therefore:
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from fusion.errors import UserError
-from fusion.files import whole_file
+from fusion.files import read_text, whole_file
 from fusion.images import (
     list_images,
     luminance,
@@ -202,7 +203,9 @@ def _power(image: np.ndarray, gamma: float) -> np.ndarray:
     return levels[image]
 
 
-def _lack(measure, fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
+def _lack(
+    measure: Callable[[np.ndarray], float], fused: np.ndarray, ir: np.ndarray, vis: np.ndarray
+) -> float:
     """By what part the stronger source's measure exceeds the picture's; 0 where it does not."""
     wanted = max(measure(ir), measure(vis))
     return max(0.0, float(wanted / max(measure(fused), 1e-6)) - 1)
@@ -257,7 +260,7 @@ def make_references(
         for pair in pairs
         if pair[1].stem not in known
     ]
-    progress = {"total": len(jobs), "unit": "pair", "disable": None, "leave": False}
+    progress: dict[str, Any] = {"total": len(jobs), "unit": "pair", "disable": None, "leave": False}
     if workers > 1:
         # A fork would copy a process whose libraries may hold threads.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -310,14 +313,14 @@ def _read_table(path: Path) -> dict[str, list[tuple]]:
     if not path.is_file():
         return {}
     rows: dict[str, list[tuple]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *lines = csv.reader(file)
-        try:
-            for name, rank, method, *numbers in lines:
-                row = (name, int(rank), method, *map(float, numbers))
-                rows.setdefault(Path(name).stem, []).append(row)
-        except ValueError as error:
-            raise UserError(f"{path}: damaged ({error}); remove it") from error
+    lines = read_text(path, "remove it").splitlines()
+    try:
+        header, *table = csv.reader(lines)
+        for name, rank, method, *numbers in table:
+            row = (name, int(rank), method, *map(float, numbers))
+            rows.setdefault(Path(name).stem, []).append(row)
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path}: damaged ({error}); remove it") from error
     if tuple(header) != HEADER:
         raise UserError(f"{path}: its columns are not {', '.join(HEADER)}; remove it")
     return rows
@@ -346,7 +349,7 @@ def read_references(folder: Path) -> dict[str, list[tuple[Path, float]]]:
         raise UserError(f"{folder}: holds no rank_1.txt; make it with fusion reference")
     references: dict[str, list[tuple[Path, float]]] = {}
     for path in lists:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             name, comma, weight = line.rpartition(",")
             try:
                 value = float(weight)
@@ -377,9 +380,9 @@ def draw_sheets(
     """
     pairs = pair_folders(ir, vis).pairs
     places = np.unique(np.linspace(0, len(pairs) - 1, min(count, len(pairs)) + 2)[1:-1].round())
-    for place in places.astype(int):
-        sheet = draw_sheet(*pairs[place], results, references, fused)
-        write_image(references / "sheets" / f"{pairs[place][1].stem}.png", sheet)
+    for ir_path, vis_path in (pairs[int(place)] for place in places):
+        sheet = draw_sheet(ir_path, vis_path, results, references, fused)
+        write_image(references / "sheets" / f"{vis_path.stem}.png", sheet)
 
 
 def draw_sheet(

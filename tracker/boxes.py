@@ -10,6 +10,9 @@ passes through. A polygon is ``(K, 2)``, its corners in order, or its 2K numbers
 
 import numpy as np
 import shapely
+from numpy.typing import ArrayLike
+
+from fusion.errors import UserError
 
 Box = tuple[float, float, float, float]
 
@@ -80,7 +83,7 @@ def clip_box(boxes: np.ndarray, width: float, height: float) -> np.ndarray:
 # --- Polygons -------------------------------------------------------------------------------------
 
 
-def as_polygon(region) -> np.ndarray:
+def as_polygon(region: ArrayLike) -> np.ndarray:
     """``(K, 2)`` corners of a box (4 numbers) or a polygon (2K >= 6 numbers, or ``(K, 2)``).
 
     Raises:
@@ -115,7 +118,7 @@ def bounding_box(points: np.ndarray) -> np.ndarray:
     return xyxy_to_xywh(np.concatenate([points.min(axis=-2), points.max(axis=-2)], axis=-1))
 
 
-def polygon_iou(a, b, size: tuple[float, float] | None = None) -> float:
+def polygon_iou(a: ArrayLike, b: ArrayLike, size: tuple[float, float] | None = None) -> float:
     """Intersection over union of two regions, each a box or a polygon.
 
     Args:
@@ -161,7 +164,7 @@ def polygons_to_boxes(points: np.ndarray) -> np.ndarray:
     return cxcywh_to_xywh(np.concatenate([centre, size], axis=-1))
 
 
-def region_to_box(region) -> Box:
+def region_to_box(region: ArrayLike) -> Box:
     """The box a tracker starts from: a box as it is, a polygon by `polygons_to_boxes`.
 
     Args:
@@ -176,4 +179,31 @@ def region_to_box(region) -> Box:
     x, y, w, h = (float(value) for value in box)
     if not (w > 0 and h > 0):
         raise ValueError(f"a region needs an area, got {np.array2string(numbers, separator=',')}")
+    return x, y, w, h
+
+
+def start_box(region: ArrayLike, width: float, height: float) -> Box:
+    """The box a tracker starts from, checked against its first frame.
+
+    Args:
+        region: as in `region_to_box`.
+        width, height: of the frame in pixels.
+
+    Raises:
+        UserError: no box with an area, one outside the frame, or more than twice its size.
+    """
+    shown = ",".join(f"{value:g}" for value in np.asarray(region, np.float64).ravel())
+    frame = f"the frame of {width}x{height} pixels"
+    try:
+        x, y, w, h = region_to_box(region)
+    except ValueError as error:
+        raise UserError(f"box {shown}: {error}") from error
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise UserError(
+            f"box {shown}: outside {frame}; give x, y of its top left corner, width and height"
+        )
+    if w > 2 * width or h > 2 * height:
+        raise UserError(
+            f"box {shown}: more than twice {frame}; give x, y, width and height in pixels"
+        )
     return x, y, w, h

@@ -26,11 +26,12 @@ Frames are numbered from 1 in every message, like the lines of an annotation.
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ MODALITIES = ("rgb", "ir")
 MODALITY_NAMES = {"rgb": "visible", "ir": "infrared"}
 
 
-def number_ranges(numbers, limit: int = 12) -> str:
+def number_ranges(numbers: Iterable[int], limit: int = 12) -> str:
     """``[1, 2, 3, 7]`` as ``1-3, 7``; after ``limit`` ranges only how many numbers follow."""
     ranges: list[list[int]] = []
     for number in sorted(set(numbers)):
@@ -114,7 +115,7 @@ class ImageFrames:
 
     fps: float | None = None
 
-    def __init__(self, folder: Path, names: list[str | None]):
+    def __init__(self, folder: Path, names: AbstractSequence[str | None]):
         # Names, not paths: large datasets have millions, and a Path takes 200 bytes more.
         self.folder = Path(folder)
         self.names = names
@@ -170,6 +171,7 @@ class VideoFrames:
                     "unreadable", f"{self.path}: frame {index + 1} cannot be decoded; re-encode it"
                 )
             self._current, self._position = frame, self._position + 1
+        assert self._current is not None  # a position was reached
         return self._current
 
 
@@ -239,7 +241,7 @@ class Sequence:
         if not 0 <= index < len(self):
             raise IndexError(f"frame {index} of {len(self)} in {self.name}")
         problems: dict[str, FrameProblem] = {}
-        images = {}
+        images: dict[str, np.ndarray | None] = {}
         for modality in MODALITIES:
             images[modality] = None
             try:
@@ -257,16 +259,17 @@ class Sequence:
     def _read(self, modality: str, index: int) -> np.ndarray:
         source, convert = (self.rgb, _as_rgb) if modality == "rgb" else (self.ir, _as_ir)
         image = convert(source.read(index))
-        width, height = self._sizes[modality]
+        size, visible = self._sizes[modality], self._sizes["rgb"]
+        assert size is not None  # this very frame is readable
+        width, height = size
         if image.shape[:2] != (height, width):
             raise _NoPicture(
                 "size",
                 f"{MODALITY_NAMES[modality]} frame {index + 1}: {image.shape[1]}x{image.shape[0]} "
                 f"instead of {width}x{height}",
             )
-        if modality == "ir" and self.resize and self.size("rgb") not in (None, (width, height)):
-            width, height = self.size("rgb")
-            image = resize_to(image, np.empty((height, width), np.uint8))
+        if modality == "ir" and self.resize and visible and visible != size:
+            image = resize_to(image, np.empty(visible[::-1], np.uint8))
         return image
 
     def size(self, modality: str = "rgb") -> tuple[int, int] | None:
@@ -341,10 +344,10 @@ def align_frames(
     Returns:
         A name or None a frame for both, of equal length, and what is to be reported.
     """
-    numbers = {"rgb": _frame_numbers(rgb), "ir": _frame_numbers(ir)}
-    if numbers["rgb"] is None or numbers["ir"] is None:
+    rgb_numbers, ir_numbers = _frame_numbers(rgb), _frame_numbers(ir)
+    if rgb_numbers is None or ir_numbers is None:
         return _in_order(rgb, ir, "")
-    first, second = sorted(numbers["rgb"]), sorted(numbers["ir"])
+    first, second = sorted(rgb_numbers), sorted(ir_numbers)
     gapless = all(n[-1] - n[0] + 1 == len(n) for n in (first, second))
     shifted = first != second and gapless and len(first) == len(second)
     if start is None and (shifted or not set(first) & set(second)):
@@ -366,8 +369,8 @@ def align_frames(
                 f"the pictures' numbers skip {number_ranges(gaps)}: {len(timeline)} frames are left"
             )
     aligned = []
-    for modality, names in (("rgb", rgb), ("ir", ir)):
-        by_number = dict(zip(numbers[modality], names, strict=True))
+    for modality, names, numbers in (("rgb", rgb, rgb_numbers), ("ir", ir, ir_numbers)):
+        by_number = dict(zip(numbers, names, strict=True))
         column = [by_number.get(number) for number in timeline]
         missing = [index + 1 for index, name in enumerate(column) if name is None]
         if missing:
@@ -442,7 +445,7 @@ def read_regions(path: str | Path) -> np.ndarray:
         if len(row) == width:
             region[:] = row
         elif len(row) == 4:
-            region[:] = box_corners(row).ravel()
+            region[:] = box_corners(np.array(row)).ravel()
     return regions
 
 
@@ -510,9 +513,9 @@ class Layout:
     start: int | None = None
 
 
-def _layout(name: str, rgb: str, ir: str, rgb_files: str, ir_files: str, **kwargs) -> Layout:
+def _layout(name: str, rgb: str, ir: str, rgb_files: str, ir_files: str, **options: Any) -> Layout:
     return Layout(
-        name, rgb, ir, {"rgb": tuple(rgb_files.split()), "ir": tuple(ir_files.split())}, **kwargs
+        name, rgb, ir, {"rgb": tuple(rgb_files.split()), "ir": tuple(ir_files.split())}, **options
     )
 
 
@@ -572,7 +575,9 @@ def guess_layout(folder: str | Path) -> str | None:
 # --- Loading a sequence ---------------------------------------------------------------------------
 
 
-def load_sequence(path, layout: str | None = None, resize: bool = False) -> Sequence:
+def load_sequence(
+    path: str | Path | Iterable[str | Path], layout: str | None = None, resize: bool = False
+) -> Sequence:
     """Read a sequence.
 
     Args:
@@ -600,7 +605,8 @@ def load_sequence(path, layout: str | None = None, resize: bool = False) -> Sequ
 
 
 def _load_pair(rgb: Path, ir: Path) -> Sequence:
-    problems = []
+    problems: list[str] = []
+    sources: tuple[FrameSource, FrameSource]
     if rgb.is_dir() and ir.is_dir():
         rgb_names, ir_names, problems = align_frames(_picture_names(rgb), _picture_names(ir))
         sources = (ImageFrames(rgb, rgb_names), ImageFrames(ir, ir_names))
@@ -640,7 +646,7 @@ def _open_source(path: Path) -> FrameSource:
     return VideoFrames(path)
 
 
-def _picture_names(folder: Path) -> list[str | None]:
+def _picture_names(folder: Path) -> list[str]:
     return [path.name for path in list_images(folder)]
 
 
@@ -683,7 +689,7 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
     }
     boxes, annotated = _place_annotations(regions, layout, sources, problems)
     length = len(rgb_names)
-    if meta.get("length", "").isdigit() and int(meta["length"]) != length:
+    if meta.get("length", "").isdecimal() and int(meta["length"]) != length:
         problems.append(f"sequence: states length={meta['length']}, there are {length} frames")
     return Sequence(
         name=folder.resolve().name,
@@ -711,10 +717,10 @@ def read_vot_meta(folder: Path) -> dict[str, str]:
 
 def _positive(text: str | None) -> float | None:
     try:
-        value = float(text)
-    except (TypeError, ValueError):
+        value = float(text or "")
+    except ValueError:
         return None
-    return value if value > 0 else None
+    return value if 0 < value < 1e6 else None
 
 
 def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str, np.ndarray]:
@@ -807,7 +813,8 @@ class Dataset(AbstractSequence):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, key: int | str) -> Sequence:
+    # By name too, and not by slices.
+    def __getitem__(self, key: int | str) -> Sequence:  # type: ignore[override]
         """A sequence by number or name.
 
         Raises:
@@ -903,7 +910,7 @@ def _still_pairs(
     stems = [
         {path.stem: path.name for path in list_images(folder / part)} for part in STILL_FOLDERS
     ]
-    loaders = {}
+    loaders: dict[str, Callable[[], Sequence]] = {}
     for stem in sorted({*stems[0], *stems[1], *stems[2]}, key=lambda stem: natural_key(Path(stem))):
         lacking = [
             part for part, names in zip(STILL_FOLDERS, stems, strict=True) if stem not in names

@@ -1,8 +1,9 @@
 """A tracker of this package for the VOT toolkit: a TraX server on standard input and output.
 
 The toolkit starts ``python -m rgbt_trax`` with the environment of an entry in trackers.ini, where
-the variables are described; two more may come from the shell: RGBT_UNTRAINED (1 runs a network
-without weights) and RGBT_DEVICE (auto, cpu, cuda or cuda:N).
+the variables are described; more may come from the shell: RGBT_UNTRAINED (1 runs a network without
+weights), RGBT_DEVICE (auto, cpu, cuda or cuda:N), RGBT_RUNTIME (eager, onnx or compile) and
+RGBT_PRECISION (float32 or bfloat16).
 
 It serves any number of starts, so that the toolkit starts it once a sequence. A server that calls
 itself a Python wrapper, as the one of the VOT examples does, is started once an anchor. The network
@@ -10,7 +11,11 @@ is loaded before the handshake: the toolkit's timeout is on replies, and loading
 """
 
 import os
+import select
 import sys
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import trax
@@ -18,6 +23,28 @@ import trax
 from fusion.errors import UserError
 from fusion.images import luminance, read_image, to_8bit
 from tracker.evaluation.entries import make_tracker
+
+GRACE = 5.0
+"""Seconds to end by oneself after the toolkit is gone."""
+
+
+def end_with_toolkit() -> None:
+    """End the process when nobody is left to write to its standard input.
+
+    The protocol's library would wait without end for the frame that belongs to an ``initialize``.
+    """
+    if not hasattr(select, "poll") or "TRAX_SOCKET" in os.environ:
+        return
+
+    def wait() -> None:
+        poll = select.poll()
+        poll.register(0, 0)  # a hang-up is reported without being asked for
+        poll.poll()
+        time.sleep(GRACE)
+        print("rgbt_trax: the toolkit is gone", file=sys.stderr, flush=True)
+        os._exit(2)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def read_color(path: str):
@@ -30,7 +57,11 @@ def read_ir(path: str):
 
 
 def read_frame(images: dict):
-    """Both modalities of a request; None for one whose file cannot be used."""
+    """Both modalities of a request; None for one whose file cannot be used.
+
+    Raises:
+        UserError: they differ in size.
+    """
     frame = []
     for channel, read in (("color", read_color), ("ir", read_ir)):
         try:
@@ -38,28 +69,60 @@ def read_frame(images: dict):
         except UserError as error:
             print(f"rgbt_trax: {error}", file=sys.stderr, flush=True)
             frame.append(None)
+    sizes = {image.shape[:2] for image in frame if image is not None}
+    if len(sizes) > 1:
+        raise UserError(f"{images['color'].path()}: not of the infrared's size; register them")
     return frame
 
 
-def serve(tracker, name: str) -> None:
-    """Answer the toolkit until it says quit."""
-    with trax.Server(
+def serve(tracker, name: str) -> int:
+    """Answer the toolkit until it says quit; returns the exit code.
+
+    A message or start that cannot be used ends it with one line, which the toolkit gets as the
+    reason. What else goes wrong keeps its traceback, which the toolkit logs.
+    """
+    server = trax.Server(
         [trax.Region.RECTANGLE],
         [trax.Image.PATH],
         [trax.image.ImageChannel.COLOR, trax.image.ImageChannel.IR],
         tracker_name=name,
-    ) as server:
-        while True:
-            request = server.wait()
-            if request.type == trax.TraxStatus.QUIT:
-                return
-            frame = read_frame(request.image)
-            if request.type == trax.TraxStatus.INITIALIZE:
-                box = request.objects[0][0].bounds()
-                tracker.init(*frame, box)
-            else:
-                box, _ = tracker.track(*frame)
-            server.status([(trax.Rectangle.create(*map(float, box)), {})])
+    )
+    end_with_toolkit()
+    try:
+        answer(server, tracker)
+    except (UserError, trax.TraxException) as error:
+        reason = " ".join(str(error).split())
+        print(f"rgbt_trax: {reason}", file=sys.stderr, flush=True)
+        with suppress(trax.TraxException):  # the toolkit may be gone
+            server.quit(reason)
+        return 2
+    server.quit()
+    return 0
+
+
+def answer(server: trax.Server, tracker) -> None:
+    """Reply to every request with the tracker's box, until the toolkit says quit.
+
+    Raises:
+        UserError: a start that cannot be used, or a frame before any start.
+        trax.TraxException: a message that is none of the protocol's.
+    """
+    is_started = False
+    while True:
+        request = server.wait()
+        if request.type == trax.TraxStatus.QUIT:
+            return
+        if request.type == trax.TraxStatus.INITIALIZE:
+            if not request.objects:
+                raise UserError("initialize: names no region to start from")
+            box = request.objects[0][0].bounds()
+            tracker.init(*read_frame(request.image), box)
+            is_started = True
+        elif not is_started:
+            raise UserError("frame: came before any initialize")
+        else:
+            box, _ = tracker.track(*read_frame(request.image))
+        server.status([(trax.Rectangle.create(*map(float, box)), {})])
 
 
 def main() -> int:
@@ -69,8 +132,7 @@ def main() -> int:
     except UserError as error:
         print(f"rgbt_trax: {error}", file=sys.stderr, flush=True)
         return 2
-    serve(tracker, name)
-    return 0
+    return serve(tracker, name)
 
 
 if __name__ == "__main__":

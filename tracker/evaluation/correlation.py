@@ -7,15 +7,16 @@ import cv2
 import numpy as np
 
 from fusion.errors import UserError
-from tracker.boxes import Box
+from tracker.boxes import Box, start_box
 from tracker.sequences import MODALITIES
 
 
 class CorrelationTracker:
     """Looks for the first frame's patch, at its own size, around the last place.
 
-    The responses of the modalities are averaged. A modality that is missing, or was when tracking
-    started, is left out; where none is left the box stays.
+    The responses of the modalities are averaged. A modality that is missing, of another size than
+    the first frame, or was missing when tracking started, is left out; where none is left the box
+    stays.
 
     Args:
         modalities: those to use, of "rgb" and "ir".
@@ -30,12 +31,16 @@ class CorrelationTracker:
         """Start on a frame, RGB ``HxWx3`` and infrared ``HxW`` uint8, with a box in pixels.
 
         Raises:
-            UserError: the box has no pixel inside the frame, or no modality in use has a picture.
+            UserError: the box has no pixel inside the frame, no modality in use has a picture, or
+                their sizes differ.
         """
-        x, y, width, height = box
-        self._templates = {}
-        for name, image in self._used(rgb, ir):
-            rows, columns = image.shape[:2]
+        used = self._used(rgb, ir)
+        if len({image.shape[:2] for _, image in used}) > 1:
+            raise UserError("first frame: the modalities' sizes differ; register them")
+        self._templates: dict[str, np.ndarray] = {}
+        for name, image in used:
+            rows, columns = self._frame_size = image.shape[:2]
+            x, y, width, height = start_box(box, columns, rows)
             left, top = (int(np.clip(round(v), 0, n)) for v, n in ((x, columns), (y, rows)))
             right, bottom = round(x + width), round(y + height)
             patch = image[top : max(bottom, 0), left : max(right, 0)]
@@ -52,7 +57,7 @@ class CorrelationTracker:
         """Box ``x, y, w, h`` in pixels of the next frame, and the correlation there in -1..1."""
         responses = []
         for name, image in self._used(rgb, ir):
-            if name in self._templates:
+            if name in self._templates and image.shape[:2] == self._frame_size:
                 response, origin = self._search(image, self._templates[name])
                 responses.append(response)
         score = 0.0
@@ -61,14 +66,16 @@ class CorrelationTracker:
             row, column = np.unravel_index(mean.argmax(), mean.shape)
             self._place = (origin[0] + int(column), origin[1] + int(row))
             score = float(mean[row, column])
-        corner = (place + offset for place, offset in zip(self._place, self._offset, strict=True))
-        return (*corner, *self._size), score
+        (x, y), (dx, dy), (width, height) = self._place, self._offset, self._size
+        return (x + dx, y + dy, width, height), score
 
-    def _used(self, rgb, ir):
-        frames = {"rgb": rgb, "ir": ir}
-        return [(name, frames[name]) for name in self.modalities if frames[name] is not None]
+    def _used(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> list[tuple[str, np.ndarray]]:
+        frames = ((name, {"rgb": rgb, "ir": ir}[name]) for name in self.modalities)
+        return [(name, frame) for name, frame in frames if frame is not None]
 
-    def _search(self, image: np.ndarray, template: np.ndarray):
+    def _search(
+        self, image: np.ndarray, template: np.ndarray
+    ) -> tuple[np.ndarray, tuple[int, int]]:
         """Correlation at every place in reach, and the first place."""
         height, width = template.shape[:2]
         rows, columns = image.shape[:2]

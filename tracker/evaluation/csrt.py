@@ -4,11 +4,16 @@ CSR-DCF (Lukezic et al., CVPR 2017): correlation filters on hand-made features. 
 contributed modules, so it needs the package opencv-contrib-python in the place of opencv-python.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from fusion.errors import UserError
-from tracker.boxes import Box
+from tracker.boxes import Box, start_box
+
+#: CSRT's constructor, which opencv-python lacks.
+CREATE = "TrackerCSRT_create"
 
 
 def require_csrt() -> None:
@@ -17,7 +22,7 @@ def require_csrt() -> None:
     Raises:
         UserError: it has not.
     """
-    if not hasattr(cv2, "TrackerCSRT_create"):
+    if not hasattr(cv2, CREATE):
         raise UserError(
             "this OpenCV has no CSRT; install opencv-contrib-python in the place of opencv-python"
         )
@@ -47,14 +52,14 @@ class CSRTTracker:
         if frame is None:
             raise UserError(f"first frame: no picture of {self.modality}")
         height, width = frame.shape[:2]
-        x, y, w, h = (round(value) for value in box)
+        x, y, w, h = (round(value) for value in start_box(box, width, height))
         left, top = max(x, 0), max(y, 0)
         right, bottom = min(x + max(w, 1), width), min(y + max(h, 1), height)
         if right <= left or bottom <= top:
             raise UserError(f"box {box}: has no pixel inside the frame; give x,y,w,h in pixels")
-        self._csrt = cv2.TrackerCSRT_create()
+        self._csrt = getattr(cv2, CREATE)()
         self._csrt.init(frame, (left, top, right - left, bottom - top))
-        self._box = tuple(float(value) for value in box)
+        self._box = _as_box(box)
 
     def track(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> tuple[Box, float]:
         """Box ``x, y, w, h`` in pixels of the next frame; 1 where CSRT found it, else 0."""
@@ -63,7 +68,7 @@ class CSRTTracker:
             return self._box, 0.0
         found, box = self._csrt.update(frame)
         if found:
-            self._box = tuple(float(value) for value in box)
+            self._box = _as_box(box)
         return self._box, float(found)
 
     def _frame(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> np.ndarray | None:
@@ -74,3 +79,8 @@ class CSRTTracker:
         if frame.ndim == 2:
             return cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)
         return np.ascontiguousarray(frame[..., ::-1])
+
+
+def _as_box(numbers: Sequence[float]) -> Box:
+    x, y, width, height = map(float, numbers)
+    return x, y, width, height

@@ -42,9 +42,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from fusion.configuration import read_yaml
 from fusion.errors import UserError
+from fusion.files import read_text
 from fusion.images import read_image
 from tracker.sequences import read_vot_meta
 
@@ -52,6 +53,10 @@ FAILURE_OVERLAP = 0.1
 FAILURE_FRAMES = 10
 # Typical lengths of sequences, as the stack of VOT2020-RGBT sets them.
 EAO_LOW, EAO_HIGH = 115, 755
+# Frames of the longest sequence, and pixels of the largest frame, that figures are made of: a slip
+# in a file must not take all memory.
+LONGEST = 1_000_000
+LARGEST = 1 << 28
 
 # --- Regions --------------------------------------------------------------------------------------
 
@@ -190,14 +195,18 @@ def _pixel_ranges(regions: Regions) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     return first, last, has_area, set(regions.shapes) - set(frames.tolist())
 
 
-def _region(regions: Regions, frame: int) -> np.ndarray | Mask | None:
+#: A box, a polygon ``(K, 2)``, a mask, or None for a code.
+Region = np.ndarray | Mask | None
+
+
+def _region(regions: Regions, frame: int) -> Region:
     if frame in regions.shapes:
         return regions.shapes[frame]
     box = regions.boxes[frame]
     return box if np.isfinite(box).all() else None
 
 
-def _shape_overlap(a, b, size: np.ndarray) -> float:
+def _shape_overlap(a: Region, b: Region, size: np.ndarray) -> float:
     """`region_overlaps` of two regions of any kind, by their pixels."""
     extents = np.array([_extent(region) for region in (a, b)])
     first, last = extents[:, :2].min(axis=0), extents[:, 2:].max(axis=0)
@@ -211,7 +220,7 @@ def _shape_overlap(a, b, size: np.ndarray) -> float:
     return np.count_nonzero(pixels[0] & pixels[1]) / union if union else 0.0
 
 
-def _extent(region) -> np.ndarray:
+def _extent(region: Region) -> np.ndarray:
     """First and last pixel of a region: ``x1, y1, x2, y2``."""
     if region is None:
         return np.zeros(4, int)
@@ -228,7 +237,7 @@ def _extent(region) -> np.ndarray:
     return np.array([x, y, x + w - 1, y + h - 1])
 
 
-def _raster(region, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+def _raster(region: Region, first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Pixels of a region between two pixels of the image, both included."""
     width, height = (last - first + 1).astype(int)
     x, y = np.arange(width) + first[0], np.arange(height) + first[1]
@@ -308,8 +317,9 @@ def read_trajectory(path: str | Path) -> Regions:
     path = Path(path)
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (OSError, ValueError) as error:  # ValueError: a name no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason})") from None
     return _parse_binary(path, data) if path.suffix == ".bin" else _parse_text(path, data)
 
 
@@ -407,11 +417,12 @@ def _parse_binary(path: Path, data: bytes) -> Regions:
 
 def _mask(path: Path, frame: int, values: list[int]) -> Mask:
     x, y, width, height, *runs = values
-    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs) if min(runs) >= 0 else np.zeros(0)
-    if width < 0 or height < 0 or len(pixels) > width * height or min(runs) < 0:
+    fits = runs and min(width, height, *runs) >= 0 and sum(runs) <= width * height <= LARGEST
+    if not fits or max(abs(x), abs(y)) > LARGEST:
         raise UserError(
             f"{path}, frame {frame + 1}: the mask's runs do not fit its size {width}x{height}"
         )
+    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     filled = np.zeros(width * height, bool)
     filled[: len(pixels)] = pixels
     return Mask(x, y, filled.reshape(height, width))
@@ -479,7 +490,7 @@ def read_anchored_sequence(folder: str | Path) -> AnchoredSequence:
     meta = read_vot_meta(folder)
     groundtruth = read_trajectory(folder / meta.get("groundtruth", "groundtruth.txt"))
     length = len(groundtruth)
-    if meta.get("length", "").isdigit() and int(meta["length"]) != length:
+    if meta.get("length", "").isdecimal() and int(meta["length"]) != length:
         raise UserError(
             f"{folder}: sequence states length={meta['length']}, groundtruth.txt has {length} lines"
         )
@@ -490,9 +501,11 @@ def read_anchored_sequence(folder: str | Path) -> AnchoredSequence:
             "a backward one, 0 for none"
         )
     try:
-        anchors = np.array([float(value) for value in path.read_text().split()])
+        anchors = np.array([float(value) for value in read_text(path).split()])
     except ValueError:
         raise UserError(f"{path}: not a number a line; give 1, -1 or 0") from None
+    if not np.isfinite(anchors).all():
+        raise UserError(f"{path}: not a number a line; give 1, -1 or 0")
     if len(anchors) > length:
         raise UserError(f"{path}: {len(anchors)} lines for {length} frames")
     anchors = np.pad(anchors, (0, length - len(anchors)))
@@ -502,11 +515,20 @@ def read_anchored_sequence(folder: str | Path) -> AnchoredSequence:
 
 
 def _frame_size(folder: Path, meta: dict[str, str]) -> tuple[int, int]:
-    if meta.get("width", "").isdigit() and meta.get("height", "").isdigit():
-        return int(meta["width"]), int(meta["height"])
+    if meta.get("width", "").isdecimal() and meta.get("height", "").isdecimal():
+        width, height = int(meta["width"]), int(meta["height"])
+        if not 0 < width * height <= LARGEST:
+            raise UserError(f"{folder / 'sequence'}: states frames of {width}x{height} pixels")
+        return width, height
     patterns = [meta.get(f"channels.{name}") for name in ("color", "depth", "ir")]
     pattern = next((p for p in patterns if p), "color/%08d.jpg")
-    height, width = read_image(folder / (pattern % 1)).shape[:2]
+    try:
+        first = folder / (pattern % 1)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{folder / 'sequence'}: {pattern!r} is no pattern of names, such as color/%08d.jpg"
+        ) from None
+    height, width = read_image(first).shape[:2]
     return width, height
 
 
@@ -558,29 +580,29 @@ def read_workspace(folder: str | Path, experiment: str | None = None) -> Workspa
         UserError: a file is missing or does not fit; names it.
     """
     folder = Path(folder)
-    config = _read_yaml(folder / "config.yaml", "give the folder of a VOT workspace")
+    config = read_yaml(folder / "config.yaml", "give the folder of a VOT workspace")
     experiment, low, high = _read_stack(folder, config, experiment)
-    root = folder / config.get("sequences", "sequences")
+    root = named_sequences_folder(folder, config)
     listing = root / "list.txt"
     if not listing.is_file():
         raise UserError(f"{listing}: no such file; it should name the sequences, one a line")
-    names = listing.read_text(encoding="utf-8-sig").split()
+    names = read_text(listing).split()
     if not names:
         raise UserError(f"{listing}: names no sequence")
     sequences = [read_anchored_sequence(root / name) for name in names]
     return Workspace(folder, experiment, low, high, sequences)
 
 
-def _read_yaml(path: Path, mend: str) -> dict:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {mend}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML ({str(error).splitlines()[0]}); {mend}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds no settings; {mend}")
-    return content
+def named_sequences_folder(workspace: Path, settings: dict) -> Path:
+    """Where a workspace's ``config.yaml`` has its sequences; its ``sequences`` if it says nothing.
+
+    Raises:
+        UserError: the setting is no path.
+    """
+    place = settings.get("sequences", "sequences")
+    if not isinstance(place, str):
+        raise UserError(f"{workspace / 'config.yaml'}: sequences: {place!r} is no folder's name")
+    return workspace / Path(place).expanduser()
 
 
 # Stacks that come with the toolkit and use this module's defaults.
@@ -597,10 +619,11 @@ def _read_stack(folder: Path, config: dict, wanted: str | None) -> tuple[str, in
     if not isinstance(stack, str):
         raise UserError(f"{folder / 'config.yaml'}: names no stack; add a line stack: stack.yaml")
     path = folder / stack
-    content = _read_yaml(path, f"give a stack file, or one of {', '.join(RGBT_STACKS)}")
+    content = read_yaml(path, f"give a stack file, or one of {', '.join(RGBT_STACKS)}")
+    entries = content.get("experiments")
     experiments = {
-        name: entry
-        for name, entry in (content.get("experiments") or {}).items()
+        str(name): entry
+        for name, entry in (entries if isinstance(entries, dict) else {}).items()
         if isinstance(entry, dict) and entry.get("type") == "multistart"
     }
     if wanted is None and len(experiments) == 1:
@@ -611,16 +634,28 @@ def _read_stack(folder: Path, config: dict, wanted: str | None) -> tuple[str, in
             f"{path}: multistart experiments are: {names}; "
             + (f"there is no {wanted}" if wanted else "name one with --experiment")
         )
-    for analysis in experiments[wanted].get("analyses") or []:
+    analyses = experiments[wanted].get("analyses")
+    for analysis in analyses if isinstance(analyses, list) else []:
         if isinstance(analysis, dict) and analysis.get("type") == "multistart_eao_score":
             unknown = analysis.keys() - {"type", "name", "low", "high"}
             if unknown:
+                names = ", ".join(sorted(map(str, unknown)))
                 raise UserError(
-                    f"{path}: {', '.join(sorted(unknown))} of multistart_eao_score is not known "
-                    "here; leave it out, or use the VOT toolkit's own analysis"
+                    f"{path}: {names} of multistart_eao_score is not known here; leave it "
+                    "out, or use the VOT toolkit's own analysis"
                 )
-            return wanted, int(analysis["low"]), int(analysis["high"])
+            return wanted, *_bounds(path, analysis)
     return wanted, EAO_LOW, EAO_HIGH
+
+
+def _bounds(path: Path, analysis: dict) -> tuple[int, int]:
+    low, high = analysis.get("low"), analysis.get("high")
+    if not (type(low) is int and type(high) is int and 0 <= low < high <= LONGEST):
+        raise UserError(
+            f"{path}: low: {low} and high: {high} of multistart_eao_score are no numbers of "
+            f"frames, 0 <= low < high <= {LONGEST}"
+        )
+    return low, high
 
 
 # --- Results --------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ from pathlib import Path
 import numpy as np
 
 from fusion.errors import UserError
-from fusion.files import natural_key
+from fusion.files import natural_key, read_text
 from tracker.boxes import box_iou, xywh_to_cxcywh, xyxy_to_xywh
 from tracker.sequences import LAYOUTS, read_regions
 
@@ -159,7 +159,9 @@ PROTOCOLS = {
 # --- One sequence ---------------------------------------------------------------------------------
 
 
-def centre_error(result: np.ndarray, annotation: np.ndarray, normalized: bool = False):
+def centre_error(
+    result: np.ndarray, annotation: np.ndarray, normalized: bool = False
+) -> np.ndarray:
     """Distance of box centres.
 
     Args:
@@ -226,24 +228,26 @@ def sequence_rates(
     frames = min(map(len, boxes))
     if frames == 0:
         raise ValueError("sequence_rates needs a frame to compare")
-    result, *annotations = (array[:frames] for array in boxes)
+    result, annotations = boxes[0][:frames], tuple(array[:frames] for array in boxes[1:])
 
     # In each frame the annotation counts that fits better; one that is NaN does not.
     error = np.full(frames, np.nan)
     distance = np.full(frames, np.nan)
     overlap = np.full(frames, np.nan)
     for annotation in annotations:
-        boxes = _repaired(result, annotation) if protocol.repairs else result
+        placed = _repaired(result, annotation) if protocol.repairs else result
         # Equal boxes may overlap by a little more than 1 in floating point, which is above t = 1.
-        measured = centre_error(boxes, annotation), box_iou(boxes, annotation)
-        relative = centre_error(boxes, annotation, normalized=True)
+        measures = [
+            centre_error(placed, annotation),
+            box_iou(placed, annotation),
+            centre_error(placed, annotation, normalized=True),
+        ]
         if protocol.repairs:
             absent = ~(annotation > 0).all(axis=1)
-            measured = tuple(np.where(absent, -1, values) for values in measured)
-            relative = np.where(absent, -1, relative)
-        error = np.fmin(error, measured[0])
-        overlap = np.fmax(overlap, measured[1])
-        distance = np.fmin(distance, relative)
+            measures = [np.where(absent, -1, values) for values in measures]
+        error = np.fmin(error, measures[0])
+        overlap = np.fmax(overlap, measures[1])
+        distance = np.fmin(distance, measures[2])
 
     within: Callable = np.less if protocol.strict else np.less_equal
     return Rates(
@@ -355,11 +359,7 @@ def read_sequence_list(path: str | Path) -> list[str]:
     Raises:
         UserError: no such file, or no name in it.
     """
-    try:
-        names = Path(path).read_text(encoding="utf-8-sig").split()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise UserError(f"{path}: cannot be read ({reason}); give a file of names") from None
+    names = read_text(path, "give a file of names").split()
     if not names:
         raise UserError(f"{path}: holds no name; give the sequences, one a line")
     return list(dict.fromkeys(names))
@@ -420,13 +420,18 @@ def _find_annotations(
     paths = []
     for candidates in protocol.annotations:
         name = next((name for name in candidates if name.lower() in spelling), None)
-        paths.append(None if name is None else folder / spelling[name.lower()])
-    if all(paths):
+        if name is not None:
+            paths.append(folder / spelling[name.lower()])
+    if len(paths) == len(protocol.annotations):
         yield folder.resolve().name, tuple(paths)
         return
     inner = sorted((folder / name for name in children), key=natural_key)
     if not protocol.is_maximum:
-        flat = [path for path in inner if path.suffix == ".txt" and _looks_like_boxes(path)]
+        flat = [
+            path
+            for path in inner
+            if path.suffix == ".txt" and path.is_file() and _looks_like_boxes(path)
+        ]
         yield from ((path.stem, (path,)) for path in flat)
     if depth > 0:
         for path in inner:
@@ -611,9 +616,9 @@ def read_attributes(folder: str | Path, names: Iterable[str]) -> dict[str, list[
 
 def _attributes_by_sequence(root: Path, names: list[str]) -> dict[str, list[str]]:
     order = root / "Attributes_order.txt"
-    attributes = LASHER_ATTRIBUTES
+    attributes: tuple[str, ...] = LASHER_ATTRIBUTES
     if order.is_file():
-        attributes = tuple(order.read_text(encoding="utf-8-sig").replace(",", " ").split())
+        attributes = tuple(read_text(order).replace(",", " ").split())
     table: dict[str, list[str]] = {attribute: [] for attribute in attributes}
     for name in names:
         path = root / "AttriSeqsTxt" / f"{name}.txt"
@@ -643,10 +648,7 @@ def _attributes_by_name(folder: Path, names: list[str]) -> dict[str, list[str]]:
 
 
 def _read_flags(path: Path) -> list[bool]:
-    try:
-        fields = path.read_text(encoding="utf-8-sig").replace(",", " ").split()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); add it") from None
+    fields = read_text(path, "add it").replace(",", " ").split()
     if not set(fields) <= {"0", "1"}:
         raise UserError(f"{path}: holds more than 0 and 1; give one for each attribute or sequence")
     return [field == "1" for field in fields]

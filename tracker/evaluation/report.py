@@ -7,6 +7,7 @@ sent by mail. The figures are those of `tracker.evaluation.multistart`.
 import base64
 import html
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import cv2
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from fusion.errors import UserError
 from fusion.files import whole_file
@@ -93,8 +95,12 @@ def _speed(folder: Path) -> float | None:
     """Frames a second, from the times that the toolkit records beside the trajectories."""
     seconds = []
     for path in folder.glob("*/*_time.value"):
-        values = [float(line) for line in path.read_text().split()[1:]]
-        seconds += [value for value in values if value > 0]  # 0: a frame real time skipped
+        try:
+            values = [float(line) for line in path.read_text().split()[1:]]
+        except ValueError:
+            continue  # damaged: what it cannot say is left out, as where there is none
+        # 0: a frame real time skipped
+        seconds += [value for value in values if 0 < value < math.inf]
     return len(seconds) / sum(seconds) if seconds else None
 
 
@@ -190,7 +196,7 @@ def _plots(entries: list[Entry]) -> str:
     return '<h2>Curves</h2>\n<div class="plots">\n' + "\n".join(pictures) + "\n</div>"
 
 
-def _svg(figure) -> str:
+def _svg(figure: Figure) -> str:
     """A figure as a data address; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "report"}):
@@ -258,6 +264,7 @@ def _failure_card(workspace: multistart.Workspace, entry: Entry, index: int, num
     sequence = workspace.sequences[index]
     run = entry.scores.sequences[index].runs[number]
     frame = run.failure_frame
+    assert frame is not None  # of the runs that failed
     direction = "backward" if run.run.is_backward else "forward"
     caption = (
         f"{sequence.name}, frame {frame + 1}: {run.progress} of {len(run.overlaps)} frames after "
@@ -269,7 +276,12 @@ def _failure_card(workspace: multistart.Workspace, entry: Entry, index: int, num
     return f"<figure>{content}<figcaption>{_text(caption)}</figcaption></figure>"
 
 
-def _failure_picture(workspace, sequence, frame: int, box: np.ndarray) -> str | None:
+def _failure_picture(
+    workspace: multistart.Workspace,
+    sequence: multistart.AnchoredSequence,
+    frame: int,
+    box: np.ndarray,
+) -> str | None:
     """A frame of both modalities with boxes, as a data address; None where pictures are missing."""
     try:
         pictures = load_sequence(sequences_folder(workspace.folder) / sequence.name, "vot")

@@ -15,9 +15,10 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
+from fusion.configuration import read_yaml
 from fusion.errors import UserError
-from fusion.files import make_folder, whole_file
-from tracker.evaluation.multistart import read_anchored_sequence
+from fusion.files import make_folder, read_text, whole_file
+from tracker.evaluation.multistart import named_sequences_folder, read_anchored_sequence
 from tracker.sequences import ImageFrames, load_dataset, load_sequence, number_ranges
 from tracker.sequences import Sequence as RGBTSequence
 
@@ -352,13 +353,13 @@ def choose_stack(workspace: Path, names: Iterable[str], title: str = "") -> None
     """
     path = workspace / "stack.yaml"
     if set(names) == set(VOT2020_RGBT):
-        if path.read_text(encoding="utf-8").startswith(FITTED):
+        if read_text(path).startswith(FITTED):
             shutil.copy(template_folder() / "stack.yaml", path)
         return
     folder = sequences_folder(workspace)
     lengths = [len(read_anchored_sequence(folder / name)) for name in _listed(folder)]
     bounds = {"low": int(np.median(lengths)) // 2, "high": int(np.median(lengths))}
-    stack = yaml.safe_load(path.read_text(encoding="utf-8"))
+    stack = read_yaml(path, "start from the stack.yaml of another tracker vot init")
     stack["title"] = title
     stack.pop("url", None)
     for analysis in stack["experiments"]["baseline"]["analyses"]:
@@ -402,7 +403,7 @@ def tracker_labels(workspace: Path) -> Callable[[str], str]:
 
 
 def _listed(sequences: Path) -> list[str]:
-    lines = (sequences / "list.txt").read_text(encoding="utf-8").splitlines()
+    lines = read_text(sequences / "list.txt").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -415,13 +416,8 @@ def sequences_folder(workspace: Path) -> Path:
     config = workspace / "config.yaml"
     if not config.is_file():
         raise UserError(f"{workspace}: not a VOT workspace (no config.yaml); run tracker vot init")
-    try:
-        settings = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
-        folder = workspace / Path(settings.get("sequences", "sequences")).expanduser()
-    except (yaml.YAMLError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"{config}: not the toolkit's settings ({' '.join(str(error).split())})"
-        ) from error
+    settings = read_yaml(config, "give the toolkit's settings, such as stack: stack.yaml")
+    folder = named_sequences_folder(workspace, settings)
     if not (folder / "list.txt").is_file():
         raise UserError(f"{folder}: no sequences (no list.txt); run tracker vot init")
     return folder

@@ -54,7 +54,7 @@ class TestCorrelation:
     def test_unusable_starts(self, make_scene):
         scene = make_scene(length=1)
         tracker = CorrelationTracker(("ir",))
-        with pytest.raises(UserError, match="no pixel inside"):
+        with pytest.raises(UserError, match="outside the frame"):
             tracker.init(None, scene.ir[0], (500, 500, 10, 10))
         with pytest.raises(UserError, match="no picture of ir"):
             tracker.init(scene.rgb[0], None, scene.boxes[0])
