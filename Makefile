@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint gallery clean
+.PHONY: demo test lint bench gallery clean
 
 demo: .venv/installed
 	$(BIN)/fusion demo -o demo/fusion
@@ -17,13 +17,20 @@ test: .venv/installed-test
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# What the kernels and the tracker gain over the published structure, in a minute or two;
+# docs/speed.md has the settings of the figures that are reported.
+bench: .venv/installed-test
+	$(BIN)/fusion bench --size 256x256 --rounds 2
+	$(BIN)/tracker bench --rounds 3 --threads 1 --runtimes eager onnx
 
 # The pictures of README.md and docs/; see docs/gallery.py.
 gallery: .venv/installed
 	$(BIN)/python docs/gallery.py
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv demo build *.egg-info .pytest_cache .ruff_cache .mypy_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv

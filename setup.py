@@ -40,6 +40,10 @@ TEST_REQUIREMENTS = [
     "pytest-xdist>=3.5",
     "hypothesis>=6.100",
     "ruff>=0.5",
+    # The types PyTorch and OpenCV declare change, and what a release makes of them.
+    "mypy>=2.4,<3",
+    "types-PyYAML>=6.0",
+    "types-tqdm>=4.66",
     # Second implementations to test against.
     "scikit-image>=0.22",
 ]

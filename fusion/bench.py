@@ -14,16 +14,18 @@ one keeps them; that is the fair comparison of arithmetic.
 """
 
 import json
+import math
 import os
 import platform
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +72,7 @@ class PlainLRRNet(nn.Module):
         repeated = threshold.unsqueeze(0).repeat(x.shape[0], 1, x.shape[2], x.shape[3])
         return torch.sign(x) * F.relu(torch.abs(x) - repeated)
 
-    def _decompose(self, stack: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _decompose(self, stack: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         z = self._shrink(self._convolve(stack.encode, x), stack.threshold)
         for block in stack.blocks:
             residual = x - self._convolve(block.synthesis, z)
@@ -142,7 +144,7 @@ def bench(size: tuple[int, int] = (640, 512), rounds: int = 3, train: bool = Tru
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: at least 1 is needed")
 
-    def ask(what: str, warm: bool, **arguments) -> dict:
+    def ask(what: str, warm: bool, **arguments: Any) -> dict:
         settings = {"what": what, "size": size, "rounds": rounds, **arguments}
         return _in_own_process(settings, WARM if warm else {})
 
@@ -198,7 +200,7 @@ def _ways() -> dict[str, str | None]:
 
 
 @contextmanager
-def _using(level: str):
+def _using(level: str) -> Iterator[None]:
     before = os.environ.get("RGBT_FAST")
     os.environ["RGBT_FAST"] = level
     try:
@@ -243,7 +245,8 @@ def _measure_memory(network: LRRNet, size: tuple[int, int], rounds: int, way: st
 
     def status(key: str) -> float:  # MiB
         text = Path("/proc/self/status").read_text()
-        return int(re.search(rf"{key}:\s*(\d+) kB", text)[1]) / 1024
+        found = re.search(rf"{key}:\s*(\d+) kB", text)
+        return int(found[1]) / 1024 if found else math.nan
 
     run = _runs(network, way)
     run(*_pictures(1, 16, 16))  # libraries make their own at first use
@@ -284,12 +287,13 @@ def _measure_train(
 def _main(settings: dict) -> None:
     from fusion.weights import load_network
 
-    measure = {
+    measures: dict[str, Callable[..., dict]] = {
         "time": _measure_time,
         "memory": _measure_memory,
         "difference": _measure_difference,
         "train": _measure_train,
-    }[settings.pop("what")]
+    }
+    measure = measures[settings.pop("what")]
     print(json.dumps(measure(load_network(), **settings)))
 
 

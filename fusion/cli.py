@@ -4,21 +4,35 @@ them, so that ``--help`` answers at once."""
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fusion.commandline import (
     EXIT_BAD_INPUT,
+    Commands,
     Parser,
     add_device_option,
     add_train,
     is_lightning,
+    positive_int,
     resolve_device,
     run,
 )
 from fusion.errors import UserError
 
+if TYPE_CHECKING:
+    from fusion.network import FusionNetwork
+
 DESCRIPTION = (
     "Fuse infrared and visible pictures with LRRNet (Li et al., TPAMI 2023) and other networks."
 )
+
+EXAMPLES = """\
+'fusion COMMAND --help' says what a command takes, with examples. To begin with:
+
+examples:
+  fusion demo -o demo
+  fusion fuse thermal.png visible.png -o fused.png
+"""
 
 FUSE_EXAMPLES = """\
 IR and VIS are two pictures, two folders (pairs have the same file stem) or two videos.
@@ -48,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="fusion", description=DESCRIPTION)
+    parser = Parser(prog="fusion", description=DESCRIPTION, epilog=EXAMPLES)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_fuse(commands)
     _add_methods(commands)
@@ -65,7 +79,7 @@ def _parser() -> Parser:
 # --- fusion fuse ----------------------------------------------------------------------------------
 
 
-def _add_fuse(commands) -> None:
+def _add_fuse(commands: Commands) -> None:
     parser = commands.add_parser(
         "fuse",
         help="fuse two pictures, folders or videos",
@@ -82,19 +96,20 @@ def _add_fuse(commands) -> None:
         "--weights",
         metavar="W",
         type=Path,
-        help="a .safetensors file saved by this package, or the authors' checkpoint, a folder "
-        "where theirs are several (default: the LRRNet that ships with this package)",
+        help="a .safetensors file saved by this package, the authors' checkpoint, or a folder with "
+        "their files where they are several (default: the LRRNet that ships with this package)",
     )
     parser.add_argument(
         "--method",
         metavar="NAME",
-        help="whose weights W are; needed for a folder alone ('fusion methods' lists the names)",
+        help="the network, by a name that 'fusion methods' lists; found out from a weights "
+        "file, needed for a folder of them and for methods without weights",
     )
     parser.add_argument(
         "--rule",
         metavar="RULE",
-        help="fuse features by their sum, average or l1-norm: sum, average, l1 (methods that have "
-        "rules; default: the published one)",
+        help="how a method that has rules fuses features, such as sum, average, l1 (see 'fusion "
+        "methods'; default: the published one)",
     )
     add_device_option(parser)
     parser.add_argument(
@@ -157,7 +172,9 @@ def _fuse(arguments: argparse.Namespace) -> int:
     return EXIT_BAD_INPUT if account.failed else 0
 
 
-def _load(weights: Path | None, device: str, method: str | None = None, rule: str | None = None):
+def _load(
+    weights: Path | None, device: str, method: str | None = None, rule: str | None = None
+) -> "FusionNetwork":
     from fusion.weights import load_network
 
     return load_network(weights, resolve_device(device), method, rule)
@@ -166,13 +183,13 @@ def _load(weights: Path | None, device: str, method: str | None = None, rule: st
 # --- fusion methods -------------------------------------------------------------------------------
 
 
-def _add_methods(commands) -> None:
+def _add_methods(commands: Commands) -> None:
     parser = commands.add_parser(
         "methods",
         help="list the fusion networks",
-        description="The fusion networks by the name --method takes: parameters, whether weights "
-        "ship, can be loaded as published, or have to be trained by 'fusion train', and fusion "
-        "rules.",
+        description="The fusion networks by the name --method takes: how many parameters they "
+        "have; whether\nweights ship, can be loaded as published, or have to be trained by 'fusion "
+        "train'; and the names\n--rule takes.",
         epilog="example:\n  fusion methods\n",
     )
     parser.set_defaults(command=_methods)
@@ -187,20 +204,31 @@ def _methods(arguments: argparse.Namespace) -> int:
     from fusion.tables import format_table
     from fusion.weights import NETWORKS
 
-    rows = []
+    rows: list[tuple[str, int, str, str | None]] = []
+    about: list[str] = []
     for name, network in NETWORKS.items():
         with torch.device("meta"):
             count = sum(parameter.numel() for parameter in network().parameters())
         weights = "ship" if name == "lrrnet" else "published" if network.published else "train"
-        about = inspect.getdoc(inspect.getmodule(network)).splitlines()[0]
-        rows.append((name, count, weights, " ".join(network.rules) or None, about))
+        rows.append((name, count, weights, " ".join(network.rules) or None))
+        about.append(_first_line(inspect.getmodule(network)))
     for name, network in CLASSICAL.items():
-        rows.append((name, 0, "none", None, inspect.getdoc(network).splitlines()[0]))
-    width = max(len(row[-1]) for row in rows)
-    rows = [(*row, f"{about:<{width}}") for *row, about in rows]  # numbers go right, text left
+        rows.append((name, 0, "none", None))
+        about.append(_first_line(network))
+    width = max(map(len, about))  # numbers go right, text left
     header = ("method", "parameters", "weights", "rules", f"{'network':<{width}}")
-    print(format_table(header, rows))
+    print(
+        format_table(
+            header, [(*row, f"{text:<{width}}") for row, text in zip(rows, about, strict=True)]
+        )
+    )
     return 0
+
+
+def _first_line(documented: object) -> str:
+    import inspect
+
+    return (inspect.getdoc(documented) or "").partition("\n")[0]
 
 
 # --- fusion evaluate ------------------------------------------------------------------------------
@@ -219,7 +247,7 @@ exit code: 0 when all pictures were measured, 2 when an input is bad or any was 
 """
 
 
-def _add_evaluate(commands) -> None:
+def _add_evaluate(commands: Commands) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="measure fused pictures of one or several methods",
@@ -238,21 +266,25 @@ def _add_evaluate(commands) -> None:
         help="en, sd, 2en, mi, ssim, vif, nabf, sf, ag, scd, qabf, ms_ssim, viff, cc, psnr "
         "(default: all)",
     )
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="folder for CSV and plot")
-    parser.add_argument("--json", metavar="FILE", help="means and pictures; - for stdout")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, help="folder for tables and plot"
+    )
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="also write means and every picture's figures as JSON; - for the terminal, alone",
+    )
     _add_workers(parser)
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", metavar="N", type=int, default=1, help="processes (default: 1)"
+        "--workers",
+        metavar="N",
+        type=positive_int,
+        default=1,
+        help="processes that share the pictures (default: 1)",
     )
-
-
-def _checked_workers(count: int) -> int:
-    if count < 1:
-        raise UserError(f"--workers {count}: give at least 1")
-    return count
 
 
 def _metrics(text: str | None) -> list[str] | None:
@@ -272,8 +304,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     metrics = _metrics(arguments.metrics)
     methods = method_names(arguments.fused)
-    workers = _checked_workers(arguments.workers)
-    comparison = compare(arguments.ir, arguments.vis, methods, metrics, workers)
+    comparison = compare(arguments.ir, arguments.vis, methods, metrics, arguments.workers)
     for failure in comparison.failures:
         print(failure, file=sys.stderr)
     if arguments.json != "-":
@@ -330,17 +361,21 @@ exit code: 0 when all is trained and measured, 2 when an input is bad or a train
 """
 
 
-def _add_ablation(commands) -> None:
+def _add_ablation(commands: Commands) -> None:
     parser = commands.add_parser(
         "ablation",
         help="train, fuse and tabulate the rows of ablation tables",
         description="Train a network under each setting of ablation tables, fuse pairs by each, "
-        "and tabulate the metrics.",
+        "and tabulate the\nmetrics.",
         epilog=ABLATION_EXAMPLES,
     )
     parser.set_defaults(command=_ablation, training=[])
     parser.add_argument(
-        "--config", metavar="FILE", type=Path, required=True, help="base and tables, a YAML file"
+        "--config",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="YAML file of a training and of tables, whose rows change it",
     )
     parser.add_argument(
         "--table", metavar="NAME", nargs="+", help="some of the tables (default: all)"
@@ -380,11 +415,11 @@ def _ablation(arguments: argparse.Namespace) -> int:
     if arguments.ir is None or arguments.vis is None:
         raise UserError("give --ir and --vis to evaluate on, or --configurations-only")
     # Whatever can be wrong is said before hours of training, not after.
-    metrics, workers = _metrics(arguments.metrics), _checked_workers(arguments.workers)
+    metrics = _metrics(arguments.metrics)
     device = resolve_device(arguments.device)
     pair_folders(arguments.ir, arguments.vis)
     ablation.train()
-    comparisons = ablation.evaluate(arguments.ir, arguments.vis, metrics, workers, device)
+    comparisons = ablation.evaluate(arguments.ir, arguments.vis, metrics, arguments.workers, device)
     failures = {line: None for c in comparisons.values() for line in c.failures}
     for failure in failures:
         print(failure, file=sys.stderr)
@@ -415,12 +450,12 @@ exit code: 0 when all pairs have references, 2 when an input is bad or any pair 
 """
 
 
-def _add_reference(commands) -> None:
+def _add_reference(commands: Commands) -> None:
     parser = commands.add_parser(
         "reference",
         help="choose and enhance training references among several methods' results",
         description="Reference-then-supervision: from the results of several fusion methods, the "
-        "references a network is trained to regress to.",
+        "references a\nnetwork is trained to regress to.",
         epilog=REFERENCE_EXAMPLES,
     )
     parser.set_defaults(command=_reference)
@@ -433,13 +468,16 @@ def _add_reference(commands) -> None:
         "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
     )
     parser.add_argument(
-        "--keep", metavar="K", type=int, help="references a pair, at most (default: 5)"
+        "--keep",
+        metavar="K",
+        type=positive_int,
+        help="choose at most so many references a pair (default: 5)",
     )
     parser.add_argument(
         "--skip-existing", action="store_true", help="leave out pairs that have references already"
     )
     parser.add_argument(
-        "--sheets", metavar="N", type=int, default=0, help="also draw N pairs, to OUT/sheets"
+        "--sheets", metavar="N", type=positive_int, help="also draw N pairs, to OUT/sheets"
     )
     parser.add_argument(
         "--fused", metavar="DIR", type=Path, help="a trained network's results, for the sheets"
@@ -453,12 +491,10 @@ def _reference(arguments: argparse.Namespace) -> int:
 
     ir, vis, out = arguments.ir, arguments.vis, arguments.output
     keep = KEEP if arguments.keep is None else arguments.keep
-    for option, value, least in (("--keep", keep, 1), ("--sheets", arguments.sheets, 0)):
-        if value < least:
-            raise UserError(f"{option} {value}: give at least {least}")
-    workers = _checked_workers(arguments.workers)
     results = method_names(arguments.results, "--results")
-    failures = make_references(ir, vis, results, out, keep, workers, arguments.skip_existing)
+    failures = make_references(
+        ir, vis, results, out, keep, arguments.workers, arguments.skip_existing
+    )
     for failure in failures:
         print(failure, file=sys.stderr)
     print(f"references: {out}")
@@ -480,7 +516,7 @@ examples:
 """
 
 
-def _add_export(commands) -> None:
+def _add_export(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a network as an ONNX file",
@@ -492,7 +528,12 @@ def _add_export(commands) -> None:
     parser.add_argument("--method", metavar="NAME", help="as for fusion fuse")
     parser.add_argument("--rule", metavar="RULE", help="as for fusion fuse")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, required=True, help="to write, named .onnx"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="file to write, named .onnx",
     )
 
 
@@ -519,12 +560,12 @@ examples:
 """
 
 
-def _add_bench(commands) -> None:
+def _add_bench(commands: Commands) -> None:
     parser = commands.add_parser(
         "bench",
         help="measure LRRNet against the published code's structure",
         description="Measure LRRNet's time, memory and error on the CPU, in turn with the "
-        "structure of the published code; takes minutes and, for that structure, gigabytes.",
+        "structure of the\npublished code; takes minutes and, for that structure, gigabytes.",
         epilog=BENCH_EXAMPLES,
     )
     parser.set_defaults(command=_bench)
@@ -533,10 +574,14 @@ def _add_bench(commands) -> None:
         metavar="WxH",
         type=_size,
         default=(640, 512),
-        help="of the pictures (default: 640x512)",
+        help="size of the pictures in pixels (default: 640x512)",
     )
     parser.add_argument(
-        "--rounds", metavar="N", type=int, default=3, help="of which the least counts (default: 3)"
+        "--rounds",
+        metavar="N",
+        type=positive_int,
+        default=3,
+        help="measure so often; the least counts (default: 3)",
     )
     parser.add_argument(
         "--train",
@@ -571,20 +616,27 @@ def _bench(arguments: argparse.Namespace) -> int:
 # --- fusion demo ----------------------------------------------------------------------------------
 
 
-def _add_demo(commands) -> None:
+def _add_demo(commands: Commands) -> None:
     parser = commands.add_parser(
         "demo",
         help="generate a street scene and fuse it",
         description="Generate an infrared and a visible picture of a street at dusk, fuse them and "
-        "say what to open.",
+        "say what\nto open.",
         epilog="example:\n  fusion demo -o demo\n",
     )
     parser.set_defaults(command=_demo)
     parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, default=Path("demo"), help="folder to write"
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=Path,
+        default=Path("demo"),
+        help="folder to write (default: demo)",
     )
     parser.add_argument("--weights", metavar="W", type=Path, help="as for fusion fuse")
-    parser.add_argument("--seed", type=int, default=0, help="of the scene")
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="decides the scene (default: 0)"
+    )
     add_device_option(parser)
 
 

@@ -1,20 +1,30 @@
 """What the command lines of both packages share: one-line errors, exit codes, the device option."""
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fusion.errors import UserError
 
+if TYPE_CHECKING:
+    import torch
+
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_NOBODY_READS = 141  # what a shell gives a program whose reader, such as head, has enough
+
+# What a disk, a quota or a mount says where nothing but its owner can help.
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class Parser(argparse.ArgumentParser):
     """`argparse.ArgumentParser` whose errors are one line, and whose help keeps its line breaks."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(**kwargs)
@@ -23,23 +33,48 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+#: What `argparse.ArgumentParser.add_subparsers` returns: a program's commands.
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
 def run(program: str, command: Callable[[], int | None]) -> int:
     """Run a command and return its exit code.
 
-    `UserError` becomes one line on stderr and code 2, Ctrl-C becomes code 130. Any other exception
-    is a defect of ours and keeps its traceback.
+    `UserError` becomes one line on stderr and code 2, so does a full or read-only disk wherever it
+    is met, Ctrl-C becomes code 130. Any other exception is a defect of ours and keeps its
+    traceback.
     """
     try:
-        return command() or 0
+        code = command() or 0
+        sys.stdout.flush()  # into a file on a full disk, perhaps
+        return code
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except BrokenPipeError:
+        _give_up_stdout()
+        return EXIT_NOBODY_READS
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{program}: {where}cannot be written ({error.strerror})", file=sys.stderr)
+        _give_up_stdout()
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print(f"{program}: interrupted; what was finished is kept", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
-def add_train(commands, about: str, examples: str) -> None:
+def _give_up_stdout() -> None:
+    """Let what is left for stdout go, which Python would try once more at its end, and complain."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def add_train(commands: Commands, about: str, examples: str) -> None:
     """Add ``train`` to a program's commands: its help, which answers without loading Lightning.
 
     All else of it is Lightning's, see `is_lightning`.
@@ -66,7 +101,8 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
-def add_device_option(parser: argparse.ArgumentParser) -> None:
+def add_device_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--device``, for `resolve_device`."""
     parser.add_argument(
         "--device",
         default="auto",
@@ -75,7 +111,7 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def resolve_device(name: str):
+def resolve_device(name: str) -> "torch.device":
     """The `torch.device` for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:

@@ -5,6 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -135,7 +136,12 @@ def compare(
         for stem in stems
     ]
     values: dict[str, dict[str, dict[str, float]]] = {name: {} for name in methods}
-    progress = {"total": len(jobs), "unit": "picture", "disable": None, "leave": False}
+    progress: dict[str, Any] = {
+        "total": len(jobs),
+        "unit": "picture",
+        "disable": None,
+        "leave": False,
+    }
     if workers > 1:
         # A fork would copy a process whose libraries may hold threads.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -174,8 +180,10 @@ def _measure(job: tuple) -> dict[str, float] | str:
     """Values of one picture, or a line that says why there are none."""
     _, _, ir, vis, fused, metrics = job
     try:
-        images = [to_8bit(luminance(read_image(path))) for path in (fused, ir, vis)]
-        return evaluate(*images, metrics)
+        of_fused, of_ir, of_vis = (
+            to_8bit(luminance(read_image(path))) for path in (fused, ir, vis)
+        )
+        return evaluate(of_fused, of_ir, of_vis, metrics)
     except UserError as error:
         return str(error)
     except ValueError as error:

@@ -62,6 +62,9 @@ class VGG16Features(nn.Module):
     #: Layers of torchvision's ``features`` whose output is taken.
     TAPS = (3, 8, 15, 22)
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(
         self, weights: str | Path = "imagenet", pixels: Literal["raw", "imagenet"] = "raw"
     ):
@@ -161,16 +164,16 @@ class DetailToSemanticLoss(nn.Module):
         with torch.no_grad():
             ir_features, vis_features = self.features(ir), self.features(vis)
         fused_features = self.features(fused)
-        middle = sum(
+        middle = [
             beta * F.mse_loss(f, self.w_ir * i + self.w_vis * v)
             for beta, f, i, v in zip(
                 self.beta, fused_features[1:3], ir_features[1:3], vis_features[1:3], strict=True
             )
-        )
+        ]
         return {
             "pixel": self.gamma1 * F.mse_loss(fused, vis),
             "shallow": self.gamma2 * F.mse_loss(fused_features[0], vis_features[0]),
-            "middle": middle,
+            "middle": torch.stack(middle).sum(),
             "deep": self.gamma4
             * F.mse_loss(gram_matrix(fused_features[3]), gram_matrix(ir_features[3])),
         }
@@ -352,15 +355,15 @@ class SaliencyLoss(nn.Module):
         """
         weight = 1 + self.w_hot * (target - vis).abs()
         edges, edges_ir, edges_vis = sobel(fused), sobel(ir), sobel(vis)
-        gradient = sum(
+        gradients = [
             F.l1_loss(f, self.gradient_gain * torch.where(i.abs() > v.abs(), i, v))
             for f, i, v in zip(edges, edges_ir, edges_vis, strict=True)
-        )
+        ]
         stronger = torch.maximum(_strength(edges_ir), _strength(edges_vis))
         similarity = (ssim_map(fused, ir).mean() + ssim_map(fused, vis).mean()) / 2
         return {
             "intensity": self.w_intensity * (weight * (fused - target).abs()).mean(),
-            "gradient": self.w_gradient * gradient,
+            "gradient": self.w_gradient * torch.stack(gradients).sum(),
             "structure": self.w_structure * (1 - similarity),
             "range": self.w_range * (F.relu(fused - 1) + F.relu(-fused)).mean(),
             "overshoot": self.w_overshoot * F.relu(_strength(edges) - stronger).mean(),
@@ -431,13 +434,13 @@ class ReferenceLoss(nn.Module):
             means = differences.flatten(1).mean(1).view(-1, count)
             return (weights * means).sum(1).mean()
 
-        gradient = sum(
+        gradients = [
             weighted((f.repeat_interleave(count, 0) - s).abs())
             for f, s in zip(sobel(fused), sobel(targets), strict=True)
-        )
+        ]
         return {
             "intensity": self.w_intensity * weighted((repeated - targets).abs()),
-            "gradient": self.w_gradient * gradient,
+            "gradient": self.w_gradient * torch.stack(gradients).sum(),
             "structure": self.w_structure * weighted(1 - ssim_map(repeated, targets)),
             "range": self.w_range * (F.relu(fused - 1) + F.relu(-fused)).mean(),
         }

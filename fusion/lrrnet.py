@@ -50,7 +50,8 @@ class ConvExtractor(nn.Module):
         """``(B, 1, H, W)`` to two halves of the last layer's maps, ``(B, num_filters, H, W)``."""
         for layer in self.layers:
             x = F.relu(layer(x))
-        return x.chunk(2, dim=1)
+        low_rank, sparse = x.chunk(2, dim=1)
+        return low_rank, sparse
 
 
 class DenseExtractor(nn.Module):
@@ -83,7 +84,8 @@ class DenseExtractor(nn.Module):
         x = F.relu(self.encode(x))
         for layer in self.layers:
             x = torch.cat([x, F.relu(layer(x))], dim=1)
-        return x.chunk(2, dim=1)
+        low_rank, sparse = x.chunk(2, dim=1)
+        return low_rank, sparse
 
 
 class Decoder(nn.Module):

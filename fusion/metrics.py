@@ -68,7 +68,9 @@ def evaluate(
 # --- Of the fused picture alone -------------------------------------------------------------------
 
 
-def entropy(fused: np.ndarray, ir=None, vis=None) -> float:
+def entropy(
+    fused: np.ndarray, ir: np.ndarray | None = None, vis: np.ndarray | None = None
+) -> float:
     """En: entropy of the histogram of 256 grey levels, 0..8 bits, higher is better.
 
     Noise and a stretched histogram raise it; the sources play no part.
@@ -76,7 +78,9 @@ def entropy(fused: np.ndarray, ir=None, vis=None) -> float:
     return _entropy(np.bincount(fused.ravel(), minlength=256))
 
 
-def deviation_norm(fused: np.ndarray, ir=None, vis=None) -> float:
+def deviation_norm(
+    fused: np.ndarray, ir: np.ndarray | None = None, vis: np.ndarray | None = None
+) -> float:
     """SD as tabulated by RFN-Nest and LRRNet: ``sqrt(sum((f - mean f)^2))`` on 0..1.
 
     Not divided by the number of pixels, so it grows with the size of the picture and compares
@@ -86,7 +90,9 @@ def deviation_norm(fused: np.ndarray, ir=None, vis=None) -> float:
     return float(np.sqrt(np.square(f - f.mean()).sum()))
 
 
-def doubled_entropy(fused: np.ndarray, ir=None, vis=None) -> float:
+def doubled_entropy(
+    fused: np.ndarray, ir: np.ndarray | None = None, vis: np.ndarray | None = None
+) -> float:
     """2En: what RFN-Nest's and LRRNet's tables call MI, exactly twice `entropy`.
 
     It says nothing of the sources. `mutual_information` does.
@@ -94,7 +100,9 @@ def doubled_entropy(fused: np.ndarray, ir=None, vis=None) -> float:
     return 2 * entropy(fused)
 
 
-def spatial_frequency(fused: np.ndarray, ir=None, vis=None) -> float:
+def spatial_frequency(
+    fused: np.ndarray, ir: np.ndarray | None = None, vis: np.ndarray | None = None
+) -> float:
     """SF: root of the summed mean squared first differences along rows and columns, 0..255.
 
     Rewards noise as much as detail. Higher is better.
@@ -103,7 +111,9 @@ def spatial_frequency(fused: np.ndarray, ir=None, vis=None) -> float:
     return float(np.sqrt(np.square(np.diff(f, axis=0)).mean() + np.square(np.diff(f)).mean()))
 
 
-def average_gradient(fused: np.ndarray, ir=None, vis=None) -> float:
+def average_gradient(
+    fused: np.ndarray, ir: np.ndarray | None = None, vis: np.ndarray | None = None
+) -> float:
     """AG: mean of ``sqrt((dx^2 + dy^2) / 2)`` of forward differences, 0..255, higher is better."""
     f = fused.astype(np.float64)
     dx, dy = f[:-1, 1:] - f[:-1, :-1], f[1:, :-1] - f[:-1, :-1]
@@ -354,7 +364,9 @@ def viff(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
         size = 2 ** (4 - scale) + 1
         kernel = cv2.getGaussianKernel(size, size / 5)
 
-        def blur(image, kernel=kernel, half=size // 2):
+        def blur(
+            image: np.ndarray, kernel: np.ndarray = kernel, half: int = size // 2
+        ) -> np.ndarray:
             return cv2.sepFilter2D(image, -1, kernel, kernel)[half:-half, half:-half]
 
         if scale:
@@ -369,7 +381,9 @@ def viff(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     return float(value)
 
 
-def _viff_terms(source: np.ndarray, fused: np.ndarray, blur) -> tuple[np.ndarray, ...]:
+def _viff_terms(
+    source: np.ndarray, fused: np.ndarray, blur: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, ...]:
     """Gain, information with and information without distortion, a pixel."""
     tiny = 1e-10
     mean_s, mean_f = blur(source), blur(fused)

@@ -122,7 +122,7 @@ class FusionNetwork(nn.Module):
                 f"{ir.shape[1]}x{ir.shape[0]}"
             )
         if self.reach is not None and ir.shape[0] * ir.shape[1] > self.WHOLE_PIXELS:
-            return self._fuse_in_windows(ir, vis, color and is_color(vis))
+            return self._fuse_in_windows(ir, vis, color and is_color(vis), self.reach)
         with torch.inference_mode():
             output = self(self.to_input(luminance(ir)), self.to_input(luminance(vis)))
         return self.to_picture(output, vis if color else None)
@@ -133,12 +133,14 @@ class FusionNetwork(nn.Module):
     WINDOW: ClassVar[int] = 1024
     RAW_BYTES: ClassVar[int] = 1 << 24
 
-    def _fuse_in_windows(self, ir: np.ndarray, vis: np.ndarray, color: bool) -> np.ndarray:
+    def _fuse_in_windows(
+        self, ir: np.ndarray, vis: np.ndarray, color: bool, reach: int
+    ) -> np.ndarray:
         height, width = ir.shape[:2]
         areas = [
             (rows, columns)
-            for rows in windows(height, self.WINDOW, self.reach)
-            for columns in windows(width, self.WINDOW, self.reach)
+            for rows in windows(height, self.WINDOW, reach)
+            for columns in windows(width, self.WINDOW, reach)
         ]
         ranges = [_range(luminance(image[row]) for row in _rows(image)) for image in (ir, vis)]
 
@@ -185,5 +187,5 @@ def _range(parts: Iterable[np.ndarray]) -> tuple[float, float]:
 def _stored(parts: Iterable[np.ndarray], file: IO[bytes]) -> Iterator[np.ndarray]:
     """Pass arrays on, writing each to a file."""
     for part in parts:
-        file.write(np.ascontiguousarray(part))
+        file.write(np.ascontiguousarray(part).data)
         yield part

@@ -30,9 +30,11 @@ from fusion.images import (
     to_8bit,
     write_image,
 )
+from fusion.lrrnet import LRRNet
 from fusion.network import FusionNetwork
 
 Item = TypeVar("Item")
+Arrays = TypeVar("Arrays", bound=tuple[np.ndarray, ...])
 Result = TypeVar("Result")
 
 
@@ -95,7 +97,7 @@ def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Option
     for path in (ir, vis):
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
-    if options.parts and not hasattr(network, "parts"):
+    if options.parts and not isinstance(network, LRRNet):
         raise UserError(f"--parts: {type(network).__name__} has no low-rank and sparse parts")
     if ir.is_dir() != vis.is_dir():
         raise UserError(f"{ir} and {vis}: one is a folder, the other a file; give two of a kind")
@@ -117,8 +119,8 @@ _LARGE = 1 << 26
 
 def overlapped(
     items: Iterable[Item],
-    read: Callable[[Item], tuple[np.ndarray, ...]],
-    work: Callable[[Item, tuple[np.ndarray, ...]], Result],
+    read: Callable[[Item], Arrays],
+    work: Callable[[Item, Arrays], Result],
     write: Callable[[Item, Result], None],
 ) -> Iterator[tuple[Item, UserError | None]]:
     """Read, work on and write items in order: one is read and one written while one is worked on.
@@ -133,7 +135,7 @@ def overlapped(
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         iterator = iter(items)
 
-        def read_next() -> tuple[Item, tuple[np.ndarray, ...] | UserError] | None:
+        def read_next() -> tuple[Item, Arrays | UserError] | None:
             for item in iterator:
                 try:
                     return item, read(item)
@@ -142,11 +144,12 @@ def overlapped(
             return None
 
         written: tuple[Item, Future] | None = None
-        coming = reader.submit(read_next)
-        while current := coming.result():
+        coming: Future[tuple[Item, Arrays | UserError] | None] | None = reader.submit(read_next)
+        while coming and (current := coming.result()):
             item, arrays = current
             fits = isinstance(arrays, UserError) or sum(a.nbytes for a in arrays) <= _LARGE
             coming = reader.submit(read_next) if fits else None
+            outcome: Result | UserError
             try:
                 if isinstance(arrays, UserError):
                     raise arrays
@@ -287,6 +290,7 @@ class _Job:
         if self.parts is None:
             fused = network.fuse(ir, vis, options.color)
         else:
+            assert isinstance(network, LRRNet)  # `fuse` has seen to it
             fused, pictures[self.parts] = _fuse_with_parts(network, ir, vis, options.color)
         if self.compare is not None:
             pictures[self.compare] = compare(ir, vis, fused)
@@ -300,7 +304,7 @@ class _Job:
 
 
 def _fuse_with_parts(
-    network: FusionNetwork, ir: np.ndarray, vis: np.ndarray, color: bool
+    network: LRRNet, ir: np.ndarray, vis: np.ndarray, color: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """The fused picture and the contact sheet of its parts."""
     import torch
@@ -380,11 +384,11 @@ def fuse_videos(
             names = f"{ir} and {vis}"
             return _same_size(grey, visible, names, options.resize, network.min_side), visible
 
-        def work(_, frames: _Pair) -> list[np.ndarray]:
+        def work(_: _Pair, frames: _Pair) -> list[np.ndarray]:
             fused = network.fuse(*frames, options.color)
             return [fused, compare(*frames, fused)] if compare_writer else [fused]
 
-        def write(_, pictures: list[np.ndarray]) -> None:
+        def write(_: _Pair, pictures: list[np.ndarray]) -> None:
             writer.write(pictures[0])
             if compare_writer:
                 compare_writer.write(pictures[1])

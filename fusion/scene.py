@@ -8,6 +8,7 @@ import itertools
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def street_pair(
@@ -54,21 +55,41 @@ class _Canvas:
         fine = cv2.resize(coarse, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
         return fine / fine.std()
 
-    def points(self, xy) -> np.ndarray:
+    def points(self, xy: ArrayLike) -> np.ndarray:
         scale = np.array([self.width, self.height]) * 16
         return np.rint(np.asarray(xy, np.float64).reshape(-1, 2) * scale).astype(np.int32)
 
-    def polygon(self, xy, color, heat: float, texture: float = 0.0) -> np.ndarray:
+    def polygon(
+        self, xy: ArrayLike, color: ArrayLike, heat: float, texture: float = 0.0
+    ) -> np.ndarray:
         """Fill a polygon in both pictures; returns its mask."""
         mask = np.zeros((self.height, self.width), np.uint8)
         cv2.fillPoly(mask, [self.points(xy)], 1, cv2.LINE_8, 4)
         self.paint(mask > 0, color, heat, texture)
         return mask > 0
 
-    def rectangle(self, x0, y0, x1, y1, color, heat, texture=0.0) -> np.ndarray:
+    def rectangle(
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        color: ArrayLike,
+        heat: float,
+        texture: float = 0.0,
+    ) -> np.ndarray:
         return self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], color, heat, texture)
 
-    def ellipse(self, x, y, rx, ry, color, heat, angle=0.0) -> None:
+    def ellipse(
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float,
+        color: ArrayLike,
+        heat: float,
+        angle: float = 0.0,
+    ) -> None:
         """``rx`` and ``ry`` are fractions of the height, so that circles stay round."""
         t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         px, py = rx * np.cos(t), ry * np.sin(t)
@@ -76,7 +97,7 @@ class _Canvas:
         ratio = self.height / self.width
         self.polygon(np.stack([x + (c * px - s * py) * ratio, y + s * px + c * py], 1), color, heat)
 
-    def paint(self, mask, color, heat, texture=0.0) -> None:
+    def paint(self, mask: np.ndarray, color: ArrayLike, heat: float, texture: float = 0.0) -> None:
         value = np.asarray(color, np.float32)
         if texture:
             grain = 1 + texture * (self.noise(self.width // 5) + self.noise(self.width // 16)) / 2
@@ -100,7 +121,7 @@ class _Canvas:
 
 def _sky(canvas: _Canvas) -> None:
     y = np.linspace(0, 1, canvas.height, dtype=np.float32)[:, None]
-    top, low = np.float32([0.05, 0.08, 0.17]), np.float32([0.42, 0.24, 0.17])
+    top, low = np.array([(0.05, 0.08, 0.17), (0.42, 0.24, 0.17)], np.float32)
     blend = np.clip(y / 0.45, 0, 1)[..., None] ** 1.5
     canvas.light[:] = top + (low - top) * blend
     clouds = np.clip(canvas.noise(5) * 0.6 + canvas.noise(11) * 0.4, 0, 2)
@@ -135,7 +156,9 @@ def _houses(canvas: _Canvas) -> None:
     _text(canvas, "LOW RANK CAFE", 0.122, 0.52, (0.75, 0.8, 0.85), sign)
 
 
-def _text(canvas: _Canvas, text: str, x: float, y: float, color, mask: np.ndarray) -> None:
+def _text(
+    canvas: _Canvas, text: str, x: float, y: float, color: ArrayLike, mask: np.ndarray
+) -> None:
     letters = np.zeros((canvas.height, canvas.width), np.uint8)
     scale = canvas.width / 640 * 0.52
     origin = (int(x * canvas.width), int(y * canvas.height))
@@ -198,11 +221,15 @@ def _people(canvas: _Canvas, spots: list[tuple[float, float, float]]) -> None:
         _person(canvas, x, foot, tall, cloth, rng.uniform(0.4, 1.0) * rng.choice([-1, 1]))
 
 
-def _person(canvas: _Canvas, x: float, foot: float, tall: float, cloth, stride: float) -> None:
+def _person(
+    canvas: _Canvas, x: float, foot: float, tall: float, cloth: np.ndarray, stride: float
+) -> None:
     """A walker: clothes a little warmer than the street, skin hot, dark cloth on dark ground."""
     ratio = canvas.height / canvas.width * tall
 
-    def limb(points, thick, color, heat):
+    def limb(
+        points: list[tuple[float, float]], thick: float, color: ArrayLike, heat: float
+    ) -> None:
         for (x0, y0), (x1, y1) in itertools.pairwise(points):
             a = np.array([x + x0 * ratio, foot - y0 * tall])
             b = np.array([x + x1 * ratio, foot - y1 * tall])
@@ -210,8 +237,8 @@ def _person(canvas: _Canvas, x: float, foot: float, tall: float, cloth, stride: 
             side = side / (np.linalg.norm(side) + 1e-9) * thick * tall * canvas.height / 2
             side = side / (canvas.width, canvas.height)
             canvas.polygon([a - side, a + side, b + side, b - side], color, heat)
-            for end in (a, b):
-                canvas.ellipse(*end, thick * tall / 2, thick * tall / 2, color, heat)
+            for end_x, end_y in (a, b):
+                canvas.ellipse(end_x, end_y, thick * tall / 2, thick * tall / 2, color, heat)
 
     swing = 0.13 * stride
     limb([(0, 0.5), (swing * 0.6, 0.26), (swing, 0.02)], 0.09, cloth * 0.8, 0.66)
@@ -229,5 +256,5 @@ def _smoke(canvas: _Canvas) -> None:
     centre = 0.83
     plume = np.exp(-(((x - centre) / 0.10) ** 2) - ((y - 0.57) / 0.19) ** 2)
     density = np.clip(plume * (1.0 + 0.3 * canvas.noise(9) + 0.15 * canvas.noise(25)), 0, 0.93)
-    grey = np.float32([0.24, 0.235, 0.24])
+    grey = np.array((0.24, 0.235, 0.24), np.float32)
     canvas.light += (grey - canvas.light) * density[..., None].astype(np.float32)

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from fusion.files import whole_file
 
@@ -50,7 +51,7 @@ def _marks(column: Sequence, lower_is_better: bool) -> list[str]:
     return [marks.get(text, " ") for text in shown]
 
 
-def _cell(value) -> str:
+def _cell(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
@@ -64,7 +65,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> No
         writer.writerows(rows)
 
 
-def write_json(target: str, content) -> None:
+def write_json(target: str, content: Any) -> None:
     """Write JSON to a file, whole or not at all, or to stdout where ``target`` is ``-``."""
     text = json.dumps(content, indent=1) + "\n"
     if target == "-":

@@ -261,6 +261,7 @@ def load_network(
         if method not in (None, "lrrnet"):
             raise UserError(f"{method}: no weights ship for this method; give a file or folder")
         path = SHIPPED
+    metadata: dict[str, str]
     if Path(path).is_dir():
         tensors, metadata = _read_folder(Path(path), method), {}
     else:
@@ -281,6 +282,7 @@ def load_network(
         name_in_file = _published_lrrnet_name
         arguments, tensors = _published_lrrnet(path, tensors)
     else:
+        assert build.published is not None  # by which it was found
         name_in_file = build.published.name_in_file
         arguments, tensors = {}, build.published.prepare(tensors)
     if rule is not None:

@@ -12,6 +12,7 @@ import importlib.machinery
 import os
 import time
 from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ def levels() -> tuple[str, ...]:
     library = _library()
     if library is None:
         return ()
-    names = []
+    names: list[str] = []
     while name := library.rgbt_llrr_level(len(names)):
         names.append(name.decode())
     return tuple(names)
@@ -71,9 +72,11 @@ def default_level() -> str | None:
 def peak_flops(level: str) -> float:
     """Floating-point operations a second of one core in multiply-adds on registers, measured."""
     rounds, best = 3_000_000, 0.0  # tens of milliseconds or more
+    library = _library()
+    assert library is not None  # where there is a level
     for _ in range(5):
         begin = time.process_time()
-        done = _library().rgbt_llrr_multiply_add(level.encode(), rounds)
+        done = library.rgbt_llrr_multiply_add(level.encode(), rounds)
         best = max(best, done / (time.process_time() - begin))
     return best
 
@@ -120,7 +123,9 @@ def branch_maps(
 
 class _BranchMaps(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, packed, num_filters, num_blocks, level):
+    def forward(
+        ctx: Any, x: Tensor, packed: Tensor, num_filters: int, num_blocks: int, level: str
+    ) -> Tensor:
         x, packed = x.contiguous(), packed.contiguous()
         branches, batch, height, width = x.shape
         maps = x.new_empty(branches, batch, 2, height, width)
@@ -135,7 +140,7 @@ class _BranchMaps(torch.autograd.Function):
         return maps
 
     @staticmethod
-    def backward(ctx, grad_maps):
+    def backward(ctx: Any, grad_maps: Tensor) -> tuple[Tensor | None, ...]:
         grad_x, grad_packed = _BranchGradients.apply(
             grad_maps, *ctx.saved_tensors, ctx.setting, ctx.needs_input_grad[1]
         )
@@ -146,7 +151,15 @@ class _BranchGradients(torch.autograd.Function):
     """The backward pass, as a function of its own so that differentiating it is refused."""
 
     @staticmethod
-    def forward(ctx, grad_maps, x, packed, residuals, setting, wants_packed):
+    def forward(
+        ctx: Any,
+        grad_maps: Tensor,
+        x: Tensor,
+        packed: Tensor,
+        residuals: Tensor,
+        setting: tuple[int, int, str],
+        wants_packed: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         num_filters, num_blocks, level = setting
         grad_x = torch.zeros_like(x)
         grad_packed = x.new_zeros(*x.shape[:2], packed.shape[1]) if wants_packed else None
@@ -156,13 +169,15 @@ class _BranchGradients(torch.autograd.Function):
         return grad_x, None if grad_packed is None else grad_packed.sum(1)
 
     @staticmethod
-    def backward(ctx, *_):
+    def backward(ctx: Any, *_: Tensor) -> NoReturn:
         raise RuntimeError(
             "LRRNet's compiled kernel has no second derivative; set the network's `fast` to False"
         )
 
 
-def _call(function: str, level: str, sizes: tuple[int, ...], arrays: tuple[Tensor | None, ...]):
+def _call(
+    function: str, level: str, sizes: tuple[int, ...], arrays: tuple[Tensor | None, ...]
+) -> None:
     pointers = [ctypes.c_void_p(None if a is None else a.data_ptr()) for a in arrays]
     status = getattr(_library(), f"rgbt_llrr_{function}")(
         level.encode(), torch.get_num_threads(), *sizes, *pointers

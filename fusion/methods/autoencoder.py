@@ -55,6 +55,10 @@ class AutoencoderFusion(FusionNetwork):
 
     rules = RULES
 
+    #: What `encode` gives, fused or not, to a picture ``(B, 1, H, W)``; each network has features
+    #: of its own as arguments.
+    decode: Callable[..., Tensor]
+
     def __init__(self, rule: str):
         super().__init__()
         if rule not in self.rules:
@@ -67,10 +71,6 @@ class AutoencoderFusion(FusionNetwork):
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         """Picture ``(B, 1, H, W)`` to feature maps ``(B, C, H, W)``."""
-        raise NotImplementedError
-
-    def decode(self, *features: Tensor) -> Tensor:
-        """What `encode` gives, fused or not, to a picture ``(B, 1, H, W)``."""
         raise NotImplementedError
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 Baselines of a table, and candidates of `fusion.reference`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,13 +18,13 @@ __all__ = ["CLASSICAL", "Average", "LaplacianPyramid", "Maximum", "pyramid_down"
 class _Classical(FusionNetwork):
     """Without parameters; computes on the CPU, on pixels over 255."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.architecture = {}
         self.scaling = UNIT_SCALING
 
-    def to_input(self, image: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.scaling.to_network(image))[None, None]
+    def to_input(self, image: np.ndarray, value_range: tuple[float, float] | None = None) -> Tensor:
+        return torch.from_numpy(self.scaling.to_network(image, value_range))[None, None]
 
 
 class Maximum(_Classical):
@@ -82,7 +84,7 @@ def pyramid_down(image: Tensor) -> Tensor:
     return _binomial(image)[..., ::2, ::2]
 
 
-def pyramid_up(image: Tensor, size: tuple[int, int]) -> Tensor:
+def pyramid_up(image: Tensor, size: Sequence[int]) -> Tensor:
     """Back to ``size`` from a picture of `pyramid_down`: blurred between zeros, and four times."""
     spread = image.new_zeros(*image.shape[:2], *size)
     spread[..., ::2, ::2] = image

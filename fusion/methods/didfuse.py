@@ -127,11 +127,14 @@ class DecompositionLoss(nn.Module):
             Scalars ``pixel``, ``structure``, ``gradient``, ``base`` and ``detail``.
         """
         both = list(zip(reconstructions, pictures, strict=True))
+        pixel = torch.stack([F.mse_loss(*pair) for pair in both]).sum()
+        structure = torch.stack([dssim(*pair) for pair in both]).sum()
+        (base_ir, base_vis), (detail_ir, detail_vis) = bases, details
         gradient = torch.cat(sobel(reconstructions[1])), torch.cat(sobel(pictures[1]))
         return {
-            "pixel": self.w_pixel * sum(F.mse_loss(*pair) for pair in both),
-            "structure": self.w_pixel * self.w_dssim * sum(dssim(*pair) for pair in both),
+            "pixel": self.w_pixel * pixel,
+            "structure": self.w_pixel * self.w_dssim * structure,
             "gradient": self.w_gradient * F.l1_loss(*gradient),
-            "base": self.w_base * F.l1_loss(*bases).tanh(),
-            "detail": -self.w_detail * F.l1_loss(*details).tanh(),
+            "base": self.w_base * F.l1_loss(base_ir, base_vis).tanh(),
+            "detail": -self.w_detail * F.l1_loss(detail_ir, detail_vis).tanh(),
         }

@@ -21,7 +21,7 @@ def conv_block(inputs: int, outputs: int, size: int, norm: bool = True) -> nn.Se
 class _Path(nn.Module):
     """One of the two paths: its convolutions, and what it takes from both after the 2nd and 3rd."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
             (

@@ -1,5 +1,6 @@
 """Res2Fusion (Wang et al., IEEE TIM 2022): Res2Net blocks, fused by non-local attention."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -55,7 +56,7 @@ def attention_weighted(a: Tensor, b: Tensor) -> Tensor:
         a, b: not negative, ``(B, C, H, W)``, H and W at least 8.
     """
 
-    def average(attention) -> Tensor:
+    def average(attention: Callable[[Tensor], Tensor]) -> Tensor:
         attended_a, attended_b = attention(a), attention(b)
         total = attended_a + attended_b
         weight = torch.where(total > 0, attended_a / total.where(total > 0, 1.0), 0.5)

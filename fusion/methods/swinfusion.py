@@ -5,6 +5,8 @@ each modality and blocks in which each attends to the other, then blocks of the 
 convolutions to the picture.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -110,7 +112,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, own: Tensor, other: Tensor) -> Tensor:
         """The map ``(B, H, W, DIM)``, its windows and those attended to."""
-        mask = shift_mask(*x.shape[1:3], self.shift, x) if self.shift else None
+        mask = shift_mask(x.shape[1], x.shape[2], self.shift, x) if self.shift else None
         attended = from_windows(self.attention(own, other, mask), x)
         x = x + (attended.roll((self.shift, self.shift), (1, 2)) if self.shift else attended)
         return x + self.mlp(x)
@@ -121,7 +123,7 @@ class WithinStage(nn.Module):
 
     def __init__(self, depth: int):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(WINDOW // 2 * (i % 2)) for i in range(depth))
+        self.blocks: Any = nn.ModuleList(Block(WINDOW // 2 * (i % 2)) for i in range(depth))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, H, W, DIM)``."""
@@ -136,8 +138,9 @@ class AcrossStage(nn.Module):
 
     def __init__(self, depth: int):
         super().__init__()
-        self.ir = nn.ModuleList(Block(WINDOW // 2 * (i % 2), across=True) for i in range(depth))
-        self.vis = nn.ModuleList(Block(WINDOW // 2 * (i % 2), across=True) for i in range(depth))
+        shifts = [WINDOW // 2 * (i % 2) for i in range(depth)]
+        self.ir: Any = nn.ModuleList(Block(shift, across=True) for shift in shifts)
+        self.vis: Any = nn.ModuleList(Block(shift, across=True) for shift in shifts)
 
     def forward(self, ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, H, W, DIM)`` each."""

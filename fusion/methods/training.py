@@ -7,6 +7,7 @@ any procedure of `fusion.training`.
 from collections.abc import Mapping, Sequence
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,6 +36,8 @@ class ReconstructionTraining(FusionTraining):
         milestones: epochs after which the rates are multiplied by ``decay``.
         decay: see there.
     """
+
+    network: AutoencoderFusion
 
     def __init__(
         self,
@@ -75,7 +78,7 @@ class ReconstructionTraining(FusionTraining):
     def _shown(self, batch: Mapping[str, Tensor], reconstructed: Tensor) -> Tensor:
         return reconstructed if self.training else self.network(batch["ir"], batch["vis"])
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         groups = {
             name: {"params": list(part.parameters()), "lr": self.learning_rates.get(name)}
             for name, part in self.network.named_children()
@@ -98,6 +101,8 @@ class DIDFuseTraining(ReconstructionTraining):
         w_pixel, w_dssim, w_gradient, w_base, w_detail: see `DecompositionLoss`.
         learning_rate, learning_rates, milestones, decay: see `ReconstructionTraining`.
     """
+
+    network: DIDFuse
 
     def __init__(
         self,
@@ -141,6 +146,8 @@ class DecomposingTraining(SaliencyTraining):
         w_decomposition: weight of the term.
         output_gain, learning_rate, warmup_steps, cosine: see `SaliencyTraining`.
     """
+
+    network: SDNet
 
     def __init__(
         self,

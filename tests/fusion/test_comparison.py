@@ -79,8 +79,10 @@ def test_bad_input_is_named_in_one_line(root, capsys):
         (["--fused", average, "--metrics", "niqe"], "'niqe' is unknown"),
         (["--fused", average, average], "average is there already"),
         (["--fused", root / "small", "--metrics", "en"], "no picture of all methods"),
-        (["--fused", average, "--workers", "0"], "--workers 0"),
     ):
         assert run(root, *arguments) == 2
         said = capsys.readouterr()
         assert complaint in said.err and said.err.count("\n") == 1 and said.out == ""
+    with pytest.raises(SystemExit, match="2"):
+        run(root, "--fused", average, "--workers", "0")
+    assert "--workers: '0'" in capsys.readouterr().err

@@ -276,11 +276,20 @@ def _write_sequence(folder: Path, sequence: RGBTSequence) -> None:
     if faults:
         raise UserError(f"{sequence.name}: {faults[0]}; mend it, or leave the sequence out")
     sequence.check_sizes()
-    meta = {"name": folder.name, "fps": round(sequence.fps or 30), "format": "default"}
-    meta["channel.default"] = "color"
-    meta["width"], meta["height"] = sequence.size("rgb")
-    meta["length"] = length
+    size = sequence.size("rgb")
+    if size is None:
+        raise UserError(f"{sequence.name}: no visible frame is readable; leave the sequence out")
+    meta: dict[str, object] = {
+        "name": folder.name,
+        "fps": round(sequence.fps or 30),
+        "format": "default",
+        "channel.default": "color",
+        "width": size[0],
+        "height": size[1],
+        "length": length,
+    }
     for channel, frames in (("color", sequence.rgb), ("ir", sequence.ir)):
+        assert isinstance(frames, ImageFrames)  # by `_faults`
         meta[f"channels.{channel}"] = f"{channel}/%08d{_link_pictures(folder / channel, frames)}"
     (folder / "sequence").write_text("".join(f"{key}={value}\n" for key, value in meta.items()))
 
@@ -301,7 +310,9 @@ def _write_sequence(folder: Path, sequence: RGBTSequence) -> None:
 
 def _link_pictures(folder: Path, frames: ImageFrames) -> str:
     """Number a modality's pictures from 1, by links or else copies; returns their suffix."""
-    suffixes = {Path(name).suffix.lower() for name in frames.names}
+    paths = [frames.path(index) for index in range(len(frames))]
+    pictures = [path for path in paths if path is not None]  # all, by `_faults`
+    suffixes = {path.suffix.lower() for path in pictures}
     if len(suffixes) > 1 or suffixes - {".jpg", ".png"}:
         raise UserError(
             f"{frames.folder}: {', '.join(sorted(suffixes))} pictures; the toolkit reads folders "
@@ -309,9 +320,9 @@ def _link_pictures(folder: Path, frames: ImageFrames) -> str:
         )
     folder.mkdir(parents=True)
     (suffix,) = suffixes
-    for index in range(len(frames)):
-        source = frames.path(index).resolve()
-        place = folder / f"{index + 1:08d}{suffix}"
+    for number, picture in enumerate(pictures, start=1):
+        source = picture.resolve()
+        place = folder / f"{number:08d}{suffix}"
         try:
             os.symlink(source, place)
         except OSError:

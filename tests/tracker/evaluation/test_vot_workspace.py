@@ -115,6 +115,15 @@ class TestImport:
             files.take_dataset(tmp_path / "new", raw_dataset)
         assert not list((tmp_path / "new").glob("sequences*"))
 
+    def test_unreadable_pictures(self, tmp_path, raw_dataset):
+        """Only the infrared is readable: there is no size for the toolkit, and one line says so."""
+        for path in (raw_dataset / "dog" / "visible").iterdir():
+            path.write_bytes(b"no picture")
+        files.copy_template(tmp_path / "new")
+        with pytest.raises(UserError, match="dog: no visible frame is readable"):
+            files.take_dataset(tmp_path / "new", raw_dataset)
+        assert not list((tmp_path / "new").glob("sequences*"))
+
     def test_pictures_the_toolkit_cannot_read(self, tmp_path, raw_dataset):
         for path in (raw_dataset / "dog" / "infrared").iterdir():
             write_image(path.with_suffix(".bmp"), read_image(path))
