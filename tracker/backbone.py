@@ -118,7 +118,7 @@ class AtrousResNet50(nn.Module):
     channels = (512, 1024, 2048)
     stride = 8
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, bias=False)
         self.bn1 = nn.BatchNorm2d(64)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tracker.sequences import Frame
 
@@ -14,18 +15,18 @@ _BACKGROUND = (24, 24, 24)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw_box(image: np.ndarray, box, color=RESULT_COLOR) -> None:
+def draw_box(image: np.ndarray, box: ArrayLike, color: tuple[int, int, int] = RESULT_COLOR) -> None:
     """Draw a box ``x, y, w, h`` into an RGB picture; a box with NaN is left out.
 
     The line lies within the box, with a dark edge outside.
     """
-    box = np.asarray(box, float)
-    if not np.isfinite(box).all():
+    corners = np.asarray(box, float)
+    if not np.isfinite(corners).all():
         return
     thickness = max(2, round(min(image.shape[:2]) / 180))
-    x1, y1 = np.rint(box[:2]).astype(int).tolist()
+    x1, y1 = np.rint(corners[:2]).astype(int).tolist()
     # A box from x to x + w covers the pixels x ... x + w - 1.
-    x2, y2 = (np.rint(box[:2] + box[2:]).astype(int) - 1).tolist()
+    x2, y2 = (np.rint(corners[:2] + corners[2:]).astype(int) - 1).tolist()
     cv2.rectangle(image, (x1 - 1, y1 - 1), (x2 + 1, y2 + 1), (0, 0, 0), 1)
     for inset in range(thickness):
         cv2.rectangle(image, (x1 + inset, y1 + inset), (x2 - inset, y2 - inset), color, 1)
@@ -33,7 +34,7 @@ def draw_box(image: np.ndarray, box, color=RESULT_COLOR) -> None:
 
 def draw_frame(
     frame: Frame,
-    box,
+    box: ArrayLike,
     *,
     score: float | None = None,
     truth: Mapping[str, np.ndarray] | None = None,
@@ -56,9 +57,11 @@ def draw_frame(
         RGB uint8, of even width and height (video codecs want that).
     """
     shown = frame.rgb if frame.rgb is not None else frame.ir
-    if shown is None and size is None:
+    if shown is not None:
+        size = shown.shape[1], shown.shape[0]
+    if size is None:
         raise ValueError("draw_frame needs the size of a frame without pictures")
-    width, height = size if shown is None else (shown.shape[1], shown.shape[0])
+    width, height = size
     scale = float(np.clip(width, *panel_width)) / width
     panel = (max(1, round(width * scale)), max(1, round(height * scale)))
     panels = [
@@ -76,7 +79,15 @@ def draw_frame(
     return np.concatenate([header, pictures], axis=0)
 
 
-def _panel(frame, modality, label, box, truth, scale, size) -> np.ndarray:
+def _panel(
+    frame: Frame,
+    modality: str,
+    label: str,
+    box: ArrayLike,
+    truth: Mapping[str, np.ndarray],
+    scale: float,
+    size: tuple[int, int],
+) -> np.ndarray:
     image = getattr(frame, modality)
     problem = frame.problems.get(modality)
     label = label if problem is None else f"{label}: {problem.kind}"

@@ -6,7 +6,7 @@ One head a level of the backbone; their outputs are summed with learned softmax 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +96,9 @@ class MultiLevelRPN(nn.Module):
 
     def __init__(self, num_levels: int = 3, channels: int = 256, num_anchors: int = 5):
         super().__init__()
-        self.rpns = nn.ModuleList(DepthwiseRPN(channels, num_anchors) for _ in range(num_levels))
+        self.rpns: Any = nn.ModuleList(
+            DepthwiseRPN(channels, num_anchors) for _ in range(num_levels)
+        )
         self.cls_weight = nn.Parameter(torch.ones(num_levels))
         self.loc_weight = nn.Parameter(torch.ones(num_levels))
 

@@ -12,6 +12,7 @@ features fused from both and has an RPN of its own.
 import copy
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from tracker.anchors import RATIOS, anchor_grid
 from tracker.backbone import AtrousResNet50, CompactResNet, compact_stem
 from tracker.head import MultiLevelRPN, Response
 from tracker.neck import Neck, crop_centre
-from tracker.winograd import use_winograd
+from tracker.winograd import Network, use_winograd
 
 __all__ = [
     "MODALITIES",
@@ -223,7 +224,7 @@ class TrackerNetwork(nn.Module):
         gate: bool = False,
     ):
         super().__init__()
-        self.architecture = {
+        self.architecture: dict[str, Any] = {
             "branches": list(branches),
             "fusion": fusion,
             "fusion_tap": fusion_tap,
@@ -274,7 +275,7 @@ class TrackerNetwork(nn.Module):
         self.drop_branches = drop_branches
         self.fusion_tap = fusion_tap
         self.response_size = self._response_size()
-        self.online: dict[str, float] = {}
+        self.online: dict[str, Any] = {}
 
         # A part that both modalities share goes by the name "shared", else by the modality's.
         self.part_of = {m: "shared" if shared_backbone else m for m in self.modalities}
@@ -282,10 +283,11 @@ class TrackerNetwork(nn.Module):
         make = AtrousResNet50 if backbone == "resnet50" else CompactResNet
         compact = backbone == "compact"
         self.stems = nn.ModuleDict({m: compact_stem() for m in self.modalities} if compact else {})
-        self.backbones = nn.ModuleDict({part: make() for part in parts})
-        levels = self.backbones[parts[0]].channels
+        backbones = {part: make() for part in parts}
+        levels = backbones[parts[0]].channels
+        self.backbones: Any = nn.ModuleDict(backbones)
         self.necks = nn.ModuleDict({part: Neck(levels, channels) for part in parts})
-        self.heads = nn.ModuleDict(
+        self.heads: Any = nn.ModuleDict(
             {part: MultiLevelRPN(len(levels), channels, len(anchor_ratios)) for part in parts}
         )
         self.fusions = nn.ModuleList()
@@ -444,16 +446,19 @@ class TrackerNetwork(nn.Module):
 
     # --- Inference ---
 
-    def for_inference(self, device: torch.device | str = "cpu") -> "TrackerNetwork":
+    def for_inference(
+        self, device: torch.device | str = "cpu", *, winograd: bool = True
+    ) -> "TrackerNetwork":
         """A copy to run on ``device`` without training: batch norm folded, channels last, and on a
-        CPU the large 3x3 convolutions by `WinogradConv2d`."""
+        CPU the large 3x3 convolutions by `WinogradConv2d`, unless ``winograd`` says otherwise."""
         network = fold_batch_norm(copy.deepcopy(self).eval().requires_grad_(False))
-        if torch.device(device).type == "cpu":
+        if winograd and torch.device(device).type == "cpu":
             network = use_winograd(network)
-        return network.to(device, memory_format=torch.channels_last)
+        # By keyword the layout is not among what PyTorch declares for `to`.
+        return network.to(device).to(memory_format=torch.channels_last)
 
 
-def _concatenate(items: Sequence):
+def _concatenate(items: Sequence) -> Any:
     """Join equal structures of tensors along the batch."""
     if isinstance(items[0], Tensor):
         return torch.cat(list(items))
@@ -461,7 +466,7 @@ def _concatenate(items: Sequence):
     return type(items[0])(joined)
 
 
-def _divide(joined, count: int) -> list:
+def _divide(joined: Any, count: int) -> list:
     """Undo `_concatenate` for ``count`` items of equal batch size."""
     if isinstance(joined, Tensor):
         return list(joined.chunk(count))
@@ -471,7 +476,7 @@ def _divide(joined, count: int) -> list:
     return [type(joined)(part) for part in parts]
 
 
-def fold_batch_norm(network: nn.Module) -> nn.Module:
+def fold_batch_norm(network: Network) -> Network:
     """Fold batch normalisation into the convolutions before it, in place.
 
     A pair is a convolution and the batch normalisation registered right after it in the same
@@ -491,7 +496,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 
 # --- Presets ------------------------------------------------------------------------------------
 
-_BRANCHES = {
+_BRANCHES: dict[str, dict[str, Any]] = {
     "rgb": {"branches": ["rgb"]},
     "ir": {"branches": ["ir"]},
     "dfat": {},
@@ -499,7 +504,7 @@ _BRANCHES = {
     "dfat_llrr": {"fusion": "llrr"},
 }
 # About a hundredth of the arithmetic of the published size: for two CPU cores in real time.
-_COMPACT = {
+_COMPACT: dict[str, Any] = {
     "backbone": "compact",
     "channels": 64,
     "exemplar_size": 63,
@@ -520,7 +525,7 @@ PRESETS: dict[str, dict] = {
 "dfat_rfn", "dfat_llrr") and a small counterpart of each ("compact_dfat_llrr" and so on)."""
 
 
-def build(name: str, **changes) -> TrackerNetwork:
+def build(name: str, **changes: Any) -> TrackerNetwork:
     """A network of `PRESETS`, initialised from scratch.
 
     Args:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from fusion.errors import UserError
@@ -56,7 +57,7 @@ class Tracked:
     seconds: float
 
 
-def check_start(sequence: Sequence, region) -> Box:
+def check_start(sequence: Sequence, region: ArrayLike) -> Box:
     """The box to start from, checked against the frames.
 
     Args:
@@ -71,7 +72,9 @@ def check_start(sequence: Sequence, region) -> Box:
     except ValueError as error:
         raise UserError(f"box: {error}; give x,y,w,h in pixels") from None
     sequence.check_sizes()
-    width, height = sequence.size("rgb") or sequence.size("ir")
+    size = sequence.size("rgb") or sequence.size("ir")
+    assert size is not None  # by `check_sizes`
+    width, height = size
     x, y, w, h = box
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise UserError(
@@ -81,7 +84,7 @@ def check_start(sequence: Sequence, region) -> Box:
     return box
 
 
-def track(tracker: Tracker, sequence: Sequence, region) -> Iterator[Tracked]:
+def track(tracker: Tracker, sequence: Sequence, region: ArrayLike) -> Iterator[Tracked]:
     """Follow a target through a sequence.
 
     A missing modality reaches the tracker as None, a blank one as the picture it is.
@@ -108,7 +111,9 @@ def track(tracker: Tracker, sequence: Sequence, region) -> Iterator[Tracked]:
             score = 1.0
         else:
             box, score = tracker.track(frame.rgb, frame.ir)
-        yield Tracked(frame, tuple(map(float, box)), float(score), time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        x, y, w, h = map(float, box)
+        yield Tracked(frame, (x, y, w, h), float(score), seconds)
 
 
 # --- An account of the run ------------------------------------------------------------------------
@@ -223,7 +228,8 @@ class _ResultFiles:
         if self._tables is None:
             self._open()
         with self._say_what_cannot_be_written():
-            for table, row in zip(self._tables, (_row(step.box), f"{step.score:.6g}"), strict=True):
+            rows = _row(step.box), f"{step.score:.6g}"
+            for table, row in zip(self._tables or (), rows, strict=True):
                 table.write(row + "\n")
                 table.flush()
         if self._writer is not None:
@@ -283,7 +289,7 @@ def _partial(path: Path) -> Path:
 def track_to_folder(
     tracker: Tracker,
     sequence: Sequence,
-    region,
+    region: ArrayLike,
     folder: str | Path,
     video: str | Path | None = None,
 ) -> Account:

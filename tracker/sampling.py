@@ -15,6 +15,7 @@ Sec. 3.3); the defaults of `Augmentation` are DFAT's.
 
 import dataclasses
 import warnings
+from collections.abc import Callable
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -67,7 +68,7 @@ class View:
     height: float
     size: int
 
-    def cut(self, frame: np.ndarray, fill) -> np.ndarray:
+    def cut(self, frame: np.ndarray, fill: float | np.ndarray) -> np.ndarray:
         """The crop, ``size x size`` or ``size x size x C``; outside the frame is ``fill``."""
         # As published, the online tracker rounds a crop's corner down to whole pixels, so that its
         # centre lies half a pixel to the top left of the one boxes are measured from, on average.
@@ -226,7 +227,7 @@ class Augmentation:
     drop_search: float = 0.0
     drop_template: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
             if name.endswith("_shift"):
@@ -407,7 +408,7 @@ def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 1
 
 
 def _unmasked_dataset(root: Path) -> sequences.Dataset:
-    loaders = {
+    loaders: dict[str, Callable[[], Sequence]] = {
         f"{ir.parent.parent.name}/{ir.stem}": partial(_load_unmasked, ir, vis)
         for ir, vis in find_pairs(root)
     }
@@ -477,7 +478,7 @@ def salient_boxes(light: np.ndarray, heat: np.ndarray, most: int = 12) -> np.nda
                 found.append((float(inside.mean()), (2 * x, 2 * y, 2 * w, 2 * h)))
     kept: list[np.ndarray] = []
     for _, box in sorted(found, reverse=True):
-        if len(kept) < most and all(box_iou(other, box) < 0.5 for other in kept):
+        if len(kept) < most and all(box_iou(other, np.array(box)) < 0.5 for other in kept):
             kept.append(np.array(box, float))
     return np.array(kept).reshape(-1, 4)
 
@@ -745,7 +746,8 @@ class TargetPairs(TorchDataset):
                 self._warn(source, source.dataset.names[which], problem)
                 continue
             # Without reach, every frame is of a target of its own.
-            return (number, which, first if source.reach == 0 else None), *moments
+            template, search = moments
+            return (number, which, first if source.reach == 0 else None), template, search
         raise UserError(
             f"data.roots.{source.name}: {self.PATIENCE} draws in a row show no target ({problem}); "
             "tracker data says what is wrong with a dataset"

@@ -207,11 +207,11 @@ def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> No
     """
     if network.architecture["backbone"] != "resnet50" or network.pixels != "bgr255":
         raise ValueError("ImageNet weights fit a resnet50 backbone on bgr255 pixels alone")
-    source = path
+    source: str | Path
     if path is None:
         source, tensors = "ResNet50_Weights.IMAGENET1K_V1", _downloaded()
     else:
-        tensors, _ = read_tensors(path)
+        source, (tensors, _) = path, read_tensors(path)
     tensors = {name: t for name, t in tensors.items() if not name.startswith("fc.")}
     tensors = _to_raw_bgr(source, tensors)
     for backbone in network.backbones.values():

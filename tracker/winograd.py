@@ -11,9 +11,13 @@ for a kernel g, a 4x4 tile d of the input and the 2x2 tile Y of the output. Summ
 the elementwise products are sixteen matrix products. GPU libraries do this by themselves.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Network = TypeVar("Network", bound=nn.Module)
 
 __all__ = ["WinogradConv2d", "use_winograd"]
 
@@ -38,9 +42,12 @@ class WinogradConv2d(nn.Module):
         ValueError: the convolution is of another kind.
     """
 
+    kernel: Tensor
+    bias: Tensor | None
+
     def __init__(self, conv: nn.Conv2d):
         super().__init__()
-        if not fits(conv):
+        if not fits(conv) or isinstance(conv.padding, str):
             raise ValueError(f"needs a 3x3 convolution of stride 1 and zero padding, got {conv}")
         self.padding = conv.padding[0]
         self.dilation = conv.dilation[0]
@@ -115,10 +122,12 @@ def fits(conv: nn.Module) -> bool:
     )
 
 
-def use_winograd(network: nn.Module) -> nn.Module:
+def use_winograd(network: Network) -> Network:
     """Replace the convolutions of a network that gain by `WinogradConv2d`, in place."""
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if fits(child) and child.in_channels * child.out_channels >= _LEAST_KERNELS:
+            if not isinstance(child, nn.Conv2d) or not fits(child):
+                continue
+            if child.in_channels * child.out_channels >= _LEAST_KERNELS:
                 setattr(module, name, WinogradConv2d(child))
     return network

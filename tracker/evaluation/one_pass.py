@@ -6,7 +6,7 @@ which was interrupted, even killed, is continued by starting it again.
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
@@ -67,7 +67,13 @@ def run_dataset(
     return failures
 
 
-def _outcomes(make_tracker, dataset: Dataset, folder: Path, todo: list[str], workers: int):
+def _outcomes(
+    make_tracker: Callable[[], Tracker],
+    dataset: Dataset,
+    folder: Path,
+    todo: list[str],
+    workers: int,
+) -> Iterator[str | None]:
     """What went wrong, or None, a sequence as it is done."""
     if not todo:
         return
@@ -100,7 +106,9 @@ def _outcomes(make_tracker, dataset: Dataset, folder: Path, todo: list[str], wor
 _worker: tuple[Tracker, Dataset, Path] | None = None  # what a worker process works with
 
 
-def _start_worker(make_tracker, dataset: Dataset, folder: Path, threads: int) -> None:
+def _start_worker(
+    make_tracker: Callable[[], Tracker], dataset: Dataset, folder: Path, threads: int
+) -> None:
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Read by numeric libraries when they load, which they do with the tracker.
@@ -110,11 +118,14 @@ def _start_worker(make_tracker, dataset: Dataset, folder: Path, threads: int) ->
 
 def _end_with_parent() -> None:
     """A worker whose parent was killed would wait for work forever."""
-    parent_process().join()
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
 
 
 def _work(name: str) -> str | None:
+    assert _worker is not None  # set when the process started
     tracker, dataset, folder = _worker
     return _run_sequence(tracker, dataset, name, folder)
 

@@ -4,9 +4,10 @@ Every function makes a `matplotlib.figure.Figure` of its own, without pyplot and
 `save_figure` writes it in any format that Matplotlib knows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import cycle, product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,12 +32,14 @@ def _figure(xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(axes: Axes, loc: str) -> None:
+def _legend(axes: Axes, loc: Literal["upper right", "lower left", "lower right"]) -> None:
     """A legend inside the axes, or to their right where it would hide the curves."""
     if len(axes.get_legend_handles_labels()[1]) <= 6:
         axes.legend(loc=loc)
         return
-    axes.figure.set_size_inches(8.0, 4.5)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.set_size_inches(8.0, 4.5)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
 
@@ -45,7 +48,7 @@ def _ranked(figures: Mapping[str, float]) -> list[str]:
     return sorted(figures, key=lambda name: -np.nan_to_num(figures[name], nan=-1))
 
 
-def _styles(names) -> dict[str, dict]:
+def _styles(names: Iterable[str]) -> dict[str, dict]:
     """A line style for each name, the same in every plot of the same trackers."""
     styles = cycle(product(DASHES, COLOURS))
     return {

@@ -9,8 +9,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from tracker.evaluation import multistart
 from tracker.evaluation.workspace import sequences_folder
@@ -49,7 +51,8 @@ def run_tracker(workspace: multistart.Workspace, tracker: RGBTTracker) -> multis
         for run in sequence.runs:
             boxes = np.full((len(run.frames), 4), np.nan, np.float32)
             start = sequence.groundtruth.boxes[run.frames[0]]
-            tracker.init(*pictures(int(run.frames[0])), start.tolist())
+            rgb, ir = pictures(int(run.frames[0]))
+            tracker.init(rgb, ir, start.tolist())
             for number, frame in enumerate(run.frames[1:].tolist(), start=1):
                 boxes[number] = tracker.track(*pictures(frame))[0]
             found[sequence.name].append(multistart.Regions(boxes))
@@ -71,7 +74,7 @@ def _pictures(folder: Path) -> Callable[[int], tuple]:
 def tune(
     workspace: multistart.Workspace,
     network: TrackerNetwork,
-    device: str = "cpu",
+    device: torch.device | str = "cpu",
     choices: dict[str, Sequence[float]] | None = None,
     report: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
@@ -97,7 +100,8 @@ def tune(
         for value in values:
             if value == getattr(before.settings, name):
                 continue
-            settings = dataclasses.replace(before.settings, **{name: value})
+            change: dict[str, Any] = {name: value}
+            settings = dataclasses.replace(before.settings, **change)
             trials.append(_try(workspace, network, device, settings))
             report(trials[-1])
             best = max(best, trials[-1], key=_eao)
@@ -108,7 +112,12 @@ def _eao(trial: Trial) -> float:
     return trial.figures["EAO"]
 
 
-def _try(workspace, network, device, settings: OnlineSettings) -> Trial:
+def _try(
+    workspace: multistart.Workspace,
+    network: TrackerNetwork,
+    device: torch.device | str,
+    settings: OnlineSettings,
+) -> Trial:
     scores = run_tracker(workspace, RGBTTracker(network, device, settings))
     return Trial(settings, scores.figures())
 

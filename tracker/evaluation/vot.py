@@ -13,11 +13,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -366,7 +367,9 @@ def evaluate(
     return outcome
 
 
-def _missing(results: Path, sequences) -> dict[str, list[int]]:
+def _missing(
+    results: Path, sequences: Iterable[multistart.AnchoredSequence]
+) -> dict[str, list[int]]:
     """Anchors without a trajectory, by sequence; sequences that have all are left out."""
     missing = {
         sequence.name: [
@@ -379,7 +382,11 @@ def _missing(results: Path, sequences) -> dict[str, list[int]]:
     return {name: anchors for name, anchors in missing.items() if anchors}
 
 
-def _put_aside(results: Path, sequences, condition) -> list[Path]:
+def _put_aside(
+    results: Path,
+    sequences: Iterable[multistart.AnchoredSequence],
+    condition: Callable[[Path, int], bool],
+) -> list[Path]:
     """Rename trajectories, so that they are run again; returns which."""
     found = []
     for sequence in sequences:
@@ -447,6 +454,10 @@ def _alone(folder: Path) -> Iterator[None]:
 # --- Worker processes -----------------------------------------------------------------------------
 
 
+#: Reports an event, its name first, to the evaluating process.
+Send = Callable[[tuple], object]
+
+
 class _Worker:
     """A process with the toolkit loaded, which takes a sequence at a time."""
 
@@ -466,8 +477,15 @@ class _Worker:
         with suppress(OSError):  # it died idle: its end of the pipe tells, as for any other death
             self.connection.send(task)
 
+    def failure(self, reason: str, log: str | None = None) -> Failure:
+        """Of the task at hand, which is then no more."""
+        assert self.task is not None
+        (tracker, sequence), self.task = self.task, None
+        return Failure(tracker, sequence, reason, log)
+
     def kill(self) -> None:
         """End the process and the tracker it runs, which may hang and not notice otherwise."""
+        assert self.process.pid is not None  # it was started
         with suppress(ProcessLookupError, PermissionError, AttributeError):
             os.killpg(self.process.pid, signal.SIGKILL)  # no groups on Windows
         self.process.kill()
@@ -478,7 +496,14 @@ class _Worker:
 class _Pool:
     """Keeps workers at work, replaces those that die, and gives up on trackers that never start."""
 
-    def __init__(self, folder, experiment, workers, start_limit, environment):
+    def __init__(
+        self,
+        folder: Path,
+        experiment: str,
+        workers: int,
+        start_limit: float,
+        environment: Mapping[str, str],
+    ):
         # Trackers side by side must not each take all cores, and a network's boxes depend in the
         # last digits on the number of threads: figures should not depend on that of workers.
         defaults = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": "1"}
@@ -486,7 +511,7 @@ class _Pool:
         self._count = workers
         self._start_limit = start_limit
 
-    def run(self, tasks: list[tuple[str, str]], on_run) -> list[Failure]:
+    def run(self, tasks: list[tuple[str, str]], on_run: Callable[[], object]) -> list[Failure]:
         """Run all tasks, pairs of tracker and sequence; ``on_run()`` is called after each run."""
         waiting = list(tasks)
         failures: list[Failure] = []
@@ -498,7 +523,7 @@ class _Pool:
                 while waiting and len(workers) < self._count:
                     workers.append(self._make())
                     workers[-1].give(waiting.pop(0))
-                busy = {worker.connection: worker for worker in workers if worker.task}
+                busy: dict[Any, _Worker] = {w.connection: w for w in workers if w.task}
                 for ready in connection.wait(list(busy), timeout=0.5):
                     self._listen(busy[ready], failures, on_run)
                 for worker in busy.values():
@@ -506,9 +531,8 @@ class _Pool:
                     if since is not None and time.monotonic() - since > self._start_limit:
                         limit = f"{self._start_limit:g} seconds"
                         reason = f"not ready {limit} after its start; it was stopped"
-                        failures.append(Failure(*worker.task, reason))
+                        failures.append(worker.failure(reason))
                         worker.kill()
-                        worker.task = None
                 # One that died at its task is still to be heard of.
                 workers = [w for w in workers if w.task or w.process.is_alive()]
         finally:
@@ -516,15 +540,16 @@ class _Pool:
                 worker.kill()
         return failures
 
-    def _listen(self, worker: _Worker, failures: list[Failure], on_run) -> None:
+    def _listen(
+        self, worker: _Worker, failures: list[Failure], on_run: Callable[[], object]
+    ) -> None:
         try:
             event, *details = worker.connection.recv()
         except (EOFError, OSError):
             worker.process.join(5)
             reason = f"the evaluating process ended (exit code {worker.process.exitcode})"
             worker.kill()  # and the tracker it may have left
-            failures.append(Failure(*worker.task, reason))
-            worker.task = None
+            failures.append(worker.failure(reason))
             return
         if event == "starting":
             worker.starting_since = time.monotonic()
@@ -535,7 +560,7 @@ class _Pool:
         else:
             worker.starting_since = None
             if event == "failed":
-                failures.append(Failure(*worker.task, *details))
+                failures.append(worker.failure(*details))
             worker.task = None
 
 
@@ -557,14 +582,16 @@ def _work(pipe: connection.Connection, folder: str, name: str, environment: dict
 
 
 def _end_with_parent() -> None:
-    connection.wait([multiprocessing.parent_process().sentinel])
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
 def _run_sequence(
-    workspace: Workspace, experiment: MultiStartExperiment, reference: str, name: str, send
+    workspace: Workspace, experiment: MultiStartExperiment, reference: str, name: str, send: Send
 ) -> tuple:
     """Have the toolkit run one tracker on one sequence; returns the event to report."""
     tracker = workspace.registry[reference]
@@ -606,7 +633,7 @@ def _reason(error: TrackerException, log: str) -> str:
 class _Watched(TrackerRuntime):
     """A runtime that says when its tracker is being started and when it is ready."""
 
-    def __init__(self, runtime: TrackerRuntime, send):
+    def __init__(self, runtime: TrackerRuntime, send: Send):
         super().__init__(runtime.tracker)
         self._runtime = runtime
         self._send = send
@@ -625,12 +652,12 @@ class _Watched(TrackerRuntime):
         self._send(("started",))
         self._is_started = True
 
-    def initialize(self, frame, new=None, properties=None):
+    def initialize(self, frame: Any, new: Any = None, properties: Any = None) -> Any:
         if not self._is_started:
             self.restart()
         return self._runtime.initialize(frame, new, properties)
 
-    def update(self, frame, new=None, properties=None):
+    def update(self, frame: Any, new: Any = None, properties: Any = None) -> Any:
         return self._runtime.update(frame, new, properties)
 
 
@@ -688,7 +715,8 @@ def toolkit_scores(
         ) from error
     (by_sequence,), (curve,) = accuracy.dependencies(), score.dependencies()
     sequences = chosen.transform(workspace.dataset)
-    grids, cache = {}, {}
+    grids: dict[Any, Any] = {}
+    cache: dict[Any, Any] = {}
     executor = ThreadPoolExecutor(1)
     try:
         for analysis in (by_sequence, accuracy, curve, score):
@@ -709,7 +737,10 @@ def toolkit_scores(
             EAO=float(grids[score][row, 0][0]),
             curve=np.array(grids[curve][row, 0][0], float),
             sequences={
-                sequence.name: tuple(map(float, grids[by_sequence][row, column][:2]))
+                sequence.name: (
+                    float(grids[by_sequence][row, column][0]),
+                    float(grids[by_sequence][row, column][1]),
+                )
                 for column, sequence in enumerate(sequences)
             },
         )

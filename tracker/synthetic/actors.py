@@ -15,6 +15,10 @@ DIRECTIONS = np.linspace(0, 2 * np.pi, 13)[:-1]
 CIRCLE = np.stack([np.cos(DIRECTIONS), np.sin(DIRECTIONS)], 1)
 
 
+#: Depth, polygon ``(n, 2)``, name of the paint, radius of the tube or 0 where it is filled.
+Part = tuple[float, np.ndarray, str, float]
+
+
 class Actor:
     """An individual of a kind on its track."""
 
@@ -23,12 +27,13 @@ class Actor:
         self.fabric = 1 + 0.055 * fractal_noise(rng, (24, 24), 5, 2)
         self.name = kind
 
-    def outline(self, t: int, place: Place, path: CameraPath, camera: np.ndarray):
+    def outline(
+        self, t: int, place: Place, path: CameraPath, camera: np.ndarray
+    ) -> tuple[list[Part], tuple[float, float, float, float]]:
         """Where its parts are in frame t, in pixels.
 
         Returns:
-            Parts from far to near, each (depth, polygon (n, 2), name of the paint, radius of the
-            tube or 0 where the polygon is filled); and the exact box (x, y, w, h) around them.
+            Parts from far to near, and the exact box (x, y, w, h) around them.
         """
         track = self.track
         body = self.kind.pose(track.phase[t], track.pace[t], self.individual)

@@ -1,7 +1,10 @@
 """What closes the view: the sky, and the painters of each kind of upright picture."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tracker.synthetic.noise import fractal_noise, skyline
 from tracker.synthetic.paint import (
@@ -55,13 +58,13 @@ class Backdrop:
         self.air_share[:] = 1
         self.open_sky = self.rgbt.copy()
 
-    def fill(self, rows: slice, columns: slice, paint) -> None:
+    def fill(self, rows: slice, columns: slice, paint: np.ndarray) -> None:
         """A rectangle of paint."""
         self.rgbt[rows, columns] = paint
         self.air_share[rows, columns] = 0
         self.glow[rows, columns] = 0
 
-    def below(self, line: np.ndarray, paint, soft: float = 1.0) -> np.ndarray:
+    def below(self, line: np.ndarray, paint: np.ndarray, soft: float = 1.0) -> np.ndarray:
         """Paint below a row for each column; returns the mask."""
         rows = np.arange(self.shape[0], dtype=np.float32)[:, None]
         mask = np.clip((rows - line[None]) / soft + 0.5, 0, 1)
@@ -74,7 +77,7 @@ class Backdrop:
         return int(self.base - metres_up * self.metre)
 
 
-def paint_foliage(b: Backdrop, line: np.ndarray, colour, celsius: float) -> None:
+def paint_foliage(b: Backdrop, line: np.ndarray, colour: ArrayLike, celsius: float) -> None:
     """Leaves below a ragged line: dark gaps, lit tops, nearly one temperature."""
     rng, u = b.rng, b.unit
     clumps, leaves = fractal_noise(rng, b.shape, 24 * u, 3), fractal_noise(rng, b.shape, 3.5 * u, 2)
@@ -88,7 +91,9 @@ def paint_foliage(b: Backdrop, line: np.ndarray, colour, celsius: float) -> None
     b.below(ragged, paint, 1.5)
 
 
-def paint_boxes(b: Backdrop, bottom: float, tall: float, colours, celsius: float) -> None:
+def paint_boxes(
+    b: Backdrop, bottom: float, tall: float, colours: Sequence[ArrayLike], celsius: float
+) -> None:
     """A row of boxes of one height on a shelf or on each other."""
     rng, m = b.rng, b.metre
     x = int(rng.uniform(0, 1) * m)
@@ -189,8 +194,8 @@ def paint_wall(b: Backdrop) -> None:
     ceiling = b.row(4.6)
     b.fill(slice(0, max(0, ceiling)), slice(None), make_paint((120, 120, 118), air + 2))
     beams = np.arange(0, max(0, ceiling), max(6, int(14 * b.unit)))
-    for y in beams:
-        b.fill(slice(y, y + 2), slice(None), make_paint((92, 92, 92), air + 2))
+    for beam in beams:
+        b.fill(slice(beam, beam + 2), slice(None), make_paint((92, 92, 92), air + 2))
     for x in np.arange(rng.uniform(0, 4) * m, b.shape[1], 5 * m).astype(int):  # lights
         y = b.row(4.9)
         area = (slice(max(0, y), max(0, y) + max(2, int(0.2 * m))), slice(x, x + int(1.8 * m)))
@@ -214,9 +219,9 @@ def paint_wall(b: Backdrop) -> None:
         elif kind == "poster":
             colour = pick_colour(rng, vivid)
             b.fill(slice(b.row(2.9), b.row(1.5)), across, make_paint(colour, air + 0.4))
-            for y in range(b.row(2.6), b.row(1.7), max(3, int(0.25 * m))):
+            for line in range(b.row(2.6), b.row(1.7), max(3, int(0.25 * m))):
                 b.fill(
-                    slice(y, y + 1),
+                    slice(line, line + 1),
                     slice(x + 3, x + w - 3),
                     make_paint(mix(colour, 255, 0.7), air + 0.4),
                 )

@@ -5,12 +5,15 @@ about 1), standing at the origin and looking along the first axis.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tracker.synthetic.individuals import Individual
+
+#: Forward, left, up, in metres.
+Point = tuple[float, float, float]
 
 
 class Body:
@@ -20,23 +23,29 @@ class Body:
     Body coordinates are metres: forward, left, up. `line` makes a closed thin tube instead.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.points: list[tuple[float, float, float]] = []
         self.radii: list[float] = []
         self.parts: list[tuple[int, int, str, bool, float]] = []
 
-    def hull(self, paint: str, points, radius, bias: float = 0.0) -> None:
+    def hull(
+        self,
+        paint: str,
+        points: Sequence[Point],
+        radius: float | tuple[float, ...],
+        bias: float = 0.0,
+    ) -> None:
         """The convex hull of balls; ``bias`` (metres) moves it nearer in the order of drawing."""
         start = len(self.points)
         self.points.extend(points)
         self.radii.extend(radius if isinstance(radius, tuple) else (radius,) * len(points))
         self.parts.append((start, len(self.points), paint, False, bias))
 
-    def ball(self, paint: str, point, radius: float, bias: float = 0.0) -> None:
+    def ball(self, paint: str, point: Point, radius: float, bias: float = 0.0) -> None:
         """One ball."""
         self.hull(paint, (point,), radius, bias)
 
-    def line(self, paint: str, points, radius: float, bias: float = 0.0) -> None:
+    def line(self, paint: str, points: Sequence[Point], radius: float, bias: float = 0.0) -> None:
         """A closed tube through the points."""
         start = len(self.points)
         self.points.extend(points)
@@ -44,7 +53,9 @@ class Body:
         self.parts.append((start, len(self.points), paint, True, bias))
 
 
-def limb(root, lengths, angles, side: float):
+def limb(
+    root: Point, lengths: Sequence[float], angles: Sequence[float], side: float
+) -> list[Point]:
     """Joints of a chain in a plane of constant ``side``; angles from straight down, forward > 0."""
     joints = [root]
     x, _, up = root
@@ -106,7 +117,9 @@ def pose_person(phase: float, pace: float, individual: Individual) -> Body:
     return b
 
 
-def add_wheel(b: Body, paint: str, x: float, side: float, up: float, radius: float, tube: float):
+def add_wheel(
+    b: Body, paint: str, x: float, side: float, up: float, radius: float, tube: float
+) -> None:
     around = np.linspace(0, 2 * np.pi, 15)[:-1]
     ring = [(x + radius * math.cos(a), side, up + radius * math.sin(a)) for a in around]
     b.line(paint, ring, tube)
@@ -224,7 +237,18 @@ def pose_deer(phase: float, pace: float, individual: Individual) -> Body:
     return quadruped(phase, pace, 1.5 * s, 0.8 * s, 0.52 * s, horned=True)
 
 
-def add_box(b: Body, paint: str, x0, x1, half, z0, z1, radius: float, inset=0.0, slant=0.0) -> None:
+def add_box(
+    b: Body,
+    paint: str,
+    x0: float,
+    x1: float,
+    half: float,
+    z0: float,
+    z1: float,
+    radius: float,
+    inset: float = 0.0,
+    slant: float = 0.0,
+) -> None:
     """A box with rounded edges and its lit faces; the top may be narrower and slanted."""
     low = [(x, y, z0) for x in (x0, x1) for y in (-half, half)]
     top = [

@@ -72,9 +72,9 @@ class VisibleCamera:
         size = rgb.shape[1::-1]
         small = cv2.resize(rgb, (size[0] // 4, size[1] // 4), interpolation=cv2.INTER_AREA)
         bright = np.maximum(small - 190, 0)
-        spill = cv2.GaussianBlur(bright, (0, 0), size[0] / 160)
-        spill += cv2.GaussianBlur(bright, (0, 0), size[0] / 40)
-        return cv2.resize(3.0 * spill, size, interpolation=cv2.INTER_LINEAR)
+        near = cv2.GaussianBlur(bright, (0, 0), size[0] / 160)
+        far = cv2.GaussianBlur(bright, (0, 0), size[0] / 40)
+        return cv2.resize(3.0 * (near + far), size, interpolation=cv2.INTER_LINEAR)
 
 
 class ThermalCamera:
@@ -124,7 +124,7 @@ class ThermalCamera:
             seen = seen * np.float32(0.1) + np.float32(0.9 * 0.5 * (low + high))
             seen = seen + (high - low) * np.float32(0.3) * rows
         gain = 205.0 / (high - low)
-        grey = (seen - np.float32(low)) * np.float32(gain) + 22
+        grey: np.ndarray = (seen - np.float32(low)) * np.float32(gain) + 22
         size = grey.shape[::-1]
         small = cv2.resize(grey, (size[0] // 4, size[1] // 4), interpolation=cv2.INTER_AREA)
         smooth = cv2.resize(cv2.GaussianBlur(small, (0, 0), 1.5 * self._unit), size)

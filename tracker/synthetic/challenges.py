@@ -142,7 +142,7 @@ def random_spec(
         chosen = CHALLENGES[name]
         for key, (low, high) in chosen.ranges.items():
             if key == "distractors":
-                values[key] = int(rng.integers(low, high + 1))
+                values[key] = int(rng.integers(int(low), int(high) + 1))
             else:
                 values[key] = float(rng.uniform(low, high))
         if chosen.twins:
@@ -151,7 +151,7 @@ def random_spec(
     return SequenceSpec(
         seed=seed,
         length=length,
-        size=tuple(size),
+        size=(size[0], size[1]),
         look=look,
         target=target,
         challenges=picked,

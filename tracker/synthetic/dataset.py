@@ -160,7 +160,7 @@ def write_frames(spec: SequenceSpec, folder: Path) -> None:
         m: [failure_mode(spec, m, t) is not None for t in range(spec.length)] for m in ("rgb", "ir")
     }
     good = [v > 0.9 and not failed["rgb"][t] and not failed["ir"][t] for t, v in enumerate(visible)]
-    columns = {
+    columns: dict[str, Sequence[float]] = {
         f"{name}.tag": flags for name, flags in geometric_tags(spec, renderer.path, boxes).items()
     }
     columns["occlusion.tag"] = [v < 0.9 for v in visible]

@@ -1,9 +1,11 @@
 """The ground plane: world coordinates of its plate, and the painters of each kind."""
 
 import math
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tracker.synthetic.noise import fractal_noise
 from tracker.synthetic.paint import KELVIN, comb, heat_level, make_paint, mix, paint_over, stripe
@@ -45,7 +47,7 @@ class Ground:
         near = np.clip(1.5 - self.z / 16, 0.15, 1)
         return strength * near * fractal_noise(self.rng, self.shape, 3.2, 2)
 
-    def paint(self, colour, celsius) -> np.ndarray:
+    def paint(self, colour: Iterable[float], celsius: ArrayLike) -> np.ndarray:
         """The whole plate in one paint."""
         return np.broadcast_to(make_paint(colour, celsius), (*self.shape, 4)).copy()
 

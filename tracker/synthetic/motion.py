@@ -86,10 +86,18 @@ def orbit_target(
     return complete_track(kind, rng, x, y, z)
 
 
-def complete_track(kind: Kind, rng, x, y, z, heading=None) -> Track:
+def complete_track(
+    kind: Kind,
+    rng: np.random.Generator,
+    x: np.ndarray,
+    y: np.ndarray,
+    z: np.ndarray,
+    heading: np.ndarray | None = None,
+) -> Track:
     """Add limb phase and pace, and a heading along the motion where none is given."""
     dx, dz = (np.gradient(a) if len(a) > 1 else np.zeros(1) for a in (x, z))
     way = np.hypot(dx, dz)
+    phase: np.ndarray
     if heading is None:
         heading = np.unwrap(np.arctan2(dz, dx))
         if len(x) > 8:

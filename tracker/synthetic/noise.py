@@ -14,7 +14,9 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     return np.random.default_rng(words)
 
 
-def fractal_noise(rng: np.random.Generator, shape: tuple[int, int], grain: float, octaves: int = 4):
+def fractal_noise(
+    rng: np.random.Generator, shape: tuple[int, int], grain: float, octaves: int = 4
+) -> np.ndarray:
     """Fractal noise of about unit deviation; ``grain`` is its largest structure in pixels."""
     height, width = shape
     total = np.zeros(shape, np.float32)

@@ -3,47 +3,51 @@
 Pictures are float32 (..., 4): red, green, blue (0-255) and temperature in levels, see `heat_level`.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 KELVIN = 4.0  # levels of the temperature channel a kelvin
 COLDEST = -15.0  # degrees Celsius at level 0, so that level 255 is 48.75
 
 
-def heat_level(celsius):
+def heat_level(celsius: ArrayLike) -> np.ndarray:
     """Temperature channel of a temperature."""
     return (np.asarray(celsius) - COLDEST) * KELVIN
 
 
-def make_paint(colour, celsius) -> np.ndarray:
+def make_paint(colour: Iterable[float], celsius: ArrayLike) -> np.ndarray:
     """A four-channel paint of a colour (0-255) and a temperature."""
     return np.array([*colour, heat_level(celsius)], np.float32)
 
 
-def mix(a, b, share):
+def mix(a: Any, b: Any, share: Any) -> Any:
     """``a`` with a share (0-1) of ``b``."""
     return a + (b - a) * share
 
 
-def paint_over(rgbt: np.ndarray, mask: np.ndarray, paint) -> None:
+def paint_over(rgbt: np.ndarray, mask: np.ndarray, paint: np.ndarray) -> None:
     """Lay ``paint`` over ``rgbt`` where ``mask`` (0-1) says, in place."""
     rgbt += (paint - rgbt) * mask[..., None]
 
 
-def stripe(d, half, foot):
+def stripe(d: np.ndarray, half: float, foot: ArrayLike) -> np.ndarray:
     """Share of a pixel of size ``foot`` in the band ``|d| < half``; lengths in metres."""
     return np.clip((half - np.abs(d)) / np.maximum(foot, 1e-3) + 0.5, 0, 1)
 
 
-def comb(x, period, half, foot):
+def comb(x: np.ndarray, period: float, half: float, foot: ArrayLike) -> np.ndarray:
     """The same for bands every ``period``, fading where they are finer than pixels."""
     d = np.abs((x / period + 0.5) % 1.0 - 0.5) * period
-    faded = np.clip(1.5 - foot / period, 0, 1)
+    faded = np.clip(1.5 - np.asarray(foot) / period, 0, 1)
     return stripe(d, half, foot) * faded
 
 
-def pick_colour(rng: np.random.Generator, colours) -> np.ndarray:
+def pick_colour(rng: np.random.Generator, colours: Sequence[ArrayLike]) -> np.ndarray:
     """One of some colours, as floats."""
-    return np.array(colours[rng.integers(len(colours))], float)
+    return np.array(colours[int(rng.integers(len(colours)))], float)
 
 
 VIVID_COLOURS = (

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tracker.synthetic.looks import LOOKS, Look
 from tracker.synthetic.noise import generator
@@ -30,7 +31,7 @@ class Place:
     ambient: np.ndarray
     lamps: np.ndarray
 
-    def light(self, x, z) -> np.ndarray:
+    def light(self, x: ArrayLike, z: ArrayLike) -> np.ndarray:
         """Visible light at a point of the ground, (..., 3) or (3,), 1 for full daylight."""
         if not len(self.lamps):
             return self.ambient
@@ -42,12 +43,14 @@ class Place:
             pool += strength / (1 + d2) ** 2
         return self.ambient + pool[..., None] * warm
 
-    def clear(self, z) -> tuple[np.ndarray, np.ndarray]:
+    def clear(self, z: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Transmission of the air up to distance z: visible and thermal."""
         depth = np.asarray(z, np.float32) * (self.fog / 10.0)
         return np.exp(-depth), np.exp(-depth / 3.0)
 
-    def shine(self, rgbt: np.ndarray, x, z, glow: np.ndarray | None = None) -> np.ndarray:
+    def shine(
+        self, rgbt: np.ndarray, x: ArrayLike, z: ArrayLike, glow: np.ndarray | None = None
+    ) -> np.ndarray:
         """Light, glow and haze applied to paint at ground position (x, z); in place."""
         rgbt[..., :3] *= self.light(x, z)
         if glow is not None and self.night > 0:

@@ -1,9 +1,11 @@
 """Upright things that stand about, and those that the target passes behind."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tracker.synthetic.noise import fractal_noise
 from tracker.synthetic.paint import CAR_COLOURS, KELVIN, VIVID_COLOURS, make_paint, mix, pick_colour
@@ -28,12 +30,14 @@ class Sketch:
         self.cover = np.zeros(shape, np.uint8)
         self.glow = np.zeros((*shape, 3), np.float32)
 
-    def _pixels(self, points) -> np.ndarray:
+    def _pixels(self, points: ArrayLike) -> np.ndarray:
         p = np.asarray(points, np.float32)
         x = (p[:, 0] + self.width / 2) * self._metre
         return np.stack([x, self.rgbt.shape[0] - p[:, 1] * self._metre], 1).astype(np.int32)
 
-    def poly(self, points, paint, glow=None) -> None:
+    def poly(
+        self, points: ArrayLike, paint: np.ndarray, glow: Sequence[float] | None = None
+    ) -> None:
         """A filled polygon."""
         pixels = self._pixels(points)
         cv2.fillPoly(self.rgbt, [pixels], [float(c) for c in paint])
@@ -41,18 +45,38 @@ class Sketch:
         if glow is not None:
             cv2.fillPoly(self.glow, [pixels], [float(c) for c in glow])
 
-    def rect(self, x0, y0, x1, y1, paint, glow=None) -> None:
+    def rect(
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        paint: np.ndarray,
+        glow: Sequence[float] | None = None,
+    ) -> None:
         """A filled rectangle."""
         self.poly(((x0, y0), (x1, y0), (x1, y1), (x0, y1)), paint, glow)
 
-    def blob(self, x, y, rx, ry, paint, turn: float = 0.0) -> None:
+    def blob(
+        self, x: float, y: float, rx: float, ry: float, paint: np.ndarray, turn: float = 0.0
+    ) -> None:
         """A filled ellipse."""
-        centre = tuple(int(v) for v in self._pixels([(x, y)])[0])
+        column, row = self._pixels([(x, y)])[0]
+        centre = (int(column), int(row))
         axes = (max(1, int(rx * self._metre)), max(1, int(ry * self._metre)))
         cv2.ellipse(self.rgbt, centre, axes, turn, 0, 360, [float(c) for c in paint], -1)
         cv2.ellipse(self.cover, centre, axes, turn, 0, 360, 255, -1)
 
-    def leaves(self, x, y, rx, ry, colour, celsius, count: int = 130) -> None:
+    def leaves(
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float,
+        colour: ArrayLike,
+        celsius: float,
+        count: int = 130,
+    ) -> None:
         """A crown: leaf clumps in an ellipse, dark below and lit above, drawn back to front."""
         rng = self.rng
         angle, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))

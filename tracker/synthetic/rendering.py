@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from tracker.synthetic.actors import Actor
+from tracker.synthetic.actors import Actor, Part
 from tracker.synthetic.bodies import KINDS
 from tracker.synthetic.cameras import ThermalCamera, VisibleCamera
 from tracker.synthetic.challenges import random_spec
@@ -205,7 +205,10 @@ class Renderer:
         cv2.copyTo(ground, below, stage)
         return stage.astype(np.float32)
 
-    def _draw_plate(self, canvas: np.ndarray, plate: Plate, t: int, kernel) -> tuple | None:
+    def _draw_plate(
+        self, canvas: np.ndarray, plate: Plate, t: int, kernel: np.ndarray | None
+    ) -> tuple | None:
+        assert plate.alpha is not None  # the backdrop and the ground alone fill the frame
         m = self.cameras[t] @ plate.matrix(self.path.x[t])
         height, width = plate.alpha.shape
         corners = m[:2] @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
@@ -216,8 +219,9 @@ class Renderer:
         m = m[:2].copy()
         m[:, 2] -= (x0, y0)
         size = (int(x1 - x0), int(y1 - y0))
-        rgbt = cv2.warpAffine(plate.rgbt, m, size).astype(np.float32)
-        alpha = cv2.warpAffine(plate.alpha, m, size).astype(np.float32) * np.float32(1 / 255)
+        rgbt: np.ndarray = cv2.warpAffine(plate.rgbt, m, size).astype(np.float32)
+        alpha: np.ndarray = cv2.warpAffine(plate.alpha, m, size).astype(np.float32)
+        alpha = alpha * np.float32(1 / 255)
         if kernel is not None:
             rgbt, alpha = cv2.filter2D(rgbt, -1, kernel), cv2.filter2D(alpha, -1, kernel)
         return composite(canvas, rgbt, alpha, int(x0), int(y0))
@@ -263,10 +267,9 @@ class Renderer:
         fabric = cv2.resize(actor.fabric, (w, h), interpolation=cv2.INTER_LINEAR)
         x, z = actor.track.x[t], actor.track.z[t]
         light = place.light(x, z)
-        emits = np.float32(place.night)
         colour[..., :3] *= (shade * fabric)[..., None] * light
-        if emits > 0.3 and actor.name in ("car", "van"):
-            self._lamps(colour, parts, (x0, y0), emits)
+        if place.night > 0.3 and actor.name in ("car", "van"):
+            self._lamps(colour, parts, (x0, y0), float(place.night))
         # Edges see the cool surroundings at a grazing angle.
         air = heat_level(place.air)
         colour[..., 3] += (air - colour[..., 3] / np.maximum(cover, 1e-3)) * cover * (
@@ -284,7 +287,9 @@ class Renderer:
         return Stamp(colour, cover, x0, y0, box, (foot[0], foot[1]), float(cover.sum()))
 
     @staticmethod
-    def _lamps(colour: np.ndarray, parts, origin, night: float) -> None:
+    def _lamps(
+        colour: np.ndarray, parts: list[Part], origin: tuple[int, int], night: float
+    ) -> None:
         """Head and tail lights by night: far brighter than white, so that they glow."""
         for _, polygon, name, _ in parts:
             if name in ("lamp", "tail"):
@@ -294,7 +299,14 @@ class Renderer:
                 across = slice(max(0, x - reach), max(0, x + reach + 1))
                 colour[max(0, y - reach) : max(0, y + reach + 1), across, :3] += tint * night
 
-    def _blend_in(self, colour, cover, stage, box, t: int) -> None:
+    def _blend_in(
+        self,
+        colour: np.ndarray,
+        cover: np.ndarray,
+        stage: np.ndarray,
+        box: tuple[float, float, float, float],
+        t: int,
+    ) -> None:
         """Camouflage and crossover: draw the target towards the mean of what is around it."""
         spec = self.spec
         width, height = spec.size
@@ -345,7 +357,9 @@ class Renderer:
         before = self.cameras[max(0, t - 1)]
         unit = spec.exposure
 
-        def moved(x: float, z: float, y: float, x_: float, z_: float, y_: float):
+        def moved(
+            x: float, z: float, y: float, x_: float, z_: float, y_: float
+        ) -> np.ndarray | None:
             """Motion over the exposure of a world point that was elsewhere a frame ago."""
             f, h = self.place.f, self.place.look.height
             now = self.cameras[t] @ (f * (x - path.x[t]) / z, f * (h - y) / z, 1)
@@ -358,14 +372,15 @@ class Renderer:
         canvas = self._stage(t)
         if camera_blur is not None:
             canvas = cv2.filter2D(canvas, -1, camera_blur)
-        layers: list[tuple[float, object, Stamp | None]] = [(p.z, p, None) for p in self.plates]
+        layers: list[tuple[float, Any, Stamp | None]] = [(p.z, p, None) for p in self.plates]
         for actor in (self.target, *self.others):
             stamp = self.stamp(actor, t, canvas)
             if stamp is not None:
                 layers.append((float(actor.track.z[t]), actor, stamp))
                 self._shadow(canvas, stamp, actor)
         layers.sort(key=lambda layer: -layer[0])
-        box, seen, whole = None, None, 0.0
+        box, whole = None, 0.0
+        seen: np.ndarray | None = None
         for _, item, stamp in layers:
             if stamp is None:
                 laid = self._draw_plate(canvas, item, t, camera_blur)
@@ -392,7 +407,7 @@ class Renderer:
             if seen is not None and laid is not None:
                 region, alpha = laid
                 seen[region] *= 1 - alpha
-        if box is None:
+        if box is None or seen is None:
             box = self.target.outline(t, self.place, path, self.cameras[t])[1]
             return canvas, box, 0.0
         return canvas, box, float(min(1.0, seen.sum() / max(whole, 1e-6)))

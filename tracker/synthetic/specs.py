@@ -35,7 +35,7 @@ class Failure:
     start: float
     stop: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         modes = {
             m for (name, _), names in FAILURE_MODES.items() if name == self.modality for m in names
         }
@@ -97,7 +97,7 @@ class SequenceSpec:
     drift: float = 0.0
     failures: tuple[Failure, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.look not in LOOKS:
             raise ValueError(f"no look {self.look!r}; there are {', '.join(LOOKS)}")
         if self.target not in LOOKS[self.look].targets:
