@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ __all__ = [
     "check_path",
     "export_network",
     "open_session",
+    "record_onnx",
     "write_onnx",
 ]
 
@@ -71,7 +73,7 @@ def check_path(path: Path) -> Path:
     return path
 
 
-def open_session(model: str | Path | bytes, threads: int | None = None):
+def open_session(model: str | Path | bytes, threads: int | None = None) -> Any:
     """An `onnxruntime.InferenceSession` on the CPU.
 
     Args:
@@ -119,14 +121,39 @@ def write_onnx(
     """
     check_packages()
     path = check_path(Path(path))
-    program = _record(module, path, checks[0], inputs, outputs, dynamic_axes)
+    program = record_onnx(
+        module,
+        checks[0],
+        what=str(path),
+        inputs=inputs,
+        outputs=outputs,
+        dynamic_axes=dynamic_axes,
+    )
     program.model.metadata_props.update(metadata)
     with whole_file(path) as temporary:
         program.save(temporary)
         return _largest_difference(reference or module, temporary, path, checks)
 
 
-def _record(module, path, example, inputs, outputs, dynamic_axes):
+def record_onnx(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    *,
+    what: str,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dynamic_axes: Sequence[Mapping[int, str]] | None = None,
+) -> Any:
+    """Record a module as a `torch.onnx.ONNXProgram`, in memory.
+
+    Args:
+        module, inputs, outputs, dynamic_axes: as `write_onnx`.
+        example: inputs to record with.
+        what: the graph is for, for the error.
+
+    Raises:
+        UserError: the network does what ONNX cannot express.
+    """
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # about the exporter's own inner workings
@@ -143,9 +170,10 @@ def _record(module, path, example, inputs, outputs, dynamic_axes):
     except torch.onnx.OnnxExporterError as error:
         cause = error.__cause__ or error
         # The exporter's account is pages long; the last cause says in its first line what it is.
-        what = next((line for line in str(cause).splitlines() if line.strip()), "no reason given")
+        lines = (line for line in str(cause).splitlines() if line.strip())
+        reason = next(lines, "no reason given")
         raise UserError(
-            f"{path}: this network cannot be exported ({type(cause).__name__}: {what.strip()}); "
+            f"{what}: this network cannot be exported ({type(cause).__name__}: {reason.strip()}); "
             "use it in PyTorch"
         ) from error
 

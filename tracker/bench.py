@@ -3,44 +3,52 @@
 The published structure (DFAT on PySOT) runs RGB and infrared one after the other, recomputes the
 correlation kernels of the template in every frame, keeps batch normalisation apart from the
 convolutions, records an autograd graph, and computes masks no box depends on. `PlainNetwork` is
-that, with the same convolutions as ours. Both give the same responses, which is checked.
+that, with the same convolutions as ours. All give the same responses, up to rounding and to the
+precision they are asked for, which is measured too.
 
-Times are CPU seconds of the process, the least over rounds in which both take turns: what another
-program does on the machine disturbs both alike and the least hardly at all. On a GPU they are
-seconds of waiting for the result.
+CPU seconds are the process's, the least over rounds in which all take turns: what another program
+does on the machine disturbs all alike and the least hardly at all. Frames a second are of the wall
+clock and need a quiet machine. On a GPU all are seconds of waiting for the result.
 """
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fusion.bench import least_seconds
+from fusion.bench import least_seconds, machine
 from fusion.errors import UserError
+from fusion.tables import format_table
 from tracker.head import CorrelationHead, Response
 from tracker.neck import crop_centre
-from tracker.network import PRESETS, TrackerNetwork, build, fuse_decisions
+from tracker.network import MODALITIES, PRESETS, TrackerNetwork, build
 from tracker.online import OnlineSettings, RGBTTracker
+from tracker.runtime import PRECISIONS, RUNTIMES, check_runtime
+from tracker.weights import load_tracker
 
 __all__ = ["PlainNetwork", "bench", "report"]
 
 MASK_CELLS = 63 * 63  # outputs of the published mask head, a 63 x 63 mask a cell
+PUBLISHED = "published structure"
+SHIPPED = "compact"
 
 
 class PlainNetwork(nn.Module):
-    """The published per-frame computation on a two-branch network's convolutions.
+    """The published per-frame computation on the convolutions of a network on both modalities.
 
     Args:
-        network: with the branches "rgb" and "ir".
+        network: with the branches "rgb" and "ir", and a fused one after the neck or none.
     """
 
     def __init__(self, network: TrackerNetwork):
         super().__init__()
-        if network.branches != ("rgb", "ir"):
+        if network.modalities != MODALITIES:
             raise ValueError(f"needs the branches rgb and ir, got {network.branches}")
+        if network.fusions and network.fusion_tap != "after_neck":
+            raise ValueError("needs features that are fused after the neck, if they are")
         self.network = network
         channels = network.architecture["channels"]
         levels = len(network.heads[network.part_of["rgb"]].rpns)
@@ -49,106 +57,143 @@ class PlainNetwork(nn.Module):
             conv[0] = nn.Conv2d(levels * channels, channels, 3, bias=False)
 
     def features(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
-        """Neck features, one modality after the other."""
+        """Neck features, one modality after the other, and what is fused from them."""
         features = {}
         for modality, x in inputs.items():
             part = self.network.part_of[modality]
             if self.network.stems:
                 x = self.network.stems[modality](x)
             features[modality] = self.network.necks[part](self.network.backbones[part](x))
+        if self.network.fusions:
+            pairs = zip(self.network.fusions, features["rgb"], features["ir"], strict=True)
+            features["fused"] = [fuse(rgb, ir) for fuse, rgb, ir in pairs]
         return features
 
     def template(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
         """Cropped neck features."""
         cells = self.network.template_cells
         return {
-            modality: [crop_centre(level, cells) for level in levels]
-            for modality, levels in self.features(inputs).items()
+            branch: [crop_centre(level, cells) for level in levels]
+            for branch, levels in self.features(inputs).items()
         }
 
     def forward(self, template: dict[str, list[Tensor]], inputs: dict[str, Tensor]) -> Response:
         """The joint response to `prepare`'d search images."""
         features = self.features(inputs)
-        responses = []
-        for modality, levels in features.items():
-            head = self.network.heads[self.network.part_of[modality]]
-            responses.append(head(head.kernels(template[modality]), levels))
+        responses = {}
+        for branch, levels in features.items():
+            head = self.network.heads[self.network.part_of[branch]]
+            responses[branch] = head(head.kernels(template[branch]), levels)
         kernel = self.mask_head.conv_kernel(torch.cat(template["rgb"], dim=1))
         self.mask_head(kernel, torch.cat(features["rgb"], dim=1))
-        if self.network.gates:
-            names = dict(zip(features, responses, strict=True))
-            return self.network.decide(names)
-        return fuse_decisions(responses)
+        return self.network.decide(responses)
 
 
 def bench(
-    preset: str = "dfat",
+    preset: str = SHIPPED,
     *,
     rounds: int = 5,
     device: torch.device | str = "cpu",
-    threads: int | None = 1,
+    threads: Sequence[int] = (1, 2),
     frame_size: tuple[int, int] = (640, 512),
-) -> dict[str, float | str | int]:
+    runtimes: Sequence[str] = tuple(RUNTIMES),
+) -> dict:
     """Measure a frame of ours against the published structure.
 
     Ours is a whole frame of `RGBTTracker`, crops, decision and box included; of the published
     structure only the network is counted.
 
     Args:
-        preset: of `tracker.network.PRESETS`, with the branches rgb and ir: "dfat" or
-            "compact_dfat".
+        preset: "compact", the tracker that ships with its weights, or one of
+            `tracker.network.PRESETS` on both modalities, with weights from scratch.
         rounds: of which the least counts; before them each runs once uncounted.
-        device: where both run.
-        threads: of PyTorch; its own choice where None. Restored afterwards.
+        device: where all run.
+        threads: of PyTorch; all is measured with each number. Restored afterwards.
         frame_size: width and height of the frames.
+        runtimes: of `tracker.runtime.RUNTIMES`, each to be measured in every precision it has.
 
     Returns:
-        "preset", "device", "threads", "rounds", seconds a frame ("published", "ours"), their
-        "ratio", and the largest "difference" of the responses relative to their largest value.
+        "machine", "preset", "device", "rounds", "left_out" (runtimes that cannot be used here, with
+        the reason), and "threads": by number, and by name of the way, the least "seconds" a frame,
+        "frames" a second, and the largest "difference" of its responses from the published
+        structure's, relative to their largest value.
 
     Raises:
-        UserError: the preset cannot be compared.
+        UserError: the preset cannot be compared, or an argument makes no sense.
     """
-    comparable = [name for name in PRESETS if PRESETS[name].get("fusion") is None]
-    comparable = [name for name in comparable if len(PRESETS[name].get("branches", "12")) == 2]
-    if preset not in comparable:
+    if preset not in (known := [SHIPPED, *filter(_is_comparable, PRESETS)]):
         raise UserError(
-            f"preset {preset}: the published structure has an RGB and an infrared branch; name one "
-            f"of {', '.join(comparable)}"
+            f"--preset {preset}: the published structure has an RGB and an infrared branch; give "
+            f"one of {', '.join(known)}"
         )
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: at least 1 is needed")
     device = torch.device(device)
+    ways, left_out = _usable(runtimes, device)
     threads_before = torch.get_num_threads()
-    if threads:
-        torch.set_num_threads(threads)
+    measured = {}
     try:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            network = build(preset).eval()
+            network = (load_tracker() if preset == SHIPPED else build(preset)).eval()
             plain = PlainNetwork(network).eval().to(device)
-        return _measure(preset, network, plain, rounds, device, frame_size)
+        for number in threads:
+            torch.set_num_threads(number)
+            measured[number] = _measure(network, plain, ways, rounds, device, frame_size)
     finally:
         torch.set_num_threads(threads_before)
+    return {
+        "machine": machine(),
+        "preset": preset,
+        "device": str(device),
+        "rounds": rounds,
+        "left_out": left_out,
+        "threads": measured,
+    }
+
+
+def _is_comparable(preset: str) -> bool:
+    return len(PRESETS[preset].get("branches", MODALITIES)) == len(MODALITIES)
+
+
+def _usable(
+    runtimes: Sequence[str], device: torch.device
+) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Runtimes and precisions that can be measured, and why other runtimes cannot."""
+    usable, left_out = [], {}
+    for runtime in runtimes:
+        try:
+            check_runtime(runtime, PRECISIONS[0], device)
+        except UserError as error:
+            left_out[runtime] = str(error)
+        else:
+            usable.append(runtime)
+    ways = [
+        (runtime, precision)
+        for precision in PRECISIONS
+        for runtime in usable
+        if precision in RUNTIMES[runtime].precisions
+    ]
+    return ways, left_out
+
+
+def _name(runtime: str, precision: str) -> str:
+    return runtime if precision == PRECISIONS[0] else f"{runtime}, {precision}"
 
 
 def _measure(
-    preset: str,
     network: TrackerNetwork,
     plain: PlainNetwork,
+    ways: Sequence[tuple[str, str]],
     rounds: int,
     device: torch.device,
     frame_size: tuple[int, int],
-) -> dict[str, float | str | int]:
+) -> dict[str, dict[str, float]]:
     width, height = frame_size
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (height, width, 3), np.uint8)
     ir = rng.integers(0, 256, (height, width), np.uint8)
     box = (width / 2 - 40, height / 2 - 30, 80, 60)
-    # Without update: the published code's falls on the same frames, and costs both the same.
-    tracker = RGBTTracker(network, device, OnlineSettings(update_interval=0))
-    tracker.init(rgb, ir, box)
-
     generator = torch.Generator().manual_seed(0)
 
     def crops(size: int) -> dict[str, Tensor]:
@@ -159,44 +204,62 @@ def _measure(
     with torch.no_grad():
         template = plain.template(small)
         expected = plain(template, large)
-        ours = tracker.network
-        response = ours.decide(
-            ours.respond(ours.kernels(ours.template(small)), ours.features(large))
+    contestants: dict[str, Callable[[], object]] = {
+        PUBLISHED: lambda: plain(template, large).cls.detach().cpu()
+    }
+    differences = {PUBLISHED: 0.0}
+    for runtime, precision in ways:
+        name = _name(runtime, precision)
+        # Without update: the published code's falls on the same frames, and costs both the same.
+        settings = OnlineSettings(update_interval=0)
+        tracker = RGBTTracker(network, device, settings, runtime, precision)
+        with torch.inference_mode():
+            ours = tracker.network
+            tracker.search.learn(ours.kernels(ours.template(small)))
+            _, response = tracker.search(large)
+        differences[name] = max(
+            float((a - b).abs().max() / b.abs().max())
+            for a, b in zip(response, expected, strict=True)
         )
-    difference = max(
-        float((a - b).abs().max() / b.abs().max()) for a, b in zip(response, expected, strict=True)
-    )
-    contestants: dict[str, Callable] = {
-        "published": lambda: plain(template, large).cls.detach().cpu(),
-        "ours": lambda: tracker.track(rgb, ir),
-    }
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    least = least_seconds(contestants, rounds, clock)
+        tracker.init(rgb, ir, box)
+        contestants[name] = partial(tracker.track, rgb, ir)
+    wall = least_seconds(contestants, rounds, time.perf_counter)
+    seconds = least_seconds(contestants, rounds) if device.type == "cpu" else wall
     return {
-        "preset": preset,
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-        "rounds": rounds,
-        **least,
-        "ratio": least["ours"] / least["published"],
-        "difference": difference,
+        name: {
+            "seconds": seconds[name],
+            "frames": 1 / wall[name],
+            "difference": differences[name],
+        }
+        for name in contestants
     }
 
 
-def report(result: dict[str, float | str | int]) -> str:
-    """`bench`'s result as lines to read."""
+def report(result: dict) -> str:
+    """`bench`'s result as tables to read."""
     kind = "CPU seconds" if result["device"] == "cpu" else "seconds"
     lines = [
-        f"{result['preset']} on {result['device']}, {result['threads']} threads: {kind} a frame, "
-        f"least of {result['rounds']} rounds in turn",
-        f"  published structure  {result['published']:.4f}",
-        f"  this package         {result['ours']:.4f}   ({result['ratio']:.2f} of it)",
-        f"  responses differ by  {result['difference']:.1e} of their largest value",
+        f"{result['preset']} on {result['machine']}, {result['device']}: a frame, the least of "
+        f"{result['rounds']} rounds in turn"
     ]
+    header = ["", kind, "x", "frames/s", "difference"]
+    for number, ways in result["threads"].items():
+        rows = [
+            [
+                name,
+                f"{way['seconds']:.4f}",
+                f"{ways[PUBLISHED]['seconds'] / way['seconds']:.2f}",
+                f"{way['frames']:.1f}",
+                f"{way['difference']:.0e}" if name != PUBLISHED else None,
+            ]
+            for name, way in ways.items()
+        ]
+        title = "1 thread" if number == 1 else f"{number} threads"
+        lines += ["", title, "", format_table(header, rows)]
+    lines += [
+        "",
+        f"x: times less {kind} than the published structure's. Frames/s: by the wall clock.",
+        "Difference: the largest from the published structure's responses, of their largest value.",
+    ]
+    lines += [f"Left out: {name} ({reason})." for name, reason in result["left_out"].items()]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    measured = bench()
-    print(report(measured))
-    print(json.dumps(measured))

@@ -6,9 +6,11 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fusion.commandline import (
     EXIT_BAD_INPUT,
+    Commands,
     Parser,
     add_device_option,
     add_train,
@@ -20,12 +22,26 @@ from fusion.commandline import (
 from fusion.errors import UserError
 from tracker.evaluation.commands import add_evaluate
 from tracker.evaluation.vot_commands import add_demo, add_vot
+from tracker.runtime import RUNTIMES, add_runtime_options
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from tracker.sequences import Sequence
 
 DESCRIPTION = "Follow an object through visible and infrared video."
 
 # Known here too, because the modules that define them load slowly.
 LAYOUTS = "gtot, rgbt210, rgbt234, lasher, vtuav, vot"
 DATASETS = f"{LAYOUTS}, vt821, vt1000, vt5000"
+
+EXAMPLES = """\
+'tracker COMMAND --help' says what a command takes, with examples. To begin with:
+
+examples:
+  tracker demo -o demo
+  tracker track visible.mp4 thermal.mp4 --box 312,140,48,96 -o out --video out/seen.mp4
+"""
 
 TRACK_EXAMPLES = """\
 RGB and IR are two folders of pictures or two videos. RGB alone is a sequence folder of a dataset
@@ -68,12 +84,15 @@ examples:
 """
 
 BENCH_EXAMPLES = """\
-Both run the same convolutions on the same random frames, with untrained weights: only the way the
-work is arranged differs. A round of the default takes some seconds.
+All compute the same network on the same random frames: only the way the work is arranged differs,
+and its precision where it says so. "compact" is the tracker that ships; other presets run with
+untrained weights. Runtimes that are not installed are left out. A round of compact takes a second
+and one of dfat some ten; compiling takes up to minutes.
 
 examples:
   tracker bench
-  tracker bench --preset compact_dfat --rounds 20 --threads 2 --json
+  tracker bench --preset dfat --rounds 3
+  tracker bench --preset compact_dfat --runtimes eager onnx --rounds 20 --threads 2 --json
 """
 
 
@@ -95,7 +114,7 @@ def _with_joined_box(argv: list[str]) -> list[str]:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="tracker", description=DESCRIPTION)
+    parser = Parser(prog="tracker", description=DESCRIPTION, epilog=EXAMPLES)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_track(commands)
     add_train(commands, "train a network", TRAIN_EXAMPLES)
@@ -112,7 +131,7 @@ def _parser() -> Parser:
 # --- tracker track --------------------------------------------------------------------------------
 
 
-def _add_track(commands) -> None:
+def _add_track(commands: Commands) -> None:
     parser = commands.add_parser(
         "track",
         help="follow a box through an RGBT video",
@@ -149,6 +168,7 @@ def _add_track(commands) -> None:
         help="the network a published checkpoint is put into: dfat, rgb or ir (default: dfat)",
     )
     add_device_option(parser)
+    add_runtime_options(parser)
     parser.add_argument(
         "--video",
         metavar="FILE",
@@ -156,7 +176,9 @@ def _add_track(commands) -> None:
         help="also write both modalities with the box (and the annotated one) drawn: out.mp4",
     )
     parser.add_argument(
-        "--layout", metavar="NAME", help=f"of a sequence folder, not to be guessed: {LAYOUTS}"
+        "--layout",
+        metavar="NAME",
+        help=f"how a sequence folder is laid out, instead of guessing: {LAYOUTS}",
     )
     parser.add_argument(
         "--resize",
@@ -193,7 +215,9 @@ def _track(arguments: argparse.Namespace) -> int:
 
     device = resolve_device(arguments.device)
     network = load_tracker(arguments.weights, preset=arguments.preset)
-    tracker = RGBTTracker(network, device=device)
+    tracker = RGBTTracker(
+        network, device=device, runtime=arguments.runtime, precision=arguments.precision
+    )
     try:
         account = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
     except Interrupted as interrupted:
@@ -212,7 +236,7 @@ def _track(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _start_region(arguments: argparse.Namespace, sequence):
+def _start_region(arguments: argparse.Namespace, sequence: "Sequence") -> "ArrayLike":
     if arguments.box is not None:
         return arguments.box
     if arguments.select:
@@ -224,7 +248,7 @@ def _start_region(arguments: argparse.Namespace, sequence):
     return box
 
 
-def _select_box(sequence) -> tuple[int, int, int, int]:
+def _select_box(sequence: "Sequence") -> "ArrayLike":
     """Let the user draw the first frame's box."""
     import cv2
 
@@ -278,7 +302,7 @@ def _train(argv: list[str]) -> None:
 # --- tracker data ---------------------------------------------------------------------------------
 
 
-def _add_data(commands) -> None:
+def _add_data(commands: Commands) -> None:
     parser = commands.add_parser(
         "data",
         help="say what a dataset or sequence holds and what is wrong with it",
@@ -288,7 +312,9 @@ def _add_data(commands) -> None:
     parser.set_defaults(command=_data)
     parser.add_argument("path", metavar="PATH", type=Path, help="dataset, sequence or visible side")
     parser.add_argument("ir", metavar="IR", type=Path, nargs="?", help="infrared folder or video")
-    parser.add_argument("--layout", metavar="NAME", help=f"not to be guessed: {DATASETS}")
+    parser.add_argument(
+        "--layout", metavar="NAME", help=f"how PATH is laid out, instead of guessing: {DATASETS}"
+    )
     parser.add_argument(
         "--all-frames", action="store_true", help="decode every frame, not only the first ones"
     )
@@ -311,7 +337,7 @@ def _data(arguments: argparse.Namespace) -> int:
 # --- tracker synthetic ----------------------------------------------------------------------------
 
 
-def _add_synthetic(commands) -> None:
+def _add_synthetic(commands: Commands) -> None:
     parser = commands.add_parser(
         "synthetic",
         help="make RGBT sequences with boxes",
@@ -320,20 +346,35 @@ def _add_synthetic(commands) -> None:
     )
     parser.set_defaults(command=_synthetic)
     parser.add_argument("output", metavar="OUT", type=Path, help="folder to write")
-    parser.add_argument("--split", default="test", help="train or test (default: test)")
-    parser.add_argument("--count", metavar="N", type=positive_int, default=20, help="default: 20")
+    parser.add_argument(
+        "--split", metavar="NAME", default="test", help="train or test (default: test)"
+    )
+    parser.add_argument(
+        "--count",
+        metavar="N",
+        type=positive_int,
+        default=20,
+        help="how many sequences (default: 20)",
+    )
     parser.add_argument(
         "--length",
         metavar="N",
         type=positive_int,
         default=120,
-        help="frames of each (default: 120)",
+        help="frames of each sequence (default: 120)",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of the first; the others count up"
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="decides the first sequence; the others count up (default: 0)",
     )
     parser.add_argument(
-        "--challenges", metavar="NAME", nargs="+", help="in turn; all of the split by default"
+        "--challenges",
+        metavar="NAME",
+        nargs="+",
+        help="difficulties, for the sequences in turn (default: all of the split)",
     )
     parser.add_argument(
         "--sheet", metavar="FILE", type=Path, help="also write a picture of up to 18 of them"
@@ -368,7 +409,7 @@ examples:
 """
 
 
-def _add_export(commands) -> None:
+def _add_export(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a tracker's network as ONNX files",
@@ -401,7 +442,7 @@ def _export(arguments: argparse.Namespace) -> int:
 # --- tracker bench --------------------------------------------------------------------------------
 
 
-def _add_bench(commands) -> None:
+def _add_bench(commands: Commands) -> None:
     parser = commands.add_parser(
         "bench",
         help="measure a frame's cost against the published code's structure",
@@ -410,13 +451,35 @@ def _add_bench(commands) -> None:
     )
     parser.set_defaults(command=_bench)
     parser.add_argument(
-        "--preset", metavar="NAME", default="dfat", help="dfat or compact_dfat (default: dfat)"
+        "--preset",
+        metavar="NAME",
+        default="compact",
+        help="compact, or a preset on both modalities: dfat, dfat_llrr, compact_dfat, ... "
+        "(default: compact)",
     )
     parser.add_argument(
-        "--rounds", metavar="N", type=int, default=5, help="of which the least counts (default: 5)"
+        "--rounds",
+        metavar="N",
+        type=int,
+        default=5,
+        help="measure so often; the least counts (default: 5)",
     )
     parser.add_argument(
-        "--threads", metavar="N", type=int, default=1, help="of PyTorch; 0: its choice (default: 1)"
+        "--threads",
+        metavar="N",
+        type=positive_int,
+        nargs="+",
+        default=[1, 2],
+        help="of PyTorch and ONNX Runtime, one table each (default: 1 2)",
+    )
+    parser.add_argument(
+        "--runtimes",
+        metavar="NAME",
+        choices=RUNTIMES,
+        nargs="+",
+        default=list(RUNTIMES),
+        help=f"as --runtime of tracker track; measured in every precision they have (default: "
+        f"{' '.join(RUNTIMES)})",
     )
     add_device_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -425,13 +488,12 @@ def _add_bench(commands) -> None:
 def _bench(arguments: argparse.Namespace) -> int:
     from tracker.bench import bench, report
 
-    if arguments.threads < 0:
-        raise UserError(f"--threads {arguments.threads}: give 1 or more, or 0 for PyTorch's choice")
     result = bench(
         arguments.preset,
         rounds=arguments.rounds,
         device=resolve_device(arguments.device),
-        threads=arguments.threads or None,
+        threads=arguments.threads,
+        runtimes=arguments.runtimes,
     )
     print(json.dumps(result, indent=1) if arguments.json else report(result))
     return 0

@@ -7,6 +7,7 @@ and refine the anchors, discourages jumps and changes of shape, and takes the be
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,8 +16,9 @@ from torch import Tensor
 
 from fusion.errors import UserError
 from tracker.anchors import decode
-from tracker.boxes import region_to_box
+from tracker.boxes import start_box
 from tracker.network import TrackerNetwork, infrared_shift
+from tracker.runtime import make_search
 
 __all__ = [
     "CONTEXT",
@@ -32,7 +34,7 @@ __all__ = [
 CONTEXT = 0.5
 
 
-def context_side(width, height, context: float = CONTEXT):
+def context_side(width: Any, height: Any, context: float = CONTEXT) -> Any:
     """Side of the square that has the area of a box with its context; floats or tensors."""
     margin = context * (width + height)
     return ((width + margin) * (height + margin)) ** 0.5
@@ -79,7 +81,8 @@ def crop_square(
         patch = frame[rows, columns]
     else:
         patch = np.empty((side, side, *frame.shape[2:]), frame.dtype)
-        patch[:] = fill.astype(frame.dtype)
+        # A camera may turn grey after its colour was measured.
+        patch[:] = (fill.mean() if frame.ndim == 2 else fill).astype(frame.dtype)
         if rows.stop > rows.start and columns.stop > columns.start:
             patch[
                 rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
@@ -150,11 +153,20 @@ class RGBTTracker:
         network: trained; it is copied for inference and not changed.
         device: where the network runs.
         settings: those the network was saved with (`TrackerNetwork.online`) where None.
+        runtime: what computes the search of a frame, of `tracker.runtime.RUNTIMES`. With "onnx" and
+            "compile", frames that lack a modality, and those before every modality was in a
+            template, are searched the eager way.
+        precision: of the search, of `tracker.runtime.PRECISIONS`. Templates, the joint decision and
+            the box are float32 in any case.
 
     Attributes:
+        search: the search pass, see `tracker.runtime.Search`.
         settings: in use.
         last_branches: names of the branches that the last frame's box came from; empty where both
             modalities were missing.
+
+    Raises:
+        UserError: no such runtime or precision, or what it needs is missing.
     """
 
     def __init__(
@@ -162,9 +174,12 @@ class RGBTTracker:
         network: TrackerNetwork,
         device: torch.device | str = "cpu",
         settings: OnlineSettings | None = None,
+        runtime: str = "eager",
+        precision: str = "float32",
     ):
         self.device = torch.device(device)
         self.network = network.for_inference(self.device)
+        self.search = make_search(runtime, precision, self.network, network)
         self.settings = settings or OnlineSettings(**network.online)
         self.last_branches: tuple[str, ...] = ()
         self._anchors = self.network.anchors().to(self.device)
@@ -202,7 +217,7 @@ class RGBTTracker:
                 "a frame that shows the target"
             )
         height, width = next(iter(frames.values())).shape[:2]
-        x, y, w, h = _checked_box(box, width, height)
+        x, y, w, h = start_box(box, width, height)
         # Published networks count a box of w pixels from the first to the last pixel's centre.
         self._target = _Target(x + (w - 1) / 2, y + (h - 1) / 2, w, h)
         self._fill: dict[str, np.ndarray] = {}
@@ -243,9 +258,7 @@ class RGBTTracker:
         known = {name: frame for name, frame in frames.items() if name in self._template}
         if known:
             inputs = self._inputs(known, side, self.network.search_size)
-            responses = self.network.respond(self._kernels, self.network.features(inputs))
-            self.last_branches = tuple(responses)
-            response = self.network.decide(responses)
+            self.last_branches, response = self.search(inputs)
             found = self._best(response.cls, response.loc, target).tolist()
             score = self._follow(found, next(iter(known.values())).shape[:2])
         if (
@@ -284,6 +297,7 @@ class RGBTTracker:
         dx, dy, width, height, score, penalty = found
         frame_height, frame_width = frame_size
         target = self._target
+        assert target is not None
         rate = penalty * score * self.settings.rate
 
         def clip(value: float, low: float, high: float) -> float:
@@ -317,14 +331,16 @@ class RGBTTracker:
         if "ir" in frames and "ir" not in self._template:
             # An infrared template made without RGB is not shifted, nor is then what it searches.
             self._ir_follows_rgb = "rgb" in frames
-        side = context_side(self._target.width, self._target.height, self.settings.context)
+        target = self._target
+        assert target is not None
+        side = context_side(target.width, target.height, self.settings.context)
         new = self.network.template(self._inputs(frames, side, self.network.exemplar_size))
         for branch, levels in new.items():
             known = self._template.get(branch, levels)
             self._template[branch] = [
                 torch.lerp(old, level, rate) for old, level in zip(known, levels, strict=True)
             ]
-        self._kernels = self.network.kernels(self._template)
+        self.search.learn(self.network.kernels(self._template))
 
     # --- Crops ---
 
@@ -353,9 +369,11 @@ class RGBTTracker:
 
     def _inputs(self, frames: dict[str, np.ndarray], side: float, size: int) -> dict[str, Tensor]:
         """Crops about the target as the network takes them."""
+        target = self._target
+        assert target is not None
         crops = {}
         for name, frame in frames.items():
-            centre = (self._target.x, self._target.y)
+            centre = (target.x, target.y)
             crop = crop_square(frame, centre, side, size, self._fill[name])
             crop = crop[None] if crop.ndim == 2 else crop.transpose(2, 0, 1)
             crops[name] = self._to_device(torch.from_numpy(np.ascontiguousarray(crop))[None])
@@ -368,28 +386,6 @@ class RGBTTracker:
         if self.device.type == "cuda":  # from pinned memory the host need not wait for the copy
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
-
-
-def _checked_box(
-    region: Sequence[float] | np.ndarray, frame_width: int, frame_height: int
-) -> tuple[float, float, float, float]:
-    """Box of a region, checked against the frame."""
-    shown = ",".join(f"{value:g}" for value in np.asarray(region, np.float64).ravel())
-    try:
-        x, y, width, height = region_to_box(region)
-    except ValueError as error:
-        raise UserError(f"box {shown}: {error}") from error
-    if x >= frame_width or y >= frame_height or x + width <= 0 or y + height <= 0:
-        raise UserError(
-            f"box {shown}: outside the frame of {frame_width}x{frame_height} pixels; give x, y of "
-            "its top left corner, width and height"
-        )
-    if width > 2 * frame_width or height > 2 * frame_height:
-        raise UserError(
-            f"box {shown}: more than twice the frame of {frame_width}x{frame_height} pixels; give "
-            "x, y, width and height in pixels"
-        )
-    return x, y, width, height
 
 
 def _change(ratio: Tensor) -> Tensor:

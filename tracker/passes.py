@@ -6,15 +6,17 @@
 
 Updates blend template features, which is why the kernels are a pass of their own. All three are for
 frames that have every modality of the network; others are for `TrackerNetwork` itself.
+`PreparedSearchPass` is a search without its first step, for loops that prepare crops themselves.
 """
 
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from tracker.head import Response
 from tracker.network import TrackerNetwork
 
-__all__ = ["KernelPass", "SearchPass", "TemplatePass", "flat_kernels"]
+__all__ = ["KernelPass", "PreparedSearchPass", "SearchPass", "TemplatePass", "flat_kernels"]
 
 _OUTPUTS = ("cls", "loc")
 
@@ -77,15 +79,32 @@ class KernelPass(_Pass):
         return flat_kernels(self.network, self.network.kernels(self._by_branch(features)))
 
 
-class SearchPass(_Pass):
+class PreparedSearchPass(_Pass):
+    """Kernels and prepared search crops to the joint response."""
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        """`flat_kernels`, then a modality's ``(B, 3, search_size, search_size)`` each, as
+        `TrackerNetwork.prepare` gives it, to cls and loc of a `tracker.head.Response`, decided in
+        float32 (where the network is not, but its gates are)."""
+        network = self.network
+        count = len(network.modalities)
+        kernels, inputs = tensors[:-count], tensors[-count:]
+        pairs = self._by_branch(list(zip(kernels[::2], kernels[1::2], strict=True)))
+        features = network.features(dict(zip(network.modalities, inputs, strict=True)))
+        responses = {
+            branch: Response(response.cls.float(), response.loc.float())
+            for branch, response in network.respond(pairs, features).items()
+        }
+        cls, loc = network.decide(responses)
+        return cls, loc
+
+
+class SearchPass(PreparedSearchPass):
     """Kernels and search crops to the joint response."""
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        """`flat_kernels`, then a crop ``(B, 3, search_size, search_size)`` a modality as
-        `TrackerNetwork.prepare` takes it, to cls and loc of a `tracker.head.Response`."""
-        network = self.network
-        count = len(network.modalities)
-        kernels, images = tensors[:-count], tensors[-count:]
-        inputs = network.prepare(dict(zip(network.modalities, images, strict=True)))
-        pairs = self._by_branch(list(zip(kernels[::2], kernels[1::2], strict=True)))
-        return tuple(network.decide(network.respond(pairs, network.features(inputs))))
+        """As `PreparedSearchPass`, of crops as `TrackerNetwork.prepare` takes them."""
+        modalities = self.network.modalities
+        kernels, images = tensors[: -len(modalities)], tensors[-len(modalities) :]
+        inputs = self.network.prepare(dict(zip(modalities, images, strict=True)))
+        return super().forward(*kernels, *inputs.values())

@@ -1,24 +1,46 @@
-"""The benchmark: both sides compute the same. What each costs is for `tracker bench` to say."""
+"""The benchmark: all sides compute the same. What each costs is for `tracker bench` to say."""
+
+import sys
 
 import pytest
 
 from fusion.errors import UserError
-from tracker.bench import PlainNetwork, bench, report
+from tracker.bench import PUBLISHED, PlainNetwork, bench, report
+from tracker.cli import main
 from tracker.network import build
 
 
-def test_both_sides_respond_alike():
-    result = bench("compact_dfat", rounds=2, frame_size=(160, 120))
-    assert result["difference"] < 1e-4
-    assert result["ratio"] == result["ours"] / result["published"] > 0
+@pytest.mark.parametrize("preset", ["compact", "compact_dfat"])
+def test_all_sides_respond_alike(preset):
+    result = bench(preset, rounds=1, threads=[1], frame_size=(160, 120), runtimes=["eager"])
+    ways = result["threads"][1]
+    assert list(ways) == [PUBLISHED, "eager", "eager, bfloat16"]
+    assert ways["eager"]["difference"] < 1e-4 < ways["eager, bfloat16"]["difference"] < 0.1
+    assert all(way["seconds"] > 0 and way["frames"] > 0 for way in ways.values())
     text = report(result)
-    assert "compact_dfat on cpu, 1 threads" in text and f"{result['ratio']:.2f} of it" in text
+    assert f"{preset} on {result['machine']}, cpu" in text and "1 thread\n" in text
+    ratio = ways[PUBLISHED]["seconds"] / ways["eager"]["seconds"]
+    row = next(line for line in text.splitlines() if line.startswith("eager  "))
+    assert f"{ratio:.2f}" in row.split()
 
 
-def test_what_cannot_be_compared():
-    with pytest.raises(UserError, match="name one of dfat, compact_dfat"):
-        bench("dfat_llrr")
+def test_a_runtime_that_cannot_be_used_is_left_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    runtimes = ["eager", "onnx"]
+    result = bench("compact_dfat", rounds=1, threads=[1], frame_size=(160, 120), runtimes=runtimes)
+    assert list(result["threads"][1]) == [PUBLISHED, "eager", "eager, bfloat16"]
+    assert "Left out: onnx (runtime onnx: onnxruntime not installed" in report(result)
+
+
+def test_what_cannot_be_compared(capsys):
+    with pytest.raises(UserError, match=r"give one of compact, dfat, .*compact_dfat_llrr"):
+        bench("rgb")
     with pytest.raises(UserError, match="at least 1"):
         bench("dfat", rounds=0)
     with pytest.raises(ValueError, match="branches rgb and ir"):
         PlainNetwork(build("compact_rgb"))
+    with pytest.raises(ValueError, match="after the neck"):
+        PlainNetwork(build("compact_dfat_llrr", fusion_tap="before_neck"))
+    with pytest.raises(SystemExit):
+        main(["bench", "--threads", "0"])
+    assert capsys.readouterr().err.count("\n") == 1

@@ -4,13 +4,20 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from fusion.commandline import EXIT_BAD_INPUT, add_device_option, positive_int
+from fusion.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
 from fusion.errors import UserError
 from fusion.tables import MARKS, format_table, write_csv, write_json
+from tracker.runtime import add_runtime_options
+
+if TYPE_CHECKING:
+    from tracker.evaluation.multistart import Scores, Workspace
+    from tracker.evaluation.ope import Protocol
+    from tracker.online import RGBTTracker
 
 EVALUATE_DESCRIPTION = """\
 PR, NPR and SR of trackers as GTOT, RGBT210, RGBT234 or LasHeR define them, from raw results, or by
@@ -79,7 +86,9 @@ def _write_plots(figures: Mapping, folder: Path) -> None:
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="folder for plots, tables")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, help="folder for plots and tables"
+    )
     parser.add_argument(
         "--json", metavar="FILE", help="write the figures as JSON; - for the terminal, alone"
     )
@@ -89,7 +98,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 # --- tracker evaluate -----------------------------------------------------------------------------
 
 
-def add_evaluate(commands) -> None:
+def add_evaluate(commands: Commands) -> None:
     """Register ``tracker evaluate`` with the subparsers of ``tracker``."""
     parser = commands.add_parser(
         "evaluate",
@@ -145,7 +154,7 @@ def add_evaluate(commands) -> None:
     run.add_argument(
         "--name",
         metavar="NAME",
-        help="the tracker's, and of its folder (default: the weights file's)",
+        help="the tracker's name, and its results folder's (default: the weights file's)",
     )
     run.add_argument(
         "--workers",
@@ -155,6 +164,7 @@ def add_evaluate(commands) -> None:
         help="processes that run sequences side by side (default: 1)",
     )
     add_device_option(run)
+    add_runtime_options(run)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -214,25 +224,37 @@ def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str])
         raise UserError(f"{weights}: no such file; give a weights file")
     dataset = load_dataset(arguments.root, arguments.dataset)
     name = arguments.name or weights.stem
-    make = partial(_load_tracker, weights, arguments.preset, arguments.device)
+    make = partial(
+        _load_tracker,
+        weights,
+        arguments.preset,
+        arguments.device,
+        runtime=arguments.runtime,
+        precision=arguments.precision,
+    )
     failures = run_dataset(make, dataset, results / name, names, arguments.workers)
     return [f"{name} could not run {failure}" for failure in failures]
 
 
-def _load_tracker(weights: Path, preset: str, device: str):
+def _load_tracker(weights: Path, preset: str, device: str, **search: Any) -> "RGBTTracker":
     """Module level, so that worker processes find it."""
     from fusion.commandline import resolve_device
     from tracker.online import RGBTTracker
     from tracker.weights import load_tracker
 
-    return RGBTTracker(load_tracker(weights, preset=preset), device=resolve_device(device))
+    network = load_tracker(weights, preset=preset)
+    return RGBTTracker(network, device=resolve_device(device), **search)
 
 
-def _score(protocol, folders: Sequence[Path], annotations: Mapping):
+def _score(
+    protocol: "Protocol", folders: Sequence[Path], annotations: Mapping
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]:
     """Scores by tracker, the same on each annotation alone, and trackers' faults."""
     from tracker.evaluation import ope
 
-    scores, single, faults = {}, {}, []
+    scores: dict[str, Any] = {}
+    single: dict[str, dict[str, Any]] = {}
+    faults: list[str] = []
     for name, folder in ope.find_trackers(folders).items():
         try:
             results, remarks = ope.read_results(folder, protocol, annotations)
@@ -271,16 +293,18 @@ def _scores_json(scores: Mapping, single: Mapping, attributes: Mapping, per_sequ
     return content
 
 
-def _columns(protocol) -> list[str]:
+def _columns(protocol: "Protocol") -> list[str]:
     """Keys of `ope.Scores.figures` that the benchmark has."""
     return ["PR", "NPR", "SR"] if protocol.normalized else ["PR", "SR"]
 
 
-def _heading(protocol, key: str) -> str:
+def _heading(protocol: "Protocol", key: str) -> str:
     return f"M{key}" if protocol.is_maximum else key
 
 
-def _evaluate_text(scores, single, attributes, per_sequence: bool) -> str:
+def _evaluate_text(
+    scores: Mapping, single: Mapping, attributes: Mapping, per_sequence: bool
+) -> str:
     first = next(iter(scores.values()))
     protocol, keys = first.protocol, _columns(first.protocol)
     frames = sum(rates.frames for rates in first.rates.values())
@@ -314,13 +338,13 @@ def _evaluate_text(scores, single, attributes, per_sequence: bool) -> str:
     return "\n\n".join(parts)
 
 
-def _flat(scores, ranking: list[str], keys: list[str], members: list[str]) -> list[float]:
+def _flat(scores: Mapping, ranking: list[str], keys: list[str], members: list[str]) -> list[float]:
     """Figures over some sequences, tracker by tracker."""
     figures = (scores[name].subset(members).figures() for name in ranking)
     return [values[key] for values in figures for key in keys]
 
 
-def _write_evaluation(scores, attributes, folder: Path) -> None:
+def _write_evaluation(scores: Mapping, attributes: Mapping, folder: Path) -> None:
     from tracker.evaluation.plots import rate_plot
 
     first = next(iter(scores.values()))
@@ -352,7 +376,7 @@ def _write_evaluation(scores, attributes, folder: Path) -> None:
 # --- tracker vot analyze --------------------------------------------------------------------------
 
 
-def add_vot_analyze(vot_commands) -> None:
+def add_vot_analyze(vot_commands: Commands) -> None:
     """Register ``tracker vot analyze`` with the subparsers of ``tracker vot``."""
     parser = vot_commands.add_parser(
         "analyze",
@@ -365,14 +389,14 @@ def add_vot_analyze(vot_commands) -> None:
         "trackers",
         metavar="TRACKER",
         nargs="*",
-        help="default: all that have results in the workspace",
+        help="which to analyse (default: all that have results in the workspace)",
     )
     parser.add_argument(
         "--workspace",
         metavar="DIR",
         type=Path,
         default=Path("vot_workspace"),
-        help="default: vot_workspace",
+        help="the workspace's folder (default: vot_workspace)",
     )
     parser.add_argument(
         "--experiment",
@@ -428,7 +452,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
     return EXIT_BAD_INPUT if faults else 0
 
 
-def _analysis_json(scores) -> dict:
+def _analysis_json(scores: "Scores") -> dict:
     def number(value: float) -> float | None:
         return None if math.isnan(value) else value  # JSON has no NaN
 
@@ -448,7 +472,7 @@ def _analysis_json(scores) -> dict:
     }
 
 
-def _sequence_rows(scores) -> list[list]:
+def _sequence_rows(scores: Mapping) -> list[list]:
     return [
         [
             name,
@@ -486,7 +510,7 @@ def _analysis_text(scores: Mapping, per_sequence: bool) -> str:
     return "\n\n".join(parts)
 
 
-def _toolkit_text(workspace, scores: Mapping, seconds: float) -> str:
+def _toolkit_text(workspace: "Workspace", scores: Mapping, seconds: float) -> str:
     """Both computations side by side: figures, largest differences, and times.
 
     Args:
@@ -516,7 +540,7 @@ def _toolkit_text(workspace, scores: Mapping, seconds: float) -> str:
     return format_table(["", "here", "VOT toolkit", "difference"], rows)
 
 
-def _largest_difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
+def _largest_difference(ours: Iterable[float], theirs: Iterable[float]) -> float:
     return max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
 
 

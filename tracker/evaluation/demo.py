@@ -9,6 +9,7 @@ from tracker.drawing import draw_frame
 from tracker.evaluation import multistart
 from tracker.evaluation.report import Entry, read_entries, write_report
 from tracker.evaluation.workspace import copy_template, make_synthetic, sequences_folder
+from tracker.runtime import check_runtime
 from tracker.sequences import load_sequence
 
 # Beginnings of the names of entries that are no networks.
@@ -21,6 +22,8 @@ def run_demo(
     weights: Path | None = None,
     workers: int = 2,
     device: str = "auto",
+    runtime: str = "eager",
+    precision: str = "float32",
     sequences: int = 6,
     length: int = 100,
 ) -> None:
@@ -33,14 +36,17 @@ def run_demo(
         weights: folder of weights files whose networks run too.
         workers: processes of the evaluation.
         device: auto, cpu, cuda or cuda:N.
+        runtime, precision: of the networks' search, see `tracker.runtime`.
         sequences: how many are made.
         length: frames of each.
 
     Raises:
-        UserError: a place that cannot be written, or trackers that failed.
+        UserError: a runtime that cannot be used, a place that cannot be written, or trackers that
+            failed.
     """
     from tracker.evaluation.vot import choose_entries, evaluate
 
+    check_runtime(runtime, precision)
     output = Path(output)
     workspace = output / "workspace"
     if not (workspace / "sequences").exists():
@@ -48,7 +54,11 @@ def run_demo(
         copy_template(workspace)
         make_synthetic(workspace, sequences, length)
 
-    environment = {"RGBT_DEVICE": device}
+    environment = {
+        "RGBT_DEVICE": device,
+        "RGBT_RUNTIME": runtime,
+        "RGBT_PRECISION": precision,
+    }
     if weights is not None:
         environment["RGBT_WEIGHTS"] = str(weights.resolve())
     ready, _ = choose_entries(workspace, environment=environment)

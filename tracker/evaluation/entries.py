@@ -6,10 +6,18 @@ that say beforehand which entries can run. Nothing here loads slowly before a ne
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fusion.errors import UserError
 from tracker.pretrained import COMPACT
 from tracker.sequences import MODALITIES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tracker.boxes import Box
+    from tracker.network import TrackerNetwork
+    from tracker.running import Tracker
 
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
 CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
@@ -75,31 +83,38 @@ class OneModality:
         modality: "rgb" or "ir", what it sees.
     """
 
-    def __init__(self, tracker, modality: str):
+    def __init__(self, tracker: "Tracker", modality: str):
         self.tracker, self.modality = tracker, modality
 
-    def init(self, rgb, ir, box) -> None:
-        self.tracker.init(*self._seen(rgb, ir), box)
+    def init(self, rgb: "np.ndarray | None", ir: "np.ndarray | None", box: "Box") -> None:
+        """Start on a frame, see `tracker.running.Tracker`."""
+        seen_rgb, seen_ir = self._seen(rgb, ir)
+        self.tracker.init(seen_rgb, seen_ir, box)
 
-    def track(self, rgb, ir):
+    def track(self, rgb: "np.ndarray | None", ir: "np.ndarray | None") -> "tuple[Box, float]":
+        """Box ``x, y, w, h`` and score in the next frame."""
         return self.tracker.track(*self._seen(rgb, ir))
 
-    def _seen(self, rgb, ir) -> tuple:
+    def _seen(
+        self, rgb: "np.ndarray | None", ir: "np.ndarray | None"
+    ) -> "tuple[np.ndarray | None, np.ndarray | None]":
         return (rgb, None) if self.modality == "rgb" else (None, ir)
 
 
-def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]):
-    """The tracker of an entry, with ``init(rgb, ir, box)`` and ``track(rgb, ir) -> box, score``.
+def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracker":
+    """The tracker of an entry.
 
     Args:
         name: a preset of `tracker.network.PRESETS`, `SHIPPED`, or one of `BASELINES`.
         workspace: where relative paths start.
         environment: RGBT_WEIGHTS as in `find_weights`; RGBT_UNTRAINED: 1 for a network initialised
             from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto;
-            RGBT_MODALITY: rgb or ir, to see how it does with the other camera dark.
+            RGBT_MODALITY: rgb or ir, to see how it does with the other camera dark; RGBT_RUNTIME
+            and RGBT_PRECISION: as ``--runtime`` and ``--precision``, for networks.
 
     Raises:
-        UserError: no such name, no weights, weights of another network, or no such modality.
+        UserError: no such name, no weights, weights of another network, or no such modality,
+            runtime or precision.
     """
     modality = environment.get("RGBT_MODALITY")
     if not modality:
@@ -109,7 +124,7 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]):
     return OneModality(_make(name, workspace, environment), modality)
 
 
-def _make(name: str, workspace: Path, environment: Mapping[str, str]):
+def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracker":
     if name in CORRELATION:
         from tracker.evaluation.correlation import CorrelationTracker
 
@@ -135,10 +150,15 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]):
         network = build("compact_dfat_llrr" if name == SHIPPED else name).eval()
     else:
         network = _load(find_weights(name, workspace, environment), name)
-    return RGBTTracker(network, device=resolve_device(environment.get("RGBT_DEVICE", "auto")))
+    return RGBTTracker(
+        network,
+        device=resolve_device(environment.get("RGBT_DEVICE", "auto")),
+        runtime=environment.get("RGBT_RUNTIME") or "eager",
+        precision=environment.get("RGBT_PRECISION") or "float32",
+    )
 
 
-def _load(path: Path, name: str):
+def _load(path: Path, name: str) -> "TrackerNetwork":
     """The network of a weights file, which must be of the preset's kind."""
     import torch
 

@@ -4,9 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from fusion.commandline import EXIT_BAD_INPUT, add_device_option, positive_int
+from fusion.commandline import (
+    EXIT_BAD_INPUT,
+    Commands,
+    Parser,
+    add_device_option,
+    positive_int,
+)
 from fusion.errors import UserError
 from tracker.evaluation.commands import add_vot_analyze
+from tracker.runtime import add_runtime_options
 
 STACK = "vot2020/rgbtir"
 WORKSPACE = Path("vot_workspace")
@@ -76,7 +83,7 @@ exit code: 0, or 2 when an input is bad or a tracker had to be left out.
 # --- tracker vot ----------------------------------------------------------------------------------
 
 
-def add_vot(commands) -> None:
+def add_vot(commands: Commands) -> None:
     """Register ``tracker vot`` with the subparsers of ``tracker``."""
     parser = commands.add_parser(
         "vot", help="A, R and EAO on VOT2020-RGBT", description=VOT_DESCRIPTION
@@ -89,13 +96,17 @@ def add_vot(commands) -> None:
     _add_tune(vot_commands)
 
 
-def _add_workspace_option(parser) -> None:
+def _add_workspace_option(parser: Parser) -> None:
     parser.add_argument(
-        "--workspace", metavar="DIR", type=Path, default=WORKSPACE, help=f"default: {WORKSPACE}"
+        "--workspace",
+        metavar="DIR",
+        type=Path,
+        default=WORKSPACE,
+        help=f"the workspace's folder (default: {WORKSPACE})",
     )
 
 
-def _add_experiment_option(parser) -> None:
+def _add_experiment_option(parser: Parser) -> None:
     parser.add_argument(
         "--experiment",
         metavar="NAME",
@@ -106,7 +117,7 @@ def _add_experiment_option(parser) -> None:
 # --- init ---
 
 
-def _add_init(vot_commands) -> None:
+def _add_init(vot_commands: Commands) -> None:
     parser = vot_commands.add_parser(
         "init",
         help="make a workspace with its sequences",
@@ -119,9 +130,15 @@ def _add_init(vot_commands) -> None:
     source.add_argument(
         "--stack", metavar="NAME", choices=[STACK], help=f"download the data of {STACK}"
     )
-    source.add_argument("--dataset", metavar="DIR", type=Path, help="a local copy, or other data")
-    source.add_argument("--rgbt234", metavar="DIR", type=Path, help="a local RGBT234")
-    source.add_argument("--synthetic", action="store_true", help="make a small set")
+    source.add_argument(
+        "--dataset", metavar="DIR", type=Path, help="take a local copy, or another dataset"
+    )
+    source.add_argument(
+        "--rgbt234", metavar="DIR", type=Path, help="take its sequences from a local RGBT234"
+    )
+    source.add_argument(
+        "--synthetic", action="store_true", help="generate a small set of sequences"
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -149,7 +166,7 @@ def _init(arguments: argparse.Namespace) -> int:
 # --- evaluate ---
 
 
-def _add_evaluate(vot_commands) -> None:
+def _add_evaluate(vot_commands: Commands) -> None:
     parser = vot_commands.add_parser(
         "evaluate",
         help="run trackers through the toolkit, in parallel, resumable",
@@ -157,7 +174,12 @@ def _add_evaluate(vot_commands) -> None:
         epilog=EVALUATE_EXAMPLES,
     )
     parser.set_defaults(command=_evaluate)
-    parser.add_argument("trackers", metavar="TRACKER", nargs="*", help="default: all that can run")
+    parser.add_argument(
+        "trackers",
+        metavar="TRACKER",
+        nargs="*",
+        help="which entries to run (default: all that can run)",
+    )
     _add_workspace_option(parser)
     _add_experiment_option(parser)
     parser.add_argument(
@@ -230,7 +252,7 @@ def _check_weights(path: Path | None) -> None:
 # --- report ---
 
 
-def _add_report(vot_commands) -> None:
+def _add_report(vot_commands: Commands) -> None:
     parser = vot_commands.add_parser(
         "report",
         help="write an HTML report on the results",
@@ -239,12 +261,19 @@ def _add_report(vot_commands) -> None:
     )
     parser.set_defaults(command=_report)
     parser.add_argument(
-        "trackers", metavar="TRACKER", nargs="*", help="default: all that have results"
+        "trackers",
+        metavar="TRACKER",
+        nargs="*",
+        help="which to show (default: all that have results)",
     )
     _add_workspace_option(parser)
     _add_experiment_option(parser)
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="default: DIR/reports/report.html"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="file to write (default: DIR/reports/report.html)",
     )
 
 
@@ -264,7 +293,7 @@ def _report(arguments: argparse.Namespace) -> int:
 # --- tracker vot tune -----------------------------------------------------------------------------
 
 
-def _add_tune(vot_commands) -> None:
+def _add_tune(vot_commands: Commands) -> None:
     parser = vot_commands.add_parser(
         "tune",
         help="choose a tracker's online settings on a workspace",
@@ -272,12 +301,23 @@ def _add_tune(vot_commands) -> None:
         epilog=TUNE_EXAMPLES,
     )
     parser.set_defaults(command=_tune)
-    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="own .safetensors file")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, required=True, help="weights with settings"
+        "weights", metavar="WEIGHTS", type=Path, help=".safetensors file of a tracker"
     )
     parser.add_argument(
-        "--every", metavar="N", type=positive_int, default=1, help="take every N-th sequence alone"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the same weights with the settings found",
+    )
+    parser.add_argument(
+        "--every",
+        metavar="N",
+        type=positive_int,
+        default=1,
+        help="try on every N-th sequence alone (default: 1)",
     )
     _add_workspace_option(parser)
     _add_experiment_option(parser)
@@ -330,7 +370,7 @@ exit code: 0, or 2 when an input is bad or a tracker failed.
 """
 
 
-def add_demo(commands) -> None:
+def add_demo(commands: Commands) -> None:
     """Register ``tracker demo`` with the subparsers of ``tracker``."""
     parser = commands.add_parser(
         "demo",
@@ -340,13 +380,28 @@ def add_demo(commands) -> None:
     )
     parser.set_defaults(command=_demo)
     parser.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, default=Path("demo"), help="default: demo"
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path("demo"),
+        help="folder to write (default: demo)",
     )
-    parser.add_argument("--weights", metavar="PATH", type=Path, help="folder of weights files")
     parser.add_argument(
-        "--workers", metavar="N", type=positive_int, default=2, help="processes (default: 2)"
+        "--weights",
+        metavar="PATH",
+        type=Path,
+        help="folder of weights files (default: the tracker that ships alone)",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=positive_int,
+        default=2,
+        help="processes that run sequences side by side (default: 2)",
     )
     add_device_option(parser)
+    add_runtime_options(parser)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -358,5 +413,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         workers=arguments.workers,
         device=arguments.device,
+        runtime=arguments.runtime,
+        precision=arguments.precision,
     )
     return 0
