@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint bench gallery clean
+.PHONY: demo test lint bench fuzz gallery clean
 
 demo: .venv/installed
 	$(BIN)/fusion demo -o demo/fusion
@@ -25,12 +25,17 @@ bench: .venv/installed-test
 	$(BIN)/fusion bench --size 256x256 --rounds 2
 	$(BIN)/tracker bench --rounds 3 --threads 1 --runtimes eager onnx
 
+# Thousands of malformed inputs, deaths by kill -9, full disks and a soak of 10 000 frames. A failure
+# shows its smallest input and how to repeat it; the next run tries it first.
+fuzz: .venv/installed-test
+	RGBT_FUZZ=1 $(BIN)/python -m pytest tests/fuzz tests/hardening
+
 # The pictures of README.md and docs/; see docs/gallery.py.
 gallery: .venv/installed
 	$(BIN)/python docs/gallery.py
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv demo build *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv

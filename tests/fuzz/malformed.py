@@ -26,6 +26,9 @@ PATIENCE = 300
 counts: Counter[str] = Counter()
 """Malformed inputs tried, by kind."""
 
+figures: list[str] = []
+"""What else ``make fuzz`` is to say in the end."""
+
 
 def examples(small: int, full: int) -> settings:
     """Settings of a property: that many inputs in the suite, always the same, and in ``make fuzz``.

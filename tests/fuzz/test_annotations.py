@@ -126,7 +126,7 @@ def test_whole_sequences_have_nothing_wrong(layout, pictures):
     assert outcome.code == 0 and not json.loads(outcome.out)["sequences"][0]["problems"]
 
 
-@examples(60, 450)
+@examples(25, 250)
 @given(st.data(), st.sampled_from(sorted(LAYOUTS)))
 def test_damaged_sequences(pictures, data, layout):
     counts["annotations"] += 1
@@ -167,7 +167,7 @@ ANNOTATION_FILES = {
 }
 
 
-@examples(50, 350)
+@examples(20, 200)
 @given(st.data(), st.sampled_from(PROTOCOLS), st.booleans())
 def test_damaged_raw_results(data, protocol, is_result):
     """Of benchmarks' annotations and trackers' results, by ``tracker evaluate``."""
@@ -262,7 +262,7 @@ def test_the_whole_workspace_is_analysed():
     assert analyze(WORKSPACE | {f"{RUN}.txt": POLYGONS}).code == 0
 
 
-@examples(60, 450)
+@examples(25, 250)
 @given(st.data(), st.sampled_from([*WORKSPACE, f"{RUN}.bin", "polygons"]))
 def test_damaged_workspaces(data, victim):
     files = dict(WORKSPACE)

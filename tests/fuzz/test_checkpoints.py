@@ -106,7 +106,7 @@ def test_whole_files_are_used(own, pictures, program):
         assert use(program, pictures, folder, "w.safetensors", own[program]).code == 0
 
 
-@examples(20, 200)
+@examples(8, 120)
 @given(st.sampled_from(["fusion", "tracker"]), DAMAGES)
 def test_damaged_bytes_of_safetensors(own, pictures, program, damages):
     """Bytes of a tensor may change unseen; a length may not."""
@@ -127,7 +127,7 @@ def joined(header, tensors):
     return struct.pack("<Q", len(text)) + text + tensors
 
 
-@examples(20, 150)
+@examples(8, 90)
 @given(st.data(), st.sampled_from(["fusion", "tracker"]))
 def test_damaged_headers_of_safetensors(own, pictures, data, program):
     header, tensors = split(own[program])
@@ -137,7 +137,7 @@ def test_damaged_headers_of_safetensors(own, pictures, data, program):
         use(program, pictures, folder, "w.safetensors", joined(header, tensors))
 
 
-@examples(30, 300)
+@examples(12, 150)
 @given(st.data(), st.sampled_from(["fusion", "tracker"]))
 def test_damaged_metadata(own, pictures, data, program):
     """Architecture, scaling and online settings whose values were never an architecture's."""
@@ -161,7 +161,7 @@ def test_damaged_metadata(own, pictures, data, program):
         use(program, pictures, folder, "w.safetensors", joined(header, tensors))
 
 
-@examples(10, 40)
+@examples(4, 30)
 @given(st.data(), st.sampled_from(["fusion", "tracker"]))
 def test_tensors_that_are_not_finite(own, pictures, data, program):
     header, tensors = split(own[program])
@@ -174,7 +174,7 @@ def test_tensors_that_are_not_finite(own, pictures, data, program):
         assert use(program, pictures, folder, "w.safetensors", content).code == 2
 
 
-@examples(25, 250)
+@examples(10, 120)
 @given(st.sampled_from(["zip", "old"]), st.sampled_from(["fusion", "tracker"]), DAMAGES)
 def test_damaged_pytorch_files(saved, pictures, kind, program, damages):
     """LRRNet's tensors without its architecture are no program's weights, damaged or whole."""
@@ -234,7 +234,7 @@ def write(content, writer, protocol):
     return buffer.getvalue()
 
 
-@examples(30, 250)
+@examples(12, 120)
 @given(
     st.integers(0, 6),
     st.sampled_from(["alone", "beside", "nested", "key"]),

@@ -24,7 +24,7 @@ sys.path.insert(0, sys.argv[1])
 import cv2
 cv2.setNumThreads(0)
 import rgbt_trax
-rgbt_trax.GRACE = 1.0
+rgbt_trax.GRACE = 0.3
 from tracker.evaluation.correlation import CorrelationTracker
 
 for line in sys.stdin:
@@ -111,7 +111,7 @@ def test_a_whole_session_is_answered(serve, frames):
     assert code == 0 and err == "" and out.count("@@TRAX:state") == 3
 
 
-@examples(60, 350)
+@examples(25, 150)
 @given(DAMAGES)
 def test_damaged_sessions(serve, frames, damages):
     serve(damaged(session(frames), damages))
@@ -146,7 +146,7 @@ MESSAGES = st.one_of(
 )
 
 
-@examples(80, 450)
+@examples(30, 250)
 @given(st.lists(MESSAGES, max_size=5), st.booleans())
 def test_sessions_of_any_messages(serve, frames, messages, is_started):
     text = "\n".join([*messages, ""]).replace("FOLDER", str(frames)).encode("utf-8", "replace")

@@ -89,7 +89,7 @@ def test_whole_pictures_are_fused(name):
         assert fuse(folder, name, PICTURES[name], "ir").code == 0
 
 
-@examples(60, 700)
+@examples(30, 400)
 @given(st.sampled_from(sorted(PICTURES)), DAMAGES, st.sampled_from(["ir", "vis"]))
 def test_damaged_pictures(name, damages, side):
     data = damaged(PICTURES[name], damages)
@@ -98,7 +98,7 @@ def test_damaged_pictures(name, damages, side):
     assert outcome.code == 2 or not is_surely_damaged(name, data)
 
 
-@examples(15, 100)
+@examples(4, 40)
 @given(
     st.sampled_from(["a.png", "a.jpg", "a.tif", "a.bmp"]),
     st.sampled_from(
@@ -141,7 +141,7 @@ def with_size(name, width, height):
     return bytes(data)
 
 
-@examples(25, 250)
+@examples(12, 150)
 @given(
     st.sampled_from(["grey.png", "color.jpg", "scans.jpg", "color.bmp", "plain.tif", "last.tif"]),
     SIDES,
