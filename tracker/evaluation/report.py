@@ -22,6 +22,7 @@ from fusion.files import whole_file
 from tracker.drawing import draw_frame
 from tracker.evaluation import multistart
 from tracker.evaluation.plots import ar_plot, eao_plot
+from tracker.evaluation.regions import Regions
 from tracker.evaluation.workspace import sequences_folder, tracker_labels
 from tracker.sequences import load_sequence
 
@@ -48,7 +49,7 @@ class Entry:
     reference: str
     label: str
     scores: multistart.Scores
-    runs: dict[str, list[multistart.Regions]]
+    runs: dict[str, list[Regions]]
     speed: float | None
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from tracker.evaluation import multistart
+from tracker.evaluation.regions import Regions
 from tracker.evaluation.workspace import sequences_folder
 from tracker.network import TrackerNetwork
 from tracker.online import OnlineSettings, RGBTTracker
@@ -44,7 +45,7 @@ class Trial:
 
 def run_tracker(workspace: multistart.Workspace, tracker: RGBTTracker) -> multistart.Scores:
     """Figures of a tracker in a workspace, without the toolkit and without writing results."""
-    found: dict[str, list[multistart.Regions]] = {}
+    found: dict[str, list[Regions]] = {}
     for sequence in workspace.sequences:
         pictures = _pictures(sequences_folder(workspace.folder) / sequence.name)
         found[sequence.name] = []
@@ -55,7 +56,7 @@ def run_tracker(workspace: multistart.Workspace, tracker: RGBTTracker) -> multis
             tracker.init(rgb, ir, start.tolist())
             for number, frame in enumerate(run.frames[1:].tolist(), start=1):
                 boxes[number] = tracker.track(*pictures(frame))[0]
-            found[sequence.name].append(multistart.Regions(boxes))
+            found[sequence.name].append(Regions(boxes))
     return multistart.evaluate(workspace.sequences, found, workspace.low, workspace.high)
 
 

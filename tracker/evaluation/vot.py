@@ -35,6 +35,7 @@ from fusion.errors import UserError
 from fusion.files import whole_file
 from tracker.evaluation import multistart
 from tracker.evaluation.entries import find_weights, needs_weights, require_baseline
+from tracker.evaluation.regions import read_trajectory
 from tracker.evaluation.workspace import (
     UNTRAINED,
     check_sequences,
@@ -194,6 +195,7 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
+        """Whether every run has a result."""
         return not any(self.missing.values())
 
     def faults(self) -> list[str]:
@@ -402,7 +404,7 @@ def _put_aside(
 def _is_damaged(path: Path, length: int) -> bool:
     """Whether a trajectory cannot be that of a whole run."""
     try:
-        return len(multistart.read_trajectory(path)) != length
+        return len(read_trajectory(path)) != length
     except UserError:
         return True
 

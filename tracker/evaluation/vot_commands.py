@@ -356,9 +356,9 @@ def _tune(arguments: argparse.Namespace) -> int:
 # --- tracker demo ---------------------------------------------------------------------------------
 
 DEMO_EXAMPLES = """\
-Makes a small set of synthetic RGBT sequences, runs the trackers that have weights and the
-correlation baselines through the VOT toolkit, prints their figures, and writes a report and a
-video. Takes a few minutes. Without weights an untrained network stands in, and is called so.
+Makes a small set of synthetic RGBT sequences, runs the tracker that ships, others that have weights
+and the correlation baselines through the VOT toolkit, prints their figures, and writes a report and
+a video. Takes a few minutes.
 
 Run again, it goes on with what is there.
 

@@ -4,6 +4,7 @@ import pytest
 from fusion.errors import UserError
 from fusion.images import read_image
 from tracker.evaluation import multistart, ope, plots
+from tracker.evaluation.regions import Regions
 
 
 def ope_scores(rng, name, spread):
@@ -20,10 +21,10 @@ def vot_scores(rng, lost):
     anchors = np.zeros(90)
     anchors[0] = 1
     boxes = np.tile(np.float32([20, 20, 30, 30]), (90, 1))
-    sequence = multistart.AnchoredSequence("a", multistart.Regions(boxes), anchors, (200, 200))
+    sequence = multistart.AnchoredSequence("a", Regions(boxes), anchors, (200, 200))
     found = boxes + rng.normal(0, 2, boxes.shape).astype(np.float32)
     found[lost:, 0] += 150
-    return multistart.evaluate([sequence], {"a": [multistart.Regions(found)]}, 20, 60)
+    return multistart.evaluate([sequence], {"a": [Regions(found)]}, 20, 60)
 
 
 @pytest.mark.parametrize("plot", ["precision", "normalized", "success"])

@@ -19,6 +19,7 @@ from fusion.errors import UserError
 from fusion.images import read_image
 from tracker.cli import main
 from tracker.evaluation import multistart, tuning, vot
+from tracker.evaluation.regions import read_trajectory
 from tracker.evaluation.tuning import run_tracker
 from tracker.online import RGBTTracker
 from tracker.pretrained import COMPACT
@@ -239,13 +240,13 @@ class TestNetworkEntries:
 
         folder = workspace / "sequences" / "dog"
         path = workspace / "results" / "compact_DFAT_LLRR" / "baseline" / "dog" / "dog_00000027.bin"
-        boxes = multistart.read_trajectory(path).boxes
+        boxes = read_trajectory(path).boxes
         tracker = RGBTTracker(network)
         frames = [
             [read_image(folder / channel / f"{number:08d}.png") for channel in ("color", "ir")]
             for number in range(28, 0, -1)
         ]
-        truth = multistart.read_trajectory(folder / "groundtruth.txt").boxes
+        truth = read_trajectory(folder / "groundtruth.txt").boxes
         tracker.init(*frames[0], truth[-1])
         expected = [tracker.track(*frame)[0] for frame in frames[1:]]
         assert np.abs(boxes[1:] - expected).max() < 0.01
