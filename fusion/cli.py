@@ -49,6 +49,7 @@ exit code: 0 when all is fused, 2 when an input is bad or any pair failed.
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run ``fusion`` with arguments, the process's own where None; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["train"] and is_lightning(argv[1:]):  # a program of its own
         return run("fusion train", lambda: _train(argv[1:]))

@@ -14,6 +14,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -45,6 +46,7 @@ __all__ = [
     "NETWORKS",
     "SHIPPED",
     "load_network",
+    "read_architecture",
     "read_tensors",
     "require_match",
     "save_network",
@@ -207,6 +209,26 @@ def write_tensors(path: str | Path, network: nn.Module, metadata: dict[str, str]
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     with whole_file(Path(path)) as temporary:
         temporary.write_bytes(to_bytes(tensors, metadata))
+
+
+def read_architecture(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The constructor's arguments that an own file's metadata holds.
+
+    Args:
+        path: the file, for the error.
+        metadata: of `read_tensors`.
+
+    Raises:
+        UserError: they are missing or damaged, or would make a network beyond reason.
+    """
+    try:
+        arguments = json.loads(metadata["architecture"])
+        # Layers are made one by one even without memory.
+        if any(isinstance(value, int) and value > 4096 for value in arguments.values()):
+            raise ValueError("a number above 4096")
+    except (KeyError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
+    return arguments
 
 
 # --- Fusion networks ----------------------------------------------------------------------------
@@ -379,13 +401,10 @@ def _read_folder(folder: Path, method: str | None) -> dict[str, Tensor]:
 
 
 def _described(path: str | Path, metadata: dict[str, str]) -> dict:
-    """Constructor's arguments from an own file's metadata."""
+    """Constructor's arguments from an own file's metadata, with the pixel convention."""
+    architecture = read_architecture(path, metadata)
     try:
-        architecture = json.loads(metadata["architecture"])
         scaling = PixelScaling(**json.loads(metadata["scaling"]))
-        # Layers are made one by one even without memory.
-        if any(isinstance(value, int) and value > 4096 for value in architecture.values()):
-            raise ValueError("a number above 4096")
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
     return architecture | {"scaling": scaling}

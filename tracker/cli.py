@@ -97,6 +97,7 @@ examples:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run ``tracker`` with arguments, the process's own where None; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["train"] and is_lightning(argv[1:]):  # a program of its own
         return run("tracker train", lambda: _train(argv[1:]))

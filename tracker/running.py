@@ -36,9 +36,11 @@ class Tracker(Protocol):
     Frames are RGB uint8 ``HxWx3`` and infrared uint8 ``HxW``, None where a modality is missing.
     """
 
-    def init(self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Box) -> None: ...
+    def init(self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Box) -> None:
+        """Start on a frame with a box ``x, y, w, h``."""
 
-    def track(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> tuple[Box, float]: ...
+    def track(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> tuple[Box, float]:
+        """The box in the next frame, and a score."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class Account:
     complete: bool = False
 
     def add(self, step: Tracked) -> None:
+        """Count a frame."""
         self.tracked += 1
         self.tracker_seconds += step.seconds
         for modality, problem in step.frame.problems.items():
@@ -175,6 +178,7 @@ class Account:
         return lines
 
     def as_json(self) -> dict:
+        """What ``report.json`` holds."""
         return {
             "sequence": self.name,
             "frames": self.frames,

@@ -116,6 +116,7 @@ class PairGeometry:
 
     @classmethod
     def of(cls, network: TrackerNetwork) -> "PairGeometry":
+        """That of a network."""
         return cls(
             network.modalities,
             network.exemplar_size,

@@ -124,6 +124,7 @@ class ImageFrames:
         return len(self.names)
 
     def path(self, index: int) -> Path | None:
+        """A frame's file; None where it has none."""
         name = self.names[index]
         return None if name is None else self.folder / name
 
@@ -132,6 +133,7 @@ class ImageFrames:
         return [index for index, name in enumerate(self.names) if name is None]
 
     def read(self, index: int) -> np.ndarray:
+        """A frame as stored."""
         path = self.path(index) if index < len(self.names) else None
         if path is None:
             raise _NoPicture("missing", f"{self.folder}: no picture for frame {index + 1}")
@@ -157,9 +159,11 @@ class VideoFrames:
         return self._length
 
     def missing(self) -> list[int]:
+        """Indices of frames known to be missing: none."""
         return []  # what a damaged video lacks shows when it is decoded
 
     def read(self, index: int) -> np.ndarray:
+        """A frame, RGB ``HxWx3``."""
         if index >= self._length:
             raise _NoPicture("missing", f"{self.path}: ends before frame {index + 1}")
         if index < self._position:

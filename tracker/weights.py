@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fusion.errors import UserError
-from fusion.weights import read_tensors, require_match, write_tensors
+from fusion.weights import read_architecture, read_tensors, require_match, write_tensors
 from tracker.network import PRESETS, TrackerNetwork
 from tracker.online import OnlineSettings
 from tracker.pretrained import COMPACT
@@ -63,7 +63,7 @@ def load_tracker(
     path = COMPACT if path is None else path
     tensors, metadata = read_tensors(path)
     if metadata.get("network") == FORMAT:
-        network = _on_meta(path, _architecture(path, metadata))
+        network = _on_meta(path, read_architecture(path, metadata))
         network.online = _online(path, metadata)
     elif preset in PUBLISHED_PRESETS:
         network = _on_meta(path, PRESETS[preset])
@@ -107,18 +107,6 @@ def _on_meta(path: str | Path, arguments: Mapping) -> TrackerNetwork:
             return TrackerNetwork(**arguments)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
-
-
-def _architecture(path: str | Path, metadata: Mapping[str, str]) -> dict:
-    """Constructor's arguments from an own file's metadata."""
-    try:
-        arguments = json.loads(metadata["architecture"])
-        # Layers are made one by one even without memory.
-        if any(isinstance(value, int) and value > 4096 for value in arguments.values()):
-            raise ValueError("a number above 4096")
-    except (KeyError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
-    return arguments
 
 
 def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, float]:

@@ -32,7 +32,6 @@ class Backdrop:
         self.v_top = -1.5 * height
         base = place.f * place.look.height / z
         self.base = int((base - self.v_top) * k)  # row of the ground
-        self.horizon = int(-self.v_top * k)
         self.shape = (self.base + 4, int(2 * PLATE_REACH * width * k))
         self.unit = height * k / 240  # pixels that look alike at every frame size
         self.rgbt = np.empty((*self.shape, 4), np.float32)

@@ -120,6 +120,7 @@ def pose_person(phase: float, pace: float, individual: Individual) -> Body:
 def add_wheel(
     b: Body, paint: str, x: float, side: float, up: float, radius: float, tube: float
 ) -> None:
+    """A wheel: a ring of tube."""
     around = np.linspace(0, 2 * np.pi, 15)[:-1]
     ring = [(x + radius * math.cos(a), side, up + radius * math.sin(a)) for a in around]
     b.line(paint, ring, tube)
@@ -180,6 +181,7 @@ def pose_cyclist(phase: float, pace: float, individual: Individual) -> Body:
 def quadruped(
     phase: float, pace: float, s: float, tall: float, head_up: float, horned: bool
 ) -> Body:
+    """A walking animal: ``s`` is its size, ``tall`` the length of its legs, in metres."""
     b = Body()
     long = 0.62 * s
     back = tall + 0.12 * s
@@ -261,6 +263,7 @@ def add_box(
 
 
 def vehicle(individual: Individual, van: bool) -> Body:
+    """A car or van: a box on wheels with windows."""
     b, s = Body(), individual.size
     long, half = (2.5 * s, 0.95 * s) if van else (2.1 * s, 0.82 * s)
     r = 0.06 * s

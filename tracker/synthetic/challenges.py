@@ -175,6 +175,7 @@ def place_failures(rng: np.random.Generator, fails: list[str], split: str) -> tu
 
 
 def check_choice(what: str, name: str, names: Iterable[str]) -> None:
+    """Refuse a name that is not among those known."""
     names = list(names)
     if name not in names:
         raise UserError(f"no {what} called {name!r}; choose from {', '.join(names)}")

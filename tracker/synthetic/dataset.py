@@ -131,6 +131,7 @@ ANCHOR_SPACING = 50  # frames, as in VOT2020
 
 
 def write_frames(spec: SequenceSpec, folder: Path) -> None:
+    """Render a sequence into a folder: pictures, boxes, tags and anchors in VOT's layout."""
     for channel in ("color", "ir"):
         make_folder(folder / channel)
     renderer = Renderer(spec)
