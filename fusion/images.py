@@ -486,6 +486,7 @@ class VideoWriter:
             )
         self.fps = fps if fps > 0 else 25.0
         self._writer: cv2.VideoWriter | None = None
+        self._count = 0
 
     def __enter__(self) -> "VideoWriter":
         self._whole = whole_file(self.path)
@@ -509,11 +510,29 @@ class VideoWriter:
                 )
         code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_RGB2BGR
         self._writer.write(cv2.cvtColor(frame, code))
+        self._count += 1
 
     def __exit__(self, *exception: Any) -> None:
         if self._writer is not None:
             self._writer.release()
+        if self._writer is not None and exception[0] is None:
+            try:
+                self._check()
+            except UserError as error:
+                self._whole.__exit__(UserError, error, error.__traceback__)
+                raise
         self._whole.__exit__(*exception)
+
+    def _check(self) -> None:
+        """Make sure that all frames arrived: OpenCV does not say where a disk was full."""
+        try:
+            with Video(self._temporary) as video:
+                held = video.frame_count
+        except UserError:
+            held = -1
+        # Where a container states a duration alone, frames come out of it rounded; 0: not stated.
+        if held != 0 and held < self._count - 1:
+            raise UserError(f"{self.path}: cannot be written whole (is the disk full?)")
 
 
 # --- Side by side ---------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Training data: pairs of infrared and visible pictures, drawn in an order a seed decides."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import cv2
 import lightning as L
@@ -28,7 +28,14 @@ from fusion.reference import read_references
 
 View = Literal["crop", "resize", "center", "resized-crop"]
 
-__all__ = ["DrawSampler", "PairData", "PairDataset", "find_pairs", "training_loader"]
+__all__ = [
+    "DrawSampler",
+    "PairData",
+    "PairDataset",
+    "find_pairs",
+    "require_at_least",
+    "training_loader",
+]
 
 
 def find_pairs(root: Path, ir: str = "ir", vis: str = "vis") -> list[tuple[Path, Path]]:
@@ -119,7 +126,8 @@ class PairDataset(Dataset):
         index, draw = key
         rng = np.random.default_rng((self.seed, draw))
         images = self._whole(index)
-        place = self._place(*images[0].shape, rng)
+        height, width = images[0].shape
+        place = self._place(height, width, rng)
         views = [image[place] for image in images]
         if self.view in ("resize", "resized-crop"):
             views = [_resize(view, self.size) for view in views]
@@ -138,6 +146,7 @@ class PairDataset(Dataset):
 
     def _ranked(self, index: int) -> list[tuple[Path, float]]:
         """The pair's references and weights, as many as any pair has."""
+        assert self.references is not None
         references = list(self.references[self.pairs[index][1].stem])
         return references + [(references[0][0], 0.0)] * (self._ranks - len(references))
 
@@ -152,7 +161,7 @@ class PairDataset(Dataset):
         if self.view == "center":
             top, left = (height - tall) // 2, (width - wide) // 2
         else:
-            top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
+            top, left = (int(rng.integers(rest + 1)) for rest in (height - tall, width - wide))
         return slice(top, top + tall), slice(left, left + wide)
 
     def _whole(self, index: int) -> tuple[np.ndarray, ...]:
@@ -184,8 +193,8 @@ class PairDataset(Dataset):
         ir, vis = self.scaling.to_network(ir), self.scaling.to_network(vis)
         if not self.saliency:
             return ir, vis
-        whole = (torch.from_numpy(image)[None, None] for image in (ir, vis))
-        return ir, vis, saliency_target(*whole)[0, 0].numpy()
+        whole_ir, whole_vis = (torch.from_numpy(image)[None, None] for image in (ir, vis))
+        return ir, vis, saliency_target(whole_ir, whole_vis)[0, 0].numpy()
 
     def _read_reference(self, path: Path, ir: np.ndarray) -> np.ndarray:
         image = UNIT_SCALING.to_network(to_8bit(luminance(read_image(path))))
@@ -275,7 +284,7 @@ def training_loader(
             have had, also where it resumes.
     """
     world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
-    sampler = DrawSampler(len(data), batch_size * world_size, seed, rank, world_size)
+    sampler = DrawSampler(len(cast(Sized, data)), batch_size * world_size, seed, rank, world_size)
     if trainer:
         steps = trainer.global_step * trainer.accumulate_grad_batches
         sampler.next_draw = steps * batch_size * world_size
@@ -293,6 +302,18 @@ def training_loader(
 def _use_one_thread(worker: int) -> None:
     """Processes that read ahead share the cores with training already."""
     cv2.setNumThreads(1)
+
+
+def require_at_least(arguments: Mapping[str, Any], **least: int) -> None:
+    """Check a data module's numbers; one that is None is left to its default.
+
+    Raises:
+        UserError: one is too small, or the seed is negative; names it as on the command line.
+    """
+    for name, smallest in {**least, "seed": 0}.items():
+        value = arguments[name]
+        if value is not None and value < smallest:
+            raise UserError(f"data.{name}: at least {smallest}, got {value}")
 
 
 class PairData(L.LightningDataModule):
@@ -334,7 +355,8 @@ class PairData(L.LightningDataModule):
         self.save_hyperparameters()
 
     def setup(self, stage: str | None = None) -> None:
-        h = self.hparams
+        h: Any = self.hparams
+        require_at_least(h, size=1, batch_size=1, workers=0, holdout=0, subset=1)
         pairs = find_pairs(h.root, h.ir, h.vis)
         references = None if h.references is None else read_references(h.references)
         if references is not None:
@@ -357,11 +379,12 @@ class PairData(L.LightningDataModule):
         self.val_set = PairDataset(self.held_out, flip=False, **views)
 
     def train_dataloader(self) -> DataLoader:
-        h = self.hparams
+        h: Any = self.hparams
         return training_loader(
             self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
         )
 
     def val_dataloader(self) -> DataLoader:
         keys = [(index, index) for index in range(len(self.val_set))]
-        return DataLoader(self.val_set, self.hparams.batch_size, sampler=keys)
+        h: Any = self.hparams
+        return DataLoader(self.val_set, h.batch_size, sampler=keys)

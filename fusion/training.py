@@ -4,7 +4,9 @@
 no pretrained loss network, and `ReferenceTraining` regresses to results of other methods.
 """
 
+import io
 import itertools
+import logging
 import math
 import re
 import sys
@@ -14,15 +16,20 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_module
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from fusion.errors import UserError
+from fusion.files import whole_file
 from fusion.images import PixelScaling, tile, write_image
 from fusion.losses import DetailToSemanticLoss, ReferenceLoss, SaliencyLoss, VGG16Features
 from fusion.network import FusionNetwork
@@ -36,9 +43,12 @@ __all__ = [
     "PairRate",
     "ReferenceTraining",
     "SaliencyTraining",
+    "WholeCheckpoints",
     "agree_on_version",
+    "data_module",
     "log_terms",
     "plot_curves",
+    "require_within",
     "run_lightning",
 ]
 
@@ -55,6 +65,22 @@ def log_terms(
         f"{stage}/loss", loss.detach(), prog_bar=True, batch_size=batch_size, sync_dist=whole_set
     )
     return loss
+
+
+def data_module(trainer: L.Trainer) -> Any:
+    """The data module a trainer was given, or None. Lightning sets this name but declares none."""
+    return getattr(trainer, "datamodule", None)
+
+
+def require_within(low: float, high: float, **values: float) -> None:
+    """Check a training's numbers.
+
+    Raises:
+        UserError: one is outside, or NaN; names it as in a configuration.
+    """
+    for name, value in values.items():
+        if not low <= value <= high:
+            raise UserError(f"model.{name}: from {low:g} to {high:g}, got {value}")
 
 
 class FusionTraining(L.LightningModule):
@@ -81,6 +107,9 @@ class FusionTraining(L.LightningModule):
         cosine: bool = False,
     ):
         super().__init__()
+        require_within(0, 1e30, learning_rate=learning_rate, weight_decay=weight_decay)
+        require_within(0, 1 - 1e-9, **{f"betas[{i}]": beta for i, beta in enumerate(betas)})
+        require_within(0, 1e30, warmup_steps=warmup_steps)
         # Convolutions to and from one channel are plain matrix products in this layout: a third
         # faster on a CPU.
         self.network = network.to(memory_format=torch.channels_last)
@@ -96,7 +125,7 @@ class FusionTraining(L.LightningModule):
 
     def on_fit_start(self) -> None:
         # Weights are for what the data module makes of pixels, and are saved with that.
-        data = self.trainer.datamodule
+        data = data_module(self.trainer)
         made = None if data is None else data.hparams.get("scaling")
         if made is not None:
             self.network.scaling = replace(self.network.scaling, input=made)
@@ -111,7 +140,7 @@ class FusionTraining(L.LightningModule):
         terms, _ = self.terms(batch)
         return log_terms(self, stage, terms, len(batch["ir"]))
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.Adam(
             self.network.parameters(),
             self.learning_rate,
@@ -150,7 +179,7 @@ class DetailToSemanticTraining(FusionTraining):
         self,
         network: FusionNetwork,
         vgg_weights: str = "imagenet",
-        vgg_pixels: str = "raw",
+        vgg_pixels: Literal["raw", "imagenet"] = "raw",
         gamma1: float = 10.0,
         gamma2: float = 1.5,
         gamma4: float = 2000.0,
@@ -240,7 +269,7 @@ class ReferenceTraining(FusionTraining):
     def __init__(
         self,
         network: FusionNetwork,
-        aggregate: str = "weighted",
+        aggregate: Literal["weighted", "mean", "max"] = "weighted",
         w_intensity: float = 2.0,
         w_gradient: float = 5.0,
         w_structure: float = 1.0,
@@ -285,11 +314,14 @@ class LossRecord(Callback):
     """
 
     def __init__(self, every_n_steps: int = 500, samples: int = 4):
+        for name, value in (("every_n_steps", every_n_steps), ("samples", samples)):
+            if value < 1:
+                raise UserError(f"{type(self).__name__}.{name}: at least 1, got {value}")
         self.every_n_steps = every_n_steps
         self.samples = samples
         self.curves: dict[str, list[tuple[int, float]]] = {}
 
-    def write(self, trainer: L.Trainer, module: L.LightningModule, folder: Path) -> None:
+    def write(self, trainer: L.Trainer, module: Any, folder: Path) -> None:
         """Write the rest of the record into ``folder``; called in one process alone."""
         raise NotImplementedError
 
@@ -299,7 +331,14 @@ class LossRecord(Callback):
     def load_state_dict(self, state: dict) -> None:
         self.curves = state["curves"]
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_index) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_index: int,
+    ) -> None:
         for name, value in trainer.logged_metrics.items():
             if name.startswith("train/") and not name.endswith(("_step", "_epoch")):
                 if not math.isfinite(value):
@@ -312,7 +351,7 @@ class LossRecord(Callback):
         if trainer.global_step % self.every_n_steps == 0:
             self._record(trainer, module)
 
-    def on_train_end(self, trainer, module) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._record(trainer, module)
 
     def _record(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -336,7 +375,7 @@ class KeepRecord(LossRecord):
 
     def write(self, trainer: L.Trainer, module: FusionTraining, folder: Path) -> None:
         save_network(module.network, folder / "weights.safetensors")
-        data = trainer.datamodule
+        data = data_module(trainer)
         shown = data.val_set if len(data.val_set) else data.train_set
         rows = []
         module.eval()  # as the weights will be used: batch normalisation by its running statistics
@@ -367,20 +406,30 @@ class PairRate(Callback):
         self._waited = self._worked = 0.0
         self._mark: float | None = None
 
-    def on_train_batch_start(self, trainer, module, batch, batch_index) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_index: int
+    ) -> None:
         now = time.perf_counter()
         # The first batch has no moment before it, and the first of a pass comes after validation.
         if self._mark is not None and batch_index > 0:
             self._waited += now - self._mark
         self._mark = now
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_index) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_index: int,
+    ) -> None:
         now = time.perf_counter()
+        assert self._mark is not None  # set when the batch started
         self._worked += now - self._mark
         self._mark = now
         self._pairs += len(next(iter(batch.values()))) * trainer.world_size
 
-    def on_train_end(self, trainer, module) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         total = self._worked + self._waited
         if not trainer.is_global_zero or not total:
             return
@@ -394,7 +443,7 @@ class PairRate(Callback):
         print(line, file=sys.stderr)
 
     def _reading_rate(self, trainer: L.Trainer) -> float:
-        loader = trainer.datamodule.train_dataloader()
+        loader = data_module(trainer).train_dataloader()
         batches = (batch for _ in itertools.count() for batch in loader)  # passes may be short
         next(batches)  # processes start within the first
         start = time.perf_counter()
@@ -409,8 +458,6 @@ def _picture(view: Tensor) -> np.ndarray:
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:
     """Loss terms over steps, one panel each, smoothed over a fiftieth of the run."""
     from matplotlib.figure import Figure
-
-    from fusion.files import whole_file
 
     if not curves:
         return
@@ -465,16 +512,21 @@ def run_lightning(
 
     from fusion.configuration import with_bases
 
+    made: list[LightningCLI] = []
+
     class OneVersion(LightningCLI):
-        def instantiate_trainer(self, **kwargs) -> L.Trainer:
+        def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
             trainer = super().instantiate_trainer(**kwargs)
             agree_on_version(trainer.loggers)
+            if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+                trainer.strategy.checkpoint_io = WholeCheckpoints()
             return trainer
 
-    # It warns of arguments beside a command line; ours are the rest of that very line.
-    warnings.filterwarnings("ignore", "LightningCLI's args parameter")
-    # It cannot know that our sampler goes on at the draw the next step would have had.
-    warnings.filterwarnings("ignore", ".*your dataloader is not resumable")
+        def instantiate_classes(self) -> None:
+            super().instantiate_classes()
+            made.append(self)
+
+    _silence_understood()
     try:
         with tempfile.TemporaryDirectory() as folder:
             OneVersion(
@@ -494,14 +546,80 @@ def run_lightning(
         # From a reading process it comes with that process's traceback in front.
         last = str(error).strip().splitlines()[-1]
         raise UserError(last.removeprefix("fusion.errors.UserError: ")) from error
-    except ValueError as error:
-        # What a constructor raises comes wrapped in one, with the whole configuration.
-        cause = error.__cause__
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__
-        if cause is None:
+    except OSError as error:
+        if error.filename is None:
             raise
-        raise cause from None
+        raise UserError(f"{error.filename}: cannot be used ({error.strerror})") from error
+    except Exception as error:
+        if made:
+            raise
+        # Until all is made, what fails is the configuration.
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        what = f"{type(cause).__name__}: {_one_line(str(cause))}"
+        raise UserError(f"the configuration cannot be used ({what})") from error
+
+
+# Warnings and advice of dependencies that were understood, and say nothing to a user.
+_UNDERSTOOD = (
+    # It warns of arguments beside a command line; ours are the rest of that very line.
+    "LightningCLI's args parameter",
+    # It cannot know that our sampler goes on at the draw the next step would have had.
+    ".*your dataloader is not resumable",
+    # It calls something of PyTorch's by a name that will go: its makers' to mend, not a user's.
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
+_ADVERTISED = "\N{ELECTRIC LIGHT BULB} Tip: For seamless cloud logging"  # of a service
+
+
+def _silence_understood() -> None:
+    for message in _UNDERSTOOD:
+        warnings.filterwarnings("ignore", message)
+    rank_zero_module.log.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_ADVERTISED)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints on local disks: written whole or not at all, and read without running code.
+
+    Lightning's own are moved in place from the system's folder for temporary files, which is a copy
+    where that is another disk, and may be cut short.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with whole_file(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Raises:
+            UserError: it is missing, damaged, or holds more than tensors and plain values.
+        """
+        try:
+            content = super().load_checkpoint(path, map_location, weights_only=True)
+        except Exception as error:  # of every kind: the file may hold anything
+            raise UserError(
+                f"{path}: no checkpoint of a training, or a damaged one; give another --ckpt_path"
+            ) from error
+        if not isinstance(content, dict) or "state_dict" not in content:
+            raise UserError(f"{path}: no checkpoint of a training; give a last.ckpt of its run")
+        return content
 
 
 def agree_on_version(loggers: Sequence[Logger]) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -26,8 +27,8 @@ from torchvision.ops import box_convert, generalized_box_iou_loss, sigmoid_focal
 from fusion.errors import UserError
 from fusion.images import tile, write_image
 from fusion.losses import FeatureFusionLoss, ssim_map
-from fusion.pairs import training_loader
-from fusion.training import LossRecord, log_terms
+from fusion.pairs import require_at_least, training_loader
+from fusion.training import LossRecord, data_module, log_terms, require_within
 from fusion.weights import read_tensors
 from tracker.anchors import decode, encode
 from tracker.boxes import box_iou, cxcywh_to_xywh
@@ -334,6 +335,12 @@ class TrackerTraining(L.LightningModule):
     ):
         super().__init__()
         self.save_hyperparameters()
+        # Both ends of the schedule's logarithms are above 0.
+        least = 1e-30 if schedule == "log" else 0
+        require_within(least, 1e30, final_rate=final_rate)
+        require_within(1e-30, 1e30, learning_rate=learning_rate)
+        require_within(0, 1e30, weight_decay=weight_decay, backbone_rate=backbone_rate)
+        require_within(0, 1, warmup=warmup, momentum=momentum)
         try:
             network = build(preset, **(changes or {}))
         except (TypeError, ValueError) as error:
@@ -360,6 +367,7 @@ class TrackerTraining(L.LightningModule):
             )
         kinds = {"eq15": FewLevelsFusionLoss, "rfn": RFNLoss}
         self._feature_loss = kinds[feature_loss]() if feature_loss else None
+        self.anchors: Tensor
         self.register_buffer("anchors", network.anchors(), persistent=False)
         self.train()  # the trainer takes modules in the mode they are in
 
@@ -399,7 +407,7 @@ class TrackerTraining(L.LightningModule):
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Response]]:
         """Weighted loss terms by name, and the responses of `respond`."""
-        h = self.hparams
+        h: Any = self.hparams
         responses, features = self.respond(batch)
         available = self._available(batch)
         labels = batch["labels"]
@@ -451,20 +459,22 @@ class TrackerTraining(L.LightningModule):
 
     # --- Optimisation ---
 
-    def configure_optimizers(self):
-        h = self.hparams
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        h: Any = self.hparams
         groups: dict[float, list[nn.Parameter]] = {1.0: [], h.backbone_rate: []}
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
                 backbone = name.startswith(("backbones.", "stems."))
                 groups[h.backbone_rate if backbone else 1.0].append(parameter)
-        groups = [
+        rated = [
             {"params": group, "lr": factor * h.learning_rate} for factor, group in groups.items()
         ]
         if h.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, momentum=h.momentum, weight_decay=h.weight_decay)
+            optimizer: torch.optim.Optimizer = torch.optim.SGD(
+                rated, momentum=h.momentum, weight_decay=h.weight_decay
+            )
         else:
-            optimizer = torch.optim.AdamW(groups, weight_decay=h.weight_decay)
+            optimizer = torch.optim.AdamW(rated, weight_decay=h.weight_decay)
         total = self.trainer.estimated_stepping_batches
         warm = h.warmup * total
         end = h.final_rate / h.learning_rate
@@ -585,12 +595,16 @@ class TargetData(L.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Find the sources; the trainer's network says how crops and anchors are to be."""
-        self.prepare_pairs(PairGeometry.of(self.trainer.lightning_module.network))
+        assert self.trainer is not None
+        module: Any = self.trainer.lightning_module
+        self.prepare_pairs(PairGeometry.of(module.network))
 
     def prepare_pairs(self, geometry: PairGeometry) -> None:
-        h = self.hparams
+        """Find the sources and make the pairs of training and validation."""
+        h: Any = self.hparams
         if not h.roots:
             raise UserError("data.roots: no folder; give one, such as --data.roots.gtot GTOT")
+        require_at_least(h, reach=0, pairs=1, val_pairs=1, batch_size=1, workers=0)
         if not 0 <= h.holdout < 1:
             raise UserError(f"data.holdout: a share is from 0 to below 1, got {h.holdout}")
         weights = h.weights or {}
@@ -616,7 +630,7 @@ class TargetData(L.LightningDataModule):
             self.val_set = draw(length=h.val_pairs, seed=h.seed + 1, part=(kept, 1.0))
 
     def train_dataloader(self) -> DataLoader:
-        h = self.hparams
+        h: Any = self.hparams
         return training_loader(
             self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
         )
@@ -625,9 +639,8 @@ class TargetData(L.LightningDataModule):
         if self.val_set is None:
             return []
         keys = [(index, index) for index in range(len(self.val_set))]
-        return DataLoader(
-            self.val_set, self.hparams.batch_size, sampler=keys, num_workers=self.hparams.workers
-        )
+        h: Any = self.hparams
+        return DataLoader(self.val_set, h.batch_size, sampler=keys, num_workers=h.workers)
 
 
 # --- Record -------------------------------------------------------------------------------------
@@ -645,7 +658,7 @@ class KeepTracker(LossRecord):
 
     def write(self, trainer: L.Trainer, module: TrackerTraining, folder: Path) -> None:
         save_tracker(module.network, folder / "weights.safetensors")
-        data = trainer.datamodule
+        data = data_module(trainer)
         shown = data.train_set if data.val_set is None else data.val_set
         items = [shown[index, index] for index in range(self.samples)]
         batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
