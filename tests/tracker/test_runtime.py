@@ -117,43 +117,65 @@ def test_nothing_is_compiled_twice(frames):
             tracker.search._run(*small, *[torch.zeros(1, 3, 159, 159)] * 2)
 
 
-@pytest.mark.parametrize("runtime", ["eager", "compile"])
-def test_boxes_in_bfloat16_are_near(frames, runtime):
+def test_boxes_in_bfloat16_are_near(frames):
     expected, scores, branches = follow(tracker_by("eager"), frames)
-    found, found_scores, found_branches = follow(tracker_by(runtime, "bfloat16"), frames)
+    found, found_scores, found_branches = follow(tracker_by("eager", "bfloat16"), frames)
     assert not np.array_equal(found, expected)
     assert box_iou(found, expected).min() > 0.85
     np.testing.assert_allclose(found_scores, scores, atol=0.1)
     assert found_branches == branches
-    # A box rests on a decision in float32.
-    tracker = tracker_by(runtime, "bfloat16")
+
+
+# A network that is quick to record and to compile.
+SMALL = {"channels": 8, "search_size": 95}
+
+
+@pytest.mark.parametrize("runtime", ["eager", "compile"])
+def test_responses_in_bfloat16_are_near_and_decided_in_float32(runtime):
+    torch.manual_seed(0)
+    network = build("compact_rgb", **SMALL).eval()
+    tracker = RGBTTracker(network, runtime=runtime, precision="bfloat16")
+    crops = [255 * torch.rand(1, 3, size, size) for size in (63, 95)]
     with torch.inference_mode():
-        blank = torch.zeros(1, 3, 159, 159)
-        _, response = tracker.search(dict.fromkeys(tracker.network.modalities, blank))
-    assert response.cls.dtype == response.loc.dtype == torch.float32
+        template, search = (network.prepare({"rgb": crop}) for crop in crops)
+        kernels = network.kernels(network.template(template))
+        tracker.search.learn(kernels)
+        _, response = tracker.search(search)
+        expected = network.decide(network.respond(kernels, network.features(search)))
+    for ours, theirs in zip(response, expected, strict=True):
+        assert ours.dtype == torch.float32 and not torch.equal(ours, theirs)
+        atol = 0.05 * float(theirs.abs().max())
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
 
 
-def test_raw_pixels_and_one_modality(rng):
-    """An infrared that is shifted to the RGB's mean, or is alone, reaches ONNX Runtime as it is."""
-    frame = rng.integers(0, 256, (2, 120, 160, 3), np.uint8)
-    small = {"channels": 8, "search_size": 95, "fusion_filters": 2, "fusion_blocks": 1}
-    for preset, late in (("compact_dfat_llrr", True), ("compact_ir", False)):
-        torch.manual_seed(0)
-        network = build(preset, pixels="bgr255", **small).eval()
-        results = []
-        for runtime in ("eager", "onnx"):
-            tracker = RGBTTracker(network, "cpu", OnlineSettings(update_interval=2), runtime)
-            tracker.init(None if late else frame[0], frame[0, ..., 0], (60, 50, 30, 20))
-            results.append([tracker.track(frame[1], frame[1, ..., 0])[0] for _ in range(3)])
-            assert tracker.last_branches == network.branches
-        np.testing.assert_allclose(results[1], results[0], atol=0.01)
+def small_boxes(network, frames, runtime):
+    """Boxes on (RGB, infrared) frames, a template update among them."""
+    settings = OnlineSettings(update_interval=2)
+    tracker = RGBTTracker(network, settings=settings, runtime=runtime)
+    tracker.init(*frames[0], (60, 50, 30, 20))
+    boxes = [tracker.track(*frames[1])[0] for _ in range(3)]
+    assert tracker.last_branches == network.branches
+    return boxes
 
 
-def test_recording_leaves_no_file(tmp_path, monkeypatch):
+def test_an_infrared_with_a_template_of_its_own_is_not_shifted(rng):
+    """Published pixels: the infrared is brought to the RGB's mean only if its template was."""
+    torch.manual_seed(0)
+    network = build("compact_dfat", pixels="bgr255", gate=False, **SMALL).eval()
+    frames = [(x, x[..., 0] // 2) for x in rng.integers(0, 256, (2, 120, 160, 3), np.uint8)]
+    frames[0] = (None, frames[0][1])
+    expected, found = (small_boxes(network, frames, runtime) for runtime in ("eager", "onnx"))
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_recording_one_modality_leaves_no_file(rng, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    small = {"channels": 8, "search_size": 95}
-    RGBTTracker(build("compact_rgb", **small), runtime="onnx")
+    torch.manual_seed(0)
+    network = build("compact_ir", **SMALL).eval()
+    frames = [(None, x) for x in rng.integers(0, 256, (2, 120, 160), np.uint8)]
+    expected, found = (small_boxes(network, frames, runtime) for runtime in ("eager", "onnx"))
+    np.testing.assert_allclose(found, expected, atol=0.01)
     assert not list(tmp_path.iterdir())
 
 

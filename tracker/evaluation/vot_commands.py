@@ -47,6 +47,8 @@ tracker computes in one thread, so that figures do not depend on N; OMP_NUM_THRE
 Results are of the weights they were made with: when those change, results are put aside too, and
 run again. TRACKER@VERSION keeps results of several apart.
 
+RGBT_RUNTIME and RGBT_PRECISION in the environment are --runtime and --precision of tracker track.
+
 With --untrained an entry that has no weights runs with random ones, under the name
 TRACKER@untrained.
 
