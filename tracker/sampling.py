@@ -232,8 +232,9 @@ class Augmentation:
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
             if name.endswith("_shift"):
-                continue
-            if name.endswith("_scale"):
+                if not 0 <= value <= 10_000:
+                    raise UserError(f"augmentation.{name}: from 0 to 10000 pixels, got {value}")
+            elif name.endswith("_scale"):
                 if not 0 <= value < 1:
                     raise UserError(
                         f"augmentation.{name}: a share is from 0 to below 1, got {value}"
@@ -393,7 +394,7 @@ def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 1
         UserError: no such name, or nothing of the kind in the folder.
     """
     check_source(name, "data.roots")
-    if not weight > 0:
+    if not 0 < weight < float("inf"):
         raise UserError(
             f"data.weights.{name}: a weight is above 0, got {weight}; leave out its root"
         )

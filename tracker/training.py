@@ -605,6 +605,9 @@ class TargetData(L.LightningDataModule):
         if not h.roots:
             raise UserError("data.roots: no folder; give one, such as --data.roots.gtot GTOT")
         require_at_least(h, reach=0, pairs=1, val_pairs=1, batch_size=1, workers=0)
+        for name in ("negatives", "positive_iou"):
+            if not 0 <= h[name] <= 1:
+                raise UserError(f"data.{name}: a share is from 0 to 1, got {h[name]}")
         if not 0 <= h.holdout < 1:
             raise UserError(f"data.holdout: a share is from 0 to below 1, got {h.holdout}")
         weights = h.weights or {}
