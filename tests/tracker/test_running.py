@@ -11,9 +11,10 @@ import pytest
 
 from fusion.errors import UserError
 from fusion.images import open_video, write_image
+from tracker.annotations import read_regions
 from tracker.boxes import box_iou
 from tracker.running import Interrupted, check_start, track, track_to_folder
-from tracker.sequences import load_sequence, read_regions
+from tracker.sequences import load_sequence
 
 
 def test_boxes_follow_the_target(tmp_path, make_scene, template_tracker):

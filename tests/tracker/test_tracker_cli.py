@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fusion.images import read_image, write_image
+from tracker.annotations import read_regions
 from tracker.cli import main
-from tracker.sequences import read_regions
 
 BOX = "20,30,24,20"
 

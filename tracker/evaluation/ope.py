@@ -54,8 +54,9 @@ import numpy as np
 
 from fusion.errors import UserError
 from fusion.files import natural_key, read_text
+from tracker.annotations import read_regions
 from tracker.boxes import box_iou, xywh_to_cxcywh, xyxy_to_xywh
-from tracker.sequences import LAYOUTS, read_regions
+from tracker.sequences import LAYOUTS
 
 # --- Protocols ------------------------------------------------------------------------------------
 
