@@ -49,7 +49,8 @@ def run(program: str, command: Callable[[], int | None]) -> int:
         sys.stdout.flush()  # into a file on a full disk, perhaps
         return code
     except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        line = " ".join(str(error).splitlines())  # a file's name may hold anything
+        print(f"{program}: {line}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except BrokenPipeError:
         _give_up_stdout()

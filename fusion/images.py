@@ -278,7 +278,7 @@ class PixelScaling:
                 raise ValueError(
                     f"PixelScaling.{name} is {' or '.join(choices)}, got {getattr(self, name)!r}"
                 )
-        if not self.gain > 0:
+        if not 0 < self.gain < float("inf"):
             raise ValueError(f"PixelScaling.gain is positive, got {self.gain!r}")
 
     def to_network(

@@ -326,7 +326,7 @@ def _build(
         # Without memory first: a file's metadata must not decide how much is taken.
         with torch.device("meta"):
             network = build(**arguments)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # of every kind: the arguments may be anything
         raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
     state = require_match(path, tensors, network, name_in_file)
     network.load_state_dict(

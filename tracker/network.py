@@ -253,7 +253,7 @@ class TrackerNetwork(nn.Module):
         ):
             if value not in known:
                 raise ValueError(f"{name} must be one of {known}, got {value!r}")
-        if min(anchor_scale, channels, *anchor_ratios) <= 0:
+        if not all(0 < value < 1e6 for value in (anchor_scale, channels, *anchor_ratios)):
             raise ValueError("anchor_scale, channels and anchor_ratios must be positive")
         if fusion and len(branches) < 2:
             raise ValueError(f"fusion needs both modalities, got branches {tuple(branches)}")
@@ -261,7 +261,7 @@ class TrackerNetwork(nn.Module):
         self.branches = (*branches, "fused") if fusion else self.modalities
         if branch_weights is not None and (
             len(branch_weights) != len(self.branches)
-            or min(branch_weights) < 0
+            or not all(0 <= weight < 1e6 for weight in branch_weights)
             or sum(branch_weights) <= 0
         ):
             raise ValueError(
@@ -312,7 +312,7 @@ class TrackerNetwork(nn.Module):
     def _response_size(self) -> int:
         """Cells of a response; sizes whose centres would not meet are refused."""
         for name, size in (("exemplar", self.exemplar_size), ("search", self.search_size)):
-            if size < 31 or size % 16 != 15:
+            if not isinstance(size, int) or size < 31 or size % 16 != 15:
                 raise ValueError(f"{name}_size must be 16 k + 15 (31, 47, ... 255), got {size}")
         exemplar, search = (size // 8 for size in (self.exemplar_size, self.search_size))
         if self.template_cells not in range(3, exemplar + 1, 2):
