@@ -463,11 +463,6 @@ class Video:
         self.close()
 
 
-def open_video(path: str | Path) -> Video:
-    """Open a video file; see `Video`."""
-    return Video(path)
-
-
 class VideoWriter:
     """Write frames of one size to a video file, whole or not at all.
 

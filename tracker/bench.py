@@ -24,9 +24,10 @@ from fusion.errors import UserError
 from fusion.tables import format_table
 from tracker.head import CorrelationHead, Response
 from tracker.neck import crop_centre
-from tracker.network import MODALITIES, PRESETS, TrackerNetwork, build
+from tracker.network import PRESETS, TrackerNetwork, build
 from tracker.online import OnlineSettings, RGBTTracker
 from tracker.runtime import PRECISIONS, RUNTIMES, check_runtime
+from tracker.sequences import MODALITIES
 from tracker.weights import load_tracker
 
 __all__ = ["PlainNetwork", "bench", "report"]

@@ -23,10 +23,10 @@ from tracker.anchors import RATIOS, anchor_grid
 from tracker.backbone import AtrousResNet50, CompactResNet, compact_stem
 from tracker.head import MultiLevelRPN, Response
 from tracker.neck import Neck, crop_centre
+from tracker.sequences import MODALITIES
 from tracker.winograd import Network, use_winograd
 
 __all__ = [
-    "MODALITIES",
     "PRESETS",
     "TrackerNetwork",
     "build",
@@ -35,7 +35,6 @@ __all__ = [
     "infrared_shift",
 ]
 
-MODALITIES = ("rgb", "ir")
 BACKBONES = ("resnet50", "compact")
 FUSIONS = ("llrr", "rfn")
 TAPS = ("after_neck", "before_neck")

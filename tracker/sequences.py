@@ -38,9 +38,9 @@ from fusion.errors import UserError
 from fusion.files import natural_key
 from fusion.images import (
     VIDEO_SUFFIXES,
+    Video,
     list_images,
     luminance,
-    open_video,
     read_image,
     resize_to,
     to_8bit,
@@ -146,7 +146,7 @@ class VideoFrames:
 
     def __init__(self, path: Path):
         self.path = Path(path)
-        self._video = open_video(path)
+        self._video = Video(path)
         self.fps = self._video.fps or None
         self._frames: Iterator[np.ndarray] = iter(self._video)
         self._position = -1  # of the frame in _current

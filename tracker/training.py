@@ -34,7 +34,7 @@ from tracker.anchors import decode, encode
 from tracker.boxes import box_iou, cxcywh_to_xywh
 from tracker.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box
 from tracker.head import Response
-from tracker.network import MODALITIES, TrackerNetwork, build
+from tracker.network import TrackerNetwork, build
 from tracker.sampling import (
     IGNORED,
     NEGATIVE,
@@ -45,6 +45,7 @@ from tracker.sampling import (
     check_source,
     load_source,
 )
+from tracker.sequences import MODALITIES
 from tracker.weights import load_imagenet, load_published, load_tracker, save_tracker
 
 __all__ = [
@@ -224,6 +225,11 @@ def initialise(network: TrackerNetwork, start: str) -> None:
         if start == "imagenet":
             load_imagenet(network)
             return
+        if not Path(start).exists():
+            raise UserError(
+                f"model.start {start}: no such file; train the stage that leaves it first, or name "
+                "other weights by --model.init_args.start"
+            )
         tensors, metadata = read_tensors(start)
         if "network" in metadata:
             _load_own(network, start)

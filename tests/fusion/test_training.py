@@ -230,7 +230,7 @@ def test_stretch_is_the_published_scaling(rng):
 
 
 @pytest.mark.parametrize("name", ["saliency", "saliency_edges", "lrrnet"])
-def test_configurations_run(root, tmp_path, name, capfd):
+def test_configurations_run(root, tmp_path, name, capfd, recwarn):
     """Each shipped configuration, for two steps of a small picture."""
     arguments = ["train", "fit", "--config", str(EXPERIMENTS / f"{name}.yaml")]
     arguments += ["--data.root", str(root), "--data.size", "32", "--data.batch_size", "2"]
@@ -251,6 +251,9 @@ def test_configurations_run(root, tmp_path, name, capfd):
             assert not torch.equal(ours, start) and (ours - start).abs().max() < 1e-2
     errors = capfd.readouterr().err
     assert "the model alone takes" in errors and "reading alone gives" in errors
+    # What others say on the way is to the point.
+    assert "Tip:" not in errors
+    assert not [warning for warning in recwarn if "LeafSpec" in str(warning.message)]
 
 
 def test_a_start_of_another_architecture_is_named(tmp_path):

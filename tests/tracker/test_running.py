@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fusion.errors import UserError
-from fusion.images import open_video, write_image
+from fusion.images import Video, write_image
 from tracker.annotations import read_regions
 from tracker.boxes import box_iou
 from tracker.running import Interrupted, check_start, track, track_to_folder
@@ -46,7 +46,7 @@ def test_results_are_written(tmp_path, make_scene, template_tracker):
     assert report["tracked"] == report["frames"] == account.frames == 12 and report["complete"]
     assert account.lines()[-1].startswith("12 frames in ") and "frames/s" in account.lines()[-1]
 
-    with open_video(tmp_path / "seen.mp4") as video:
+    with Video(tmp_path / "seen.mp4") as video:
         frames = list(video)
         assert len(frames) == 12 and video.fps == pytest.approx(20)
     # The box is yellow: red well above blue where its left edge is, in both panels.
@@ -176,7 +176,7 @@ def test_an_interrupted_run_keeps_what_it_had(tmp_path, make_scene):
     ]
     assert len(read_regions(out / "boxes.partial.txt")) == 5
     assert json.loads((out / "report.partial.json").read_text())["tracked"] == 5
-    with open_video(out / "seen.partial.mp4") as video:
+    with Video(out / "seen.partial.mp4") as video:
         assert sum(1 for _ in video) == 5
 
 

@@ -332,6 +332,8 @@ def test_the_second_stage_starts_from_the_first(tmp_path):
         initialise(build("compact_rgb"), str(tmp_path / "first.safetensors"))
     with pytest.raises(UserError, match="imagenet: ImageNet weights fit a resnet50"):
         initialise(second, "imagenet")
+    with pytest.raises(UserError, match="no such file; train the stage that leaves it first"):
+        initialise(second, str(tmp_path / "runs" / "weights.safetensors"))
 
 
 @pytest.mark.parametrize(

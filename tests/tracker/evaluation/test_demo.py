@@ -2,7 +2,7 @@
 
 import torch
 
-from fusion.images import open_video
+from fusion.images import Video
 from tracker.cli import main
 from tracker.evaluation import multistart
 from tracker.evaluation.demo import run_demo
@@ -16,7 +16,7 @@ def test_without_and_with_weights(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "compact, as it ships " in said
     assert f"open {out / 'report.html'}" in said and str(out / "tracking.mp4") in said
-    assert sum(1 for _ in open_video(out / "tracking.mp4")) == 30
+    assert sum(1 for _ in Video(out / "tracking.mp4")) == 30
 
     plan = multistart.read_workspace(out / "workspace")
     assert (plan.low, plan.high) == (15, 30)
