@@ -147,8 +147,9 @@ def test_damaged_metadata(own, pictures, data, program):
     content = json.loads(metadata[name])
     strange = JUNK | st.integers(-3, 5000) | st.lists(st.integers(-2, 300), max_size=3)
     for _ in range(data.draw(st.integers(1, 2))):
-        known = list(places(content)) or [("new",)]
-        path = data.draw(st.sampled_from(known) | st.tuples(st.sampled_from(["new", "gate"])))
+        known = list(places(content))
+        added = st.tuples(st.sampled_from(["new", "gate"]))
+        path = data.draw(st.sampled_from(known) | added if known else added)
         if path in known:
             content = replaced(content, path, data.draw(strange | st.just(REMOVED)))
         else:
