@@ -14,6 +14,10 @@ convolutions for matrices.
 Everything here works on any number of input channels: one for an image, hundreds for a feature map.
 """
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -75,7 +79,7 @@ def _neighbours(x: Tensor) -> Tensor:
     return neighbours.flatten(2)
 
 
-def sum_of_taps(weight: Tensor, z: Tensor, size: tuple[int, int]) -> Tensor:
+def sum_of_taps(weight: Tensor, z: Tensor, size: Sequence[int]) -> Tensor:
     """3x3 convolution to one map, without bias, that keeps the size by reflection.
 
     Args:
@@ -150,7 +154,7 @@ class LLRR(nn.Module):
         self.num_filters = num_filters
         num_coefficients = 2 * num_filters
         self.encode = conv3x3(in_channels, num_coefficients)  # C0
-        self.blocks = nn.ModuleList(
+        self.blocks: Any = nn.ModuleList(
             LLRRBlock(in_channels, num_coefficients) for _ in range(num_blocks)
         )
         # As published: thresholds from U(0, 1), the weight of the previous step from U(0, 1) too.
@@ -173,13 +177,14 @@ class LLRR(nn.Module):
             z = soft_threshold(self.encode(x), self.threshold)
             for block in self.blocks:
                 z = block(x, z, self.threshold, self.lam)
-        return z.chunk(2, dim=1)
+        low_rank, sparse = z.chunk(2, dim=1)
+        return low_rank, sparse
 
     # Below it, a threshold does not divide well.
     _LEAST_SCALE = 1e-6
 
     @torch.no_grad()
-    def scaled_coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def scaled_coefficients(self, x: Tensor, store: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Low-rank and sparse coefficients divided by their thresholds, in little time and memory.
 
         Divided by its threshold, a channel has the threshold 1, and PyTorch's soft threshold by a
@@ -189,6 +194,8 @@ class LLRR(nn.Module):
 
         Args:
             x: ``(B, 1, H, W)``, H and W at least 2, float32 or float64.
+            store: a flat array like x for the coefficients, at least as long as they are; a new one
+                where None.
 
         Returns:
             ``(B, 2 * num_filters, H * W)``, and the scale ``(2 * num_filters, 1)`` to multiply by.
@@ -198,23 +205,25 @@ class LLRR(nn.Module):
         scale = torch.where(divides, threshold, 1)
         apart = (~divides).flatten().nonzero().flatten()
         lam = float(self.lam)
-        z = None
+        shape = (x.shape[0], len(scale), math.prod(x.shape[2:]))
+        store = x.new_empty(math.prod(shape)) if store is None else store
+        z = store[: math.prod(shape)].view(shape)
         for conv, taps in self._stages():
             weight = torch.cat([conv.weight.flatten(1), conv.bias[:, None]], 1) / scale
             weight = weight.expand(x.shape[0], -1, -1)
-            if z is None:
-                z = torch.bmm(weight, _neighbours(x))
+            if taps is None:
+                torch.bmm(weight, _neighbours(x), out=z)
             else:
                 scaled = taps.weight * scale.view(1, -1, 1, 1)
                 residual = x - taps.bias - sum_of_taps(scaled, z, x.shape[2:])
                 z.baddbmm_(weight, _neighbours(residual), beta=lam)
             if apart.numel():
                 kept = soft_threshold(z[:, apart], threshold[apart])
-            torch._C._nn.softshrink(z, 1.0, out=z)
+            torch._C._nn.softshrink(z, 1.0, out=z)  # type: ignore[call-arg]  # its stub lacks out
             if apart.numel():
                 z[:, apart] = kept
         return z, scale
 
-    def _stages(self) -> list[tuple[nn.Conv2d, nn.Conv2d | None]]:
-        """Analysis of each stage, with the synthesis before it."""
+    def _stages(self) -> list[tuple[Any, Any]]:
+        """Analysis of each stage, with the synthesis before it; the first has none."""
         return [(self.encode, None)] + [(block.analysis, block.synthesis) for block in self.blocks]

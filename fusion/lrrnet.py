@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion.fast.branches import Branch, GPUKernel, branch_maps
+from fusion.fast.branches import Branch, GPUKernel, branch_maps, has_hooks
+from fusion.fast.windows import windows
 from fusion.images import PixelScaling
-from fusion.llrr import LLRR, conv3x3
+from fusion.llrr import LLRR, conv3x3, is_recorded
 from fusion.network import FusionNetwork
 
 __all__ = ["ConvExtractor", "DenseExtractor", "LRRNet", "LRRParts"]
@@ -95,6 +96,8 @@ class Decoder(nn.Module):
     (or added) and convolved to L_f, the two sparse ones to S_f.
     """
 
+    _STRIP = 64  # rows convolved at a time where no graph is kept
+
     def __init__(self, num_filters: int, combine: Literal["concat", "add"]):
         super().__init__()
         self.combine = combine
@@ -119,12 +122,23 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Reduced (low-rank, sparse) maps of both modalities to the fused parts L_f and S_f."""
         return (
-            self.low_rank(self._join(ir[0], vis[0])),
-            self.sparse(self._join(ir[1], vis[1])),
+            self._fuse(self.low_rank, ir[0], vis[0]),
+            self._fuse(self.sparse, ir[1], vis[1]),
         )
 
-    def _join(self, ir: Tensor, vis: Tensor) -> Tensor:
-        return torch.cat([ir, vis], dim=1) if self.combine == "concat" else ir + vis
+    def _fuse(self, conv: nn.Module, ir: Tensor, vis: Tensor) -> Tensor:
+        """Two maps joined and convolved to one."""
+
+        def fuse(rows: slice) -> Tensor:
+            parts = ir[..., rows, :], vis[..., rows, :]
+            return conv(torch.cat(parts, dim=1) if self.combine == "concat" else sum(parts))
+
+        if torch.is_grad_enabled() or ir.device.type != "cpu" or is_recorded(ir) or has_hooks(conv):
+            return fuse(slice(None))
+        # On a CPU, PyTorch makes 8 or 16 channels of these two: whole, that is most of the memory
+        # that a picture takes.
+        strips = windows(ir.shape[2], self._STRIP, reach=1)
+        return torch.cat([fuse(rows.read)[..., rows.inner, :] for rows in strips], dim=2)
 
 
 class LRRNet(FusionNetwork):

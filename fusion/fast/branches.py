@@ -1,9 +1,10 @@
 """LRRNet's two branches by the best means there are for the tensors at hand."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from fusion.fast import cpu
 from fusion.fast.windows import windows
 from fusion.llrr import LLRR, is_recorded, sum_of_taps
 
-__all__ = ["Branch", "branch_maps"]
+__all__ = ["Branch", "branch_maps", "has_hooks"]
 
 GPUKernel = Literal["off", "float32", "bfloat16"]
 
@@ -21,22 +22,24 @@ Maps = tuple[Tensor, Tensor]
 
 # Sides of a tile: on a CPU its coefficients, of 256 channels, should stay in the cache; elsewhere
 # they should be many enough to keep the device busy.
-_TILE = {"cpu": (96, 96)}
+_TILE = {"cpu": (92, 92)}
 _LARGE_TILE = (1024, 1024)
 
 
 class Branch(NamedTuple):
     """One modality's way from its picture to its two maps."""
 
-    stack: nn.Module  #: an `LLRR` of one input channel, or another extractor
+    stack: Any  #: an `LLRR` of one input channel, or another extractor
     low_rank: nn.Conv2d  #: reduces the low-rank coefficients to one map
     sparse: nn.Conv2d  #: reduces the sparse ones
 
     def modules(self) -> Iterator[nn.Module]:
+        """All modules of the three parts."""
         for part in self:
             yield from part.modules()
 
     def parameters(self) -> Iterator[nn.Parameter]:
+        """All parameters of the three parts."""
         for part in self:
             yield from part.parameters()
 
@@ -104,13 +107,15 @@ def _is_as_built(branch: Branch, like: Tensor) -> bool:
     """
     if type(branch.stack) is not LLRR or branch.stack.in_channels != 1:
         return False
-    return not any(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
-        for module in branch.modules()
-    ) and all(
+    return not any(has_hooks(module) for module in branch.modules()) and all(
         _is_plain(p) and (p.dtype, p.device) == (like.dtype, like.device)
         for p in branch.parameters()
     )
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody wants to see a module being called."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 # --- By a kernel ----------------------------------------------------------------------------------
@@ -159,16 +164,21 @@ def _by_tiles(picture: Tensor, branch: Branch) -> Maps:
     maps = torch.empty_like(picture), torch.empty_like(picture)
     height, width = _TILE.get(picture.device.type, _LARGE_TILE)
     reach = 2 * len(branch.stack.blocks) + 2  # convolutions from the picture to the maps
+    # One array for all tiles: many of several sizes would leave gaps that the C library keeps.
+    sides = (min(s, t + 2 * reach) for s, t in zip(picture.shape[2:], (height, width), strict=True))
+    coefficients = len(picture) * 2 * branch.stack.num_filters
+    store = picture.new_empty(coefficients * math.prod(sides))
     for rows in windows(picture.shape[2], height, reach):
         for columns in windows(picture.shape[3], width, reach):
             tile = picture[..., rows.read, columns.read]
-            for out, of_tile in zip(maps, _tile_maps(tile, branch), strict=True):
+            for out, of_tile in zip(maps, _tile_maps(tile, branch, store), strict=True):
                 out[..., rows.kept, columns.kept] = of_tile[..., rows.inner, columns.inner]
     return maps
 
 
-def _tile_maps(tile: Tensor, branch: Branch) -> Iterator[Tensor]:
-    z, scale = branch.stack.scaled_coefficients(tile)
+def _tile_maps(tile: Tensor, branch: Branch, store: Tensor) -> Iterator[Tensor]:
+    z, scale = branch.stack.scaled_coefficients(tile, store)
     halves = zip((branch.low_rank, branch.sparse), z.chunk(2, 1), scale.chunk(2), strict=True)
     for conv, half, half_scale in halves:
-        yield conv.bias + sum_of_taps(conv.weight * half_scale[..., None], half, tile.shape[2:])
+        taps = sum_of_taps(conv.weight * half_scale[..., None], half, tile.shape[2:])
+        yield taps if conv.bias is None else taps + conv.bias

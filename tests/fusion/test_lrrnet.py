@@ -189,3 +189,25 @@ def test_memory_of_a_640x512_pair(kernel):
     # How much of PyTorch's files is mapped in depends on the Python build (270 or 520 MiB were
     # seen), and those pages are the page cache's.
     assert peak - libraries < 620
+
+
+@pytest.mark.parametrize("combine", ["concat", "add"])
+@pytest.mark.parametrize("height", [2, 64, 65, 131])
+def test_strips_join_without_a_seam(combine, height):
+    decoder = LRRNet(num_filters=2, num_blocks=1, combine=combine).decoder
+    maps = torch.rand(4, 2, 1, height, 20)
+    whole = decoder(tuple(maps[:2]), tuple(maps[2:]))  # a graph is kept: in one piece
+    with torch.no_grad():
+        strips = decoder(tuple(maps[:2]), tuple(maps[2:]))
+    for a, b in zip(strips, whole, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_hook_sees_the_whole_picture():
+    decoder = LRRNet(num_filters=2, num_blocks=1).decoder
+    seen = []
+    decoder.sparse.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    maps = torch.rand(4, 1, 1, 150, 20)
+    with torch.no_grad():
+        decoder(tuple(maps[:2]), tuple(maps[2:]))
+    assert seen == [(1, 1, 150, 20)]
