@@ -571,6 +571,8 @@ _UNDERSTOOD = (
     ".*your dataloader is not resumable",
     # It calls something of PyTorch's by a name that will go: its makers' to mend, not a user's.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    # Where nothing is held out there is no validation, and an empty list is how it is told.
+    "Total length of `list` across ranks is zero",
 )
 _ADVERTISED = "\N{ELECTRIC LIGHT BULB} Tip: For seamless cloud logging"  # of a service
 
