@@ -48,11 +48,17 @@ def read_config(path: Path) -> dict[str, Any]:
     keys = _read(path)
     chain = [path]
     while "base" in keys:
-        base = chain[-1].parent / str(keys.pop("base"))
+        name = keys.pop("base")
+        if not isinstance(name, str):
+            raise UserError(f"{chain[-1]}: base is {name!r}; give the name of a configuration")
+        base = chain[-1].parent / name
         if base in chain:
             raise UserError(f"{path}: base {base} comes back to itself")
+        try:
+            keys = merged(_read(base), keys)
+        except UserError as error:
+            raise UserError(f"{chain[-1]}: its base {error}") from error
         chain.append(base)
-        keys = merged(_read(base), keys)
     return keys
 
 
@@ -99,7 +105,25 @@ def read_yaml(path: Path, mend: str) -> dict[str, Any]:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())}); {mend}") from error
     if not isinstance(keys, dict):
         raise UserError(f"{path}: holds no keys with values; {mend}")
+    if not _is_bounded(keys):
+        raise UserError(f"{path}: holds more than {_MOST_VALUES} values, by its aliases; {mend}")
     return keys
+
+
+_MOST_VALUES = 100_000
+
+
+def _is_bounded(tree: dict[str, Any]) -> bool:
+    """Whether a tree is small written out; aliases of aliases grow beyond all memory."""
+    seen, waiting = 0, [tree]
+    while waiting and seen <= _MOST_VALUES:
+        value = waiting.pop()
+        seen += 1
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return not waiting
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def test_a_configuration_builds_on_others(tmp_path):
     [
         ("base: d.yaml\n", "comes back to itself"),
         ("base: nowhere.yaml\n", r"nowhere\.yaml: cannot be read"),
-        ("- 1\n", "not a configuration"),
+        ("- 1\n", "holds no keys with values"),
         ("a: [\n", "not YAML"),
     ],
 )

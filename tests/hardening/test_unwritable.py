@@ -71,16 +71,15 @@ def fuse(inputs, kind, out):
     return fusion, ["fuse", inputs / "ir", inputs / "vis", "-o", out, *method]
 
 
-def train(program, inputs, out):
-    command = ["train", "fit", "--trainer.max_steps=2", "--trainer.logger=CSVLogger"]
-    command += ["--trainer.logger.save_dir", out, "--trainer.accelerator=cpu"]
-    command += ["--trainer.enable_progress_bar=false", "--data.workers=0", "--data.batch_size=2"]
-    if program == "fusion":
-        command += ["--config", EXPERIMENTS / "fusion/saliency.yaml", "--data.root", inputs]
-        command += ["--data.size=32", "--data.holdout=1"]
-        command += ["--model.init_args.network.init_args.num_filters=4"]
-        return fusion, command
-    raise ValueError(program)
+def train(inputs, out):
+    # Options beside a configuration count where they come after it.
+    command = ["train", "fit", "--config", EXPERIMENTS / "fusion/saliency.yaml"]
+    command += ["--data.root", inputs, "--data.size=32", "--data.holdout=1", "--data.workers=0"]
+    command += ["--data.batch_size=2", "--model.init_args.network.init_args.num_filters=4"]
+    command += ["--trainer.max_steps=2", "--trainer.accelerator=cpu"]
+    command += ["--trainer.enable_progress_bar=false"]
+    command += ["--trainer.logger=CSVLogger", "--trainer.logger.save_dir", out]
+    return fusion, command
 
 
 COMMANDS = {
@@ -105,7 +104,7 @@ COMMANDS = {
     "synthetic": lambda inputs, out: (
         tracker, ["synthetic", out, "--count", "1", "--length", "2"],
     ),
-    "train": lambda inputs, out: train("fusion", inputs, out),
+    "train": lambda inputs, out: train(inputs, out),
     "fusion export": lambda inputs, out: (
         fusion, ["export", "--weights", inputs / "fusion.safetensors", "-o", out / "a.onnx"],
     ),

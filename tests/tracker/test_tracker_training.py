@@ -494,7 +494,7 @@ def test_configurations_are_the_presets():
         (["--model.init_args.preset", "x"], "model.preset: no preset 'x'"),
         (["--model.init_args.changes", "{chanels: 3}"], "model.changes: "),
         (["--model.init_args.trained", "[necks.x]"], "model.trained: no parameter's name begins"),
-        (["--model.init_args.start", "nowhere.pth"], "nowhere.pth: cannot be read"),
+        (["--model.init_args.start", "nowhere.pth"], "nowhere.pth: no such file"),
         (
             ["--model.init_args.feature_loss", "rfn"],
             "model.feature_loss: preset compact_rgb has no",

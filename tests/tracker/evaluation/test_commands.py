@@ -151,7 +151,7 @@ def test_evaluate_runs_a_tracker(make_scene, template_tracker, tmp_path, capsys,
     write_rows(visible.parent / "init.txt", scene.boxes)
     weights = tmp_path / "ncc.safetensors"
     weights.touch()
-    monkeypatch.setattr(commands, "_load_tracker", lambda *arguments: template_tracker)
+    monkeypatch.setattr(commands, "_load_tracker", lambda *_, **__: template_tracker)
     options = ["--dataset", "rgbt210", "--root", tmp_path / "RGBT210", "--json", "-"]
     options += ["--results", tmp_path / "results"]
     assert call("evaluate", *options, "--weights", weights) == 0
