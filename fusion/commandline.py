@@ -17,8 +17,8 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 EXIT_NOBODY_READS = 141  # what a shell gives a program whose reader, such as head, has enough
 
-# What a disk, a quota or a mount says where nothing but its owner can help.
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# What a disk, a quota or a mount says of an output where nothing but the user can help.
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG)
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import lightning as L
 import numpy as np
@@ -524,6 +524,9 @@ def run_lightning(
 
         def instantiate_classes(self) -> None:
             super().instantiate_classes()
+            settings = self.config[self.subcommand] if self.subcommand else self.config
+            for name, part in (("model", self.model), ("data", self.datamodule)):
+                _refuse_null(name, part, settings[name].get("init_args", settings[name]))
             made.append(self)
 
     _silence_understood()
@@ -561,6 +564,14 @@ def run_lightning(
             raise cause from None
         what = f"{type(cause).__name__}: {_one_line(str(cause))}"
         raise UserError(f"the configuration cannot be used ({what})") from error
+
+
+def _refuse_null(name: str, part: object, settings: Mapping[str, Any]) -> None:
+    """Name the first setting that is null and may not be, which jsonargparse lets pass."""
+    for key, hint in get_type_hints(type(part).__init__).items():
+        allowed = hint is Any or type(None) in get_args(hint)
+        if settings.get(key, 0) is None and not allowed:
+            raise UserError(f"{name}.{key}: null is no value of it; leave it out for the default")
 
 
 # Warnings and advice of dependencies that were understood, and say nothing to a user.

@@ -230,4 +230,4 @@ def test_ablations(content, is_base):
     if outcome.code == 0:
         assert written
     else:
-        assert_refused(outcome, "bad.yaml", "base.yaml", "base")
+        assert_refused(outcome, "bad.yaml", "base.yaml", "configurations")  # or a row of it
