@@ -1,7 +1,8 @@
 // Entry points of the shared library: choice of the instruction set, and threads.
 //
-// Work is divided by pictures, branches and chunks of columns, never by the number of threads, so
-// that results do not depend on it. Threads live for one call: nothing survives a fork.
+// Work is divided by pictures, branches and chunks of columns. A pixel is computed in the same order
+// wherever its chunk begins, so that results depend neither on chunks nor on the number of threads.
+// Threads live for one call: nothing survives a fork.
 #include "llrr.h"
 
 #include <algorithm>

@@ -87,7 +87,7 @@ def test_kernel_is_built_where_there_is_a_compiler():
         ((3, 1, 8, 8), 8, 4),
         ((1, 1, 3, 16), 1, 0),
         ((1, 1, 17, 33), 5, 8),
-        ((1, 1, 9, 700), 4, 4),  # three chunks of columns
+        ((1, 1, 9, 700), 4, 4),  # two chunks of columns
     ],
 )
 def test_values(use, level, combine, size, num_filters, num_blocks):
@@ -109,6 +109,23 @@ def test_published_size(use, level):
         ours = network(ir, vis)
         exact = network.double()(ir.double(), vis.double())
     torch.testing.assert_close(ours.double(), exact, rtol=0, atol=1e-6)
+
+
+@each_level
+def test_chunks_of_columns_join_without_a_trace(use, level):
+    network = make()
+    ir, vis = pair(1, 1, 9, 700)
+    use(level)
+    before = torch.get_num_threads()
+    fused = []
+    try:
+        with torch.inference_mode():
+            for threads in (1, 4, 8):  # two chunks, two others, four
+                torch.set_num_threads(threads)
+                fused.append(network(ir, vis))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(fused[0], fused[1]) and torch.equal(fused[0], fused[2])
 
 
 @needs_kernel
