@@ -212,7 +212,7 @@ INLINE Stage stage_of(const Parameters<const float>& p, const Shape& shape, int 
 INLINE void analyse(const Stage& s, const Vec m[9], int channels, bool first, const float* before,
                     float* z) {
     for (int c = 0; c < channels; ++c) {
-        Vec start = Vec{} + s.bias[c];
+        Vec start = s.bias[c] - Vec{};  // adding a zero would cost an addition
         if (!first) start += s.lam * load(before + c * L);
         const Vec v = combine(start, m, s.analysis + 9 * c);
         store(z + c * L, soft_threshold(v, s.threshold[c]));
