@@ -16,13 +16,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_module
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -97,6 +97,9 @@ class FusionTraining(L.LightningModule):
         cosine: decay to 0 along a cosine over all steps of the run; else constant.
     """
 
+    #: The setting of `fusion.pairs.PairData` without which it has no target; None for none.
+    needs: ClassVar[str | None] = None
+
     def __init__(
         self,
         network: FusionNetwork,
@@ -126,6 +129,8 @@ class FusionTraining(L.LightningModule):
     def on_fit_start(self) -> None:
         # Weights are for what the data module makes of pixels, and are saved with that.
         data = data_module(self.trainer)
+        if data is not None and self.needs and not data.hparams.get(self.needs):
+            raise UserError(f"data.{self.needs}: {type(self).__name__} learns from it; give it")
         made = None if data is None else data.hparams.get("scaling")
         if made is not None:
             self.network.scaling = replace(self.network.scaling, input=made)
@@ -221,6 +226,8 @@ class SaliencyTraining(FusionTraining):
         UserError: ``start`` cannot be read or is of another architecture.
     """
 
+    needs = "saliency"
+
     def __init__(
         self,
         network: FusionNetwork,
@@ -265,6 +272,8 @@ class ReferenceTraining(FusionTraining):
         output_gain: of the pixel convention the weights are saved with.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
     """
+
+    needs = "references"
 
     def __init__(
         self,
@@ -321,6 +330,12 @@ class LossRecord(Callback):
         self.samples = samples
         self.curves: dict[str, list[tuple[int, float]]] = {}
 
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._has_trained = False
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._has_trained = True
+
     def write(self, trainer: L.Trainer, module: Any, folder: Path) -> None:
         """Write the rest of the record into ``folder``; called in one process alone."""
         raise NotImplementedError
@@ -352,6 +367,15 @@ class LossRecord(Callback):
             self._record(trainer, module)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._record(trainer, module)
+
+    def on_fit_end(self, trainer: Any, module: L.LightningModule) -> None:
+        if self._has_trained:
+            return
+        # Resumed at its last step, a run trains nothing, and Lightning tells nobody of its end.
+        for callback in trainer.callbacks:
+            if isinstance(callback, WeightAveraging):
+                callback.on_train_end(trainer, module)
         self._record(trainer, module)
 
     def _record(self, trainer: L.Trainer, module: L.LightningModule) -> None:

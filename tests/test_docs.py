@@ -148,7 +148,11 @@ def nothing_runs(monkeypatch):
     from lightning.pytorch.cli import LightningCLI
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(LightningCLI, "instantiate_classes", lambda self: None)
+
+    def build_nothing(cli):
+        cli.model = cli.datamodule = None
+
+    monkeypatch.setattr(LightningCLI, "instantiate_classes", build_nothing)
     monkeypatch.setattr(LightningCLI, "_run_subcommand", lambda self, name: None)
 
 

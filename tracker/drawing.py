@@ -23,6 +23,7 @@ def draw_box(image: np.ndarray, box: ArrayLike, color: tuple[int, int, int] = RE
     corners = np.asarray(box, float)
     if not np.isfinite(corners).all():
         return
+    corners = np.clip(corners, -10_000, 10_000)  # OpenCV's coordinates are no wider than 32 bits
     thickness = max(2, round(min(image.shape[:2]) / 180))
     x1, y1 = np.rint(corners[:2]).astype(int).tolist()
     # A box from x to x + w covers the pixels x ... x + w - 1.
