@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import lightning as L
 import numpy as np
@@ -97,9 +97,6 @@ class FusionTraining(L.LightningModule):
         cosine: decay to 0 along a cosine over all steps of the run; else constant.
     """
 
-    #: The setting of `fusion.pairs.PairData` without which it has no target; None for none.
-    needs: ClassVar[str | None] = None
-
     def __init__(
         self,
         network: FusionNetwork,
@@ -129,8 +126,6 @@ class FusionTraining(L.LightningModule):
     def on_fit_start(self) -> None:
         # Weights are for what the data module makes of pixels, and are saved with that.
         data = data_module(self.trainer)
-        if data is not None and self.needs and not data.hparams.get(self.needs):
-            raise UserError(f"data.{self.needs}: {type(self).__name__} learns from it; give it")
         made = None if data is None else data.hparams.get("scaling")
         if made is not None:
             self.network.scaling = replace(self.network.scaling, input=made)
@@ -226,8 +221,6 @@ class SaliencyTraining(FusionTraining):
         UserError: ``start`` cannot be read or is of another architecture.
     """
 
-    needs = "saliency"
-
     def __init__(
         self,
         network: FusionNetwork,
@@ -255,6 +248,8 @@ class SaliencyTraining(FusionTraining):
         )
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        if "target" not in batch:
+            raise UserError("data.saliency: needed here; give true")
         ir, vis = batch["ir"], batch["vis"]
         fused = self.network(ir, vis)
         return self.loss(fused, ir, vis, batch["target"]), fused
@@ -272,8 +267,6 @@ class ReferenceTraining(FusionTraining):
         output_gain: of the pixel convention the weights are saved with.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
     """
-
-    needs = "references"
 
     def __init__(
         self,
