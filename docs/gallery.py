@@ -21,7 +21,7 @@ from fusion.pipeline import compare
 from fusion.scene import street_pair
 from tracker import RGBTTracker, load_tracker
 from tracker.drawing import draw_frame
-from tracker.sequences import Frame, FrameProblem
+from tracker.frames import Frame, FrameProblem
 from tracker.synthetic import contact_sheet, dataset_specs, random_spec, render, render_still
 
 FOLDER = Path(__file__).parent

@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -44,6 +44,8 @@ from fusion.network import FusionNetwork
 __all__ = [
     "NETWORKS",
     "SHIPPED",
+    "build_on_meta",
+    "fill",
     "load_network",
     "read_architecture",
     "read_tensors",
@@ -74,6 +76,8 @@ NETWORKS: dict[str, type[FusionNetwork]] = {
 
 #: How weights files are named; others in a folder are passed over.
 WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
+
+Network = TypeVar("Network", bound=nn.Module)
 
 # --- Any weights file ---------------------------------------------------------------------------
 
@@ -230,6 +234,38 @@ def read_architecture(path: str | Path, metadata: Mapping[str, str]) -> dict[str
     return arguments
 
 
+def build_on_meta(path: str | Path, build: Callable[..., Network], arguments: Mapping) -> Network:
+    """A network without memory: a file's metadata must not decide how much is taken.
+
+    Args:
+        path: the file that ``arguments`` are from, for the error.
+        build: the network's class.
+        arguments: of its constructor.
+
+    Raises:
+        UserError: the arguments make no network.
+    """
+    try:
+        with torch.device("meta"):
+            return build(**arguments)
+    except Exception as error:  # of every kind: the arguments may be anything
+        raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network of `build_on_meta` its tensors, floating ones as float32, to run: in
+    evaluation mode, without gradients.
+
+    Args:
+        network: changed in place.
+        tensors: of `require_match`.
+    """
+    network.load_state_dict(
+        {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True
+    )
+    network.requires_grad_(False).eval()
+
+
 # --- Fusion networks ----------------------------------------------------------------------------
 
 
@@ -311,31 +347,9 @@ def load_network(
             offered = f"its rules are {', '.join(build.rules)}" if build.rules else "it has none"
             raise UserError(f"{found}: no fusion rule {rule!r}; {offered}")
         arguments["rule"] = rule
-    return _build(path, build, arguments, tensors, name_in_file).to(device)
-
-
-def _build(
-    path: str | Path,
-    build: type[FusionNetwork],
-    arguments: dict,
-    tensors: Mapping[str, Tensor],
-    name_in_file: Callable[[str], str],
-) -> FusionNetwork:
-    try:
-        # Without memory first: a file's metadata must not decide how much is taken.
-        with torch.device("meta"):
-            network = build(**arguments)
-    except Exception as error:  # of every kind: the arguments may be anything
-        raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
-    state = require_match(path, tensors, network, name_in_file)
-    network.load_state_dict(
-        {
-            name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor
-            for name, tensor in state.items()
-        },
-        assign=True,
-    )
-    return network.requires_grad_(False).eval()
+    network = build_on_meta(path, build, arguments)
+    fill(network, require_match(path, tensors, network, name_in_file))
+    return network.to(device)
 
 
 def _published_method(path: str | Path, tensors: Mapping[str, Tensor]) -> str:

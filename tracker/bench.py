@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from fusion.bench import least_seconds, machine
 from fusion.errors import UserError
 from fusion.tables import format_table
+from tracker.frames import MODALITIES
 from tracker.head import CorrelationHead, Response
 from tracker.neck import crop_centre
 from tracker.network import PRESETS, TrackerNetwork, build
 from tracker.online import OnlineSettings, RGBTTracker
 from tracker.runtime import PRECISIONS, RUNTIMES, check_runtime
-from tracker.sequences import MODALITIES
 from tracker.weights import load_tracker
 
 __all__ = ["PlainNetwork", "bench", "report"]

@@ -20,7 +20,7 @@ from fusion.commandline import (
     run,
 )
 from fusion.errors import UserError
-from tracker.evaluation.commands import add_evaluate
+from tracker.evaluation.ope_commands import add_evaluate
 from tracker.evaluation.vot_commands import add_demo, add_vot
 from tracker.runtime import RUNTIMES, add_runtime_options
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tracker.sequences import Frame
+from tracker.frames import Frame
 
 # Readable on visible and on grey infrared pictures, also for most colour-blind people.
 RESULT_COLOR = (255, 176, 0)

@@ -8,14 +8,8 @@ from tqdm import tqdm
 
 from fusion.errors import UserError
 from tracker.boxes import box_iou, clip_box
-from tracker.sequences import (
-    MODALITIES,
-    MODALITY_NAMES,
-    Sequence,
-    load_dataset,
-    load_sequence,
-    number_ranges,
-)
+from tracker.frames import MODALITIES, MODALITY_NAMES, number_ranges
+from tracker.sequences import Sequence, load_dataset, load_sequence
 
 _TABLE_ROWS = 40
 

@@ -21,9 +21,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from fusion.feature import LLRRFusion, RFNFusion
 from tracker.anchors import RATIOS, anchor_grid
 from tracker.backbone import AtrousResNet50, CompactResNet, compact_stem
+from tracker.frames import MODALITIES
 from tracker.head import MultiLevelRPN, Response
 from tracker.neck import Neck, crop_centre
-from tracker.sequences import MODALITIES
 from tracker.winograd import Network, use_winograd
 
 __all__ = [

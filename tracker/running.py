@@ -27,7 +27,8 @@ from fusion.files import make_folder
 from fusion.images import VIDEO_SUFFIXES, VideoWriter
 from tracker.boxes import Box, region_to_box
 from tracker.drawing import draw_frame
-from tracker.sequences import MODALITIES, MODALITY_NAMES, Frame, Sequence, number_ranges
+from tracker.frames import MODALITIES, MODALITY_NAMES, Frame, number_ranges
+from tracker.sequences import Sequence
 
 
 class Tracker(Protocol):

@@ -32,9 +32,10 @@ from fusion.images import luminance, read_image, to_8bit
 from fusion.pairs import find_pairs
 from tracker import sequences
 from tracker.boxes import box_iou, cxcywh_to_xywh
+from tracker.frames import ImageFrames
 from tracker.network import TrackerNetwork
 from tracker.online import context_side, mean_colour
-from tracker.sequences import DATASETS, ImageFrames, Sequence
+from tracker.sequences import DATASETS, Sequence
 
 __all__ = [
     "Augmentation",

@@ -33,6 +33,7 @@ from fusion.weights import read_tensors
 from tracker.anchors import decode, encode
 from tracker.boxes import box_iou, cxcywh_to_xywh
 from tracker.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box
+from tracker.frames import MODALITIES
 from tracker.head import Response
 from tracker.network import TrackerNetwork, build
 from tracker.sampling import (
@@ -45,7 +46,6 @@ from tracker.sampling import (
     check_source,
     load_source,
 )
-from tracker.sequences import MODALITIES
 from tracker.weights import load_imagenet, load_published, load_tracker, save_tracker
 
 __all__ = [

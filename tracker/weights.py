@@ -15,7 +15,14 @@ import torch
 from torch import Tensor
 
 from fusion.errors import UserError
-from fusion.weights import read_architecture, read_tensors, require_match, write_tensors
+from fusion.weights import (
+    build_on_meta,
+    fill,
+    read_architecture,
+    read_tensors,
+    require_match,
+    write_tensors,
+)
 from tracker.network import PRESETS, TrackerNetwork
 from tracker.online import OnlineSettings
 from tracker.pretrained import COMPACT
@@ -63,21 +70,18 @@ def load_tracker(
     path = COMPACT if path is None else path
     tensors, metadata = read_tensors(path)
     if metadata.get("network") == FORMAT:
-        network = _on_meta(path, read_architecture(path, metadata))
+        network = build_on_meta(path, TrackerNetwork, read_architecture(path, metadata))
         network.online = _online(path, metadata)
     elif preset in PUBLISHED_PRESETS:
-        network = _on_meta(path, PRESETS[preset])
+        network = build_on_meta(path, TrackerNetwork, PRESETS[preset])
         tensors = _renamed(path, tensors, network)
     else:
         raise UserError(
             f"{path}: a published checkpoint fills {', '.join(PUBLISHED_PRESETS)}, not {preset}; "
             "name one of these"
         )
-    require_match(path, tensors, network)
-    network.load_state_dict(
-        {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True
-    )
-    return network.requires_grad_(False).eval().to(device)
+    fill(network, require_match(path, tensors, network))
+    return network.to(device)
 
 
 def load_published(network: TrackerNetwork, path: str | Path) -> None:
@@ -94,19 +98,10 @@ def load_published(network: TrackerNetwork, path: str | Path) -> None:
         UserError: as `load_tracker`.
     """
     modal = network.architecture | {"fusion": None, "gate": False, "branch_weights": None}
-    reference = _on_meta(path, modal)
+    reference = build_on_meta(path, TrackerNetwork, modal)
     tensors = _renamed(path, read_tensors(path)[0], reference)
     require_match(path, tensors, reference)
     network.load_state_dict(tensors, strict=False)
-
-
-def _on_meta(path: str | Path, arguments: Mapping) -> TrackerNetwork:
-    """A network without memory: a file's metadata must not decide how much is taken."""
-    try:
-        with torch.device("meta"):
-            return TrackerNetwork(**arguments)
-    except Exception as error:  # of every kind: the arguments may be anything
-        raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
 
 
 def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, float]:

@@ -21,9 +21,9 @@ from malformed import FULL, run, tree
 from fusion.cli import main as fusion
 from fusion.images import read_image, write_image
 from fusion.weights import load_network
+from tracker.annotations import read_regions
 from tracker.cli import main as tracker
 from tracker.network import build
-from tracker.sequences import read_regions
 from tracker.synthetic import random_spec, write_sequence
 from tracker.weights import load_tracker, save_tracker
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tracker.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box, draw_frame
-from tracker.sequences import Frame, FrameProblem
+from tracker.frames import Frame, FrameProblem
 
 BOX = (100, 60, 80, 50)
 

@@ -7,14 +7,8 @@ import pytest
 from fusion.errors import UserError
 from fusion.images import write_image
 from tracker.annotations import read_regions, regions_to_boxes
-from tracker.sequences import (
-    LAYOUTS,
-    align_frames,
-    guess_layout,
-    load_dataset,
-    load_sequence,
-    number_ranges,
-)
+from tracker.frames import align_frames, number_ranges
+from tracker.sequences import LAYOUTS, guess_layout, load_dataset, load_sequence
 
 SIZE = (40, 30)
 

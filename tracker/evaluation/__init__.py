@@ -3,5 +3,5 @@
 `ope`: the figures of one pass through each sequence (GTOT, RGBT210, RGBT234, LasHeR), from raw
 results; `one_pass` makes them. `multistart`: the figures of many starts in each sequence
 (VOT2020-RGBT), from the VOT toolkit's results; `workspace` and `vot` make them. `plots`: the curves
-of both. `commands` and `vot_commands` are the command lines.
+of both. `ope_commands`, `vot_commands` and `vot_analysis` are the command lines.
 """

@@ -8,7 +8,7 @@ import numpy as np
 
 from fusion.errors import UserError
 from tracker.boxes import Box, start_box
-from tracker.sequences import MODALITIES
+from tracker.frames import MODALITIES
 
 
 class CorrelationTracker:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusion.errors import UserError
+from tracker.frames import MODALITIES
 from tracker.pretrained import COMPACT
-from tracker.sequences import MODALITIES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -182,3 +182,14 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         raise UserError(f"{path}: unknown picture format; end the name in .png, .pdf or .svg")
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> None:
+    """Write each figure by its name, as a picture for screens (png) and one for papers (pdf).
+
+    Raises:
+        UserError: a place that cannot be written.
+    """
+    for name, figure in figures.items():
+        for suffix in (".png", ".pdf"):
+            save_figure(figure, folder / f"{name}{suffix}")

@@ -7,16 +7,15 @@ from pathlib import Path
 from fusion.commandline import (
     EXIT_BAD_INPUT,
     Commands,
-    Parser,
     add_device_option,
     positive_int,
 )
 from fusion.errors import UserError
-from tracker.evaluation.commands import add_vot_analyze
+from tracker.evaluation.options import add_experiment_option, add_workspace_option
+from tracker.evaluation.vot_analysis import add_analyze
 from tracker.runtime import add_runtime_options
 
 STACK = "vot2020/rgbtir"
-WORKSPACE = Path("vot_workspace")
 
 VOT_DESCRIPTION = """\
 VOT2020-RGBT: A, R and EAO in a workspace of the VOT toolkit. The toolkit's own commands (vot
@@ -93,27 +92,9 @@ def add_vot(commands: Commands) -> None:
     vot_commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_init(vot_commands)
     _add_evaluate(vot_commands)
-    add_vot_analyze(vot_commands)
+    add_analyze(vot_commands)
     _add_report(vot_commands)
     _add_tune(vot_commands)
-
-
-def _add_workspace_option(parser: Parser) -> None:
-    parser.add_argument(
-        "--workspace",
-        metavar="DIR",
-        type=Path,
-        default=WORKSPACE,
-        help=f"the workspace's folder (default: {WORKSPACE})",
-    )
-
-
-def _add_experiment_option(parser: Parser) -> None:
-    parser.add_argument(
-        "--experiment",
-        metavar="NAME",
-        help="needed where the stack has several multistart experiments",
-    )
 
 
 # --- init ---
@@ -127,7 +108,7 @@ def _add_init(vot_commands: Commands) -> None:
         epilog=INIT_EXAMPLES,
     )
     parser.set_defaults(command=_init)
-    _add_workspace_option(parser)
+    add_workspace_option(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--stack", metavar="NAME", choices=[STACK], help=f"download the data of {STACK}"
@@ -182,8 +163,8 @@ def _add_evaluate(vot_commands: Commands) -> None:
         nargs="*",
         help="which entries to run (default: all that can run)",
     )
-    _add_workspace_option(parser)
-    _add_experiment_option(parser)
+    add_workspace_option(parser)
+    add_experiment_option(parser)
     parser.add_argument(
         "--workers",
         metavar="N",
@@ -268,8 +249,8 @@ def _add_report(vot_commands: Commands) -> None:
         nargs="*",
         help="which to show (default: all that have results)",
     )
-    _add_workspace_option(parser)
-    _add_experiment_option(parser)
+    add_workspace_option(parser)
+    add_experiment_option(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -321,8 +302,8 @@ def _add_tune(vot_commands: Commands) -> None:
         default=1,
         help="try on every N-th sequence alone (default: 1)",
     )
-    _add_workspace_option(parser)
-    _add_experiment_option(parser)
+    add_workspace_option(parser)
+    add_experiment_option(parser)
     add_device_option(parser)
 
 

@@ -19,8 +19,9 @@ from fusion.configuration import read_yaml
 from fusion.errors import UserError
 from fusion.files import make_folder, read_text, whole_file
 from tracker.evaluation.multistart import named_sequences_folder, read_anchored_sequence
-from tracker.sequences import ImageFrames, load_dataset, load_sequence, number_ranges
+from tracker.frames import ImageFrames, number_ranges
 from tracker.sequences import Sequence as RGBTSequence
+from tracker.sequences import load_dataset, load_sequence
 
 __all__ = [
     "UNTRAINED",
