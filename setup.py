@@ -34,18 +34,19 @@ EXPORT_REQUIREMENTS = [
     "onnxscript>=0.3",
 ]
 
+# Pinned below what may break: a checker's next release finds other faults, a formatter's another
+# format.
 TEST_REQUIREMENTS = [
     *EXPORT_REQUIREMENTS,
-    "pytest>=8",
-    "pytest-xdist>=3.5",
-    "hypothesis>=6.100",
-    "ruff>=0.5",
-    # The types PyTorch and OpenCV declare change, and what a release makes of them.
-    "mypy>=2.4,<3",
-    "types-PyYAML>=6.0",
-    "types-tqdm>=4.66",
+    "pytest>=8,<10",
+    "pytest-xdist>=3.5,<4",
+    "hypothesis>=6.100,<7",
+    "ruff>=0.17,<0.18",
+    "mypy>=2.4,<2.5",
+    "types-PyYAML>=6.0,<7",
+    "types-tqdm>=4.66,<5",
     # Second implementations to test against.
-    "scikit-image>=0.22",
+    "scikit-image>=0.22,<0.27",
 ]
 
 # LRRNet's kernel for processors: a shared library without a Python module's entry point, loaded by

@@ -240,8 +240,17 @@ def check_training(folder, main, command, seed, load):
     assert run(main, *command, place, out, *resume).code == 0
     found = sorted(out.rglob("weights.safetensors"), key=lambda path: path.stat().st_mtime)
     ours, theirs = load(found[-1]).state_dict(), load(expected).state_dict()
-    for name, tensor in theirs.items():
-        torch.testing.assert_close(ours[name], tensor, rtol=1e-4, atol=1e-6)
+    assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
+
+
+@pytest.fixture
+def one_thread():
+    """As the runs that die: weights depend on the number of threads in their last digits, and Adam
+    makes more of those."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 CALLBACKS = [
@@ -254,7 +263,7 @@ TINY += ["--trainer.enable_progress_bar=false", "--data.workers=0", "--data.batc
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_fusion_train(tmp_path):
+def test_fusion_train(tmp_path, one_thread):
     rng = np.random.default_rng(0)
     for number in range(6):
         for side in ("ir", "vis"):
@@ -269,7 +278,7 @@ def test_fusion_train(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_tracker_train(tmp_path):
+def test_tracker_train(tmp_path, one_thread):
     for seed in range(2):
         spec = random_spec(seed, length=3, size=(160, 120), split="train")
         write_sequence(spec, tmp_path / "sequences" / f"s{seed}")
