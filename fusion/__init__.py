@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusion.errors import UserError
-    from fusion.images import PixelScaling, read_image, write_image
+    from fusion.images import (
+        PixelScaling,
+        read_image,
+        read_infrared,
+        read_visible,
+        write_image,
+    )
     from fusion.llrr import LLRR, LLRRBlock, soft_threshold
     from fusion.lrrnet import LRRNet, LRRParts
     from fusion.network import FusionNetwork
@@ -21,6 +27,8 @@ _HOMES = {
     "UserError": "errors",
     "PixelScaling": "images",
     "read_image": "images",
+    "read_infrared": "images",
+    "read_visible": "images",
     "write_image": "images",
     "LLRR": "llrr",
     "LLRRBlock": "llrr",
@@ -42,6 +50,8 @@ __all__ = [
     "UserError",
     "load_network",
     "read_image",
+    "read_infrared",
+    "read_visible",
     "save_network",
     "soft_threshold",
     "write_image",

@@ -17,7 +17,7 @@ from typing import Any
 from fusion.comparison import Comparison, compare
 from fusion.configuration import merged, nested, read_config, write_config
 from fusion.errors import UserError
-from fusion.files import whole_file
+from fusion.files import read_text, whole_file
 from fusion.pipeline import Options, fuse_folders
 from fusion.tables import write_json
 from fusion.weights import load_network
@@ -51,13 +51,30 @@ def read_tables(path: Path) -> dict[str, list[Row]]:
     tables = base.pop("tables", None)
     if not isinstance(tables, dict) or not tables:
         raise UserError(f"{path}: has no tables; give tables: {{NAME: {{KEY: [VALUE, ...]}}}}")
-    name = str(base["trainer"]["logger"][0]["init_args"]["name"]) if _has_logger(base) else "base"
-    return {table: _rows(f"{path}: {table}", axes, base, name) for table, axes in tables.items()}
+    name = "base"
+    if _has_logger(base):
+        name = str(base["trainer"]["logger"][0]["init_args"].get("name", name))
+    rows = {table: _rows(f"{path}: {table}", axes, base, name) for table, axes in tables.items()}
+    runs: dict[str, Row] = {}
+    for row in itertools.chain(*rows.values()):
+        if runs.setdefault(row.run, row).keys != row.keys:
+            raise UserError(
+                f"{path}: two different rows are both named {row.run}, after the last parts of "
+                "their keys; give them in a file each"
+            )
+    return rows
 
 
 def _has_logger(keys: Mapping[str, Any]) -> bool:
-    loggers = keys.get("trainer", {}).get("logger")
-    return isinstance(loggers, list) and all("init_args" in logger for logger in loggers)
+    trainer = keys.get("trainer")
+    loggers = trainer.get("logger") if isinstance(trainer, dict) else None
+    return (
+        isinstance(loggers, list)
+        and bool(loggers)
+        and all(
+            isinstance(each, dict) and isinstance(each.get("init_args"), dict) for each in loggers
+        )
+    )
 
 
 def _rows(place: str, axes: Any, base: dict[str, Any], base_name: str) -> list[Row]:
@@ -153,9 +170,9 @@ class Ablation:
         """All rows of a table must have been trained under the same options."""
         path = self.out / "options.txt"
         text = "\n".join(self.options) + "\n"
-        if path.is_file() and path.read_text(encoding="utf-8") != text:
-            before = " ".join(path.read_text(encoding="utf-8").split("\n"))
-            raise UserError(f"{path}: begun with {before or 'no options'}; give another folder")
+        if path.is_file() and (held := read_text(path)) != text:
+            before = " ".join(held.split()) or "no options"
+            raise UserError(f"{path}: begun with {before}; give another folder")
         with whole_file(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -198,14 +215,17 @@ class Ablation:
             UserError: the pictures cannot be used.
         """
         folders = {run: self.out / "fused" / run for run in self.runs}
+        notes = []
         for run, folder in folders.items():
             network = load_network(self.weights(run), device)
-            fuse_folders(network, ir, vis, folder, Options(color=False, skip_existing=True))
+            # What is there may be of other pairs; against training, fusing again is quick.
+            notes += fuse_folders(network, ir, vis, folder, Options(color=False)).notes
         measured = compare(ir, vis, folders, metrics, workers)
+        failures = list(dict.fromkeys([*notes, *measured.failures]))
         comparisons = {}
         for table, rows in self.tables.items():
             values = {row.label: measured.values[row.run] for row in rows}
-            comparison = Comparison(measured.metrics, values, measured.failures)
+            comparison = Comparison(measured.metrics, values, failures)
             comparison.write(self.out / table)
             write_json(
                 str(self.out / table / "means.json"),

@@ -133,8 +133,8 @@ def bench(size: tuple[int, int] = (640, 512), rounds: int = 3, train: bool = Tru
         "machine", "level" (of the kernel, None without), "size", "rounds", and, by the ways' names:
         "warm" and "default", CPU seconds with one thread and each allocator ("warm 2": with two
         threads); "memory", MiB (None where the system does not tell); "difference", the largest
-        from the published structure in float64; "peak", the share of one core's measured peak of
-        multiply-adds with one thread, warm; "training", seconds a step and losses.
+        from the published structure in float64; "flops", what one core does of multiply-adds at
+        most, operations a second by the kernel's level; "training", seconds a step and losses.
 
     Raises:
         UserError: an argument makes no sense.

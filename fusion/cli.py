@@ -13,6 +13,7 @@ from fusion.commandline import (
     add_device_option,
     add_train,
     is_lightning,
+    natural_int,
     positive_int,
     resolve_device,
     run,
@@ -339,7 +340,7 @@ exit code: 0, or 2 when an option or the data is wrong.
 
 
 def _train(argv: list[str]) -> None:
-    from fusion.training import main as train
+    from fusion.training_commands import main as train
 
     train(argv)
 
@@ -636,7 +637,7 @@ def _add_demo(commands: Commands) -> None:
     )
     parser.add_argument("--weights", metavar="W", type=Path, help="as for fusion fuse")
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="decides the scene (default: 0)"
+        "--seed", metavar="N", type=natural_int, default=0, help="decides the scene (default: 0)"
     )
     add_device_option(parser)
 
@@ -654,7 +655,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     write_image(vis_path, vis)
     fuse(network, ir_path, vis_path, fused_path, Options(compare=True))
     print(f"generated: {ir_path}, {vis_path}")
-    print(f"fused:     {fused_path} (LRRNet, {arguments.weights or 'the weights that ship'})")
+    weights = arguments.weights or "the weights that ship"
+    print(f"fused:     {fused_path} ({type(network).__name__}, {weights})")
     print(f"open this: {out / 'fused_compare.png'}")
     return 0
 

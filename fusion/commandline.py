@@ -17,8 +17,13 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 EXIT_NOBODY_READS = 141  # what a shell gives a program whose reader, such as head, has enough
 
-# What a disk, a quota or a mount says of an output where nothing but the user can help.
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG)
+# What a disk, a quota, a mount or an owner says where nothing but the user can help.
+_REFUSALS = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG), "written"
+    ),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "used"),
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,9 +45,9 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 def run(program: str, command: Callable[[], int | None]) -> int:
     """Run a command and return its exit code.
 
-    `UserError` becomes one line on stderr and code 2, so does a full or read-only disk wherever it
-    is met, Ctrl-C becomes code 130. Any other exception is a defect of ours and keeps its
-    traceback.
+    `UserError` becomes one line on stderr and code 2, so does a full disk or a forbidden file
+    wherever it is met; Ctrl-C becomes code 130. Any other exception is a defect of ours and keeps
+    its traceback.
     """
     try:
         code = command() or 0
@@ -59,7 +64,8 @@ def run(program: str, command: Callable[[], int | None]) -> int:
         if error.errno not in _REFUSALS:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"{program}: {where}cannot be written ({error.strerror})", file=sys.stderr)
+        what = _REFUSALS[error.errno]
+        print(f"{program}: {where}cannot be {what} ({error.strerror})", file=sys.stderr)
         _give_up_stdout()
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
@@ -99,6 +105,13 @@ def positive_int(text: str) -> int:
     """An option's number of 1 or more; for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
+
+
+def natural_int(text: str) -> int:
+    """An option's number of 0 or more; for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
     return int(text)
 
 

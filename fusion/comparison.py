@@ -1,20 +1,17 @@
 """Comparing fusion methods on folders of pictures: every metric of every picture and method."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from fusion.errors import UserError
 from fusion.files import natural_key, whole_file
 from fusion.images import list_images, luminance, pair_folders, read_image, to_8bit
 from fusion.metrics import METRICS, evaluate
 from fusion.tables import MARKS, format_table, write_csv
+from fusion.workers import outcomes
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -27,7 +24,8 @@ class Comparison:
     Attributes:
         metrics: keys of `fusion.metrics.METRICS`, the columns.
         values: ``values[method][stem][metric]``.
-        failures: a line for each picture that could not be measured; it counts for no method.
+        failures: a line for each picture that could not be measured, a source without a partner
+            too; it counts for no method.
     """
 
     metrics: tuple[str, ...]
@@ -121,9 +119,15 @@ def compare(
         UserError: a folder is unusable, a metric unknown, or nothing could be measured.
     """
     metrics = tuple(METRICS) if metrics is None else known_metrics(metrics)
-    sources = {pair[0].stem: pair for pair in pair_folders(ir, vis).pairs}
+    pairing = pair_folders(ir, vis)
+    sources = {pair[0].stem: pair for pair in pairing.pairs}
     fused = {name: {p.stem: p for p in list_images(folder)} for name, folder in methods.items()}
     failures = [
+        f"{path}: without a partner in {folder}"
+        for folder, lonely in ((vis, pairing.only_infrared), (ir, pairing.only_visible))
+        for path in lonely
+    ]
+    failures += [
         f"{folder}: no {stem}"
         for name, folder in methods.items()
         for stem in sources
@@ -136,19 +140,8 @@ def compare(
         for stem in stems
     ]
     values: dict[str, dict[str, dict[str, float]]] = {name: {} for name in methods}
-    progress: dict[str, Any] = {
-        "total": len(jobs),
-        "unit": "picture",
-        "disable": None,
-        "leave": False,
-    }
-    if workers > 1:
-        # A fork would copy a process whose libraries may hold threads.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            results = list(tqdm(pool.map(_measure, jobs, chunksize=2), **progress))
-    else:
-        results = [_measure(job) for job in tqdm(jobs, **progress)]
     broken = set()
+    results = outcomes(_measure, jobs, workers, "picture")
     for (name, stem, *_), result in zip(jobs, results, strict=True):
         if isinstance(result, str):
             failures.append(result)
@@ -165,7 +158,7 @@ def compare(
 
 
 def known_metrics(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, if all are keys of `METRICS`.
+    """The names, each once, if all are keys of `METRICS`.
 
     Raises:
         UserError: one is not.
@@ -173,7 +166,7 @@ def known_metrics(names: Sequence[str]) -> tuple[str, ...]:
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise UserError(f"--metrics: {unknown[0]!r} is unknown; known are {', '.join(METRICS)}")
-    return tuple(names)
+    return tuple(dict.fromkeys(names))
 
 
 def _measure(job: tuple) -> dict[str, float] | str:
@@ -191,7 +184,8 @@ def _measure(job: tuple) -> dict[str, float] | str:
 
 
 def method_names(folders: Sequence[str], option: str = "--fused") -> dict[str, Path]:
-    """Methods from ``NAME=DIR`` or ``DIR``, which is named after its last part.
+    """Methods from ``NAME=DIR`` or ``DIR``, which is named after its last part. A folder that is
+    there under the whole text is a ``DIR``: names of `fusion.ablation` have equals signs.
 
     Args:
         folders: as given.
@@ -203,8 +197,9 @@ def method_names(folders: Sequence[str], option: str = "--fused") -> dict[str, P
     methods: dict[str, Path] = {}
     for text in folders:
         name, equals, folder = text.partition("=")
-        path = Path(folder if equals else text)
-        name = name if equals else path.resolve().name
+        is_named = bool(equals) and not Path(text).is_dir()
+        path = Path(folder if is_named else text)
+        name = name if is_named else path.resolve().name
         if name in methods:
             raise UserError(f"{option} {text}: {name} is there already; name it: NAME=DIR")
         methods[name] = path

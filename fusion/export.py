@@ -221,7 +221,7 @@ def export_network(network: FusionNetwork, path: str | Path) -> float:
     become inputs and outputs pixels, in words.
 
     Args:
-        network: with weights; it is not changed.
+        network: with weights; put into evaluation mode, on the CPU.
         path: named ``.onnx``.
 
     Returns:

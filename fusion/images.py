@@ -175,7 +175,8 @@ def scale_to_255(image: np.ndarray, percentiles: tuple[float, float] | None = No
     Args:
         image: uint8, uint16 or float32, any shape.
         percentiles: ``(low, high)`` in 0..100: stretch from these percentiles instead, clipping
-            what lies outside; applied to eight-bit pixels too. Robust to a few dead pixels.
+            what lies outside; applied to eight-bit pixels too. Robust to a few dead pixels. Where
+            both are one value, from the smallest and largest all the same.
 
     Returns:
         uint8 where nothing was to be done, else float32 in 0..255. A constant picture becomes 0.
@@ -186,6 +187,8 @@ def scale_to_255(image: np.ndarray, percentiles: tuple[float, float] | None = No
         low, high = float(image.min()), float(image.max())
     else:
         low, high = (float(value) for value in np.percentile(image, percentiles))
+        if high <= low:  # of a small hot target before an even background, both are the background
+            low, high = float(image.min()), float(image.max())
     if high <= low:
         return np.zeros(image.shape, np.float32)
     scaled = (image.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
@@ -210,6 +213,9 @@ def read_visible(path: str | Path) -> np.ndarray:
     """A visible picture as ``HxW`` or RGB ``HxWx3``, 0..255; dtype as for infrared."""
     return scale_to_255(read_image(path))
 
+
+#: Mean and deviation of ImageNet's colours, RGB on 0..1, as torchvision's networks know them.
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # --- Colour -------------------------------------------------------------------------------------
 
@@ -395,19 +401,33 @@ def resize_to(image: np.ndarray, like: np.ndarray) -> np.ndarray:
 # --- Writing ------------------------------------------------------------------------------------
 
 
+def require_image_suffix(path: Path) -> None:
+    """Refuse a picture's name whose suffix is no format that can be written.
+
+    Raises:
+        UserError: it is none.
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise UserError(f"{path}: unknown picture format; end the name in .png, .jpg, .bmp or .tif")
+
+
 def write_image(path: str | Path, image: np.ndarray) -> None:
     """Write a uint8 picture, ``HxW`` or RGB ``HxWx3``, whole or not at all.
 
     The suffix of ``path`` is the format.
 
     Raises:
-        UserError: the suffix is no picture format, or the place cannot be written.
+        UserError: the suffix is no picture format, the format cannot hold so large a picture, or
+            the place cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise UserError(f"{path}: unknown picture format; end the name in .png, .jpg, .bmp or .tif")
+    require_image_suffix(path)
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    _, data = cv2.imencode(path.suffix, bgr)
+    fits, data = cv2.imencode(path.suffix, bgr)
+    if not fits:
+        raise UserError(
+            f"{path}: its format cannot hold {image.shape[1]}x{image.shape[0]} pixels; give .png"
+        )
     with whole_file(path) as temporary:
         temporary.write_bytes(data.tobytes())
 

@@ -22,7 +22,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["LLRR", "LLRRBlock", "conv3x3", "is_recorded", "soft_threshold", "sum_of_taps"]
+__all__ = [
+    "LLRR",
+    "LLRRBlock",
+    "conv3x3",
+    "has_hooks",
+    "is_as_built",
+    "is_recorded",
+    "soft_threshold",
+    "sum_of_taps",
+]
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -58,6 +67,35 @@ def is_recorded(x: Tensor) -> bool:
         or torch.jit.is_tracing()
         or torch._C._functorch.is_functorch_wrapped_tensor(x)
     )
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody wants to see a module being called, or its gradient."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+def is_as_built(module: nn.Module) -> bool:
+    """Whether a stack, block or convolution is what this file makes, so that what it computes
+    follows from its parameters alone.
+
+    Another class in a part's place would be passed by, and so would a hook; pruning, for instance,
+    makes the weights in one.
+    """
+    return all(
+        type(part) in (LLRR, LLRRBlock, nn.Conv2d, nn.ModuleList)
+        and not has_hooks(part)
+        and (type(part) is not nn.Conv2d or _keeps_size_by_reflection(part))
+        for part in module.modules()
+    )
+
+
+def _keeps_size_by_reflection(conv: nn.Conv2d) -> bool:
+    return (conv.kernel_size, conv.padding_mode) == ((3, 3), "reflect")
 
 
 # --- One map to many and many to one, as matrix products ------------------------------------------
@@ -170,7 +208,8 @@ class LLRR(nn.Module):
         Returns:
             Low-rank and sparse coefficients, ``(B, num_filters, H, W)`` each.
         """
-        if self.in_channels == 1 and not torch.is_grad_enabled() and not is_recorded(x):
+        at_once = not torch.is_grad_enabled() and not is_recorded(x) and is_as_built(self)
+        if self.in_channels == 1 and at_once:
             z, scale = self.scaled_coefficients(x)
             z = z.mul_(scale).view(x.shape[0], -1, *x.shape[2:])
         else:

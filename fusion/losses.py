@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion.errors import UserError
+from fusion.images import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 __all__ = [
     "DetailToSemanticLoss",
@@ -74,9 +75,8 @@ class VGG16Features(nn.Module):
         self.pixels = pixels
         self.layers = _vgg16_layers(weights, 1 + self.TAPS[-1])
         self.requires_grad_(False)
-        # ImageNet's channel means and deviations, on 0..1.
-        self.register_buffer("mean", torch.tensor((0.485, 0.456, 0.406)).view(3, 1, 1))
-        self.register_buffer("deviation", torch.tensor((0.229, 0.224, 0.225)).view(3, 1, 1))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Features of a grey picture ``(B, 1, H, W)`` in 0..255, of strides 1, 2, 4 and 8."""
@@ -242,6 +242,10 @@ class FeatureFusionLoss(nn.Module):
 # --- Saliency: ours, without a loss network -------------------------------------------------------
 
 
+#: Pixels, as Wang et al. (2004).
+SSIM_SIGMA = 1.5
+
+
 def sobel(image: Tensor) -> tuple[Tensor, Tensor]:
     """Sobel gradients in x and y over 8, of ``(B, 1, H, W)``, borders mirrored."""
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
@@ -250,10 +254,22 @@ def sobel(image: Tensor) -> tuple[Tensor, Tensor]:
     return gx, gy
 
 
-def ssim_map(a: Tensor, b: Tensor, window: int = 11, sigma: float = 1.5) -> Tensor:
-    """SSIM of ``(B, 1, H, W)`` pictures on 0..1, a pixel, for windows wholly inside."""
+def ssim_map(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
+    """SSIM of ``(B, 1, H, W)`` pictures on 0..1, a pixel, for windows wholly inside.
+
+    Args:
+        window: side of the Gaussian windows, of a deviation of `SSIM_SIGMA` pixels.
+
+    Raises:
+        UserError: a side is shorter than the window.
+    """
+    if min(a.shape[2:]) < window:
+        raise UserError(
+            f"SSIM: {a.shape[3]}x{a.shape[2]} pixels are less than its window of {window}; give "
+            "larger crops (data.size)"
+        )
     x = torch.arange(window, dtype=a.dtype, device=a.device) - window // 2
-    weights = torch.exp(-(x**2) / (2 * sigma**2))
+    weights = torch.exp(-(x**2) / (2 * SSIM_SIGMA**2))
     weights = weights / weights.sum()
 
     def blur(image: Tensor) -> Tensor:
@@ -274,19 +290,20 @@ def dssim(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
     return ((1 - ssim_map(a, b, window)).clamp(0, 1) / 2).mean()
 
 
-def saliency_target(
-    ir: Tensor, vis: Tensor, threshold: float = 1.2, steepness: float = 4.0, sigma: float = 3.0
-) -> Tensor:
+#: Of `saliency_target`: deviations from the mean at which a pixel is half hot, how steeply it
+#: becomes so, and the deviation of the blur in pixels.
+HOT, HOT_STEEPNESS, HOT_SIGMA = 1.2, 4.0, 3.0
+
+
+def saliency_target(ir: Tensor, vis: Tensor) -> Tensor:
     """What a fused picture should look like: hot targets bright, the rest the visible's texture.
 
-    ``m = sigmoid(steepness (z - threshold))`` with z the blurred infrared in standard deviations
-    from its mean marks hot targets. There the target takes the brighter of infrared and background,
+    ``m = sigmoid(HOT_STEEPNESS (z - HOT))`` with z the blurred infrared in standard deviations from
+    its mean marks hot targets. There the target takes the brighter of infrared and background,
     elsewhere the background: seven parts visible, three parts infrared, at the visible's contrast.
 
     Args:
         ir, vis: whole pictures ``(B, 1, H, W)`` on 0..1; z is of no use on a small crop.
-        threshold, steepness: of the mask, in standard deviations.
-        sigma: of the blur, in pixels.
 
     Returns:
         ``(B, 1, H, W)`` on 0..1.
@@ -294,11 +311,11 @@ def saliency_target(
     from torchvision.transforms.functional import gaussian_blur
 
     dims = (1, 2, 3)
-    size = 2 * int(3 * sigma) + 1
+    size = 2 * int(3 * HOT_SIGMA) + 1
     size = min(size, *(side - 1 + side % 2 for side in ir.shape[2:]))
-    soft = gaussian_blur(ir, [size, size], [sigma, sigma])
+    soft = gaussian_blur(ir, [size, size], [HOT_SIGMA, HOT_SIGMA])
     z = (soft - soft.mean(dims, keepdim=True)) / soft.std(dims, keepdim=True).clamp(min=1e-6)
-    mask = torch.sigmoid(steepness * (z - threshold))
+    mask = torch.sigmoid(HOT_STEEPNESS * (z - HOT))
     base = 0.7 * vis + 0.3 * ir
     mean = base.mean(dims, keepdim=True)
     gain = vis.std(dims, keepdim=True) / base.std(dims, keepdim=True).clamp(min=1e-6)
@@ -365,9 +382,14 @@ class SaliencyLoss(nn.Module):
             "intensity": self.w_intensity * (weight * (fused - target).abs()).mean(),
             "gradient": self.w_gradient * torch.stack(gradients).sum(),
             "structure": self.w_structure * (1 - similarity),
-            "range": self.w_range * (F.relu(fused - 1) + F.relu(-fused)).mean(),
+            "range": self.w_range * _out_of_range(fused),
             "overshoot": self.w_overshoot * F.relu(_strength(edges) - stronger).mean(),
         }
+
+
+def _out_of_range(fused: Tensor) -> Tensor:
+    """How far pixels are outside 0..1, in the mean."""
+    return (F.relu(fused - 1) + F.relu(-fused)).mean()
 
 
 def _strength(gradients: tuple[Tensor, Tensor]) -> Tensor:
@@ -442,5 +464,5 @@ class ReferenceLoss(nn.Module):
             "intensity": self.w_intensity * weighted((repeated - targets).abs()),
             "gradient": self.w_gradient * torch.stack(gradients).sum(),
             "structure": self.w_structure * weighted(1 - ssim_map(repeated, targets)),
-            "range": self.w_range * (F.relu(fused - 1) + F.relu(-fused)).mean(),
+            "range": self.w_range * _out_of_range(fused),
         }

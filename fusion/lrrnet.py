@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion.fast.branches import Branch, GPUKernel, branch_maps, has_hooks
+from fusion.fast.branches import Branch, GPUKernel, branch_maps
 from fusion.fast.windows import windows
 from fusion.images import PixelScaling
-from fusion.llrr import LLRR, conv3x3, is_recorded
+from fusion.llrr import LLRR, conv3x3, has_hooks, is_recorded
 from fusion.network import FusionNetwork
 
 __all__ = ["ConvExtractor", "DenseExtractor", "LRRNet", "LRRParts"]
@@ -42,6 +42,8 @@ class ConvExtractor(nn.Module):
 
     def __init__(self, num_filters: int = 128, num_layers: int = 8):
         super().__init__()
+        if num_layers < 1:
+            raise ValueError("the convolutional extractor needs num_blocks >= 1")
         channels = [1] + [2 * num_filters] * num_layers
         self.layers = nn.ModuleList(
             conv3x3(c_in, c_out) for c_in, c_out in itertools.pairwise(channels)

@@ -249,7 +249,8 @@ def vif(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     Sheikh and Bovik's vector model (2006) on a steerable pyramid, as LRRNet's table has it: the
     picture on 0..1 with the noise variance 0.4 that was meant for 0..255. Values are therefore not
     comparable with VIF elsewhere, exceed 1 for amplified pictures, and may rise with added noise.
-    Higher is better.
+    Higher is better. NaN where a side is shorter than 21 pixels or a source is flat, for want of
+    information; below 65 pixels the coarsest levels have none and do not count.
     """
     return (_vif(ir, fused) + _vif(vis, fused)) / 2
 
@@ -257,9 +258,12 @@ def vif(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
 _VIF_BLOCK = 3
 _VIF_NOISE = 0.4
 _VIF_TINY = 1e-15
+_VIF_LEAST_SIDE = 21  # seven blocks, of which the finest level's windows leave the middle one
 
 
 def _vif(reference: np.ndarray, distorted: np.ndarray) -> float:
+    if min(reference.shape) < _VIF_LEAST_SIDE:
+        return float("nan")
     information = reference_information = 0.0
     pairs = zip(_vif_bands(reference / 255.0), _vif_bands(distorted / 255.0), strict=True)
     for index, (x, y) in enumerate(pairs):
@@ -277,7 +281,7 @@ def _vif(reference: np.ndarray, distorted: np.ndarray) -> float:
             signal = energy * eigenvalue
             information += np.log2(1 + gain**2 * signal / (noise + _VIF_NOISE)).sum()
             reference_information += np.log2(1 + signal / _VIF_NOISE).sum()
-    return float(information / reference_information)
+    return float(information / reference_information) if reference_information else float("nan")
 
 
 @cache
@@ -350,6 +354,7 @@ def _vif_channel(x: np.ndarray, y: np.ndarray, window: int) -> tuple[np.ndarray,
 
 _VIFF_NOISE = 0.005 * 255 * 255
 _VIFF_WEIGHTS = np.array((1, 0, 0.15, 1)) / 2.15
+_VIFF_LEAST_SIDE = 41
 
 
 def viff(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
@@ -357,7 +362,10 @@ def viff(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
 
     Pixel domain, four scales; at every pixel the source of smaller gain decides, and the visible
     where both have the same, so that exchanging the sources changes it a little. Higher is better.
+    NaN where a side is shorter than 41 pixels, for want of a fourth scale.
     """
+    if min(fused.shape) < _VIFF_LEAST_SIDE:
+        return float("nan")
     f, a, b = (image.astype(np.float64) for image in (fused, ir, vis))
     value = 0.0
     for scale, weight in enumerate(_VIFF_WEIGHTS):

@@ -99,9 +99,10 @@ class FusionNetwork(nn.Module):
         """Fuse one pair of pictures.
 
         Args:
-            ir: infrared, ``HxW`` (or ``HxWx3``, of which the luminance is taken), 0..255, uint8
-                or float32.
-            vis: visible, ``HxW`` or RGB ``HxWx3``, likewise.
+            ir: infrared, ``HxW`` (or ``HxWx3``, of which the luminance is taken), uint8, or
+                floating point in 0..255 (any range where `scaling` stretches pixels by their own):
+                what `fusion.read_infrared` gives.
+            vis: visible, ``HxW`` or RGB ``HxWx3``, likewise: `fusion.read_visible`.
             color: keep the chroma of a coloured visible picture around the fused luminance; False
                 gives the grey picture of the papers.
 
@@ -109,8 +110,11 @@ class FusionNetwork(nn.Module):
             uint8, RGB ``HxWx3`` where the visible has colour and ``color`` is set, else ``HxW``.
 
         Raises:
-            ValueError: sizes differ, or a side is shorter than `min_side`.
+            ValueError: other numbers than these, sizes differ, or a side is shorter than
+                `min_side`.
         """
+        for title, image in (("infrared", ir), ("visible", vis)):
+            _require_pixels(title, image, any_range=self.scaling.input == "min-max")
         if ir.shape[:2] != vis.shape[:2]:
             raise ValueError(
                 f"infrared is {ir.shape[1]}x{ir.shape[0]}, visible {vis.shape[1]}x{vis.shape[0]}; "
@@ -171,6 +175,19 @@ class FusionNetwork(nn.Module):
                 "let TMPDIR name another folder"
             ) from error
         return fused
+
+
+def _require_pixels(title: str, image: np.ndarray, any_range: bool) -> None:
+    if image.dtype == np.uint8:
+        return
+    mend = "read files by fusion.read_infrared and fusion.read_visible"
+    if not np.issubdtype(image.dtype, np.floating):
+        raise ValueError(f"{title}: {image.dtype} pixels, not uint8 or floating point; {mend}")
+    if any_range:
+        return
+    low, high = image.min(), image.max()
+    if not (low >= 0 and high <= 255):
+        raise ValueError(f"{title}: pixels from {low:g} to {high:g}, not in 0..255; {mend}")
 
 
 def _rows(image: np.ndarray) -> Iterator[slice]:

@@ -235,7 +235,8 @@ class DrawSampler(Sampler):
 
     Args:
         length: items of the data set.
-        batch: draws a step takes in all processes together; a pass has whole steps alone.
+        batch: draws a step takes in all processes together, and over all parts of it where
+            gradients are accumulated; a pass has whole steps alone.
         seed: of the order.
         rank, world_size: this process takes every ``world_size``-th draw, from ``rank`` on.
     """
@@ -243,7 +244,7 @@ class DrawSampler(Sampler):
     def __init__(self, length: int, batch: int, seed: int = 0, rank: int = 0, world_size: int = 1):
         if length < batch:
             raise UserError(
-                f"{length} training pairs are fewer than a batch of {batch}; add pairs or lower "
+                f"{length} training pairs are fewer than the {batch} of a step; add pairs or lower "
                 "data.batch_size"
             )
         self.length, self.seed = length, seed
@@ -284,10 +285,10 @@ def training_loader(
             have had, also where it resumes.
     """
     world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
-    sampler = DrawSampler(len(cast(Sized, data)), batch_size * world_size, seed, rank, world_size)
+    draws = batch_size * world_size * (trainer.accumulate_grad_batches if trainer else 1)
+    sampler = DrawSampler(len(cast(Sized, data)), draws, seed, rank, world_size)
     if trainer:
-        steps = trainer.global_step * trainer.accumulate_grad_batches
-        sampler.next_draw = steps * batch_size * world_size
+        sampler.next_draw = trainer.global_step * draws
     return DataLoader(
         data,
         batch_size,

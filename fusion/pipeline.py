@@ -16,7 +16,6 @@ from tqdm import tqdm
 from fusion.errors import UserError
 from fusion.files import make_folder
 from fusion.images import (
-    IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     Video,
     VideoWriter,
@@ -24,6 +23,7 @@ from fusion.images import (
     pair_folders,
     read_infrared,
     read_visible,
+    require_image_suffix,
     resize_to,
     scale_to_255,
     tile,
@@ -189,9 +189,8 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
     """Fuse one pair. ``out`` is a picture file, or a folder that gets ``<visible's stem>.png``."""
     if out.is_dir() or not out.suffix:
         out = out / f"{vis.stem}.png"
-    elif out.suffix.lower() not in IMAGE_SUFFIXES:
-        raise UserError(f"{out}: unknown picture format; end the name in .png, .jpg, .bmp or .tif")
-    _refuse_overwriting(out, ir, vis)
+    else:
+        require_image_suffix(out)
     job = _Job(
         ir,
         vis,
@@ -199,6 +198,7 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
         compare=out.with_name(f"{out.stem}_compare.png") if options.compare else None,
         parts=out.with_name(f"{out.stem}_parts.png") if options.parts else None,
     )
+    _refuse_overwriting(job.outputs(), ir, vis)
     account = Account()
     started = time.perf_counter()
     if options.skip_existing and job.is_done():
@@ -219,9 +219,11 @@ def fuse_folders(
     Side-by-side pictures go to ``out/compare``, contact sheets to ``out/parts``.
     """
     pairing = pair_folders(ir, vis)
-    for folder in (ir, vis):
-        if out.resolve() == folder.resolve():
-            raise UserError(f"{out}: the output folder holds the inputs; give another folder")
+    compare_out = out / "compare" if options.compare else None
+    parts_out = out / "parts" if options.parts else None
+    for written in filter(None, (out, compare_out, parts_out)):
+        if written.resolve() in (ir.resolve(), vis.resolve()):
+            raise UserError(f"{written}: the output folder holds the inputs; give another folder")
     make_folder(out)
     account = Account()
     for folder, lonely in ((ir, pairing.only_infrared), (vis, pairing.only_visible)):
@@ -236,8 +238,8 @@ def fuse_folders(
             ir_path,
             vis_path,
             out / name,
-            compare=out / "compare" / name if options.compare else None,
-            parts=out / "parts" / name if options.parts else None,
+            compare=compare_out / name if compare_out else None,
+            parts=parts_out / name if parts_out else None,
         )
         jobs.append(job)
     started = time.perf_counter()
@@ -274,8 +276,11 @@ class _Job:
     compare: Path | None
     parts: Path | None
 
+    def outputs(self) -> list[Path]:
+        return [path for path in (self.out, self.compare, self.parts) if path is not None]
+
     def is_done(self) -> bool:
-        return all(path is None or path.is_file() for path in (self.out, self.compare, self.parts))
+        return all(path.is_file() for path in self.outputs())
 
     def read(self, network: FusionNetwork, options: Options) -> _Pair:
         ir = read_infrared(self.ir, options.percentiles)
@@ -338,9 +343,9 @@ def _same_size(
     return ir
 
 
-def _refuse_overwriting(out: Path, ir: Path, vis: Path) -> None:
-    for source in (ir, vis):
-        if out.resolve() == source.resolve():
+def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
+    for out in outputs:
+        if out.resolve() in (ir.resolve(), vis.resolve()):
             raise UserError(f"{out}: is an input too; give another name for the output")
 
 
@@ -359,8 +364,8 @@ def fuse_videos(
         raise UserError("--parts: shows single pictures; give two pictures or folders")
     if out.is_dir() or not out.suffix:
         out = out / f"{vis.stem}.mp4"
-    _refuse_overwriting(out, ir, vis)
     compare_out = out.with_name(f"{out.stem}_compare{out.suffix}") if options.compare else None
+    _refuse_overwriting(filter(None, (out, compare_out)), ir, vis)
     account = Account(unit="frame")
     if options.skip_existing and out.is_file() and (not compare_out or compare_out.is_file()):
         account.skipped = 1

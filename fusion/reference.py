@@ -23,16 +23,13 @@ Ours, therefore:
 """
 
 import csv
+import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from fusion.errors import UserError
 from fusion.files import read_text, whole_file
@@ -49,6 +46,7 @@ from fusion.images import (
 )
 from fusion.metrics import average_gradient, evaluate
 from fusion.tables import write_csv
+from fusion.workers import outcomes
 
 __all__ = [
     "KEEP",
@@ -220,6 +218,9 @@ def local_contrast(image: np.ndarray) -> float:
 
 # --- Folders --------------------------------------------------------------------------------------
 
+#: Pairs after which what is made is listed, so that little is lost where a run is killed.
+LISTED_EVERY = 100
+
 HEADER = ("picture", "rank", "method", "weight", "mean rank", "gamma", "clip", "sharpening")
 
 
@@ -236,7 +237,7 @@ def make_references(
 
     Writes for each rank K the folder ``rank_K`` of enhanced pictures and ``rank_K.txt`` with lines
     ``name,weight``, best rank 1; and ``references.csv``, which says of each whose it is and what
-    was done to it.
+    was done to it. The lists are written every `LISTED_EVERY` pairs, and when interrupted.
 
     Args:
         ir, vis: folders of the sources, matched by stem.
@@ -260,24 +261,45 @@ def make_references(
         for pair in pairs
         if pair[1].stem not in known
     ]
-    progress: dict[str, Any] = {"total": len(jobs), "unit": "pair", "disable": None, "leave": False}
-    if workers > 1:
-        # A fork would copy a process whose libraries may hold threads.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            outcomes = list(tqdm(pool.map(_make, jobs, chunksize=2), **progress))
-    else:
-        outcomes = [_make(job) for job in tqdm(jobs, **progress)]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, str)]
-    made = [outcome for outcome in outcomes if not isinstance(outcome, str)]
-    rows = [row for chosen in (*known.values(), *made) for row in chosen]
+    rows = [row for chosen in known.values() for row in chosen]
+    failures: list[str] = []
+    try:
+        for number, outcome in enumerate(outcomes(_make, jobs, workers, "pair"), 1):
+            if isinstance(outcome, str):
+                failures.append(outcome)
+            else:
+                rows += outcome
+            if rows and number % LISTED_EVERY == 0:
+                _write_lists(out, rows, keep)
+    finally:
+        if rows:
+            _write_lists(out, rows, keep)
     if not rows:
         raise UserError(f"{ir}, {vis}: no pair has references; {failures[0]}")
-    for rank in range(1, 1 + keep):
+    return failures
+
+
+def _write_lists(out: Path, rows: Sequence[tuple], keep: int) -> None:
+    """All ranks' lists and the table; lists of more ranks, of a run before, are removed."""
+    most = max(keep, *(row[1] for row in rows))
+    for rank in range(1, 1 + most):
         lines = [f"{row[0]},{row[3]:.6f}\n" for row in rows if row[1] == rank]
         with whole_file(out / f"rank_{rank}.txt") as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
+    for path in _rank_lists(out):
+        if _rank(path) > most:
+            path.unlink()
     write_csv(out / "references.csv", HEADER, rows)
-    return failures
+
+
+def _rank_lists(folder: Path) -> list[Path]:
+    """The ``rank_K.txt`` of a folder by K."""
+    found = [path for path in folder.glob("rank_*.txt") if re.fullmatch(r"rank_\d+", path.stem)]
+    return sorted(found, key=_rank)
+
+
+def _rank(path: Path) -> int:
+    return int(path.stem[5:])
 
 
 def _make(job: tuple) -> list[tuple] | str:
@@ -344,7 +366,7 @@ def read_references(folder: Path) -> dict[str, list[tuple[Path, float]]]:
     Raises:
         UserError: no such folder, no ranks in it, or a line is not ``name,weight``.
     """
-    lists = sorted(Path(folder).glob("rank_*.txt"), key=lambda path: int(path.stem[5:]))
+    lists = _rank_lists(Path(folder))
     if not lists:
         raise UserError(f"{folder}: holds no rank_1.txt; make it with fusion reference")
     references: dict[str, list[tuple[Path, float]]] = {}
@@ -394,6 +416,8 @@ def draw_sheet(
 ) -> np.ndarray:
     """Sources and result; candidates; the chosen with their weights; the same enhanced.
 
+    A candidate of another size than its sources is none, and is not shown.
+
     Args:
         ir_path, vis_path: a pair.
         results: folder of fused pictures by method.
@@ -404,11 +428,14 @@ def draw_sheet(
         RGB uint8, a row each.
 
     Raises:
-        UserError: a picture is missing or unreadable.
+        UserError: a picture is missing, unreadable, or not of its pair's size.
     """
     stem = vis_path.stem
     found = {m: [p for p in list_images(folder) if p.stem == stem] for m, folder in results.items()}
     ir, vis, candidates = _read(ir_path, vis_path, {m: p[0] for m, p in found.items() if p})
+    candidates = {m: picture for m, picture in candidates.items() if picture.shape == vis.shape}
+    if ir.shape != vis.shape:
+        raise UserError(f"{ir_path} and {vis_path}: sizes differ; register them")
     chosen, enhanced = [], []
     for row in _read_table(references / "references.csv").get(stem, []):
         name, rank, method, weight, _, gamma, clip, sharpening = row
@@ -422,5 +449,8 @@ def draw_sheet(
         result = next((path for path in list_images(fused) if path.stem == stem), None)
         if result is None:
             raise UserError(f"{fused}: no picture {stem}")
-        first.append(("result", to_8bit(luminance(read_image(result)))))
+        picture = to_8bit(luminance(read_image(result)))
+        if picture.shape != vis.shape:
+            raise UserError(f"{result}: not of the size of {vis_path}; fuse this pair again")
+        first.append(("result", picture))
     return tile([first, list(candidates.items()), *filter(None, (chosen, enhanced))])

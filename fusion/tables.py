@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,23 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> No
 
 
 def write_json(target: str, content: Any) -> None:
-    """Write JSON to a file, whole or not at all, or to stdout where ``target`` is ``-``."""
-    text = json.dumps(content, indent=1) + "\n"
+    """Write JSON to a file, whole or not at all, or to stdout where ``target`` is ``-``.
+
+    JSON has no NaN and no infinity: they become null.
+    """
+    text = json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
     if target == "-":
         sys.stdout.write(text)
         return
     with whole_file(Path(target)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

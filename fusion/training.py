@@ -4,27 +4,19 @@
 no pretrained loss network, and `ReferenceTraining` regresses to results of other methods.
 """
 
-import io
 import itertools
-import logging
 import math
-import re
 import sys
-import tempfile
 import time
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, WeightAveraging
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_module
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
@@ -43,13 +35,10 @@ __all__ = [
     "PairRate",
     "ReferenceTraining",
     "SaliencyTraining",
-    "WholeCheckpoints",
-    "agree_on_version",
     "data_module",
     "log_terms",
     "plot_curves",
     "require_within",
-    "run_lightning",
 ]
 
 
@@ -123,6 +112,15 @@ class FusionTraining(L.LightningModule):
         """Weighted loss terms, and the fused pictures on 0..1, ``(B, 1, H, W)``."""
         raise NotImplementedError
 
+    def setup(self, stage: str) -> None:
+        data = data_module(self.trainer)
+        size = None if data is None else data.hparams.get("size")
+        if size is not None and size < self.network.min_side:
+            raise UserError(
+                f"data.size: at least {self.network.min_side} for {type(self.network).__name__}, "
+                f"got {size}"
+            )
+
     def on_fit_start(self) -> None:
         # Weights are for what the data module makes of pixels, and are saved with that.
         data = data_module(self.trainer)
@@ -169,7 +167,7 @@ class DetailToSemanticTraining(FusionTraining):
     The released program gives Adam a weight decay of 0.9, which the default follows.
 
     Args:
-        network: LRRNet or another.
+        network: LRRNet or another; its `scaling` is set to the stretched convention.
         vgg_weights, vgg_pixels: of the loss network, see `VGG16Features`.
         gamma1, gamma2, gamma4, w_ir, w_vis, beta: see `DetailToSemanticLoss`.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
@@ -193,6 +191,7 @@ class DetailToSemanticTraining(FusionTraining):
         cosine: bool = False,
     ):
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
+        network.scaling = PixelScaling()
         features = VGG16Features(vgg_weights, vgg_pixels)
         self.loss = DetailToSemanticLoss(features, gamma1, gamma2, gamma4, w_ir, w_vis, beta)
 
@@ -328,6 +327,7 @@ class LossRecord(Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._has_trained = True
+        self._last_step = trainer.global_step
 
     def write(self, trainer: L.Trainer, module: Any, folder: Path) -> None:
         """Write the rest of the record into ``folder``; called in one process alone."""
@@ -347,15 +347,23 @@ class LossRecord(Callback):
         batch: Any,
         batch_index: int,
     ) -> None:
-        for name, value in trainer.logged_metrics.items():
-            if name.startswith("train/") and not name.endswith(("_step", "_epoch")):
-                if not math.isfinite(value):
-                    raise UserError(
-                        f"step {trainer.global_step}: {name} is {float(value)}, and all that "
-                        "follows would be; go on from a checkpoint before it with a smaller "
-                        "learning_rate, or with trainer.precision 32-true"
-                    )
-                self.curves.setdefault(name, []).append((trainer.global_step, float(value)))
+        losses = {
+            name: value
+            for name, value in trainer.logged_metrics.items()
+            if name.startswith("train/") and not name.endswith(("_step", "_epoch"))
+        }
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"step {trainer.global_step}: {name} is {float(value)}, and all that "
+                    "follows would be; go on from a checkpoint before it with a smaller "
+                    "learning_rate, or with trainer.precision 32-true"
+                )
+        if trainer.global_step == self._last_step:
+            return  # a part of a step, where gradients are accumulated
+        self._last_step = trainer.global_step
+        for name, value in losses.items():
+            self.curves.setdefault(name, []).append((trainer.global_step, float(value)))
         if trainer.global_step % self.every_n_steps == 0:
             self._record(trainer, module)
 
@@ -495,179 +503,3 @@ def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> No
     figure.tight_layout()
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=110)
-
-
-def main(argv: list[str]) -> None:
-    """``fusion train``: LightningCLI on the modules of this file and `fusion.pairs.PairData`.
-
-    Raises:
-        UserError: an option or a configuration key is wrong, or the data cannot be used.
-    """
-    from fusion.pairs import PairData
-
-    run_lightning("fusion train", FusionTraining, PairData, argv)
-
-
-def run_lightning(
-    program: str,
-    module: type[L.LightningModule],
-    data: type[L.LightningDataModule],
-    argv: list[str],
-) -> None:
-    """Run LightningCLI on any subclass of ``module``, with errors of one line.
-
-    Configurations may build on others, see `fusion.configuration.with_bases`. All loggers of a run
-    that write below one folder write into the same version of it.
-
-    Raises:
-        UserError: an option or a configuration key is wrong, or the data cannot be used.
-    """
-    from argparse import ArgumentError
-
-    from lightning.pytorch.cli import LightningCLI
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
-
-    from fusion.configuration import with_bases
-
-    made: list[LightningCLI] = []
-
-    class OneVersion(LightningCLI):
-        def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-            trainer = super().instantiate_trainer(**kwargs)
-            agree_on_version(trainer.loggers)
-            if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-                trainer.strategy.checkpoint_io = WholeCheckpoints()
-            return trainer
-
-        def instantiate_classes(self) -> None:
-            super().instantiate_classes()
-            settings = self.config[self.subcommand] if self.subcommand else self.config
-            for name, part in (("model", self.model), ("data", self.datamodule)):
-                _refuse_null(name, part, settings[name].get("init_args", settings[name]))
-            made.append(self)
-
-    _silence_understood()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            OneVersion(
-                module,
-                data,
-                subclass_mode_model=True,
-                seed_everything_default=0,
-                # The data modules deal draws out to the processes themselves.
-                trainer_defaults={"use_distributed_sampler": False},
-                args=with_bases(argv, Path(folder)) or ["--help"],
-                save_config_kwargs={"overwrite": True},
-                parser_kwargs={"prog": program, "exit_on_error": False},
-            )
-    except (ArgumentError, MisconfigurationException) as error:
-        raise UserError(_one_line(str(error))) from error
-    except UserError as error:
-        # From a reading process it comes with that process's traceback in front.
-        last = str(error).strip().splitlines()[-1]
-        raise UserError(last.removeprefix("fusion.errors.UserError: ")) from error
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise UserError(f"{error.filename}: cannot be used ({error.strerror})") from error
-    except Exception as error:
-        if made:
-            raise
-        # Until all is made, what fails is the configuration.
-        cause: BaseException = error
-        while cause.__cause__ is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
-        what = f"{type(cause).__name__}: {_one_line(str(cause))}"
-        raise UserError(f"the configuration cannot be used ({what})") from error
-
-
-def _refuse_null(name: str, part: object, settings: Mapping[str, Any]) -> None:
-    """Name the first setting that is null and may not be, which jsonargparse lets pass."""
-    for key, hint in get_type_hints(type(part).__init__).items():
-        allowed = hint is Any or type(None) in get_args(hint)
-        if settings.get(key, 0) is None and not allowed:
-            raise UserError(f"{name}.{key}: null is no value of it; leave it out for the default")
-
-
-# Warnings and advice of dependencies that were understood, and say nothing to a user.
-_UNDERSTOOD = (
-    # It warns of arguments beside a command line; ours are the rest of that very line.
-    "LightningCLI's args parameter",
-    # It cannot know that our sampler goes on at the draw the next step would have had.
-    ".*your dataloader is not resumable",
-    # It calls something of PyTorch's by a name that will go: its makers' to mend, not a user's.
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-    # Where nothing is held out there is no validation, and an empty list is how it is told.
-    "Total length of `list` across ranks is zero",
-)
-_ADVERTISED = "\N{ELECTRIC LIGHT BULB} Tip: For seamless cloud logging"  # of a service
-
-
-def _silence_understood() -> None:
-    for message in _UNDERSTOOD:
-        warnings.filterwarnings("ignore", message)
-    rank_zero_module.log.addFilter(_is_news)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_ADVERTISED)
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints on local disks: written whole or not at all, and read without running code.
-
-    Lightning's own are moved in place from the system's folder for temporary files, which is a copy
-    where that is another disk, and may be cut short.
-    """
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
-    ) -> None:
-        if "://" in str(path):
-            super().save_checkpoint(checkpoint, path, storage_options)
-            return
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        with whole_file(Path(path)) as temporary:
-            temporary.write_bytes(content.getbuffer())
-
-    def load_checkpoint(
-        self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Read a checkpoint.
-
-        Raises:
-            UserError: it is missing, damaged, or holds more than tensors and plain values.
-        """
-        try:
-            content = super().load_checkpoint(path, map_location, weights_only=True)
-        except Exception as error:  # of every kind: the file may hold anything
-            raise UserError(
-                f"{path}: no checkpoint of a training, or a damaged one; give another --ckpt_path"
-            ) from error
-        if not isinstance(content, dict) or "state_dict" not in content:
-            raise UserError(f"{path}: no checkpoint of a training; give a last.ckpt of its run")
-        return content
-
-
-def agree_on_version(loggers: Sequence[Logger]) -> None:
-    """Let loggers of one folder write the version the first of them has.
-
-    Each would take the next number that is free when it begins, which is another for the second.
-    """
-    first: dict[str, Logger] = {}
-    for logger in loggers:
-        if isinstance(logger, (CSVLogger, TensorBoardLogger)):
-            leader = first.setdefault(logger.root_dir, logger)
-            logger._version = leader.version  # no public way once it is made
-
-
-def _one_line(message: str) -> str:
-    """A parser's complaint on one line; of an unknown argument, its name and class alone."""
-    unknown = re.search(r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted", message)
-    if unknown:
-        owner, name = unknown.groups()
-        return f"{name}: no argument of {owner}; fit --model.help {owner} lists what it takes"
-    return " ".join(message.split())

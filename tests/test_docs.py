@@ -158,7 +158,7 @@ def nothing_runs(monkeypatch):
 
 @pytest.mark.parametrize("program", ["fusion", "tracker"])
 def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
-    from fusion.training import main as train_fusion
+    from fusion.training_commands import main as train_fusion
     from tracker.training_commands import main as train_tracker
 
     train = {"fusion": train_fusion, "tracker": train_tracker}[program]
@@ -173,7 +173,7 @@ def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
 
 def test_an_unknown_key_of_a_training_is_found(nothing_runs):
     from fusion.errors import UserError
-    from fusion.training import main as train
+    from fusion.training_commands import main as train
 
     with pytest.raises(UserError, match="no_such"):
         train(["fit", "--config", "experiments/fusion/saliency.yaml", "--data.no_such", "1"])

@@ -15,6 +15,7 @@ from fusion.commandline import (
     add_device_option,
     add_train,
     is_lightning,
+    natural_int,
     positive_int,
     resolve_device,
     run,
@@ -367,7 +368,7 @@ def _add_synthetic(commands: Commands) -> None:
     parser.add_argument(
         "--seed",
         metavar="N",
-        type=int,
+        type=natural_int,
         default=0,
         help="decides the first sequence; the others count up (default: 0)",
     )

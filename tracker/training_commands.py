@@ -1,6 +1,6 @@
 """``tracker train``: LightningCLI on `tracker.training`."""
 
-from fusion.training import run_lightning
+from fusion.training_commands import run_lightning
 
 
 def main(argv: list[str]) -> None:

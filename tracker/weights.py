@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fusion.errors import UserError
+from fusion.images import IMAGENET_DEVIATION, IMAGENET_MEAN
 from fusion.weights import (
     build_on_meta,
     fill,
@@ -226,11 +227,6 @@ def _centred(tensor: Tensor, expected: Tensor) -> Tensor:
     return tensor
 
 
-# ImageNet's mean and deviation of the colours, as torchvision's networks are trained with.
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
-
-
 def _to_raw_bgr(path: str | Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Let the first layer take raw BGR in 0..255 for standardised RGB.
 
@@ -239,8 +235,10 @@ def _to_raw_bgr(path: str | Path, tensors: dict[str, Tensor]) -> dict[str, Tenso
     """
     try:
         weight, mean = tensors["conv1.weight"], tensors["bn1.running_mean"]
-        deviation = weight.new_tensor(_DEVIATION).view(1, 3, 1, 1)
-        offset = (weight * weight.new_tensor(_MEAN).view(1, 3, 1, 1) / deviation).sum((1, 2, 3))
+        deviation = weight.new_tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1)
+        offset = (weight * weight.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1) / deviation).sum(
+            (1, 2, 3)
+        )
         raw = {
             "conv1.weight": (weight / (255 * deviation)).flip(1),
             "bn1.running_mean": mean + offset,

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from fusion.fast import cpu
 from fusion.fast.windows import windows
-from fusion.llrr import LLRR, is_recorded, sum_of_taps
+from fusion.llrr import LLRR, is_as_built, is_recorded, sum_of_taps
 
-__all__ = ["Branch", "branch_maps", "has_hooks"]
+__all__ = ["Branch", "branch_maps"]
 
 GPUKernel = Literal["off", "float32", "bfloat16"]
 
@@ -32,11 +32,6 @@ class Branch(NamedTuple):
     stack: Any  #: an `LLRR` of one input channel, or another extractor
     low_rank: nn.Conv2d  #: reduces the low-rank coefficients to one map
     sparse: nn.Conv2d  #: reduces the sparse ones
-
-    def modules(self) -> Iterator[nn.Module]:
-        """All modules of the three parts."""
-        for part in self:
-            yield from part.modules()
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """All parameters of the three parts."""
@@ -101,21 +96,13 @@ def _is_plain(tensor: Tensor) -> bool:
 
 
 def _is_as_built(branch: Branch, like: Tensor) -> bool:
-    """Of this package's modules, parameters like ``like``, and nothing in between.
-
-    A hook would be passed by; so would one that makes a module's parameters, as pruning's does.
-    """
+    """Of this package's modules, parameters like ``like``, and nothing in between."""
     if type(branch.stack) is not LLRR or branch.stack.in_channels != 1:
         return False
-    return not any(has_hooks(module) for module in branch.modules()) and all(
+    return all(is_as_built(part) for part in branch) and all(
         _is_plain(p) and (p.dtype, p.device) == (like.dtype, like.device)
         for p in branch.parameters()
     )
-
-
-def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody wants to see a module being called."""
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 # --- By a kernel ----------------------------------------------------------------------------------

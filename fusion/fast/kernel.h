@@ -48,12 +48,6 @@ struct Map {
 
 INLINE float* row_of(const Map& map, int row) { return map.origin + row * map.stride + L; }
 
-INLINE Map take_map(float*& scratch, int height, int width) {
-    Map map = {scratch, row_stride(width), height, width};
-    scratch += height * map.stride;
-    return map;
-}
-
 INLINE void fill(float* row, int begin, int end, float value) {
     for (int c = begin; c < end; ++c) row[c] = value;
 }
@@ -193,7 +187,6 @@ INLINE Vec soft_threshold(Vec v, float t) {
 struct Stage {
     const float *analysis, *bias, *taps, *threshold;
     float lam;
-    bool first;  // no coefficients before
 };
 
 INLINE Stage stage_of(const Parameters<const float>& p, const Shape& shape, int i) {
@@ -202,8 +195,7 @@ INLINE Stage stage_of(const Parameters<const float>& p, const Shape& shape, int 
             p.analysis_bias + i * channels,
             p.taps + i * channels * 9,
             p.threshold,
-            *p.lam,
-            i == 0};
+            *p.lam};
 }
 
 // Coefficients z of all channels from the neighbourhood m and those of the stage before. Their taps

@@ -85,8 +85,8 @@ enum Status { OK = 0, NO_SUCH_LEVEL = 1, NO_MEMORY = 2 };
 
 #define RGBT_API extern "C" __attribute__((visibility("default")))
 
-// Name of the best level this processor has, at or after position `index` of those it has; null
-// past the last.
+// Name of the level at position `index` of those this processor has, the best first; null past the
+// last.
 RGBT_API const char* rgbt_llrr_level(int index) {
     for (const Level& level : levels())
         if (level.supported && index-- == 0) return level.name;

@@ -29,9 +29,19 @@ def l1_weighted(a: Tensor, b: Tensor) -> Tensor:
     activity_a, activity_b = (
         F.avg_pool2d(x.abs().sum(1, keepdim=True), 3, stride=1, padding=1) for x in (a, b)
     )
-    total = activity_a + activity_b
+    return weighted_average(a, b, activity_a, activity_b)
+
+
+def weighted_average(a: Tensor, b: Tensor, weight_a: Tensor, weight_b: Tensor) -> Tensor:
+    """``(weight_a a + weight_b b) / (weight_a + weight_b)``; the mean where both weights are 0.
+
+    Args:
+        a, b: of one shape.
+        weight_a, weight_b: not negative, broadcastable to them.
+    """
+    total = weight_a + weight_b
     # The safe divisor first: a NaN in the branch not taken would still reach the gradient.
-    weight = torch.where(total > 0, activity_a / total.where(total > 0, 1.0), 0.5)
+    weight = torch.where(total > 0, weight_a / total.where(total > 0, 1.0), 0.5)
     return weight * a + (1 - weight) * b
 
 

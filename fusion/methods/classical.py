@@ -30,6 +30,8 @@ class _Classical(FusionNetwork):
 class Maximum(_Classical):
     """The brighter of the two at each pixel."""
 
+    reach = 0
+
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
         """``(B, 1, H, W)`` each, and fused."""
         return torch.maximum(ir, vis)
@@ -37,6 +39,8 @@ class Maximum(_Classical):
 
 class Average(_Classical):
     """The mean of the two at each pixel."""
+
+    reach = 0
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
         """``(B, 1, H, W)`` each, and fused."""

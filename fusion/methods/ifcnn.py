@@ -3,14 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from fusion.images import PixelScaling
+from fusion.images import IMAGENET_DEVIATION, IMAGENET_MEAN, PixelScaling
 from fusion.network import UNIT_SCALING, FusionNetwork
 
 __all__ = ["IFCNN"]
 
 CHANNELS = 64
-#: Mean and deviation a channel, on 0..1, of the pictures its first layer was once trained on.
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def _conv(in_channels: int, size: int) -> nn.Conv2d:
@@ -27,8 +25,9 @@ class IFCNN(FusionNetwork):
     """Infrared and visible picture to fused picture; 83 587 parameters, Table 7's .08359 M.
 
     Features of both pictures, repeated to three channels, are fused by their elementwise maximum.
-    The authors take the first layer from ResNet-101 and keep it; here it is trained with the rest.
-    The mean of the three channels that come out is the fused picture, which is our choice.
+    The authors take the first layer from ResNet-101, which knows ImageNet's colours, and keep it;
+    here it is trained with the rest. The mean of the three channels that come out is the fused
+    picture, which is our choice.
 
     Args:
         scaling: pixel convention of the weights.

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from fusion.images import PixelScaling
 from fusion.llrr import conv3x3
-from fusion.methods.autoencoder import RULES, AutoencoderFusion
+from fusion.methods.autoencoder import RULES, AutoencoderFusion, weighted_average
 from fusion.network import UNIT_SCALING
 
 __all__ = ["Res2Fusion", "attention_weighted"]
@@ -57,10 +57,7 @@ def attention_weighted(a: Tensor, b: Tensor) -> Tensor:
     """
 
     def average(attention: Callable[[Tensor], Tensor]) -> Tensor:
-        attended_a, attended_b = attention(a), attention(b)
-        total = attended_a + attended_b
-        weight = torch.where(total > 0, attended_a / total.where(total > 0, 1.0), 0.5)
-        return weight * a + (1 - weight) * b
+        return weighted_average(a, b, attention(a), attention(b))
 
     return (average(channel_attention) + average(spatial_attention)) / 2
 

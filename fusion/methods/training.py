@@ -16,7 +16,7 @@ from fusion.losses import dssim
 from fusion.methods.autoencoder import AutoencoderFusion
 from fusion.methods.didfuse import DecompositionLoss, DIDFuse
 from fusion.methods.sdnet import SDNet
-from fusion.training import FusionTraining, SaliencyTraining
+from fusion.training import FusionTraining, SaliencyTraining, require_within
 
 __all__ = ["DIDFuseTraining", "DecomposingTraining", "ReconstructionTraining"]
 
@@ -50,6 +50,8 @@ class ReconstructionTraining(FusionTraining):
         decay: float = 0.1,
     ):
         super().__init__(network, learning_rate)
+        require_within(1, 1e3, window=window)
+        require_within(0, 1, decay=decay)
         self.w_dssim, self.window = w_dssim, window
         self.learning_rates = dict(learning_rates or {})
         self.milestones, self.decay = list(milestones), decay
@@ -60,6 +62,7 @@ class ReconstructionTraining(FusionTraining):
                     f"learning_rates: {type(network).__name__} has no part {name!r}; its parts are "
                     f"{', '.join(parts)}"
                 )
+            require_within(0, 1e30, **{f"learning_rates.{name}": self.learning_rates[name]})
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         """Weighted loss terms, and pictures ``(B, 1, H, W)`` on 0..1.

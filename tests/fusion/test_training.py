@@ -23,9 +23,9 @@ from fusion.training import (
     DetailToSemanticTraining,
     KeepRecord,
     SaliencyTraining,
-    agree_on_version,
     stretch,
 )
+from fusion.training_commands import agree_on_version
 from fusion.weights import SHIPPED, load_network, save_network
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "fusion"
@@ -102,7 +102,7 @@ def test_sampler_deals_a_pass_out_to_processes():
     whole = list(DrawSampler(13, batch=6, seed=1))
     dealt = [list(DrawSampler(13, 6, 1, rank, 2)) for rank in range(2)]
     assert sorted(dealt[0] + dealt[1], key=lambda key: key[1]) == whole
-    with pytest.raises(UserError, match="fewer than a batch"):
+    with pytest.raises(UserError, match="fewer than the 4 of a step"):
         DrawSampler(3, batch=4)
 
 

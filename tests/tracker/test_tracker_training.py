@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -483,6 +484,13 @@ def test_configurations_are_the_presets():
         assert {logger["init_args"]["name"] for logger in keys["trainer"]["logger"]} == {name}
 
 
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_documented_command_trains_on_a_test_set(path):
+    """A dataset's folder holds its splits, and all sequences below a root are trained on."""
+    roots = re.findall(r"roots\.lasher (\S+)", path.read_text())
+    assert set(roots) <= {"LasHeR/trainingset"}
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
@@ -505,7 +513,7 @@ def test_configurations_are_the_presets():
         (["--data.weights.sintetic", "2"], "data.weights.sintetic: no such source"),
         (["--model.init_args.w_decision", "0", "--model.init_args.w_branches", "0"], "model.w_br"),
         (["--data.holdout", "2"], "data.holdout: a share"),
-        (["--data.pairs", "1", "--data.holdout", "0"], "fewer than a batch of 2"),
+        (["--data.pairs", "1", "--data.holdout", "0"], "fewer than the 2 of a step"),
     ],
 )
 def test_wrong_configurations_are_named_in_one_line(root, tmp_path, arguments, complaint, capfd):

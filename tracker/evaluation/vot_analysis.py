@@ -1,7 +1,6 @@
 """``tracker vot analyze``: A, R and EAO as tables and plots."""
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -111,14 +110,11 @@ def _analyze(arguments: argparse.Namespace) -> int:
 
 
 def _analysis_json(scores: "Scores") -> dict:
-    def number(value: float) -> float | None:
-        return None if math.isnan(value) else value  # JSON has no NaN
-
     return {
         **scores.figures(),
         "sequences": {
             sequence.name: {
-                "EAO": number(sequence.eao(scores.low, scores.high)),
+                "EAO": sequence.eao(scores.low, scores.high),
                 "A": sequence.A,
                 "R": sequence.R,
                 "runs": len(sequence.runs),

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.utils import prune
 
 import fusion.fast.branches
@@ -329,14 +330,42 @@ def test_where_it_applies(applies):
 @needs_kernel
 def test_hooks_are_called(applies):
     network, (ir, vis) = make(), pair(1, 1, 9, 8)
+    block = network.visible.blocks[0]
     seen = []
-    handle = network.visible.blocks[0].register_forward_hook(lambda *_: seen.append(1))
-    with_hook = network(ir, vis)
-    assert seen
+    handle = block.synthesis.register_full_backward_pre_hook(lambda *_: seen.append(1))
+    network(ir, vis).sum().backward()
     handle.remove()
-    torch.testing.assert_close(network(ir, vis), with_hook)
+    assert seen
     prune.random_unstructured(network.infrared.encode, "weight", 0.5)
     assert not applies(network, (ir, vis))
+
+
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
+def test_hooks_and_replaced_parts_are_called(graph, fast):
+    class Doubled(nn.Conv2d):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    network, (ir, vis) = make(), pair(1, 1, 9, 8)
+    network.fast = fast
+    with torch.set_grad_enabled(graph):
+        expected = network(ir, vis)
+        seen = []
+        handle = network.visible.blocks[0].register_forward_hook(lambda *_: seen.append(1))
+        torch.testing.assert_close(network(ir, vis), expected)
+        assert seen
+        handle.remove()
+        encode = network.infrared.encode
+        doubled = Doubled(1, encode.out_channels, 3, padding=1, padding_mode="reflect")
+        doubled.load_state_dict(encode.state_dict())
+        network.infrared.encode = doubled
+        replaced = network(ir, vis)
+        encode.weight.data *= 2
+        encode.bias.data *= 2
+        network.infrared.encode = encode
+        torch.testing.assert_close(replaced, network(ir, vis))
+        assert not torch.allclose(replaced, expected)
 
 
 @needs_kernel

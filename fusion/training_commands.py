@@ -1,0 +1,199 @@
+"""What ``fusion train`` and ``tracker train`` run: LightningCLI with errors of one line, whole
+checkpoints and quiet dependencies."""
+
+import io
+import logging
+import re
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_module
+
+from fusion.errors import UserError
+from fusion.files import whole_file
+
+__all__ = ["WholeCheckpoints", "agree_on_version", "main", "run_lightning"]
+
+
+def main(argv: list[str]) -> None:
+    """``fusion train``: the modules of `fusion.training` on `fusion.pairs.PairData`.
+
+    Raises:
+        UserError: an option or a configuration key is wrong, or the data cannot be used.
+    """
+    from fusion.pairs import PairData
+    from fusion.training import FusionTraining
+
+    run_lightning("fusion train", FusionTraining, PairData, argv)
+
+
+def run_lightning(
+    program: str,
+    module: type[L.LightningModule],
+    data: type[L.LightningDataModule],
+    argv: list[str],
+) -> None:
+    """Run LightningCLI on any subclass of ``module``, with errors of one line.
+
+    Configurations may build on others, see `fusion.configuration.with_bases`. All loggers of a run
+    that write below one folder write into the same version of it.
+
+    Raises:
+        UserError: an option or a configuration key is wrong, or the data cannot be used.
+    """
+    from argparse import ArgumentError
+
+    from lightning.pytorch.cli import LightningCLI
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    from fusion.configuration import with_bases
+
+    made: list[LightningCLI] = []
+
+    class OneVersion(LightningCLI):
+        def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+            trainer = super().instantiate_trainer(**kwargs)
+            agree_on_version(trainer.loggers)
+            if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+                trainer.strategy.checkpoint_io = WholeCheckpoints()
+            return trainer
+
+        def instantiate_classes(self) -> None:
+            super().instantiate_classes()
+            settings = self.config[self.subcommand] if self.subcommand else self.config
+            for name, part in (("model", self.model), ("data", self.datamodule)):
+                _refuse_null(name, part, settings[name].get("init_args", settings[name]))
+            made.append(self)
+
+    _silence_understood()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            OneVersion(
+                module,
+                data,
+                subclass_mode_model=True,
+                seed_everything_default=0,
+                # The data modules deal draws out to the processes themselves.
+                trainer_defaults={"use_distributed_sampler": False},
+                args=with_bases(argv, Path(folder)) or ["--help"],
+                save_config_kwargs={"overwrite": True},
+                parser_kwargs={"prog": program, "exit_on_error": False},
+            )
+    except (ArgumentError, MisconfigurationException) as error:
+        raise UserError(_one_line(str(error))) from error
+    except UserError as error:
+        # From a reading process it comes with that process's traceback in front.
+        last = str(error).strip().splitlines()[-1]
+        raise UserError(last.removeprefix("fusion.errors.UserError: ")) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise UserError(f"{error.filename}: cannot be used ({error.strerror})") from error
+    except Exception as error:
+        if made:
+            raise
+        # Until all is made, what fails is the configuration.
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        what = f"{type(cause).__name__}: {_one_line(str(cause))}"
+        raise UserError(f"the configuration cannot be used ({what})") from error
+
+
+def _refuse_null(name: str, part: object, settings: Mapping[str, Any]) -> None:
+    """Name the first setting that is null and may not be, which jsonargparse lets pass."""
+    for key, hint in get_type_hints(type(part).__init__).items():
+        allowed = hint is Any or type(None) in get_args(hint)
+        if settings.get(key, 0) is None and not allowed:
+            raise UserError(f"{name}.{key}: null is no value of it; leave it out for the default")
+
+
+# Warnings and advice of dependencies that were understood, and say nothing to a user.
+_UNDERSTOOD = (
+    # It warns of arguments beside a command line; ours are the rest of that very line.
+    "LightningCLI's args parameter",
+    # It cannot know that our sampler goes on at the draw the next step would have had.
+    ".*your dataloader is not resumable",
+    # It calls something of PyTorch's by a name that will go: its makers' to mend, not a user's.
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    # Where nothing is held out there is no validation, and an empty list is how it is told.
+    "Total length of `list` across ranks is zero",
+)
+_ADVERTISED = "\N{ELECTRIC LIGHT BULB} Tip: For seamless cloud logging"  # of a service
+
+
+def _silence_understood() -> None:
+    for message in _UNDERSTOOD:
+        warnings.filterwarnings("ignore", message)
+    rank_zero_module.log.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_ADVERTISED)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints on local disks: written whole or not at all, and read without running code.
+
+    Lightning's own are moved in place from the system's folder for temporary files, which is a copy
+    where that is another disk, and may be cut short.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with whole_file(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Raises:
+            UserError: it is missing, damaged, or holds more than tensors and plain values.
+        """
+        try:
+            content = super().load_checkpoint(path, map_location, weights_only=True)
+        except Exception as error:  # of every kind: the file may hold anything
+            raise UserError(
+                f"{path}: no checkpoint of a training, or a damaged one; give another --ckpt_path"
+            ) from error
+        if not isinstance(content, dict) or "state_dict" not in content:
+            raise UserError(f"{path}: no checkpoint of a training; give a last.ckpt of its run")
+        return content
+
+
+def agree_on_version(loggers: Sequence[Logger]) -> None:
+    """Let loggers of one folder write the version the first of them has.
+
+    Each would take the next number that is free when it begins, which is another for the second.
+    """
+    first: dict[str, Logger] = {}
+    for logger in loggers:
+        if isinstance(logger, (CSVLogger, TensorBoardLogger)):
+            leader = first.setdefault(logger.root_dir, logger)
+            logger._version = leader.version  # no public way once it is made
+
+
+def _one_line(message: str) -> str:
+    """A parser's complaint on one line; of an unknown argument, its name and class alone."""
+    unknown = re.search(r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted", message)
+    if unknown:
+        owner, name = unknown.groups()
+        return f"{name}: no argument of {owner}; fit --model.help {owner} lists what it takes"
+    return " ".join(message.split())
