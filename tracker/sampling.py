@@ -412,7 +412,7 @@ def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 1
 
 def _unmasked_dataset(root: Path) -> sequences.Dataset:
     loaders: dict[str, Callable[[], Sequence]] = {
-        f"{ir.parent.parent.name}/{ir.stem}": partial(_load_unmasked, ir, vis)
+        ir.relative_to(root).as_posix(): partial(_load_unmasked, ir, vis)
         for ir, vis in find_pairs(root)
     }
     return sequences.Dataset(root, UNMASKED, loaders)

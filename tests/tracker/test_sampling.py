@@ -426,6 +426,17 @@ def test_what_stands_out_is_found(rng):
     assert salient_boxes(flat, flat).shape == (0, 4)
 
 
+def test_pictures_of_one_name_in_several_sets_are_all_kept(tmp_path, rng):
+    """KAIST numbers videos from V000 in every set, and pictures from I00000 in every video."""
+    for part in ("set00/V000", "set00/V001", "set01/V000"):
+        for side in ("lwir", "visible"):
+            for number in range(2):
+                write_image(tmp_path / part / side / f"I{number:05d}.png", texture(rng, 60, 80))
+    names = load_source("pairs", tmp_path).dataset.names
+    assert len(names) == 6
+    assert names[0] == "set00/V000/lwir/I00000.png"
+
+
 def test_still_pairs_become_pairs_of_the_same_picture(shared):
     """Real pictures: most show something, and a target fills its crop as a box does."""
     found = find_pairs(shared / "data/roadscene180")[:12]
