@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from fusion.errors import UserError
+from fusion.files import read_text
 from fusion.images import luminance
 from tracker.boxes import box_corners, polygons_to_boxes, xyxy_to_xywh
 
@@ -32,17 +33,10 @@ def read_regions(path: str | Path) -> np.ndarray:
         UserError: missing or empty file, a blank line between others, or a line that is not 1, 4
             or 8 numbers; names the line.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; give a line of 4 or 8 numbers a frame") from None
+    mend = "give a line of 4 or 8 numbers a frame"
+    lines = read_text(path, mend).rstrip().splitlines()
     if not lines:
-        raise UserError(f"{path}: the file is empty; give a line of 4 or 8 numbers a frame")
+        raise UserError(f"{path}: the file is empty; {mend}")
     rows = []
     for number, line in enumerate(lines, start=1):
         fields = re.split(r"\s*[,;]\s*|\s+", line.strip())

@@ -6,7 +6,9 @@ Frames are numbered from 1 in every message, like the lines of an annotation.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -15,16 +17,22 @@ from fusion.images import Video, read_image
 
 MODALITIES = ("rgb", "ir")
 MODALITY_NAMES = {"rgb": "visible", "ir": "infrared"}
+# Frames of the longest sequence that is read: a slip in a file must not take all memory.
+LONGEST = 1_000_000
 
 
 def number_ranges(numbers: Iterable[int], limit: int = 12) -> str:
     """``[1, 2, 3, 7]`` as ``1-3, 7``; after ``limit`` ranges only how many numbers follow."""
-    ranges: list[list[int]] = []
+    ranges: list[tuple[int, int]] = []
     for number in sorted(set(numbers)):
         if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
+            ranges[-1] = ranges[-1][0], number
         else:
-            ranges.append([number, number])
+            ranges.append((number, number))
+    return _ranges_text(ranges, limit)
+
+
+def _ranges_text(ranges: Sequence[tuple[int, int]], limit: int = 12) -> str:
     parts = [str(first) if first == last else f"{first}-{last}" for first, last in ranges[:limit]]
     rest = sum(last - first + 1 for first, last in ranges[limit:])
     return ", ".join(parts) + (f" and {rest} more" if rest else "")
@@ -178,6 +186,9 @@ def align_frames(
 
     Returns:
         A name or None a frame for both, of equal length, and what is to be reported.
+
+    Raises:
+        UserError: numbers from ``start`` on that make more frames than `LONGEST`.
     """
     rgb_numbers, ir_numbers = _frame_numbers(rgb), _frame_numbers(ir)
     if rgb_numbers is None or ir_numbers is None:
@@ -191,17 +202,22 @@ def align_frames(
         )
     timeline = sorted({*first, *second})
     problems = []
-    span = range(timeline[0], timeline[-1] + 1)
+    low, high = timeline[0], timeline[-1]
     if start is not None:
-        end = max(span.stop, start + (expected or 0))
-        timeline = list(range(min(span.start, start), end))
-    elif len(span) == expected:
-        timeline = list(span)
-    elif len(timeline) > 1 and np.median(np.diff(timeline)) == 1:
-        gaps = sorted(set(span) - set(timeline))
+        low, high = min(low, start), max(high, start + (expected or 0) - 1)
+        if high - low >= LONGEST:
+            raise UserError(
+                f"pictures are numbered from {low} to {high}, and a sequence has {LONGEST} frames "
+                "at most; mend the name of the first or the last"
+            )
+        timeline = list(range(low, high + 1))
+    elif high - low + 1 == expected:
+        timeline = list(range(low, high + 1))
+    elif len(timeline) > 1 and median(b - a for a, b in pairwise(timeline)) == 1:
+        gaps = [(a + 1, b - 1) for a, b in pairwise(timeline) if b - a > 1]
         if gaps:
             problems.append(
-                f"the pictures' numbers skip {number_ranges(gaps)}: {len(timeline)} frames are left"
+                f"the pictures' numbers skip {_ranges_text(gaps)}: {len(timeline)} frames are left"
             )
     aligned = []
     for modality, names, numbers in (("rgb", rgb, rgb_numbers), ("ir", ir, ir_numbers)):

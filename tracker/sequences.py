@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from fusion.errors import UserError
-from fusion.files import natural_key
+from fusion.files import natural_key, read_text
 from fusion.images import (
     VIDEO_SUFFIXES,
     list_images,
@@ -247,6 +247,19 @@ def _child(folder: Path, name: str) -> Path | None:
     return matches[0] if matches else None
 
 
+def list_folder(folder: Path) -> dict[str, bool]:
+    """The names in a folder, and whether each is a folder itself.
+
+    Raises:
+        UserError: it cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_dir() for entry in entries}
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror})") from error
+
+
 def _has_folders(folder: Path, names: tuple[str, ...]) -> bool:
     return all((folder / name).is_dir() for name in names)
 
@@ -268,8 +281,8 @@ def guess_layout(folder: str | Path) -> str | None:
     if _has_folders(folder, ("visible", "infrared")):
         if not any((folder / name).is_file() for name in ("visible.txt", "infrared.txt")):
             return "rgbt210"
-        with os.scandir(folder / "visible") as entries:
-            first = next((entry.name for entry in entries if entry.name[0] != "."), "")
+        names = list_folder(folder / "visible")
+        first = next((name for name in names if name[0] != "."), "")
         return "lasher" if first.startswith("v") else "rgbt234"
     return None
 
@@ -352,10 +365,14 @@ def _picture_names(folder: Path) -> list[str]:
     return [path.name for path in list_images(folder)]
 
 
-def _load_folder(folder: Path, name: str | None) -> Sequence:
+def _require_folder(folder: Path) -> None:
     if not folder.is_dir():
         what = "a file; give two videos, or a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {what}")
+
+
+def _load_folder(folder: Path, name: str | None) -> Sequence:
+    _require_folder(folder)
     if name is None:
         name = guess_layout(folder)
         if name is None:
@@ -381,9 +398,11 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
     # Sparse annotations say too little about the number of frames.
     longest = max(map(len, regions.values()), default=None) if layout.step == 1 else None
     start = layout.start if meta else None  # a `sequence` file promises it, a folder's name not
-    rgb_names, ir_names, found = align_frames(
-        _picture_names(folders["rgb"]), _picture_names(folders["ir"]), longest, start
-    )
+    names = (_picture_names(folders["rgb"]), _picture_names(folders["ir"]))
+    try:
+        rgb_names, ir_names, found = align_frames(*names, longest, start)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from None
     problems += found
     sources = {
         "rgb": ImageFrames(folders["rgb"], rgb_names),
@@ -391,8 +410,8 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
     }
     boxes, annotated = _place_annotations(regions, layout, sources, problems)
     length = len(rgb_names)
-    if meta.get("length", "").isdecimal() and int(meta["length"]) != length:
-        problems.append(f"sequence: states length={meta['length']}, there are {length} frames")
+    if stated := other_length(meta, length):
+        problems.append(f"sequence: states length={stated}, there are {length} frames")
     return Sequence(
         name=folder.resolve().name,
         layout=name,
@@ -408,13 +427,23 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
 
 
 def read_vot_meta(folder: Path) -> dict[str, str]:
-    """The ``key=value`` lines of a VOT ``sequence`` file; empty without one."""
+    """The ``key=value`` lines of a VOT ``sequence`` file; empty without one.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     path = folder / "sequence"
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    pairs = (line.split("=", 1) for line in lines if "=" in line)
+    pairs = (line.split("=", 1) for line in read_text(path).splitlines() if "=" in line)
     return {key.strip(): value.strip() for key, value in pairs}
+
+
+def other_length(meta: dict[str, str], length: int) -> str | None:
+    """What `read_vot_meta` has for the number of frames, where it is another than this."""
+    # Compared as text: Python makes no number of thousands of digits.
+    stated = meta.get("length", "")
+    return f"{stated:.20}" if stated.isdecimal() and stated.lstrip("0") != str(length) else None
 
 
 def _positive(text: str | None) -> float | None:
@@ -429,7 +458,10 @@ def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str
     attributes = {}
     for path in sorted([*folder.glob("*.tag"), *folder.glob("*.value")]):
         try:
-            values = np.array([float(line) for line in path.read_text().split()])
+            values = np.array([float(line) for line in read_text(path).split()])
+        except UserError as error:
+            problems.append(f"{error}; left out")
+            continue
         except ValueError:
             problems.append(f"{path.name}: not a number a line; left out")
             continue
@@ -557,8 +589,7 @@ def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> D
     root = Path(root)
     if name is not None and name not in DATASETS:
         raise UserError(f"dataset {name}: unknown; give one of {', '.join(DATASETS)}")
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder")
+    _require_folder(root)
     wanted = None if name is None else DATASETS[name]
     found = list(_find_sequences(root, wanted, depth))
     if not found:
@@ -586,11 +617,9 @@ def _find_sequences(folder: Path, wanted: str | None, depth: int) -> Iterator[Pa
     if _is_sequence(folder, wanted):
         yield folder
     elif depth > 0:
-        try:
-            with os.scandir(folder) as entries:
-                children = [Path(entry) for entry in entries if entry.is_dir()]
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be listed ({error.strerror})") from error
+        names = [name for name, is_folder in list_folder(folder).items() if is_folder]
+        # Hidden ones are no sequences: half of one that a killed command left.
+        children = [folder / name for name in names if name[0] != "."]
         for child in sorted(children, key=natural_key):
             yield from _find_sequences(child, wanted, depth - 1)
 

@@ -24,6 +24,7 @@ from fusion.weights import load_network
 from tracker.annotations import read_regions
 from tracker.cli import main as tracker
 from tracker.network import build
+from tracker.sequences import load_dataset
 from tracker.synthetic import random_spec, write_sequence
 from tracker.weights import load_tracker, save_tracker
 
@@ -152,6 +153,25 @@ def test_track(tmp_path, sequence):
     }
     assert len(read_regions(out / "boxes.txt")) == 12
     assert not list(out.glob("*.partial.*"))
+
+
+# --- tracker synthetic ----------------------------------------------------------------------------
+
+
+def test_synthetic(tmp_path):
+    command = ["synthetic", "--challenges", "night", "--count", "2", "--length", "2"]
+    assert run(tracker, *command, tmp_path / "whole").code == 0
+    whole = finished(tmp_path / "whole")
+    assert len(whole) == 2 * 16 + 1
+
+    out = tmp_path / "out"
+    for moment, pause in moments(6, 60, 0.2):
+        die_at(moment, pause, out, "tracker", *command, out)
+        assert finished(out).items() <= whole.items()
+        names = sorted({name.split("/")[0] for name in finished(out)} - {"list.txt"})
+        assert not names or load_dataset(out).names == names
+    assert run(tracker, *command, out).code == 0
+    assert finished(out) == whole and not list(out.glob(".*"))
 
 
 # --- tracker vot evaluate -------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 import pickle
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -277,6 +278,42 @@ def test_align_frames(rgb, ir, pairs, problem):
     assert problem in problems[-1] if problem else problems == []
 
 
+@pytest.mark.parametrize("number", [300_000_000, 10**20])
+def test_a_slip_in_a_number_is_a_gap_and_takes_no_memory(number):
+    names = [f"{n}.png" for n in (1, 2, 3, 4, number)]
+    tracemalloc.start()
+    left, right, problems = align_frames(names, names, expected=5)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert left == right == names and most < 100_000
+    assert problems == [f"the pictures' numbers skip 5-{number - 1}: 5 frames are left"]
+
+
+def test_a_slip_in_a_number_where_the_layout_counts_is_refused(tmp_path):
+    write_vot(tmp_path)
+    (tmp_path / "ir" / "00000006.jpg").rename(tmp_path / "ir" / "300000006.jpg")
+    with pytest.raises(UserError, match=r"from 1 to 300000006, .* 1000000 frames") as error:
+        load_sequence(tmp_path)
+    assert str(error.value).startswith(f"{tmp_path}: ")
+
+
+def test_files_that_cannot_be_read_are_problems_or_one_line(tmp_path):
+    write_vot(tmp_path)
+    (tmp_path / "fog.tag").mkdir()
+    meta = tmp_path / "sequence"
+    meta.write_text(meta.read_text().replace("length=6", "length=" + "9" * 5000))
+    assert load_sequence(tmp_path).problems == [
+        "sequence: states length=99999999999999999999, there are 6 frames",
+        f"{tmp_path / 'fog.tag'}: cannot be read (Is a directory); left out",
+    ]
+    meta.write_text("length=006\n")
+    (tmp_path / "fog.tag").rmdir()
+    assert load_sequence(tmp_path).problems == []
+    meta.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="sequence: not a text file"):
+        load_sequence(tmp_path)
+
+
 def test_unreadable_odd_and_blank_frames_are_named(tmp_path):
     write_gtot(tmp_path)
     data = (tmp_path / "i" / "00002i.png").read_bytes()
@@ -426,6 +463,12 @@ def test_dataset_names_that_repeat_are_paths(tmp_path):
     ]
 
 
+def test_hidden_folders_are_no_sequences(tmp_path):
+    write_lasher(tmp_path / "man2")
+    write_lasher(tmp_path / ".man3.123.partial")
+    assert load_dataset(tmp_path).names == ["man2"]
+
+
 def test_a_bad_sequence_does_not_hide_the_good_ones(tmp_path):
     write_gtot(tmp_path / "a")
     write_gtot(tmp_path / "b")
@@ -459,6 +502,9 @@ def test_still_pairs(tmp_path, name):
 def test_datasets_that_are_not_there(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         load_dataset(tmp_path / "x", "gtot")
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(UserError, match=r"clip\.mp4: a file; give two videos, or a folder"):
+        load_dataset(tmp_path / "clip.mp4")
     with pytest.raises(UserError, match="dataset otb: unknown"):
         load_dataset(tmp_path, "otb")
     with pytest.raises(UserError, match="no gtot sequence"):

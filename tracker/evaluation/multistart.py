@@ -50,14 +50,13 @@ from tracker.evaluation.regions import (
     read_trajectory,
     region_overlaps,
 )
-from tracker.sequences import read_vot_meta
+from tracker.frames import LONGEST
+from tracker.sequences import other_length, read_vot_meta
 
 FAILURE_OVERLAP = 0.1
 FAILURE_FRAMES = 10
 # Typical lengths of sequences, as the stack of VOT2020-RGBT sets them.
 EAO_LOW, EAO_HIGH = 115, 755
-# Frames of the longest sequence figures are made of: a slip in a file must not take all memory.
-LONGEST = 1_000_000
 
 # --- Sequences and workspaces ---------------------------------------------------------------------
 
@@ -122,9 +121,9 @@ def read_anchored_sequence(folder: str | Path) -> AnchoredSequence:
     meta = read_vot_meta(folder)
     groundtruth = read_trajectory(folder / meta.get("groundtruth", "groundtruth.txt"))
     length = len(groundtruth)
-    if meta.get("length", "").isdecimal() and int(meta["length"]) != length:
+    if stated := other_length(meta, length):
         raise UserError(
-            f"{folder}: sequence states length={meta['length']}, groundtruth.txt has {length} lines"
+            f"{folder}: sequence states length={stated}, groundtruth.txt has {length} lines"
         )
     path = folder / "anchor.value"
     if not path.is_file():
@@ -147,10 +146,13 @@ def read_anchored_sequence(folder: str | Path) -> AnchoredSequence:
 
 
 def _frame_size(folder: Path, meta: dict[str, str]) -> tuple[int, int]:
-    if meta.get("width", "").isdecimal() and meta.get("height", "").isdecimal():
-        width, height = int(meta["width"]), int(meta["height"])
+    stated = [meta.get("width", ""), meta.get("height", "")]
+    if all(text.isdecimal() for text in stated):
+        # Python makes no number of thousands of digits.
+        width, height = (int(text) if len(text) < 10 else LARGEST + 1 for text in stated)
         if not 0 < width * height <= LARGEST:
-            raise UserError(f"{folder / 'sequence'}: states frames of {width}x{height} pixels")
+            shown = "x".join(f"{text:.20}" for text in stated)
+            raise UserError(f"{folder / 'sequence'}: states frames of {shown} pixels")
         return width, height
     patterns = [meta.get(f"channels.{name}") for name in ("color", "depth", "ir")]
     pattern = next((p for p in patterns if p), "color/%08d.jpg")

@@ -45,7 +45,6 @@ protocol explains. RGBT210's protocol is RGBT234's with its one annotation, as i
 raw results to compare with.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +55,7 @@ from fusion.errors import UserError
 from fusion.files import natural_key, read_text
 from tracker.annotations import read_regions
 from tracker.boxes import box_iou, xywh_to_cxcywh, xyxy_to_xywh
-from tracker.sequences import LAYOUTS
+from tracker.sequences import LAYOUTS, list_folder
 
 # --- Protocols ------------------------------------------------------------------------------------
 
@@ -414,8 +413,7 @@ def read_annotations(
 def _find_annotations(
     folder: Path, protocol: Protocol, depth: int = 3
 ) -> Iterator[tuple[str, tuple[Path, ...]]]:
-    with os.scandir(folder) as entries:
-        children = {entry.name: entry.is_dir() for entry in entries}
+    children = list_folder(folder)
     # Copies of the datasets have changed upper and lower case.
     spelling = {name.lower(): name for name in children}
     paths = []
@@ -442,10 +440,12 @@ def _find_annotations(
 
 def _looks_like_boxes(path: Path) -> bool:
     """Whether a file's first line is numbers: lists of names and attributes lie nearby."""
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        fields = lines.readline().replace(",", " ").replace(";", " ").split()
     try:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            fields = lines.readline().replace(",", " ").replace(";", " ").split()
         return len([float(field) for field in fields]) in (4, 8)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError:
         return False
 
@@ -495,7 +495,8 @@ def find_trackers(folders: Iterable[str | Path]) -> dict[str, Path]:
             raise UserError(f"{folder}: no such folder; give the folder of a tracker's results")
         found = [folder] if any(folder.glob("*.txt")) else []
         if not found:
-            inner = sorted((path for path in folder.iterdir() if path.is_dir()), key=natural_key)
+            names = [name for name, is_folder in list_folder(folder).items() if is_folder]
+            inner = sorted((folder / name for name in names), key=natural_key)
             found = [path for path in inner if any(path.glob("*.txt"))]
         if not found:
             raise UserError(f"{folder}: no results in it; there should be a .txt for each sequence")

@@ -98,7 +98,7 @@ def _speed(folder: Path) -> float | None:
     for path in folder.glob("*/*_time.value"):
         try:
             values = [float(line) for line in path.read_text().split()[1:]]
-        except ValueError:
+        except (OSError, ValueError):
             continue  # damaged: what it cannot say is left out, as where there is none
         # 0: a frame real time skipped
         seconds += [value for value in values if 0 < value < math.inf]

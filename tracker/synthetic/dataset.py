@@ -1,8 +1,10 @@
 """Sequences as files in the layout of the VOT toolkit, and pictures of several."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -114,10 +116,10 @@ def write_sequence(spec: SequenceSpec, folder: str | Path) -> Path:
             return folder
         raise UserError(f"{folder}: holds another sequence; give another folder or remove this one")
     make_folder(folder.parent)
+    _remove_abandoned(folder)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        write_frames(spec, partial)
+        write_frames(spec, partial, folder.name)
         (partial / "spec.json").write_text(record)
         os.replace(partial, folder)
     except OSError as error:
@@ -127,11 +129,36 @@ def write_sequence(spec: SequenceSpec, folder: str | Path) -> Path:
     return folder
 
 
-ANCHOR_SPACING = 50  # frames, as in VOT2020
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed left of a sequence."""
+    for partial in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
+        process = partial.name.split(".")[-2]
+        if process.isdecimal() and not _is_running(int(process)):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_frames(spec: SequenceSpec, folder: Path) -> None:
-    """Render a sequence into a folder: pictures, boxes, tags and anchors in VOT's layout."""
+def _is_running(process: int) -> bool:
+    """Whether another process of this number is at work; taken for granted where none can say."""
+    if process == os.getpid():
+        return False  # a number that came round: this one has not begun
+    if hasattr(os, "killpg"):  # on Windows signal 0 is no question
+        with suppress(PermissionError, OverflowError):
+            try:
+                os.kill(process, 0)
+            except ProcessLookupError:
+                return False
+    return True
+
+
+ANCHOR_SPACING = 50  # frames; not VOT2020's rule for the last anchor, see `vot_anchors`
+
+
+def write_frames(spec: SequenceSpec, folder: Path, name: str) -> None:
+    """Render a sequence into a folder: pictures, boxes, tags and anchors in VOT's layout.
+
+    Args:
+        name: the sequence's, which its ``sequence`` file states.
+    """
     for channel in ("color", "ir"):
         make_folder(folder / channel)
     renderer = Renderer(spec)
@@ -143,7 +170,7 @@ def write_frames(spec: SequenceSpec, folder: Path) -> None:
         visible.append(frame.visible)
     width, height = spec.size
     properties = {
-        "name": folder.name.strip(".").split(".")[0],
+        "name": name,
         "fps": FPS,
         "format": "default",
         "channel.default": "color",
@@ -193,7 +220,12 @@ def geometric_tags(spec: SequenceSpec, path: CameraPath, boxes: list) -> dict[st
 
 
 def vot_anchors(good: list[bool]) -> list[int]:
-    """VOT anchors: 1 starts a run to the end, -1 one to the beginning."""
+    """VOT anchors: 1 starts a run to the end, -1 one to the beginning.
+
+    One about every `ANCHOR_SPACING` frames and one near the end, each moved to the nearest good
+    frame. `tracker.evaluation.workspace.anchor_directions` has VOT2020's own rule, which leaves out
+    one that is close to the last.
+    """
     length = len(good)
     anchors = [0] * length
     usable = [t for t in range(length) if good[t]] or [0]

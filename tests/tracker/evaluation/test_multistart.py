@@ -311,6 +311,10 @@ def test_faults_of_a_workspace(workspace):
     assert "not a number a line" in replace("sequences/a/anchor.value", "x\n")
     assert "31 lines for 30 frames" in replace("sequences/a/anchor.value", "1\n" * 31)
     assert "length=3, groundtruth.txt has 30" in replace("sequences/a/sequence", "length=3\n")
+    digits = "9" * 5000
+    assert f"length={digits[:20]}, g" in replace("sequences/a/sequence", f"length={digits}\n")
+    wide = replace("sequences/a/sequence", f"width={digits}\nheight=9\n")
+    assert f"states frames of {digits[:20]}x9 pixels" in wide
     assert "groundtruth.txt: cannot be read" in replace("sequences/a/groundtruth.txt", None)
     assert "line 2: '1,2' is no region" in replace("sequences/a/groundtruth.txt", "1,2,3,4\n1,2\n")
     assert "do not fit its size 2x2" in replace("sequences/a/groundtruth.txt", "m0,0,2,2,1,9\n")

@@ -1,6 +1,9 @@
 """Sequences on disk: complete, and readable by the VOT toolkit and our own reader."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -124,6 +127,20 @@ def test_writing_again_keeps_what_is_complete_and_goes_on(written, monkeypatch):
     for path in sorted((written / list(specs)[2]).rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     (written / list(specs)[2]).rmdir()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """And nothing of one that is at work."""
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    abandoned, busy = (
+        tmp_path / f".night.v2.{process}.partial" for process in (finished.pid, os.getppid())
+    )
+    for folder in (abandoned, busy):
+        (folder / "color").mkdir(parents=True)
+    folder = write_sequence(small_spec(0, length=2), tmp_path / "night.v2")
+    assert not abandoned.exists() and busy.exists()
+    assert "name=night.v2\n" in (folder / "sequence").read_text()
 
 
 def test_an_interruption_leaves_no_half_sequence(tmp_path, monkeypatch):
