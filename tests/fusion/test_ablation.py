@@ -16,7 +16,7 @@ from fusion.errors import UserError
 from fusion.images import write_image
 from fusion.lrrnet import LRRNet
 from fusion.scene import street_pair
-from fusion.weights import load_network
+from fusion.weights import load_network, save_network
 
 ABLATION = Path(__file__).parents[2] / "experiments" / "fusion" / "ablation.yaml"
 
@@ -177,3 +177,38 @@ def test_bad_options_are_one_line_before_any_training(tmp_path, arguments, compl
     assert main(command + arguments) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert complaint in line
+
+
+def test_rows_of_one_name_and_other_settings_are_refused(small):
+    axes = "a: {data.size: [16]}, b: {model.size: [16]}"
+    (small.parent / "base.yaml").write_text("data: {size: 32}\nmodel: {size: 32}\n")
+    small.write_text(f"base: base.yaml\ntables: {{{axes}}}\n")
+    with pytest.raises(UserError, match="two different rows are both named size=16"):
+        read_tables(small)
+
+
+@pytest.mark.parametrize("trainer", ["null", "3", "{logger: []}", "{logger: [{init_args: null}]}"])
+def test_a_base_without_a_usable_logger_is_refused(small, tmp_path, trainer):
+    (small.parent / "base.yaml").write_text(f"data: {{size: 32}}\ntrainer: {trainer}\n")
+    small.write_text("base: base.yaml\ntables: {a: {data.size: [16]}}\n")
+    with pytest.raises(UserError, match="not a list of loggers"):
+        Ablation(read_tables(small), tmp_path / "out").write_configurations()
+
+
+def test_other_pairs_of_the_same_names_are_fused_anew(root, small, tmp_path):
+    ablation = Ablation(read_tables(small), tmp_path / "out")
+    for run, blocks in zip(sorted(ablation.runs), (1, 2), strict=True):
+        save_network(LRRNet(num_filters=2, num_blocks=blocks), ablation.weights(run))
+    for i in range(4):  # the same names, other pictures
+        ir, vis = street_pair(72, 64, seed=9 + i)
+        write_image(tmp_path / "ir" / f"{i}.png", ir)
+        write_image(tmp_path / "vis" / f"{i}.png", vis)
+    first = ablation.evaluate(root / "ir", root / "vis", ("en",))["blocks"]
+    other = ablation.evaluate(tmp_path / "ir", tmp_path / "vis", ("en",))["blocks"]
+    assert other.failures == []
+    for label, pictures in other.values.items():
+        for stem, values in pictures.items():
+            assert values["en"] != first.values[label][stem]["en"]
+    (tmp_path / "vis/0.png").write_bytes(b"broken")
+    again = ablation.evaluate(tmp_path / "ir", tmp_path / "vis", ("en",))["blocks"]
+    assert any("0.png: not a readable picture" in line for line in again.failures)

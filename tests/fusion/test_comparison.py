@@ -71,6 +71,30 @@ def test_a_picture_one_method_lacks_counts_for_none(root, capsys):
     assert "average: no 2" in said.err and "3.png: not a readable picture" in said.err
 
 
+def test_a_source_without_a_partner_is_said(root, capsys):
+    (root / "vis/2.png").unlink()
+    assert run(root, "--fused", root / "average", "--metrics", "en") == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("2 pictures")
+    assert "2.png: without a partner in" in said.err
+
+
+def test_metrics_twice_and_folders_with_equals_signs(root, capsys):
+    (root / "average").rename(root / "gamma1=0.0,gamma4=1.5")
+    fused = root / "gamma1=0.0,gamma4=1.5"
+    assert run(root, "--fused", fused, "--metrics", "en,sd,en", "--json", "-") == 0
+    means = json.loads(capsys.readouterr().out)["means"]
+    assert list(means) == ["gamma1=0.0,gamma4=1.5"]
+    assert list(means["gamma1=0.0,gamma4=1.5"]) == ["en", "sd"]
+
+
+def test_json_has_no_nan(root, capsys):
+    """MS-SSIM has no value for pictures as small as these."""
+    assert run(root, "--fused", root / "average", "--metrics", "ms_ssim,en", "--json", "-") == 0
+    text = capsys.readouterr().out
+    assert json.loads(text, parse_constant=pytest.fail)["means"]["average"]["ms_ssim"] is None
+
+
 def test_bad_input_is_named_in_one_line(root, capsys):
     write_image(root / "small" / "1.png", np.zeros((4, 4), np.uint8))
     average = root / "average"

@@ -134,6 +134,8 @@ def test_writing_is_whole_or_not_at_all(tmp_path, rgb):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(UserError, match="cannot be written"):
         write_image(tmp_path / "folder.png", rgb)
+    with pytest.raises(UserError, match=r"wide\.jpg: its format cannot hold 70000x2 pixels"):
+        write_image(tmp_path / "wide.jpg", np.zeros((2, 70_000), np.uint8))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
 
 
@@ -156,6 +158,13 @@ def test_percentiles_ignore_dead_pixels(rng):
     assert scaled.min() == 0 and scaled.max() == 255
     assert scaled.std() > 60
     assert scale_to_255(spoilt).std() < 5
+
+
+def test_percentiles_keep_a_small_target_before_an_even_background():
+    counts = np.full((100, 100), 20_000, np.uint16)
+    counts[40:45, 40:45] = 30_000  # a quarter of a percent
+    scaled = scale_to_255(counts, (1, 99))
+    assert scaled[42, 42] == 255 and scaled[0, 0] == 0
 
 
 def test_infrared_stored_in_three_channels_is_its_luminance(tmp_path, rgb):

@@ -169,6 +169,15 @@ def test_constant_pictures_give_numbers():
     assert [values[key] for key in ("en", "sd", "mi")] == pytest.approx([0, 0, 0], abs=1e-9)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [(2, 3), (12, 9), (20, 24), (21, 30), (40, 44), (41, 41)])
+def test_small_pictures_give_numbers_or_nan(rng, size):
+    values = evaluate(*rng.integers(0, 256, (3, *size), np.uint8))
+    nan = {key for key, value in values.items() if np.isnan(value)}
+    assert nan <= {"ms_ssim", "vif", "viff"}
+    assert ("viff" in nan) == (min(size) < 41) and ("vif" in nan) == (min(size) < 21)
+
+
 def test_ms_ssim_needs_room(images):
     assert np.isnan(metrics.ms_ssim(*images))
 

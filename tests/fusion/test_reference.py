@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
+from fusion import reference
 from fusion.cli import main
 from fusion.errors import UserError
 from fusion.images import read_image, write_image
@@ -20,6 +21,7 @@ from fusion.reference import (
     MAX_SHARPENING,
     Enhancement,
     choose,
+    draw_sheet,
     enhance,
     exposure_is_sound,
     local_contrast,
@@ -197,6 +199,42 @@ def test_processes_change_nothing_and_what_exists_is_left(root, capsys):
     before = picture.stat().st_mtime_ns, (root / "again/rank_2.txt").read_text()
     assert run(root, "again", "--keep", 2, "--skip-existing") == 0
     assert (picture.stat().st_mtime_ns, (root / "again/rank_2.txt").read_text()) == before
+
+
+def test_lists_of_more_ranks_before_are_removed(root):
+    assert run(root, "fewer", "--keep", 3) == 0
+    (root / "fewer/rank_1 (copy).txt").write_text("not ours")
+    assert run(root, "fewer", "--keep", 1) == 0
+    assert [len(ranked) for ranked in read_references(root / "fewer").values()] == [1, 1, 1]
+    lists = sorted(path.name for path in (root / "fewer").glob("*.txt"))
+    assert lists == ["rank_1 (copy).txt", "rank_1.txt"]
+
+
+def test_what_was_made_before_an_interruption_is_listed_and_left(root, monkeypatch):
+    make, calls = reference._make, []
+
+    def interrupted(job):
+        calls.append(job)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return make(job)
+
+    monkeypatch.setattr(reference, "_make", interrupted)
+    assert run(root, "stopped") == 130
+    assert sorted(read_references(root / "stopped")) == ["0", "1"]
+    assert run(root, "stopped", "--skip-existing") == 0
+    assert len(calls) == 4
+    assert read_references(root / "stopped").keys() == read_references(root / "out").keys()
+
+
+def test_sheets_leave_candidates_of_another_size_out(root, tmp_path):
+    results = {"average": root / "results/average", "other": tmp_path / "other"}
+    write_image(tmp_path / "other/1.png", np.zeros((8, 9), np.uint8))
+    pair = root / "ir/1.png", root / "vis/1.png"
+    height = draw_sheet(*pair, results, tmp_path / "none").shape[0]
+    assert height == draw_sheet(*pair, {"average": results["average"]}, tmp_path / "none").shape[0]
+    with pytest.raises(UserError, match=r"other/1\.png: not of the size of"):
+        draw_sheet(*pair, results, tmp_path / "none", fused=tmp_path / "other")
 
 
 def test_sheets_show_candidates_chosen_enhanced_and_result(root):
