@@ -28,7 +28,8 @@ dataset, or its annotation files alone (<sequence>/visible.txt and so on, or <se
 LasHeR).
 
 Run: --root names the dataset, --weights the tracker, --results the folder for the results of all
-trackers (default: results). Sequences that have a results file are not run again.
+trackers (default: results). Sequences that have a results file are not run again; those of other
+weights or another benchmark are refused.
 
 On GTOT and RGBT234, PR and SR are MPR and MSR, of the better of two annotations in each frame.
 GTOT's PR is at 5 pixels and all its frames count alike; elsewhere it is at 20 pixels, and
@@ -167,6 +168,7 @@ def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
 
 def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str]) -> list[str]:
     from tracker.evaluation.one_pass import run_dataset
+    from tracker.evaluation.origin import is_of_other_origin, weights_digest, write_origin
     from tracker.pretrained import COMPACT
     from tracker.sequences import load_dataset
 
@@ -175,6 +177,15 @@ def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str])
         raise UserError(f"{weights}: no such file; give a weights file")
     dataset = load_dataset(arguments.root, arguments.dataset)
     name = arguments.name or weights.stem
+    folder = results / name
+    origin = f"{weights_digest(weights)} {arguments.preset} {arguments.dataset}"
+    if any(folder.glob("*.txt")):
+        other = is_of_other_origin(folder, origin)
+        if other is not False:
+            what = "other weights, another preset or another benchmark"
+            what = what if other else "weights that no note names"
+            raise UserError(f"{folder}: has results of {what}; give --name, or remove them")
+    write_origin(folder, origin)
     make = partial(
         _load_tracker,
         weights,
@@ -183,7 +194,7 @@ def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str])
         runtime=arguments.runtime,
         precision=arguments.precision,
     )
-    failures = run_dataset(make, dataset, results / name, names, arguments.workers)
+    failures = run_dataset(make, dataset, folder, names, arguments.workers)
     return [f"{name} could not run {failure}" for failure in failures]
 
 

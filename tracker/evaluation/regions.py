@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from fusion.errors import UserError
+from tracker.boxes import bounding_box
 
 __all__ = [
     "LARGEST",
@@ -85,6 +86,16 @@ class Regions:
             else:
                 present[frame] = (np.ptp(shape, axis=0) > 0).all()
         return present
+
+    def start(self, frame: int) -> np.ndarray:
+        """The box ``x, y, w, h`` a tracker of boxes starts on, of a polygon the smallest about it.
+
+        So does the toolkit have it. NaN where the frame has neither.
+        """
+        shape = self.shapes.get(frame)
+        if shape is None or isinstance(shape, Mask):
+            return self.boxes[frame]
+        return bounding_box(shape)
 
     @cached_property
     def quadrilaterals(self) -> tuple[np.ndarray, np.ndarray]:

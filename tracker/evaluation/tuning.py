@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fusion.errors import UserError
 from tracker.evaluation import multistart
 from tracker.evaluation.regions import Regions
 from tracker.evaluation.workspace import sequences_folder
@@ -44,16 +45,22 @@ class Trial:
 
 
 def run_tracker(workspace: multistart.Workspace, tracker: RGBTTracker) -> multistart.Scores:
-    """Figures of a tracker in a workspace, without the toolkit and without writing results."""
+    """Figures of a tracker in a workspace, without the toolkit and without writing results.
+
+    Raises:
+        UserError: a run that cannot start; names the sequence and frame.
+    """
     found: dict[str, list[Regions]] = {}
     for sequence in workspace.sequences:
         pictures = _pictures(sequences_folder(workspace.folder) / sequence.name)
         found[sequence.name] = []
         for run in sequence.runs:
             boxes = np.full((len(run.frames), 4), np.nan, np.float32)
-            start = sequence.groundtruth.boxes[run.frames[0]]
-            rgb, ir = pictures(int(run.frames[0]))
-            tracker.init(rgb, ir, start.tolist())
+            rgb, ir = pictures(run.anchor)
+            try:
+                tracker.init(rgb, ir, sequence.groundtruth.start(run.anchor).tolist())
+            except UserError as error:
+                raise UserError(f"{sequence.name}, frame {run.anchor + 1}: {error}") from error
             for number, frame in enumerate(run.frames[1:].tolist(), start=1):
                 boxes[number] = tracker.track(*pictures(frame))[0]
             found[sequence.name].append(Regions(boxes))

@@ -6,7 +6,6 @@ parallel processes, says which runs are missing in the end and why, and repeats 
 processes write into one results folder, each a sequence of its own; there is nothing to merge.
 """
 
-import hashlib
 import logging
 import multiprocessing
 import os
@@ -32,9 +31,10 @@ from vot.utilities import ThreadPoolExecutor
 from vot.workspace import Workspace
 
 from fusion.errors import UserError
-from fusion.files import whole_file
+from fusion.files import read_text
 from tracker.evaluation import multistart
 from tracker.evaluation.entries import find_weights, needs_weights, require_baseline
+from tracker.evaluation.origin import is_of_other_origin, weights_digest, write_origin
 from tracker.evaluation.regions import read_trajectory
 from tracker.evaluation.workspace import (
     UNTRAINED,
@@ -52,10 +52,6 @@ __all__ = [
     "official_url",
     "toolkit_scores",
 ]
-
-
-WEIGHTS_NOTE = "weights.sha256"
-"""In a tracker's results: of which weights file they are."""
 
 
 def _one_line(error: object) -> str:
@@ -112,7 +108,7 @@ def download(url: str, folder: Path, attempts: int = 3) -> list[str]:
         except Exception as error:  # requests', zipfile's, the toolkit's own
             reason = _one_line(error)
         listing = folder / "list.txt"
-        names = listing.read_text().split() if listing.is_file() else []
+        names = read_text(listing).split() if listing.is_file() else []
         # Without a list the toolkit missed some; what it has must be checked all the same.
         found = names or [path.parent.name for path in folder.glob("*/sequence")]
         faults = {name: fault for name in found if (fault := _lacking(folder / name))}
@@ -135,14 +131,14 @@ def _lacking(folder: Path) -> str | None:
     Pictures are counted, and nothing else is judged: what arrived whole and is wrong would be the
     same when fetched again. `evaluate` looks closer.
     """
-    channels = {
-        key: (folder / pattern).parent
-        for key, pattern in multistart.read_vot_meta(folder).items()
-        if key.startswith("channels.")
-    }
-    counts = {place.name: len(list(place.glob("*.*"))) for place in channels.values()}
     truth = folder / "groundtruth.txt"
-    lines = len(truth.read_text().split()) if truth.is_file() else 0
+    try:
+        meta = multistart.read_vot_meta(folder)
+        lines = len(read_text(truth).split()) if truth.is_file() else 0
+    except UserError as error:
+        return str(error)
+    places = [(folder / value).parent for key, value in meta.items() if key.startswith("channels.")]
+    counts = {place.name: len(list(place.glob("*.*"))) for place in places}
     if len(counts) > 1 and min(counts.values()) == max(counts.values()) >= lines > 0:
         return None
     shown = ", ".join(f"{count} pictures in {name}" for name, count in counts.items())
@@ -247,7 +243,8 @@ def choose_entries(
                 continue
         chosen.append(reference)
     if not chosen:
-        raise UserError(f"{folder / 'trackers.ini'}: no entry can run; {left_out[0]}")
+        reason = left_out[0] if left_out else "it has none"
+        raise UserError(f"{folder / 'trackers.ini'}: no entry can run; {reason}")
     return list(dict.fromkeys(chosen)), left_out
 
 
@@ -339,15 +336,15 @@ def evaluate(
         tasks = []
         for reference in trackers:
             results = plan.results(reference)
-            digest = _digest(weights[reference])
-            if _is_of_other_weights(results.parent, digest):
+            file = weights[reference]
+            origin = None if file is None else weights_digest(file)
+            if origin is not None and is_of_other_origin(results, origin):
                 outcome.outdated.append(reference)
             if force or reference in outcome.outdated:
                 _put_aside(results, sequences.values(), lambda *_: True)
-            if digest is not None:
+            if origin is not None:
                 # Only now: what was made with other weights is out of the way.
-                with whole_file(results.parent / WEIGHTS_NOTE) as temporary:
-                    temporary.write_text(f"{digest}\n")
+                write_origin(results, origin)
             outcome.damaged += _put_aside(results, sequences.values(), _is_damaged)
             missing = _missing(results, sequences.values())
             outcome.runs[reference] = sum(len(s.runs) for s in sequences.values())
@@ -407,16 +404,6 @@ def _is_damaged(path: Path, length: int) -> bool:
         return len(read_trajectory(path)) != length
     except UserError:
         return True
-
-
-def _digest(weights: Path | None) -> str | None:
-    return None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-
-
-def _is_of_other_weights(results: Path, digest: str | None) -> bool:
-    """Whether a tracker's results carry a note of other weights than it has now."""
-    note = results / WEIGHTS_NOTE
-    return digest is not None and note.is_file() and note.read_text().strip() != digest
 
 
 @contextmanager
@@ -483,6 +470,7 @@ class _Worker:
         """Of the task at hand, which is then no more."""
         assert self.task is not None
         (tracker, sequence), self.task = self.task, None
+        self.starting_since = None
         return Failure(tracker, sequence, reason, log)
 
     def kill(self) -> None:

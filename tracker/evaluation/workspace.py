@@ -171,6 +171,7 @@ def take_dataset(workspace: Path, dataset: Path) -> list[str]:
         names = _listed(dataset)
         _refuse_template(workspace, names)
         check_sequences(dataset, names)
+        _read_stack(workspace, names)
         link_sequences(workspace, dataset)
     else:
         _refuse_template(workspace)
@@ -215,6 +216,7 @@ def make_synthetic(
 
     _refuse_template(workspace)
     target = _claim_sequences(workspace)
+    _read_stack(workspace)
     partial = workspace / "sequences.partial"
     folders = write_dataset(partial, count=count, length=length, progress=progress)
     partial.rename(target)
@@ -258,6 +260,7 @@ def import_sequences(
         sources = {name: spelling[name.lower()] for name in names}
     else:
         sources = {name.replace("/", "-"): name for name in found.names}
+    _read_stack(workspace, sources)
     partial = workspace / "sequences.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -352,6 +355,25 @@ def _faults(sequence: RGBTSequence) -> list[str]:
 FITTED = "# Not VOT2020-RGBT: EAO is over other lengths here, and cannot be compared with it.\n"
 
 
+def _read_stack(workspace: Path, names: Iterable[str] = ()) -> dict | None:
+    """The stack that `choose_stack` is to fit to sequences; None where they are the benchmark's.
+
+    Raises:
+        UserError: it has no experiment whose lengths can be fitted. Before sequences are laid out
+            this changes nothing.
+    """
+    if set(names) == set(VOT2020_RGBT):
+        return None
+    path, mend = workspace / "stack.yaml", "start from the stack.yaml of another tracker vot init"
+    stack = read_yaml(path, mend)
+    place: object = stack
+    for key in ("experiments", "baseline", "analyses"):
+        place = place.get(key) if isinstance(place, dict) else None
+    if not isinstance(place, list) or not all(isinstance(entry, dict) for entry in place):
+        raise UserError(f"{path}: has no experiment baseline with analyses; {mend}")
+    return stack
+
+
 def choose_stack(workspace: Path, names: Iterable[str], title: str = "") -> None:
     """Give a workspace the benchmark's stack, or one for sequences that are not the benchmark's.
 
@@ -364,14 +386,14 @@ def choose_stack(workspace: Path, names: Iterable[str], title: str = "") -> None
         title: of the other stack.
     """
     path = workspace / "stack.yaml"
-    if set(names) == set(VOT2020_RGBT):
+    stack = _read_stack(workspace, names)
+    if stack is None:
         if read_text(path).startswith(FITTED):
             shutil.copy(template_folder() / "stack.yaml", path)
         return
     folder = sequences_folder(workspace)
     lengths = [len(read_anchored_sequence(folder / name)) for name in _listed(folder)]
     bounds = {"low": int(np.median(lengths)) // 2, "high": int(np.median(lengths))}
-    stack = read_yaml(path, "start from the stack.yaml of another tracker vot init")
     stack["title"] = title
     stack.pop("url", None)
     for analysis in stack["experiments"]["baseline"]["analyses"]:

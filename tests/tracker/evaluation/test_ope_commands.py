@@ -146,3 +146,45 @@ def test_evaluate_runs_a_tracker(make_scene, template_tracker, tmp_path, capsys,
     assert "none: no such file" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         call("evaluate", *options, "--weights", weights, "--workers", "0")
+
+
+def test_results_of_other_weights_are_not_reported(
+    make_scene, template_tracker, tmp_path, capsys, monkeypatch
+):
+    """Weights files of all trainings have one name, and so have sequences of two benchmarks."""
+    for dataset in ("RGBT210", "RGBT234"):
+        visible, thermal = make_scene(length=3).write_folders(tmp_path / dataset / "s")
+        thermal.rename(visible.parent / "infrared")
+    boxes = make_scene(length=3).boxes
+    write_rows(tmp_path / "RGBT210/s/init.txt", boxes)
+    for modality in ("visible", "infrared"):
+        write_rows(tmp_path / f"RGBT234/s/{modality}.txt", boxes)
+    for run in ("first", "second"):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "weights.safetensors").write_text(run)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ope_commands, "_load_tracker", lambda *_, **__: template_tracker)
+
+    def run(weights, dataset="rgbt210", *options):
+        folder = {"rgbt210": "RGBT210", "rgbt234": "RGBT234"}[dataset]
+        options = ("--weights", f"{weights}/weights.safetensors", *options)
+        code = call("evaluate", "--dataset", dataset, "--root", folder, *options)
+        return code, capsys.readouterr().err.strip().split("\n")[-1]
+
+    assert run("first")[0] == 0
+    path = tmp_path / "results/weights/s.txt"
+    kept = path.read_text()
+    assert run("first")[0] == 0
+    refused = "results/weights: has results of other weights, another preset or another benchmark"
+    for other in (("second",), ("first", "rgbt234"), ("first", "rgbt210", "--preset", "rgb")):
+        code, error = run(*other)
+        assert code == 2 and refused in error
+    assert path.read_text() == kept
+    assert run("second", "rgbt210", "--name", "second")[0] == 0
+
+    # Results that came from elsewhere.
+    (tmp_path / "results/weights/weights.sha256").unlink()
+    code, error = run("first")
+    assert code == 2 and "of weights that no note names" in error
+    path.unlink()
+    assert run("first")[0] == 0

@@ -19,6 +19,7 @@ from fusion.errors import UserError
 from fusion.images import read_image
 from tracker.cli import main
 from tracker.evaluation import multistart, tuning, vot
+from tracker.evaluation.correlation import CorrelationTracker
 from tracker.evaluation.regions import read_trajectory
 from tracker.evaluation.tuning import run_tracker
 from tracker.online import RGBTTracker
@@ -209,6 +210,37 @@ class TestFailures:
         assert error.count("\n") == 1, error
         assert message in error and str(workspace) in error
 
+    def test_a_workspace_without_entries(self, workspace, capsys):
+        (workspace / "trackers.ini").write_text("")
+        assert main(["vot", "evaluate", "--workspace", str(workspace)]) == 2
+        assert "trackers.ini: no entry can run; it has none\n" in capsys.readouterr().err
+
+    def test_a_worker_that_dies_while_its_tracker_starts(self):
+        """It has failed once, and not again when the limit of the start passes."""
+        worker = object.__new__(vot._Worker)
+        worker.task, worker.starting_since = ("probe", "dog"), time.monotonic()
+        assert str(worker.failure("died")) == "probe on dog: died"
+        assert worker.task is worker.starting_since is None
+
+    def test_weights_are_noted_by_experiment(self, workspace, tmp_path, monkeypatch):
+        """Results of one experiment are outdated also where the other's were run anew already."""
+        weights = tmp_path / "weights"
+        monkeypatch.setattr(vot, "_weights", lambda *_: weights)
+        (workspace / "sequences" / "list.txt").write_text("dog\n")
+        stack = workspace / "stack.yaml"
+        stack.write_text(stack.read_text() + "  again: {type: multistart}\n")
+
+        def outdated(experiment):
+            outcome = vot.evaluate(workspace, ["probe-well"], experiment=experiment, progress=False)
+            assert outcome.complete, outcome.faults()
+            return bool(outcome.outdated), outcome.new["probe-well"]
+
+        weights.write_text("first")
+        assert outdated("baseline") == outdated("again") == (False, 2)
+        weights.write_text("second")
+        assert outdated("baseline") == outdated("again") == (True, 2)
+        assert outdated("baseline") == outdated("again") == (False, 0)
+
     def test_missing_results_are_told(self, workspace, capsys):
         assert main(["vot", "evaluate", "NCC", "--workspace", str(workspace)]) == 0
         (workspace / "results/NCC/baseline/car/car_00000027.bin").unlink()
@@ -277,6 +309,28 @@ class TestNetworkEntries:
 
 
 class TestTuning:
+    def test_polygons_start_as_through_the_toolkit(self, workspace):
+        (workspace / "sequences" / "list.txt").write_text("dog\n")
+        path = workspace / "sequences" / "dog" / "groundtruth.txt"
+        rows = []
+        for line in path.read_text().split():
+            x, y, w, h = map(float, line.split(","))
+            corners = (x, y + 4, x + w - 6, y, x + w, y + h - 3, x + 5, y + h)
+            rows.append(",".join(f"{value:g}" for value in corners))
+        path.write_text("".join(f"{row}\n" for row in rows))
+        assert vot.evaluate(workspace, ["NCC"], progress=False).complete
+        expected = scores(workspace, "NCC").figures()
+        plan = multistart.read_workspace(workspace)
+        assert run_tracker(plan, CorrelationTracker()).figures() == pytest.approx(expected)
+
+    def test_a_start_that_cannot_be_names_its_frame(self, workspace):
+        path = workspace / "sequences" / "car" / "groundtruth.txt"
+        rows = path.read_text().split()
+        path.write_text("".join(f"{row}\n" for row in ["0", *rows[1:]]))
+        plan = multistart.read_workspace(workspace)
+        with pytest.raises(UserError, match=r"^car, frame 1: box nan"):
+            run_tracker(plan, CorrelationTracker())
+
     def test_the_best_settings_are_kept(self, workspace, tmp_path, capsys, monkeypatch):
         from tracker.weights import load_tracker
 

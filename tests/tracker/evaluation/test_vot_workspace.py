@@ -166,6 +166,21 @@ class TestStack:
         template = files.template_folder() / "stack.yaml"
         assert (workspace / "stack.yaml").read_text() == template.read_text()
 
+    @pytest.mark.parametrize("stack", ["title: x\n", "experiments: {baseline: {analyses: [1]}}\n"])
+    def test_stacks_that_cannot_be_fitted_are_refused_at_once(
+        self, tmp_path, raw_dataset, workspace, capsys, stack
+    ):
+        new = tmp_path / "new"
+        new.mkdir()
+        (new / "stack.yaml").write_text(stack)
+        links = ["--dataset", str(workspace / "sequences")]
+        for source in (["--synthetic"], ["--dataset", str(raw_dataset)], links):
+            assert main(["vot", "init", "--workspace", str(new), *source]) == 2
+            error = capsys.readouterr().err
+            assert f"{new / 'stack.yaml'}: has no experiment baseline with analyses" in error
+        assert (new / "stack.yaml").read_text() == stack
+        assert not list(new.glob("sequences*"))
+
     def test_a_refused_start_changes_nothing(self, workspace, raw_dataset):
         before = (workspace / "stack.yaml").read_text()
         for source in (["--synthetic"], ["--dataset", str(raw_dataset)]):
