@@ -49,7 +49,7 @@ def test_results_are_written(tmp_path, make_scene, template_tracker):
     with Video(tmp_path / "seen.mp4") as video:
         frames = list(video)
         assert len(frames) == 12 and video.fps == pytest.approx(20)
-    # The box is yellow: red well above blue where its left edge is, in both panels.
+    # The box is orange: red well above blue where its left edge is, in both panels.
     x, y, _, h = (value * 320 / 120 for value in scene.boxes[5])
     top = frames[5].shape[0] - round(96 * 320 / 120)
     for left in (0, 324):

@@ -12,8 +12,6 @@ from tracker.winograd import WinogradConv2d, use_winograd
 @pytest.mark.parametrize(("padding", "dilation"), [(0, 1), (1, 1), (2, 2), (1, 2), (4, 4), (3, 3)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_equals_a_convolution(size, padding, dilation, bias):
-    if min(size) + 2 * (padding - dilation) < 1:
-        pytest.skip("the kernel is larger than the map")
     torch.manual_seed(0)
     conv = nn.Conv2d(16, 24, 3, padding=padding, dilation=dilation, bias=bias)
     x = torch.randn(2, 16, *size)

@@ -28,8 +28,8 @@ definition does, it is followed:
 Published figures of DFAT (EAO 0.390, A 0.672, R 0.779 in the VOT2020 report; 0.4079, 0.6739, 0.7785
 in Table 8 of the LRRNet paper) are not met by the raw results published with it, which give
 EAO 0.3705, A 0.6782, R 0.7430, here and in toolkits 0.5.1, 0.7.4 and 0.9.0 alike. These results
-look like the real-time experiment's: after the second frame of a run every other box, 92,356 of
-177,202, repeats the one before at a time of 0.
+look like the real-time experiment's: after the fifth frame of a run about every other box, 92,356
+of 178,128 in all, repeats the one before at a time of 0.
 """
 
 from collections.abc import Iterable, Sequence

@@ -236,7 +236,6 @@ def sequence_rates(
     overlap = np.full(frames, np.nan)
     for annotation in annotations:
         placed = _repaired(result, annotation) if protocol.repairs else result
-        # Equal boxes may overlap by a little more than 1 in floating point, which is above t = 1.
         measures = [
             centre_error(placed, annotation),
             box_iou(placed, annotation),

@@ -29,8 +29,8 @@ The EAO of a sequence is the mean of its own curve over the lengths that its run
 none is long enough); the EAO over all sequences is not the mean of these.
 
 DFAT's published figures (EAO 0.390 in the VOT2020 report, 0.4079 in the LRRNet paper) are not met
-by its published raw results, which give EAO 0.3705, A 0.6782, R 0.7430, in the VOT toolkit too.
-Those results repeat every other box at a time of 0, as the real-time experiment does.
+by its published raw results, which give EAO 0.3705, A 0.6782, R 0.7430, in the VOT toolkit too:
+they look like the real-time experiment's (the docstring of tracker.evaluation.multistart).
 
 OUT gets eao.png and .pdf, ar.png and .pdf, sequences.csv and curve.csv.
 
