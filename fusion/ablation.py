@@ -45,7 +45,8 @@ def read_tables(path: Path) -> dict[str, list[Row]]:
     """Rows of every table of a configuration such as ``experiments/fusion/ablation.yaml``.
 
     Raises:
-        UserError: the file is unusable, has no tables, or a table has a key the base lacks.
+        UserError: the file is unusable, has no tables, a table has a key the base lacks, two rows
+            would share a run, or there is no logger that a run's folder could be given to.
     """
     base = read_config(path)
     tables = base.pop("tables", None)
@@ -57,6 +58,8 @@ def read_tables(path: Path) -> dict[str, list[Row]]:
     rows = {table: _rows(f"{path}: {table}", axes, base, name) for table, axes in tables.items()}
     runs: dict[str, Row] = {}
     for row in itertools.chain(*rows.values()):
+        if not _has_logger(row.keys):
+            raise UserError(f"{path}: trainer.logger is not a list of loggers with init_args")
         if runs.setdefault(row.run, row).keys != row.keys:
             raise UserError(
                 f"{path}: two different rows are both named {row.run}, after the last parts of "
@@ -147,8 +150,6 @@ class Ablation:
 
     def _placed(self, row: Row) -> dict[str, Any]:
         """The row's configuration, with its logs in this ablation's folder."""
-        if not _has_logger(row.keys):
-            raise UserError(f"{row.run}: trainer.logger is not a list of loggers with init_args")
         place = {"init_args": {"save_dir": str(self.out / "runs"), "name": row.run}}
         loggers = [merged(logger, place) for logger in row.keys["trainer"]["logger"]]
         return merged(row.keys, nested("trainer.logger", loggers))

@@ -5,8 +5,6 @@ sizes, and a file that differs is not written. Its metadata holds the pixel conv
 file alone can be used.
 """
 
-import dataclasses
-import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 from fusion.errors import UserError
 from fusion.files import whole_file
 from fusion.network import FusionNetwork
-from fusion.weights import NETWORKS
+from fusion.weights import description
 
 __all__ = [
     "TOLERANCE",
@@ -188,7 +186,15 @@ def _largest_difference(
         with torch.inference_mode():
             expected = reference(*example)
         expected = [expected] if isinstance(expected, Tensor) else list(expected)
-        found = session.run(None, {name: x.numpy() for name, x in zip(names, example, strict=True)})
+        inputs = {name: x.numpy() for name, x in zip(names, example, strict=True)}
+        try:
+            found = session.run(None, inputs)
+        except Exception as error:  # of ONNX Runtime's own kinds
+            sizes = " and ".join("x".join(map(str, x.shape)) for x in example)
+            raise UserError(
+                f"{path}: not written, because ONNX Runtime cannot compute it for inputs of "
+                f"{sizes}; use the network in PyTorch"
+            ) from error
         for ours, theirs in zip(expected, found, strict=True):
             differences.append(_relative_differences(ours.numpy(), theirs))
     everywhere = np.concatenate(differences)
@@ -231,9 +237,7 @@ def export_network(network: FusionNetwork, path: str | Path) -> float:
         UserError: as `write_onnx`.
         ValueError: the network is not among `fusion.weights.NETWORKS`.
     """
-    names = [name for name, kind in NETWORKS.items() if type(network) is kind]
-    if not names:
-        raise ValueError(f"{type(network).__name__} is not among NETWORKS")
+    metadata = description(network)
     network = network.eval().cpu()
     least = network.min_side
     # The recorded size has no side that is also another one's, or the smallest, so that none of
@@ -245,13 +249,7 @@ def export_network(network: FusionNetwork, path: str | Path) -> float:
         for batch, height, width in sizes
     ]
     axes = {0: "batch", 2: "height", 3: "width"}
-    metadata = {
-        "network": names[0],
-        "architecture": json.dumps(network.architecture),
-        "scaling": json.dumps(dataclasses.asdict(network.scaling)),
-        "min_side": str(least),
-        "usage": _usage(network),
-    }
+    metadata |= {"min_side": str(least), "usage": _usage(network)}
     return write_onnx(
         network,
         path,

@@ -483,6 +483,18 @@ class Video:
         self.close()
 
 
+def require_video_suffix(path: Path) -> None:
+    """Refuse a video's name whose suffix is no format that can be written.
+
+    Raises:
+        UserError: names the formats.
+    """
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise UserError(
+            f"{path}: unknown video format; end the name in {', '.join(sorted(VIDEO_SUFFIXES))}"
+        )
+
+
 class VideoWriter:
     """Write frames of one size to a video file, whole or not at all.
 
@@ -495,10 +507,7 @@ class VideoWriter:
 
     def __init__(self, path: str | Path, fps: float):
         self.path = Path(path)
-        if self.path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise UserError(
-                f"{path}: unknown video format; end the name in .mp4, .avi, .mkv or .mov"
-            )
+        require_video_suffix(self.path)
         self.fps = fps if fps > 0 else 25.0
         self._writer: cv2.VideoWriter | None = None
         self._count = 0

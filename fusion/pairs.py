@@ -365,12 +365,18 @@ class PairData(L.LightningDataModule):
             if not pairs:
                 raise UserError(f"{h.references}: holds references of no pair in {h.root}")
         if h.holdout >= len(pairs):
-            raise UserError(f"{h.root}: {len(pairs)} pairs, of which data.holdout takes all")
+            raise UserError(
+                f"{h.root}: {len(pairs)} pairs, of which data.holdout takes all; give fewer than "
+                f"{len(pairs)}"
+            )
         self.held_out = pairs[len(pairs) - h.holdout :]
         pairs = pairs[: len(pairs) - h.holdout]
         if h.subset is not None:
             if h.subset > len(pairs):
-                raise UserError(f"{h.root}: {len(pairs)} pairs, fewer than data.subset {h.subset}")
+                raise UserError(
+                    f"{h.root}: {len(pairs)} pairs, fewer than data.subset {h.subset}; give at "
+                    f"most {len(pairs)}"
+                )
             chosen = np.random.default_rng(h.seed).permutation(len(pairs))[: h.subset]
             pairs = [pairs[i] for i in sorted(chosen)]
         views = {"size": h.size, "view": h.view, "saliency": h.saliency, "seed": h.seed}
@@ -385,7 +391,9 @@ class PairData(L.LightningDataModule):
             self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
         )
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader | list:
+        if not len(self.val_set):
+            return []
         keys = [(index, index) for index in range(len(self.val_set))]
         h: Any = self.hparams
         return DataLoader(self.val_set, h.batch_size, sampler=keys)

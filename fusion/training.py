@@ -483,6 +483,7 @@ def _picture(view: Tensor) -> np.ndarray:
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:
     """Loss terms over steps, one panel each, smoothed over a fiftieth of the run."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     if not curves:
         return
@@ -496,7 +497,8 @@ def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> No
         axis.plot(steps[width - 1 :], smooth, linewidth=1.5)
         axis.set_title(name, fontsize=9)
         axis.set_yscale("log" if (values > 0).all() else "linear")
-        axis.tick_params(labelsize=7)
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axis.tick_params(which="both", labelsize=7)
     for axis in axes.flat[len(curves) :]:
         axis.remove()
     figure.supxlabel("step", fontsize=8)

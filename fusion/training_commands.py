@@ -4,6 +4,7 @@ checkpoints and quiet dependencies."""
 import io
 import logging
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -43,7 +44,8 @@ def run_lightning(
     """Run LightningCLI on any subclass of ``module``, with errors of one line.
 
     Configurations may build on others, see `fusion.configuration.with_bases`. All loggers of a run
-    that write below one folder write into the same version of it.
+    that write below one folder write into the same version of it; a run that ends before its first
+    step leaves none.
 
     Raises:
         UserError: an option or a configuration key is wrong, or the data cannot be used.
@@ -71,6 +73,13 @@ def run_lightning(
             for name, part in (("model", self.model), ("data", self.datamodule)):
                 _refuse_null(name, part, settings[name].get("init_args", settings[name]))
             made.append(self)
+
+        def _run_subcommand(self, subcommand: str) -> None:
+            try:
+                super()._run_subcommand(subcommand)
+            except BaseException:
+                _remove_unstarted(self.trainer)
+                raise
 
     _silence_understood()
     try:
@@ -188,6 +197,22 @@ def agree_on_version(loggers: Sequence[Logger]) -> None:
         if isinstance(logger, (CSVLogger, TensorBoardLogger)):
             leader = first.setdefault(logger.root_dir, logger)
             logger._version = leader.version  # no public way once it is made
+
+
+def _remove_unstarted(trainer: L.Trainer) -> None:
+    """Remove the folder of a run that took no step: the next run shall have its number."""
+    if trainer.global_step or not trainer.is_global_zero:
+        return
+    for logger in trainer.loggers:
+        if not isinstance(logger, (CSVLogger, TensorBoardLogger)):
+            continue
+        folder = Path(logger.log_dir)
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if all(name in _NO_RESULTS or name.startswith("events.out.") for name in names):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+_NO_RESULTS = ("config.yaml", "hparams.yaml")  # what a run writes before it has any
 
 
 def _one_line(message: str) -> str:

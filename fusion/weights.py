@@ -45,6 +45,7 @@ __all__ = [
     "NETWORKS",
     "SHIPPED",
     "build_on_meta",
+    "description",
     "fill",
     "load_network",
     "read_architecture",
@@ -275,15 +276,23 @@ def save_network(network: FusionNetwork, path: str | Path) -> None:
     Raises:
         UserError: the place cannot be written.
     """
+    write_tensors(path, network, description(network))
+
+
+def description(network: FusionNetwork) -> dict[str, str]:
+    """What a file says of the network it holds: "network", "architecture" and "scaling".
+
+    Raises:
+        ValueError: it is not among `NETWORKS`.
+    """
     names = [name for name, kind in NETWORKS.items() if type(network) is kind]
     if not names:
         raise ValueError(f"{type(network).__name__} is not among NETWORKS")
-    metadata = {
+    return {
         "network": names[0],
         "architecture": json.dumps(network.architecture),
         "scaling": json.dumps(dataclasses.asdict(network.scaling)),
     }
-    write_tensors(path, network, metadata)
 
 
 def load_network(

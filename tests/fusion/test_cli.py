@@ -1,5 +1,7 @@
 """``fusion fuse`` as a user types it, with good and bad input."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -184,6 +186,15 @@ def test_bad_paths(folders, weights, capsys):
     assert "nope.png: no such" in complaint(capsys, folders / "nope.png", vis, *out, *w)
     assert "one is a folder" in complaint(capsys, ir, folders, *out, *w)
     assert "is an input too" in complaint(capsys, ir, vis, "-o", ir, *w)
+    # Companions lie beside the output, and may meet an input there.
+    companion = (folders / "ir/1.png").rename(folders / "ir/1_compare.png")
+    said = complaint(capsys, companion, vis, "-o", folders / "ir/1.png", "--compare", *w)
+    assert "1_compare.png: is an input too" in said
+    companion.rename(ir)
+    inner = (folders / "ir").rename(folders / "compare")
+    said = complaint(capsys, inner, folders / "vis", "-o", folders, "--compare", *w)
+    assert "compare: the output folder holds the inputs" in said
+    inner.rename(folders / "ir")
     assert "unknown picture format" in complaint(capsys, ir, vis, "-o", folders / "o.gif", *w)
     assert "holds the inputs" in complaint(
         capsys, folders / "ir", folders / "vis", "-o", folders / "vis", *w
@@ -255,10 +266,20 @@ def test_module_and_help_without_loading_torch():
     assert "fusion train fit --config experiments/fusion/saliency.yaml" in done.stdout
 
 
-def test_public_names_are_importable():
-    import fusion
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM])
+def test_what_may_not_be_read_is_one_line(folders, weights, capsys, monkeypatch, code):
+    def refused(path):
+        raise OSError(code, os.strerror(code), str(path))
 
-    for name in fusion.__all__:
-        assert getattr(fusion, name).__doc__
-    with pytest.raises(AttributeError):
-        _ = fusion.nonsense
+    monkeypatch.setattr("fusion.pipeline.pair_folders", lambda ir, vis: refused(ir))
+    said = complaint(
+        capsys, folders / "ir", folders / "vis", "-o", folders / "o", "--weights", weights
+    )
+    assert said.endswith(f"ir: cannot be used ({os.strerror(code)})\n")
+
+
+def test_a_seed_below_0_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["demo", "-o", str(tmp_path / "demo"), "--seed", "-1"])
+    assert "--seed: '-1' is not a number of 0 or more" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -10,10 +10,10 @@ from torch import nn
 
 from fusion.cli import main
 from fusion.errors import UserError
-from fusion.export import _usage, check_packages, open_session, write_onnx
+from fusion.export import _usage, check_packages, export_network, open_session, write_onnx
 from fusion.images import PixelScaling
 from fusion.lrrnet import LRRNet
-from fusion.weights import load_network, save_network
+from fusion.weights import NETWORKS, load_network, save_network
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,22 @@ def test_a_file_that_differs_is_not_left(tmp_path):
     arguments = {"inputs": ["x"], "outputs": ["y"], "metadata": {}}
     with pytest.raises(UserError, match=r"not written, because .* differs"):
         write_onnx(Wrong(), tmp_path / "a.onnx", checks, reference=nn.Identity(), **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["ddcgan", "ifcnn", "sdnet", "u2fusion"])
+def test_other_methods_are_exported(name, tmp_path):
+    """`export_network` itself compares the file with PyTorch on three sizes."""
+    torch.manual_seed(0)
+    network = NETWORKS[name]().requires_grad_(False)
+    assert export_network(network, tmp_path / "a.onnx") < 1e-5
+
+
+def test_a_file_that_cannot_be_computed_is_not_left(tmp_path):
+    checks = [(torch.rand(1, 3),), (torch.rand(1, 4),)]  # no size is said to vary
+    arguments = {"inputs": ["x"], "outputs": ["y"], "metadata": {}}
+    with pytest.raises(UserError, match=r"a\.onnx: not written, .* for inputs of 1x4;"):
+        write_onnx(nn.ReLU(), tmp_path / "a.onnx", checks, **arguments)
     assert not list(tmp_path.iterdir())
 
 

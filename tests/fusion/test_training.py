@@ -15,8 +15,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from fusion.cli import main
 from fusion.errors import UserError
-from fusion.images import read_image, write_image
+from fusion.images import PixelScaling, read_image, write_image
 from fusion.lrrnet import LRRNet
+from fusion.methods import U2Fusion
 from fusion.pairs import DrawSampler, PairData, PairDataset, find_pairs
 from fusion.scene import street_pair
 from fusion.training import (
@@ -123,10 +124,10 @@ def small_training(**arguments):
     return SaliencyTraining(LRRNet(num_filters=8, num_blocks=1), learning_rate=1e-2, **arguments)
 
 
-def fit(root, folder, steps, resume=None, module=None, **trainer):
+def fit(root, folder, steps, resume=None, module=None, batch_size=2, **trainer):
     """Train for ``steps`` and return the logged rows and the module."""
     data = PairData(
-        str(root), holdout=1, size=32, saliency=True, batch_size=2, workers=0, cache=True
+        str(root), holdout=1, size=32, saliency=True, batch_size=batch_size, workers=0, cache=True
     )
     module = module or small_training(warmup_steps=2, cosine=False)
     run = L.Trainer(
@@ -166,6 +167,27 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(root, tmp_path):
         torch.testing.assert_close(a, b)
 
 
+def test_gradients_may_be_accumulated(root, tmp_path):
+    """Four draws of one pair, two a step, are two draws of two; a pass of five pairs has two steps,
+    also after a resumption in its middle, and a step is recorded once."""
+    record = {"callbacks": [KeepRecord(every_n_steps=2, samples=1)]}
+    _, whole = fit(root, tmp_path / "whole", 4, batch_size=2, **record)
+    parts = {"batch_size": 1, "accumulate_grad_batches": 2}
+    keep = KeepRecord(every_n_steps=2, samples=1)
+    _, accumulated = fit(root, tmp_path / "parts", 4, callbacks=[keep], **parts)
+    checkpoints = ModelCheckpoint(tmp_path, "at_{step}", every_n_train_steps=3, save_top_k=-1)
+    fit(root, tmp_path / "cut", 3, callbacks=[checkpoints], **parts)
+    _, resumed = fit(
+        root, tmp_path / "again", 4, tmp_path / "at_step=3.ckpt", callbacks=[], **parts
+    )
+    for module in (accumulated, resumed):
+        for a, b in zip(whole.network.parameters(), module.network.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    assert [step for step, _ in keep.curves["train/loss"]] == [1, 2, 3, 4]
+    pictures = (tmp_path / "parts/run/v/samples").iterdir()
+    assert sorted(path.stem for path in pictures) == ["000002", "000004"]
+
+
 def test_a_few_pairs_are_learned_and_the_record_kept(root, tmp_path):
     data = PairData(str(root), size=32, saliency=True, batch_size=2, workers=0, cache=True)
     module = small_training(warmup_steps=5)
@@ -200,6 +222,8 @@ def test_a_few_pairs_are_learned_and_the_record_kept(root, tmp_path):
 def test_the_published_procedure_stretches_and_reaches_every_parameter(root):
     torch.manual_seed(0)
     module = DetailToSemanticTraining(LRRNet(num_filters=4, num_blocks=1), vgg_weights="random")
+    other = DetailToSemanticTraining(U2Fusion(), vgg_weights="random").network
+    assert other.scaling == PixelScaling()  # as it is trained, whatever it was made for
     batch = {"ir": torch.rand(2, 1, 32, 32), "vis": torch.rand(2, 1, 32, 32)}
     terms, fused = module.terms(batch)
     assert fused.amin((1, 2, 3)).tolist() == [0, 0]
@@ -218,8 +242,6 @@ def test_the_published_procedure_stretches_and_reaches_every_parameter(root):
 
 
 def test_stretch_is_the_published_scaling(rng):
-    from fusion.images import PixelScaling
-
     images = rng.random((2, 1, 5, 6)).astype(np.float32) * 9 - 4
     ours = stretch(torch.from_numpy(images))
     for image, other in zip(images, ours, strict=True):
@@ -309,6 +331,8 @@ def test_two_processes_train_the_weights_of_one(root, tmp_path):
         ([], "data.root"),
         (["--data.root", "ROOT", "--data.size", "500", "--data.holdout", "1"], "96x72 is smaller"),
         (["--data.root", "ROOT", "--data.holdout", "6"], "data.holdout takes all"),
+        (["--data.root", "ROOT", "--data.holdout", "1", "--data.size", "8"], "its window of 11"),
+        (["--data.root", "ROOT", "--data.holdout", "1", "--data.size", "1"], "at least 2 for LRR"),
     ],
 )
 def test_wrong_configurations_are_named_in_one_line(root, tmp_path, arguments, complaint, capfd):

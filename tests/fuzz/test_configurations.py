@@ -208,8 +208,8 @@ def test_tracker_training(inputs, content):
 
 
 @examples(25, 150)
-@given(texts(ABLATION), st.booleans())
-def test_ablations(content, is_base):
+@given(st.data(), st.booleans())
+def test_ablations(data, is_base):
     """Their configurations alone are written; nothing is trained."""
     counts["configurations"] += 1
     whole = FUSION | {
@@ -217,6 +217,7 @@ def test_ablations(content, is_base):
             "logger": [{"class_path": "CSVLogger", "init_args": {"save_dir": "r", "name": "n"}}]
         }
     }
+    content = data.draw(texts(whole if is_base else ABLATION))
     with scratch() as folder:
         files = {"bad.yaml": ABLATION, "base.yaml": whole}
         for name, keys in files.items():

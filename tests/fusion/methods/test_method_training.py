@@ -12,9 +12,13 @@ from fusion.cli import main
 from fusion.errors import UserError
 from fusion.images import write_image
 from fusion.losses import dssim, ssim_map
-from fusion.methods import AUIF, DenseFuse, DIDFuse
+from fusion.methods import AUIF, DenseFuse, DIDFuse, SDNet
 from fusion.methods.didfuse import DecompositionLoss
-from fusion.methods.training import DIDFuseTraining, ReconstructionTraining
+from fusion.methods.training import (
+    DecomposingTraining,
+    DIDFuseTraining,
+    ReconstructionTraining,
+)
 from fusion.pairs import PairDataset, find_pairs
 from fusion.scene import street_pair
 from fusion.training import SaliencyTraining
@@ -134,9 +138,11 @@ def test_two_pairs_are_learned(name, batch):
 
 def test_pictures_are_fused_in_evaluation_alone(batch):
     module = trainings()["auif"]
-    torch.testing.assert_close(module.terms(batch)[1].shape, batch["vis"].shape)
-    module.eval()
     with torch.no_grad():
+        pictures = torch.cat([batch["ir"], batch["vis"]])  # normalised as one batch
+        reconstructed = module.network.reconstruct(pictures)[len(batch["ir"]) :]
+        torch.testing.assert_close(module.terms(batch)[1], reconstructed)
+        module.eval()
         _, shown = module.terms(batch)
         torch.testing.assert_close(shown, module.network(batch["ir"], batch["vis"]))
 
@@ -157,9 +163,37 @@ def test_published_schedule_and_rates():
     assert schedule.get_last_lr() == pytest.approx([1e-3, 1e-4, 1e-3])
 
 
-def test_a_rate_for_a_part_that_is_not_there():
-    with pytest.raises(UserError, match="AUIF has no part 'head'; its parts are base, detail"):
-        ReconstructionTraining(AUIF(num_steps=1), learning_rates={"head": 1e-3})
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"learning_rates": {"head": 1e-3}}, "AUIF has no part 'head'; its parts are base, detail"),
+        ({"learning_rates": {"detail": -1}}, r"model\.learning_rates\.detail: from 0 to 1e\+30"),
+        ({"window": 0}, r"model\.window: from 1 to 1000, got 0"),
+        ({"decay": -1}, r"model\.decay: from 0 to 1, got -1"),
+    ],
+)
+def test_impossible_settings_are_named(settings, complaint):
+    with pytest.raises(UserError, match=complaint):
+        ReconstructionTraining(AUIF(num_steps=1), **settings)
+
+
+def test_sdnet_learns_to_make_the_sources_again():
+    ir, vis, target = torch.rand(3, 2, 1, 16, 16)
+    batch = {"ir": ir, "vis": vis, "target": target}
+    module = DecomposingTraining(SDNet(), w_decomposition=3.0)
+    terms, fused = module.terms(batch)
+    remade = module.network.decompose(fused)
+    error = sum(F.mse_loss(a, b) for a, b in zip(remade, (ir, vis), strict=True))
+    torch.testing.assert_close(terms["decomposition"], 3 * error)
+    expected, _ = SaliencyTraining(module.network).terms(batch)
+    assert terms.keys() - expected.keys() == {"decomposition"}
+    optimizer = torch.optim.Adam(module.network.parameters(), 1e-3)
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = module.terms(batch)[0]["decomposition"]
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.8 * terms["decomposition"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
