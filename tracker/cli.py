@@ -22,6 +22,7 @@ from fusion.commandline import (
 )
 from fusion.errors import UserError
 from tracker.evaluation.ope_commands import add_evaluate
+from tracker.evaluation.options import add_preset_option
 from tracker.evaluation.vot_commands import add_demo, add_vot
 from tracker.runtime import RUNTIMES, add_runtime_options
 
@@ -163,12 +164,7 @@ def _add_track(commands: Commands) -> None:
         help="own .safetensors file, or a published DFAT or SiamRPN++ checkpoint (default: the "
         "compact tracker that ships)",
     )
-    parser.add_argument(
-        "--preset",
-        metavar="NAME",
-        default="dfat",
-        help="the network a published checkpoint is put into: dfat, rgb or ir (default: dfat)",
-    )
+    add_preset_option(parser)
     add_device_option(parser)
     add_runtime_options(parser)
     parser.add_argument(
@@ -202,10 +198,12 @@ def _region(text: str) -> list[float]:
 
 
 def _track(arguments: argparse.Namespace) -> int:
-    from tracker.running import Interrupted, check_start, check_video_name, track_to_folder
+    from fusion.images import require_video_suffix
+    from tracker.running import Interrupted, check_start, track_to_folder
     from tracker.sequences import load_sequence
 
-    check_video_name(arguments.video)
+    if arguments.video is not None:
+        require_video_suffix(arguments.video)
     paths = arguments.rgb if arguments.ir is None else (arguments.rgb, arguments.ir)
     sequence = load_sequence(paths, arguments.layout, arguments.resize)
     region = _start_region(arguments, sequence)
@@ -420,9 +418,7 @@ def _add_export(commands: Commands) -> None:
     )
     parser.set_defaults(command=_export)
     parser.add_argument("--weights", metavar="W", type=Path, help="as for tracker track")
-    parser.add_argument(
-        "--preset", metavar="NAME", default="dfat", help="as for tracker track (default: dfat)"
-    )
+    add_preset_option(parser)
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, required=True, help="folder to write"
     )

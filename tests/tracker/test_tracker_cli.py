@@ -55,6 +55,13 @@ def assert_refused(result, *words):
 # --- tracker track --------------------------------------------------------------------------------
 
 
+def test_presets_of_the_options_are_those_of_the_weights():
+    from tracker.evaluation import options
+    from tracker.weights import PUBLISHED_PRESETS
+
+    assert options.PUBLISHED_PRESETS == PUBLISHED_PRESETS
+
+
 def test_track_two_folders(capsys, tmp_path, folders, weights):
     out = tmp_path / "out"
     video = tmp_path / "seen.mp4"
@@ -124,7 +131,7 @@ def test_track_refuses_bad_input_in_one_line(capsys, tmp_path, folders, weights,
     assert_refused(track(rgb, ir, start=()), "no --box", "--select")
     assert_refused(track(rgb, ir, start=("--box", "1,2,3")), "'1,2,3' is not x,y,w,h")
     assert_refused(track(rgb, ir, start=("--box", "1,2,0,3")), "area")
-    assert_refused(track(rgb, ir, start=("--box", "500,2,9,3")), "outside the frames of 120x96")
+    assert_refused(track(rgb, ir, start=("--box", "500,2,9,3")), "outside the frame of 120x96")
     assert_refused(track(rgb, ir, start=("--select",)), "--select needs a display")
     assert_refused(track(rgb, ir, "--select"), "not allowed with")
     assert_refused(track(rgb, tmp_path / "nowhere"), "nowhere", "no such file")
@@ -135,6 +142,7 @@ def test_track_refuses_bad_input_in_one_line(capsys, tmp_path, folders, weights,
     assert_refused(track(rgb, ir, "--video", "seen.gif"), "seen.gif", ".mp4")
     assert_refused(track(rgb, ir, "--device", "tpu"), "tpu", "cuda:N")
     assert_refused(track(rgb, ir, "--speed", "9"), "--speed")
+    assert_refused(track(rgb, ir, "--preset", "dfta"), "'dfta'", "'dfat', 'rgb', 'ir'")
     assert_refused(track(rgb, ir, given=("--weights", tmp_path / "no.pth")), "no.pth")
     assert_refused(track(rgb, ir, given=("--weights", bad_weights)), "w.safetensors")
     assert_refused(run(capsys, "track", rgb, ir), "-o/--output")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fusion.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
 from fusion.errors import UserError
 from fusion.tables import MARKS, format_table, write_csv, write_json
-from tracker.evaluation.options import add_output_options
+from tracker.evaluation.options import add_output_options, add_preset_option
 from tracker.runtime import add_runtime_options
 
 if TYPE_CHECKING:
@@ -97,12 +97,7 @@ def add_evaluate(commands: Commands) -> None:
     add_output_options(parser)
     run = parser.add_argument_group("to run a tracker (with --root)")
     run.add_argument("--weights", metavar="W", type=Path, help="as for tracker track")
-    run.add_argument(
-        "--preset",
-        metavar="NAME",
-        default="dfat",
-        help="network of a published checkpoint: dfat, rgb or ir (default: dfat)",
-    )
+    add_preset_option(run)
     run.add_argument(
         "--name",
         metavar="NAME",

@@ -1,10 +1,13 @@
-"""Options that several commands of the evaluation have."""
+"""Options that several commands have."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, _ActionsContainer
 from pathlib import Path
 
 #: Where a workspace is, unless said otherwise.
 WORKSPACE = Path("vot_workspace")
+
+#: `tracker.weights.PUBLISHED_PRESETS`, known here too because that module loads slowly.
+PUBLISHED_PRESETS = ("dfat", "rgb", "ir")
 
 
 def add_workspace_option(parser: ArgumentParser) -> None:
@@ -36,3 +39,14 @@ def add_output_options(parser: ArgumentParser) -> None:
         "--json", metavar="FILE", help="write the figures as JSON; - for the terminal, alone"
     )
     parser.add_argument("--per-sequence", action="store_true", help="a row for each sequence too")
+
+
+def add_preset_option(parser: _ActionsContainer) -> None:
+    """``--preset NAME``."""
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        choices=PUBLISHED_PRESETS,
+        default="dfat",
+        help="the network a published checkpoint is put into: dfat, rgb or ir (default: dfat)",
+    )
