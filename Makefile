@@ -36,6 +36,7 @@ gallery: .venv/installed
 
 clean:
 	rm -rf .venv demo build *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	rm -f fusion/fast/_llrr*.so
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv

@@ -411,6 +411,11 @@ def _ablation(arguments: argparse.Namespace) -> int:
         arguments.training,
     )
     if arguments.configurations_only:
+        if arguments.training:
+            raise UserError(
+                f"--configurations-only: {arguments.training[0]} would be lost; give options of "
+                "training to fusion train fit"
+            )
         ablation.write_configurations()
         print(f"{len(ablation.runs)} configurations: {arguments.output / 'configurations'}")
         return 0

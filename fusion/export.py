@@ -42,7 +42,7 @@ OPSET = 18
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
-def check_packages(what: str = "export", packages: Sequence[str] = _PACKAGES) -> None:
+def check_packages(what: str = "export") -> None:
     """Make sure that the optional packages are there, before anything takes long.
 
     Args:
@@ -51,7 +51,7 @@ def check_packages(what: str = "export", packages: Sequence[str] = _PACKAGES) ->
     Raises:
         UserError: one is missing.
     """
-    missing = [name for name in packages if find_spec(name) is None]
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise UserError(
             f"{what}: {' and '.join(missing)} not installed; pip install 'rgbt-lrrnet[export]'"

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from fusion.errors import UserError
 from fusion.files import make_folder
 from fusion.images import (
+    IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     Video,
     VideoWriter,
@@ -219,6 +220,8 @@ def fuse_folders(
     Side-by-side pictures go to ``out/compare``, contact sheets to ``out/parts``.
     """
     pairing = pair_folders(ir, vis)
+    if out.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not out.is_dir():
+        raise UserError(f"{out}: two folders become a folder of pictures; give a folder's name")
     compare_out = out / "compare" if options.compare else None
     parts_out = out / "parts" if options.parts else None
     for written in filter(None, (out, compare_out, parts_out)):

@@ -170,6 +170,7 @@ def test_settings_of_one_folder_do_not_mix(small, tmp_path):
         ([], "give --ir and --vis"),
         (["--ir", "no", "--vis", "no"], "no: no such folder"),
         (["--metrics", "x", "--ir", "no", "--vis", "no"], "--metrics: 'x' is unknown"),
+        (["--configurations-only", "--data.root", "x"], "--data.root would be lost"),
     ],
 )
 def test_bad_options_are_one_line_before_any_training(tmp_path, arguments, complaint, capsys):

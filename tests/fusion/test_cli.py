@@ -199,6 +199,9 @@ def test_bad_paths(folders, weights, capsys):
     assert "holds the inputs" in complaint(
         capsys, folders / "ir", folders / "vis", "-o", folders / "vis", *w
     )
+    for name in ("o.png", "o.mp4"):  # of one picture, or a video
+        said = complaint(capsys, folders / "ir", folders / "vis", "-o", folders / name, *w)
+        assert f"{name}: two folders become a folder of pictures" in said
     assert "cannot create" in complaint(capsys, ir, vis, "-o", folders / "ir/1.png/x.png", *w)
     assert "nope.model" in complaint(capsys, ir, vis, *out, "--weights", folders / "nope.model")
     assert "1.png: refused" in complaint(capsys, ir, vis, *out, "--weights", ir)

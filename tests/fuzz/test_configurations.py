@@ -65,6 +65,22 @@ FUSION = {
         "references": None,
     },
 }
+AUTOENCODER = FUSION | {
+    "model": {
+        "class_path": "fusion.methods.training.ReconstructionTraining",
+        "init_args": {
+            "network": {
+                "class_path": "fusion.methods.AUIF",
+                "init_args": {"num_steps": 1, "num_filters": 4},
+            },
+            "window": 3,
+            "learning_rates": {"detail": 1.0e-3},
+            "milestones": [1],
+            "decay": 0.1,
+        },
+    },
+    "data": {"holdout": 1, "size": 24, "view": "center", "scaling": "unit", "batch_size": 2},
+}
 TRACKER = {
     "trainer": {"gradient_clip_val": 5.0},
     "model": {
@@ -193,8 +209,8 @@ def _command(program, folder, inputs, content=None):
     return tracker, folder, content, "--data.roots", f"{{synthetic: {inputs / 'seqs'}}}"
 
 
-@examples(6, 100)
-@given(texts(FUSION))
+@examples(8, 120)
+@given(st.sampled_from([FUSION, AUTOENCODER]).flatmap(texts))
 def test_fusion_training(inputs, content):
     with scratch() as folder:
         fit(*_command("fusion", folder, inputs, content))
