@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from fusion.errors import UserError
 from fusion.files import make_folder
-from fusion.images import VIDEO_SUFFIXES, VideoWriter
-from tracker.boxes import Box, region_to_box
+from fusion.images import VideoWriter, require_video_suffix
+from tracker.boxes import Box, start_box
 from tracker.drawing import draw_frame
 from tracker.frames import MODALITIES, MODALITY_NAMES, Frame, number_ranges
 from tracker.sequences import Sequence
@@ -65,26 +65,13 @@ def check_start(sequence: Sequence, region: ArrayLike) -> Box:
 
     Args:
         sequence: its modalities must be of one size.
-        region: a box or a polygon, see `tracker.boxes.region_to_box`.
+        region: a box or a polygon.
 
     Raises:
-        UserError: no finite box with an area, one outside the frame, or sizes that differ.
+        UserError: as `tracker.boxes.start_box`, or sizes that differ.
     """
-    try:
-        box = region_to_box(region)
-    except ValueError as error:
-        raise UserError(f"box: {error}; give x,y,w,h in pixels") from None
     sequence.check_sizes()
-    size = sequence.size("rgb") or sequence.size("ir")
-    assert size is not None  # by `check_sizes`
-    width, height = size
-    x, y, w, h = box
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise UserError(
-            f"box: {_row(box)} lies outside the frames of {width}x{height}; give x,y,w,h with x,y "
-            "the top left corner in pixels"
-        )
-    return box
+    return start_box(region, *sequence.frame_size())
 
 
 def track(tracker: Tracker, sequence: Sequence, region: ArrayLike) -> Iterator[Tracked]:
@@ -223,7 +210,7 @@ class _ResultFiles:
         self.folder = folder
         self.video = video
         self._sequence = sequence
-        self._size = sequence.size("rgb") or sequence.size("ir")
+        self._size = sequence.frame_size()
         fps = sequence.fps or 25.0
         self._writer = None if video is None else VideoWriter(_partial(video), fps)
         self._stack = ExitStack()
@@ -275,18 +262,6 @@ class _ResultFiles:
             raise UserError(f"{where}: cannot be written ({error.strerror})") from error
 
 
-def check_video_name(path: str | Path | None) -> None:
-    """Refuse, before any work, a video name whose suffix is no video format.
-
-    Raises:
-        UserError: names the suffixes that are.
-    """
-    if path is not None and Path(path).suffix.lower() not in VIDEO_SUFFIXES:
-        raise UserError(
-            f"{path}: unknown video format; end the name in {', '.join(sorted(VIDEO_SUFFIXES))}"
-        )
-
-
 def _partial(path: Path) -> Path:
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
@@ -309,10 +284,11 @@ def track_to_folder(
         UserError: an unusable box, first frame, or place to write.
         Interrupted: on Ctrl-C, after the partial files are closed.
     """
-    check_start(sequence, region)
-    check_video_name(video)
+    video = None if video is None else Path(video)
+    if video is not None:
+        require_video_suffix(video)
     account = Account(sequence.name, len(sequence), sequence.problems)
-    files = _ResultFiles(sequence, Path(folder), None if video is None else Path(video))
+    files = _ResultFiles(sequence, Path(folder), video)
     start = time.perf_counter()
     try:
         for step in tqdm(

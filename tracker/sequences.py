@@ -149,15 +149,25 @@ class Sequence:
     def _sizes(self) -> dict[str, tuple[int, int] | None]:
         return {"rgb": _first_size(self.rgb), "ir": _first_size(self.ir)}
 
+    def frame_size(self) -> tuple[int, int]:
+        """``(width, height)`` of what `frame` gives: the visible's, or else the infrared's.
+
+        Raises:
+            UserError: no frame is readable.
+        """
+        size = self.size("rgb") or self.size("ir")
+        if size is None:
+            raise UserError(f"{self.name}: no frame of either modality is readable")
+        return size
+
     def check_sizes(self) -> None:
         """Make sure that a box means the same place in both modalities.
 
         Raises:
             UserError: the modalities' sizes differ and `resize` is off, or no frame is readable.
         """
+        self.frame_size()
         rgb, ir = self.size("rgb"), self.size("ir")
-        if rgb is None and ir is None:
-            raise UserError(f"{self.name}: no frame of either modality is readable")
         if rgb and ir and rgb != ir and not self.resize:
             raise UserError(
                 f"{self.name}: visible frames are {rgb[0]}x{rgb[1]}, infrared {ir[0]}x{ir[1]}; "

@@ -117,8 +117,9 @@ def test_a_frame_missing_in_both_reaches_the_tracker_as_none(tmp_path, make_scen
         ((1, 2, np.nan, 4), "finite"),
         ((1, 2, 0, 4), "area"),
         ((1, 2, 3), "4 numbers"),
-        ((120, 2, 10, 10), "120,2,10,10 lies outside the frames of 120x96"),
-        ((-10, 2, 10, 10), "outside the frames"),
+        ((120, 2, 10, 10), "box 120,2,10,10: outside the frame of 120x96"),
+        ((-10, 2, 10, 10), "outside the frame"),
+        ((0, 0, 9999, 9999), "more than twice the frame of 120x96"),
     ],
 )
 def test_unusable_start_boxes(tmp_path, make_scene, region, message):
