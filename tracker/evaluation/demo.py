@@ -8,7 +8,7 @@ from fusion.tables import format_table
 from tracker.drawing import draw_frame
 from tracker.evaluation import multistart
 from tracker.evaluation.report import Entry, read_entries, write_report
-from tracker.evaluation.workspace import copy_template, make_synthetic, sequences_folder
+from tracker.evaluation.workspace import copy_template, make_synthetic
 from tracker.runtime import check_runtime
 from tracker.sequences import load_sequence
 
@@ -88,14 +88,14 @@ def write_video(workspace: multistart.Workspace, entry: Entry, path: Path) -> No
     """The tracker's first forward run in every sequence that has one, one after the other."""
     with VideoWriter(path, 25) as video:
         for sequence in workspace.sequences:
-            pictures = load_sequence(sequences_folder(workspace.folder) / sequence.name, "vot")
-            forward = [number for number, run in enumerate(sequence.runs) if not run.is_backward]
-            for number in forward[:1]:
-                frames = sequence.runs[number].frames
-                boxes = entry.runs[sequence.name][number].boxes.copy()
-                truth = sequence.groundtruth.boxes[frames]
-                boxes[0] = truth[0]  # given, not found
-                for frame, box, true in zip(frames.tolist(), boxes, truth, strict=True):
-                    annotation = {"rgb": true, "ir": true}
-                    size = sequence.size
-                    video.write(draw_frame(pictures.frame(frame), box, truth=annotation, size=size))
+            run = sequence.runs[0]  # the forward ones come first
+            if run.is_backward:
+                continue
+            pictures = load_sequence(sequence.folder, "vot")
+            boxes = entry.runs[sequence.name][0].boxes.copy()
+            truth = sequence.groundtruth.boxes[run.frames]
+            boxes[0] = truth[0]  # given, not found
+            for frame, box, true in zip(run.frames.tolist(), boxes, truth, strict=True):
+                annotation = {"rgb": true, "ir": true}
+                size = sequence.size
+                video.write(draw_frame(pictures.frame(frame), box, truth=annotation, size=size))

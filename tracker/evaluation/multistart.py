@@ -84,16 +84,21 @@ class AnchoredSequence:
     """What evaluation has to know of a sequence.
 
     Attributes:
-        name: also the name of its folder.
+        folder: in VOT's layout.
         groundtruth: a region for each frame.
         anchors: ``(N,)``; positive: a run starts here and goes forward, negative: backward.
         size: ``(width, height)`` of its frames.
     """
 
-    name: str
+    folder: Path
     groundtruth: Regions
     anchors: np.ndarray
     size: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return self.folder.name
 
     def __len__(self) -> int:
         return len(self.groundtruth)
@@ -142,7 +147,7 @@ def read_anchored_sequence(folder: str | Path) -> AnchoredSequence:
     anchors = np.pad(anchors, (0, length - len(anchors)))
     if not anchors.any():
         raise UserError(f"{path}: no anchor in it; mark a frame with 1 (forward) or -1 (backward)")
-    return AnchoredSequence(folder.name, groundtruth, anchors, _frame_size(folder, meta))
+    return AnchoredSequence(folder, groundtruth, anchors, _frame_size(folder, meta))
 
 
 def _frame_size(folder: Path, meta: dict[str, str]) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from tracker.drawing import draw_frame
 from tracker.evaluation import multistart
 from tracker.evaluation.plots import ar_plot, eao_plot
 from tracker.evaluation.regions import Regions
-from tracker.evaluation.workspace import sequences_folder, tracker_labels
+from tracker.evaluation.workspace import UNTRAINED, tracker_labels
 from tracker.sequences import load_sequence
 
 __all__ = ["Entry", "read_entries", "write_report"]
@@ -159,7 +159,7 @@ def _heading(workspace: multistart.Workspace, entries: list[Entry], faults: list
         f"{workspace.high} frames; A the overlap before failure; R the share of frames before it."
     ]
     warnings = [f"Left out: {fault}" for fault in faults]
-    if any("untrained" in entry.reference for entry in entries):
+    if any(entry.reference.endswith(f"@{UNTRAINED}") for entry in entries):
         warnings.append(UNTRAINED_NOTE)
     paragraphs = [f"<p>{_text(note)}</p>" for note in notes]
     paragraphs += [f'<p class="warning">{_text(warning)}</p>' for warning in warnings]
@@ -272,20 +272,17 @@ def _failure_card(workspace: multistart.Workspace, entry: Entry, index: int, num
         f"the start at {run.run.anchor + 1}, {direction}"
     )
     box = entry.runs[sequence.name][number].boxes[run.progress]
-    picture = _failure_picture(workspace, sequence, frame, box)
+    picture = _failure_picture(sequence, frame, box)
     content = f'<img alt="{_text(caption)}" src="{picture}">' if picture else "<p>No picture.</p>"
     return f"<figure>{content}<figcaption>{_text(caption)}</figcaption></figure>"
 
 
 def _failure_picture(
-    workspace: multistart.Workspace,
-    sequence: multistart.AnchoredSequence,
-    frame: int,
-    box: np.ndarray,
+    sequence: multistart.AnchoredSequence, frame: int, box: np.ndarray
 ) -> str | None:
     """A frame of both modalities with boxes, as a data address; None where pictures are missing."""
     try:
-        pictures = load_sequence(sequences_folder(workspace.folder) / sequence.name, "vot")
+        pictures = load_sequence(sequence.folder, "vot")
         shown = pictures.frame(frame)
     except (UserError, IndexError):
         return None

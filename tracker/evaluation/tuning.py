@@ -17,7 +17,6 @@ import torch
 from fusion.errors import UserError
 from tracker.evaluation import multistart
 from tracker.evaluation.regions import Regions
-from tracker.evaluation.workspace import sequences_folder
 from tracker.network import TrackerNetwork
 from tracker.online import OnlineSettings, RGBTTracker
 from tracker.sequences import load_sequence
@@ -52,7 +51,7 @@ def run_tracker(workspace: multistart.Workspace, tracker: RGBTTracker) -> multis
     """
     found: dict[str, list[Regions]] = {}
     for sequence in workspace.sequences:
-        pictures = _pictures(sequences_folder(workspace.folder) / sequence.name)
+        pictures = _pictures(sequence.folder)
         found[sequence.name] = []
         for run in sequence.runs:
             boxes = np.full((len(run.frames), 4), np.nan, np.float32)

@@ -2,6 +2,7 @@
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def sequence_of(rng, name, length, anchors, size=(200, 150)):
     values = np.zeros(length)
     for anchor in anchors:
         values[anchor] = 1 if anchor < length // 2 else -1
-    return AnchoredSequence(name, Regions(boxes.astype(np.float32)), values, size)
+    return AnchoredSequence(Path(name), Regions(boxes.astype(np.float32)), values, size)
 
 
 def perfect_runs(sequence):

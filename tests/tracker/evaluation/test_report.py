@@ -13,7 +13,7 @@ import pytest
 from fusion.errors import UserError
 from tracker.drawing import RESULT_COLOR, TRUTH_COLOR
 from tracker.evaluation import multistart
-from tracker.evaluation.report import read_entries, write_report
+from tracker.evaluation.report import UNTRAINED_NOTE, read_entries, write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
@@ -86,7 +86,14 @@ def test_figures(page, results):
         assert cells[start + 5] == "20.0"  # frames a second
     assert abs(entries[1].scores.R - 5 / 28) < 1e-9
     assert "compact, as it ships (untrained)" in page
-    assert "random weights" in page
+    assert UNTRAINED_NOTE in page
+
+
+def test_only_networks_without_weights_are_marked(results, tmp_path):
+    trained = results / "results" / "DFAT@untrained_neck"
+    (results / "results" / "compact@untrained").rename(trained)
+    write_report(results, tmp_path / "report.html")
+    assert UNTRAINED_NOTE not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_failures_are_drawn_on_both_modalities(page):
