@@ -35,7 +35,7 @@ from tracker.boxes import box_iou, cxcywh_to_xywh
 from tracker.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box
 from tracker.frames import MODALITIES
 from tracker.head import Response
-from tracker.network import TrackerNetwork, build
+from tracker.network import PRESETS, TrackerNetwork, build
 from tracker.sampling import (
     IGNORED,
     NEGATIVE,
@@ -350,7 +350,7 @@ class TrackerTraining(L.LightningModule):
         try:
             network = build(preset, **(changes or {}))
         except (TypeError, ValueError) as error:
-            key = "model.preset" if "preset" in str(error) else "model.changes"
+            key = "model.changes" if preset in PRESETS else "model.preset"
             raise UserError(f"{key}: {error}") from error
         if start is not None:
             initialise(network, start)

@@ -501,6 +501,7 @@ def test_no_documented_command_trains_on_a_test_set(path):
         (["--model.init_args.gama", "3"], "gama: no argument of tracker.training.Tracker"),
         (["--model.init_args.preset", "x"], "model.preset: no preset 'x'"),
         (["--model.init_args.changes", "{chanels: 3}"], "model.changes: "),
+        (["--model.init_args.changes", "{preset: 3}"], "model.changes: "),
         (["--model.init_args.trained", "[necks.x]"], "model.trained: no parameter's name begins"),
         (["--model.init_args.start", "nowhere.pth"], "nowhere.pth: no such file"),
         (
