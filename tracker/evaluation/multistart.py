@@ -551,3 +551,37 @@ def evaluate(
             for sequence in sequences
         ],
     )
+
+
+def score_trackers(
+    workspace: Workspace, trackers: Sequence[str] = ()
+) -> tuple[dict[str, tuple[Scores, dict[str, list[Regions]]]], list[str]]:
+    """Figures of a workspace's trackers, and the trajectories they are of.
+
+    Args:
+        trackers: references; all with results where there is none.
+
+    Returns:
+        `evaluate`'s and `read_runs`' by tracker, and a line for each whose results cannot be used.
+
+    Raises:
+        UserError: no results, or none of a tracker that was named.
+    """
+    known = workspace.trackers()
+    unknown = [name for name in trackers if name not in known]
+    if unknown:
+        raise UserError(
+            f"{workspace.folder / 'results'}: no results of {', '.join(unknown)}; there are "
+            f"results of {', '.join(known)}"
+        )
+    found: dict[str, tuple[Scores, dict[str, list[Regions]]]] = {}
+    faults = []
+    for name in dict.fromkeys(trackers or known):
+        try:
+            runs = read_runs(workspace.results(name), workspace.sequences)
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        scores = evaluate(workspace.sequences, runs, workspace.low, workspace.high)
+        found[name] = scores, runs
+    return found, faults

@@ -67,28 +67,16 @@ def read_entries(
     Raises:
         UserError: no results, or none of a tracker that was named.
     """
-    known = workspace.trackers()
-    unknown = [name for name in trackers if name not in known]
-    if unknown:
-        raise UserError(
-            f"{workspace.folder / 'results'}: no results of {', '.join(unknown)}; there are "
-            f"results of {', '.join(known)}"
-        )
     label_of = tracker_labels(workspace.folder)
-    labels = {reference: label_of(reference) for reference in trackers or known}
-    entries, faults = [], []
-    for reference in trackers or known:
-        folder = workspace.results(reference)
-        try:
-            runs = multistart.read_runs(folder, workspace.sequences)
-        except UserError as error:
-            faults.append(str(error))
-            continue
-        scores = multistart.evaluate(workspace.sequences, runs, workspace.low, workspace.high)
+    found, faults = multistart.score_trackers(workspace, trackers)
+    labels = {reference: label_of(reference) for reference in found}
+    entries = []
+    for reference, (scores, runs) in found.items():
         label = labels[reference]
         if list(labels.values()).count(label) > 1:
             label = f"{label} [{reference}]"
-        entries.append(Entry(reference, label, scores, runs, _speed(folder)))
+        speed = _speed(workspace.results(reference))
+        entries.append(Entry(reference, label, scores, runs, speed))
     return sorted(entries, key=lambda entry: -entry.scores.EAO), faults
 
 

@@ -73,21 +73,8 @@ def _analyze(arguments: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     workspace = multistart.read_workspace(arguments.workspace, arguments.experiment)
-    known = workspace.trackers()
-    for name in arguments.trackers:
-        if name not in known:
-            raise UserError(
-                f"{workspace.folder / 'results'}: no results of {name}; there are results of "
-                + ", ".join(known)
-            )
-    scores, faults = {}, []
-    for name in dict.fromkeys(arguments.trackers or known):
-        try:
-            runs = multistart.read_runs(workspace.results(name), workspace.sequences)
-        except UserError as error:
-            faults.append(str(error))
-            continue
-        scores[name] = multistart.evaluate(workspace.sequences, runs, workspace.low, workspace.high)
+    found, faults = multistart.score_trackers(workspace, arguments.trackers)
+    scores = {name: figures for name, (figures, _) in found.items()}
     seconds = time.perf_counter() - start
     for fault in faults:
         print(f"tracker: {fault}", file=sys.stderr)
