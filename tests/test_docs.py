@@ -85,6 +85,23 @@ def test_every_page_is_linked_from_the_readme():
     assert linked == {name for name in NAMES if name.startswith("docs/")}
 
 
+@pytest.mark.parametrize("package", ["fusion", "tracker"])
+def test_the_architecture_page_names_every_file(package):
+    """Those of the package and of its evaluation; other folders are named as a whole."""
+    section = re.search(rf"^## {package}$(.*?)^## ", text_of("docs/architecture.md"), re.M | re.S)
+    assert section
+    named = set(re.findall(r"`(\w+\.py)`", section[1]))
+    folder = ROOT / package
+    modules = {
+        path.name
+        for pattern in ("*.py", "evaluation/*.py")
+        for path in folder.glob(pattern)
+        if not path.name.startswith("__")
+    }
+    assert modules - named == set()
+    assert named - {path.name for path in folder.rglob("*.py")} == set()
+
+
 def test_every_picture_of_the_pages_is_small_and_shown():
     pictures = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in (".jpg", ".svg")}
     shown = {
