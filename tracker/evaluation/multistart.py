@@ -224,7 +224,9 @@ def read_workspace(folder: str | Path, experiment: str | None = None) -> Workspa
     root = named_sequences_folder(folder, config)
     listing = root / "list.txt"
     if not listing.is_file():
-        raise UserError(f"{listing}: no such file; it should name the sequences, one a line")
+        raise UserError(
+            f"{listing}: no such file; run tracker vot init, or name the sequences in it, one a line"
+        )
     names = read_text(listing).split()
     if not names:
         raise UserError(f"{listing}: names no sequence")

@@ -304,7 +304,7 @@ def test_faults_of_a_workspace(workspace):
     assert "holds no keys with values" in replace("config.yaml", "a\n")
     assert "names no stack" in replace("config.yaml", "registry: []\n")
     assert "stack.yaml: cannot be read" in replace("config.yaml", "stack: ./stack.yaml\n")
-    assert "list.txt: no such file" in replace("sequences/list.txt", None)
+    assert "list.txt: no such file; run tracker vot init" in replace("sequences/list.txt", None)
     assert "names no sequence" in replace("sequences/list.txt", "\n")
     assert "no file named sequence" in replace("sequences/list.txt", "a\nnone\n")
     assert "anchor.value: no such file" in replace("sequences/a/anchor.value", None)
