@@ -25,7 +25,7 @@ from fusion.files import whole_file
 from fusion.images import PixelScaling, tile, write_image
 from fusion.losses import DetailToSemanticLoss, ReferenceLoss, SaliencyLoss, VGG16Features
 from fusion.network import FusionNetwork
-from fusion.weights import read_tensors, require_match, save_network
+from fusion.weights import NETWORKS, read_tensors, require_match, save_network
 
 __all__ = [
     "DetailToSemanticTraining",
@@ -397,6 +397,19 @@ class KeepRecord(LossRecord):
     Args:
         every_n_steps, samples: see `LossRecord`.
     """
+
+    def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
+        """Refuse what could be trained and not be saved.
+
+        Raises:
+            UserError: the network has no name for its weights file.
+        """
+        kind = type(module.network)
+        if kind not in NETWORKS.values():
+            raise UserError(
+                f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
+                "in NETWORKS of fusion/weights.py"
+            )
 
     def write(self, trainer: L.Trainer, module: FusionTraining, folder: Path) -> None:
         save_network(module.network, folder / "weights.safetensors")

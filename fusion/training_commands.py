@@ -215,10 +215,35 @@ def _remove_unstarted(trainer: L.Trainer) -> None:
 _NO_RESULTS = ("config.yaml", "hparams.yaml")  # what a run writes before it has any
 
 
+# What a parser's complaint is about, amid all that it tried, and the line that says so.
+_COMPLAINTS = (
+    (
+        r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted",
+        r"\2: no argument of \1; fit --model.help \1 lists what it takes",
+    ),
+    (
+        r"class_path '([\w.]+)':\s+((?:No module|module '[\w.]+' has no attribute).*)",
+        r"\1: cannot be imported (\2); give a dotted name; PYTHONPATH finds files of yours",
+    ),
+    (
+        r"Import path ([\w.]+) does not correspond to a subclass of (\w+)",
+        r"\1: no subclass of \2; give one",
+    ),
+    (
+        r"Expected a dot import path string: (\S+)",
+        r"\1: no name of a class; give a dotted one, such as fusion.methods.U2Fusion",
+    ),
+    (
+        r"Parser key \"([\w.]+)\":\s+Expected an? "
+        r"(?:<class '(?P<kind>\w+)'>|(?:typing\.)?(?P<other>.+))\. Got value: (?P<value>.*)",
+        r"\1: expected \g<kind>\g<other>, got \g<value>",
+    ),
+)
+
+
 def _one_line(message: str) -> str:
-    """A parser's complaint on one line; of an unknown argument, its name and class alone."""
-    unknown = re.search(r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted", message)
-    if unknown:
-        owner, name = unknown.groups()
-        return f"{name}: no argument of {owner}; fit --model.help {owner} lists what it takes"
+    """A parser's complaint on one line: what it is about, where that is understood."""
+    for pattern, line in _COMPLAINTS:
+        if found := re.search(pattern, message):
+            return found.expand(line)
     return " ".join(message.split())

@@ -47,6 +47,41 @@ def test_a_run_that_takes_no_step_leaves_no_folder(root, tmp_path, monkeypatch, 
     assert [path.name for path in tmp_path.glob("runs/saliency/*")] == ["version_0"]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("model.init_args.network", "mine.Net", "mine.Net: cannot be imported (No module named 'm"),
+        ("model.init_args.network", "fusion.methods.U3", "has no attribute 'U3'); give a dotted n"),
+        ("model", "fusion.training.Sal", "fusion.training.Sal: cannot be imported (module 'fusio"),
+        ("model.init_args.network", "fusion.metrics.METRICS", "METRICS: no subclass of FusionNet"),
+        ("model.init_args.network", "LRRNett", "LRRNett: no name of a class; give a dotted one"),
+        ("model.init_args.w_range", "x", "w_range: expected float, got x"),
+        ("model.init_args.network.init_args.num_filters", "x", "num_filters: expected int, got x"),
+        ("model.init_args.betas", "[1]", "betas: expected tuple with 2 elements, got [1]"),
+        ("data.size", "x", "data.size: expected int, got x"),
+        ("data.view", "cropp", "data.view: expected Literal['crop', 'resize', 'center', 'resized"),
+        ("model.init_args.network.init_args.filters", "8", "filters: no argument of fusion.lrrnet"),
+    ],
+)
+def test_of_a_wrong_setting_its_name_is_said(root, option, value, complaint, capfd):
+    assert train(root, "saliency", f"--{option}", value) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert complaint in last and len(last) < 200
+
+
+def test_a_network_that_could_not_be_saved_is_not_trained(root, tmp_path, monkeypatch, capfd):
+    (tmp_path / "mine.py").write_text(
+        "from fusion.methods import FusionGAN\nclass Mine(FusionGAN):\n    pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["--data.holdout", "0", "--model.init_args.network", "mine.Mine"]
+    assert train(root, "saliency", *arguments) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert "mine.Mine: has no name for its weights file; give it one in NETWORKS" in last
+    assert not list(tmp_path.glob("runs/*/*"))
+
+
 def test_training_without_held_out_pairs_is_quiet(root, tmp_path, monkeypatch, capfd, recwarn):
     monkeypatch.chdir(tmp_path)
     assert train(root, "didfuse", "--data.batch_size", "4") == 0
