@@ -225,7 +225,7 @@ def read_workspace(folder: str | Path, experiment: str | None = None) -> Workspa
     listing = root / "list.txt"
     if not listing.is_file():
         raise UserError(
-            f"{listing}: no such file; run tracker vot init, or name the sequences in it, one a line"
+            f"{listing}: no such file; run tracker vot init, or name the sequences in it"
         )
     names = read_text(listing).split()
     if not names:
