@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tracker.backbone import STRIDE
+
 __all__ = ["RATIOS", "anchor_grid", "anchor_shapes", "decode", "encode"]
 
 RATIOS = (1 / 3, 1 / 2, 1, 2, 3)
@@ -14,7 +16,7 @@ RATIOS = (1 / 3, 1 / 2, 1, 2, 3)
 
 
 def anchor_shapes(
-    stride: int = 8, scale: float = 8, ratios: Sequence[float] = RATIOS
+    stride: int = STRIDE, scale: float = 8, ratios: Sequence[float] = RATIOS
 ) -> np.ndarray:
     """Width and height of the anchors, in pixels of the search region.
 
@@ -32,7 +34,7 @@ def anchor_shapes(
 
 
 def anchor_grid(
-    size: int, stride: int = 8, scale: float = 8, ratios: Sequence[float] = RATIOS
+    size: int, stride: int = STRIDE, scale: float = 8, ratios: Sequence[float] = RATIOS
 ) -> np.ndarray:
     """Anchors of every cell of a response, about the centre of the search region.
 

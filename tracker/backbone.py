@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["AtrousResNet50", "CompactResNet", "compact_stem"]
+__all__ = ["STRIDE", "AtrousResNet50", "CompactResNet", "compact_stem"]
+
+STRIDE = 8
+"""Pixels of a crop between the centres of two cells."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,6 @@ class AtrousResNet50(nn.Module):
     """
 
     channels = (512, 1024, 2048)
-    stride = 8
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,13 +142,14 @@ class AtrousResNet50(nn.Module):
         return [level2, level3, self.layer4(level3)]
 
 
-def compact_stem(width: int = 16) -> nn.Sequential:
+def compact_stem() -> nn.Sequential:
     """What each modality has of its own before a `CompactResNet`: colours and heat have different
-    edges and noise, but objects made of them look alike. ``(B, 3, S, S)`` to stride 2."""
+    edges and noise, but objects made of them look alike. ``(B, 3, S, S)`` to ``(B, 16, H, W)`` of
+    stride 2."""
     stem = nn.Sequential(
         OrderedDict(
-            conv=nn.Conv2d(3, width, 7, stride=2, bias=False),
-            bn=nn.BatchNorm2d(width),
+            conv=nn.Conv2d(3, 16, 7, stride=2, bias=False),
+            bn=nn.BatchNorm2d(16),
             relu=nn.ReLU(inplace=True),
         )
     )
@@ -157,26 +160,19 @@ def compact_stem(width: int = 16) -> nn.Sequential:
 class CompactResNet(nn.Module):
     """A small residual network of the layout of `AtrousResNet50`, after a `compact_stem`.
 
-    Input: ``(B, stem_width, H, W)``, the stem's map of stride 2. Output: the maps of the last two
-    stages, of stride 8 (7 cells from a template of 63 pixels, 19 from a search region of 159).
-
-    Args:
-        stem_width: channels of the stem.
-        widths: channels of the stages of stride 4, of stride 8, and of stride 8 dilated by 2.
-        blocks: residual blocks a stage.
+    Input: ``(B, 16, H, W)``, the stem's map of stride 2. Output: the maps of the last two stages,
+    64 and 96 channels of stride 8 (7 cells from a template of 63 pixels, 19 from a search region
+    of 159).
     """
 
-    stride = 8
+    channels = (64, 96)
 
-    def __init__(
-        self, stem_width: int = 16, widths: tuple[int, int, int] = (32, 64, 96), blocks: int = 2
-    ):
+    def __init__(self) -> None:
         super().__init__()
-        self.channels = tuple(widths[1:])
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = stage(BasicBlock, stem_width, widths[0], blocks)
-        self.layer2 = stage(BasicBlock, widths[0], widths[1], blocks, stride=2)
-        self.layer3 = stage(BasicBlock, widths[1], widths[2], blocks, dilation=2)
+        self.layer1 = stage(BasicBlock, 16, 32, 2)
+        self.layer2 = stage(BasicBlock, 32, 64, 2, stride=2)
+        self.layer3 = stage(BasicBlock, 64, 96, 2, dilation=2)
         initialise(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:

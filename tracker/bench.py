@@ -27,6 +27,7 @@ from tracker.head import CorrelationHead, Response
 from tracker.neck import crop_centre
 from tracker.network import PRESETS, TrackerNetwork, build
 from tracker.online import OnlineSettings, RGBTTracker
+from tracker.pretrained import SHIPPED
 from tracker.runtime import PRECISIONS, RUNTIMES, check_runtime
 from tracker.weights import load_tracker
 
@@ -34,7 +35,6 @@ __all__ = ["PlainNetwork", "bench", "report"]
 
 MASK_CELLS = 63 * 63  # outputs of the published mask head, a 63 x 63 mask a cell
 PUBLISHED = "published structure"
-SHIPPED = "compact"
 
 
 class PlainNetwork(nn.Module):
@@ -127,8 +127,6 @@ def bench(
             f"--preset {preset}: the published structure has an RGB and an infrared branch; give "
             f"one of {', '.join(known)}"
         )
-    if rounds < 1:
-        raise UserError(f"--rounds {rounds}: at least 1 is needed")
     device = torch.device(device)
     ways, left_out = _usable(runtimes, device)
     threads_before = torch.get_num_threads()

@@ -9,7 +9,6 @@ passes through. A polygon is ``(K, 2)``, its corners in order, or its 2K numbers
 """
 
 import numpy as np
-import shapely
 from numpy.typing import ArrayLike
 
 from fusion.errors import UserError
@@ -129,6 +128,8 @@ def polygon_iou(a: ArrayLike, b: ArrayLike, size: tuple[float, float] | None = N
     Returns:
         0..1; 0 where both areas are 0.
     """
+    import shapely  # no tracker needs it
+
     shapes = [shapely.make_valid(shapely.Polygon(as_polygon(region))) for region in (a, b)]
     if size is not None:
         shapes = [shapely.intersection(shape, shapely.box(0, 0, *size)) for shape in shapes]

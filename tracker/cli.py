@@ -24,6 +24,7 @@ from fusion.errors import UserError
 from tracker.evaluation.ope_commands import add_evaluate
 from tracker.evaluation.options import add_preset_option
 from tracker.evaluation.vot_commands import add_demo, add_vot
+from tracker.pretrained import SHIPPED
 from tracker.runtime import RUNTIMES, add_runtime_options
 
 if TYPE_CHECKING:
@@ -451,14 +452,14 @@ def _add_bench(commands: Commands) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        default="compact",
+        default=SHIPPED,
         help="compact, or a preset on both modalities: dfat, dfat_llrr, compact_dfat, ... "
         "(default: compact)",
     )
     parser.add_argument(
         "--rounds",
         metavar="N",
-        type=int,
+        type=positive_int,
         default=5,
         help="measure so often; the least counts (default: 5)",
     )
@@ -495,7 +496,3 @@ def _bench(arguments: argparse.Namespace) -> int:
     )
     print(json.dumps(result, indent=1) if arguments.json else report(result))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tracker.frames import Frame
+from tracker.frames import MODALITY_NAMES, Frame
 
 # Readable on visible and on grey infrared pictures, also for most colour-blind people.
 RESULT_COLOR = (255, 176, 0)
@@ -67,7 +67,7 @@ def draw_frame(
     panel = (max(1, round(width * scale)), max(1, round(height * scale)))
     panels = [
         _panel(frame, modality, label, box, truth or {}, scale, panel)
-        for modality, label in (("rgb", "visible"), ("ir", "infrared"))
+        for modality, label in MODALITY_NAMES.items()
     ]
     gap = np.full((panel[1], 4, 3), _BACKGROUND, np.uint8)
     pictures = np.concatenate([panels[0], gap, panels[1]], axis=1)

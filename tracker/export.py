@@ -16,9 +16,11 @@ from fusion.errors import UserError
 from fusion.export import check_packages, write_onnx
 from fusion.files import make_folder
 from tracker.anchors import anchor_shapes
+from tracker.backbone import STRIDE
 from tracker.network import TrackerNetwork, fold_batch_norm
 from tracker.online import OnlineSettings
 from tracker.passes import KernelPass, SearchPass, TemplatePass
+from tracker.weights import FORMAT
 
 __all__ = ["FILES", "check_folder", "export_tracker"]
 
@@ -102,14 +104,13 @@ def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, flo
 
 def _metadata(network: TrackerNetwork) -> dict[str, str]:
     arguments = network.architecture
-    stride = next(iter(network.backbones.values())).stride
-    shapes = anchor_shapes(stride, arguments["anchor_scale"], arguments["anchor_ratios"])
+    shapes = anchor_shapes(STRIDE, arguments["anchor_scale"], arguments["anchor_ratios"])
     return {
-        "network": "rgbt-tracker",
+        "network": FORMAT,
         "architecture": json.dumps(arguments),
         "online": json.dumps(dataclasses.asdict(OnlineSettings(**network.online))),
         "anchors": json.dumps(
-            {"width_height": shapes.tolist(), "stride": stride, "cells": network.response_size}
+            {"width_height": shapes.tolist(), "stride": STRIDE, "cells": network.response_size}
         ),
         "usage": _usage(network),
     }

@@ -20,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fusion.feature import LLRRFusion, RFNFusion
 from tracker.anchors import RATIOS, anchor_grid
-from tracker.backbone import AtrousResNet50, CompactResNet, compact_stem
+from tracker.backbone import STRIDE, AtrousResNet50, CompactResNet, compact_stem
 from tracker.frames import MODALITIES
 from tracker.head import MultiLevelRPN, Response
 from tracker.neck import Neck, crop_centre
@@ -313,7 +313,7 @@ class TrackerNetwork(nn.Module):
         for name, size in (("exemplar", self.exemplar_size), ("search", self.search_size)):
             if not isinstance(size, int) or size < 31 or size % 16 != 15:
                 raise ValueError(f"{name}_size must be 16 k + 15 (31, 47, ... 255), got {size}")
-        exemplar, search = (size // 8 for size in (self.exemplar_size, self.search_size))
+        exemplar, search = (size // STRIDE for size in (self.exemplar_size, self.search_size))
         if self.template_cells not in range(3, exemplar + 1, 2):
             raise ValueError(
                 f"template_cells must be odd and from 3 to {exemplar} for exemplars of "

@@ -415,7 +415,7 @@ def _unmasked_dataset(root: Path) -> sequences.Dataset:
         ir.relative_to(root).as_posix(): partial(_load_unmasked, ir, vis)
         for ir, vis in find_pairs(root)
     }
-    return sequences.Dataset(root, UNMASKED, loaders)
+    return sequences.Dataset(root, loaders)
 
 
 def _load_unmasked(ir: Path, vis: Path) -> Sequence:

@@ -541,14 +541,12 @@ class Dataset(AbstractSequence):
     """The sequences below a folder, each loaded when it is asked for and kept.
 
     Attributes:
-        name: as given to `load_dataset`; None where layouts were guessed.
         names: the sequences', folder names or, where two are the same, paths below the root.
         problems: files below the root that belong to no sequence (a still picture without mask).
     """
 
-    def __init__(self, root: Path, name: str | None, loaders: dict[str, Callable[[], Sequence]]):
+    def __init__(self, root: Path, loaders: dict[str, Callable[[], Sequence]]):
         self.root = root
-        self.name = name
         self.names = list(loaders)
         self.problems: list[str] = []
         self._loaders = loaders
@@ -570,16 +568,6 @@ class Dataset(AbstractSequence):
             sequence.name = name
             self._loaded[name] = sequence
         return self._loaded[name]
-
-    def load(self) -> tuple[list[Sequence], list[str]]:
-        """All sequences that can be read, and a line for each that cannot."""
-        sequences, errors = [], []
-        for name in self.names:
-            try:
-                sequences.append(self[name])
-            except UserError as error:
-                errors.append(f"{name}: {error}")
-        return sequences, errors
 
 
 def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> Dataset:
@@ -618,7 +606,7 @@ def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> D
     short = [key.rsplit("/", 1)[-1] for key in loaders]
     if len(set(short)) == len(short):
         loaders = dict(zip(short, loaders.values(), strict=True))
-    dataset = Dataset(root, name, loaders)
+    dataset = Dataset(root, loaders)
     dataset.problems = problems
     return dataset
 

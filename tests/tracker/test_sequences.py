@@ -473,9 +473,10 @@ def test_a_bad_sequence_does_not_hide_the_good_ones(tmp_path):
     write_gtot(tmp_path / "a")
     write_gtot(tmp_path / "b")
     (tmp_path / "b" / "groundTruth_v.txt").write_text("1 2 3\n")
-    sequences, errors = load_dataset(tmp_path, "gtot").load()
-    assert [sequence.name for sequence in sequences] == ["a"]
-    assert len(errors) == 1 and errors[0].startswith("b: ") and "line 1" in errors[0]
+    dataset = load_dataset(tmp_path, "gtot")
+    assert dataset.names == ["a", "b"] and len(dataset["a"]) == 6
+    with pytest.raises(UserError, match="line 1"):
+        dataset["b"]
 
 
 @pytest.mark.parametrize("name", ["vt821", None])

@@ -10,6 +10,9 @@ from fusion.errors import UserError
 from tracker.boxes import Box, start_box
 from tracker.frames import MODALITIES
 
+# How far around the last box to look, in box sizes to every side.
+REACH = 1.0
+
 
 class CorrelationTracker:
     """Looks for the first frame's patch, at its own size, around the last place.
@@ -20,12 +23,10 @@ class CorrelationTracker:
 
     Args:
         modalities: those to use, of "rgb" and "ir".
-        reach: how far around the last box to look, in box sizes to every side.
     """
 
-    def __init__(self, modalities: tuple[str, ...] = MODALITIES, reach: float = 1.0):
+    def __init__(self, modalities: tuple[str, ...] = MODALITIES):
         self.modalities = modalities
-        self.reach = reach
 
     def init(self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Box) -> None:
         """Start on a frame, RGB ``HxWx3`` and infrared ``HxW`` uint8, with a box in pixels.
@@ -80,9 +81,9 @@ class CorrelationTracker:
         height, width = template.shape[:2]
         rows, columns = image.shape[:2]
         x, y = self._place
-        left, top = max(0, round(x - self.reach * width)), max(0, round(y - self.reach * height))
-        right = min(columns, round(x + (1 + self.reach) * width))
-        bottom = min(rows, round(y + (1 + self.reach) * height))
+        left, top = max(0, round(x - REACH * width)), max(0, round(y - REACH * height))
+        right = min(columns, round(x + (1 + REACH) * width))
+        bottom = min(rows, round(y + (1 + REACH) * height))
         response = cv2.matchTemplate(image[top:bottom, left:right], template, cv2.TM_CCOEFF_NORMED)
         # A flat template or region has no correlation: OpenCV gives infinity or 1 there.
         response[~np.isfinite(response) | (np.abs(response) > 1.001)] = 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fusion.errors import UserError
 from tracker.frames import MODALITIES
-from tracker.pretrained import COMPACT
+from tracker.pretrained import COMPACT, SHIPPED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +25,6 @@ CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
 CSRT = {"csrt_rgb": "rgb", "csrt_ir": "ir"}
 """Names of OpenCV's CSRT on one modality each."""
 BASELINES = (*CORRELATION, *CSRT)
-SHIPPED = "compact"
-"""Name of the compact tracker that ships with its weights."""
 
 
 def needs_weights(name: str) -> bool:

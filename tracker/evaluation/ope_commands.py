@@ -208,6 +208,7 @@ def _score(
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]:
     """Scores by tracker, the same on each annotation alone, and trackers' faults."""
     from tracker.evaluation import ope
+    from tracker.frames import MODALITY_NAMES
 
     scores: dict[str, Any] = {}
     single: dict[str, dict[str, Any]] = {}
@@ -226,7 +227,7 @@ def _score(
                 modality: ope.evaluate(
                     protocol, results, {key: boxes[i : i + 1] for key, boxes in annotations.items()}
                 )
-                for i, modality in enumerate(("visible", "infrared"))
+                for i, modality in enumerate(MODALITY_NAMES.values())
             }
     return scores, single, faults
 
@@ -273,8 +274,8 @@ def _evaluate_text(
         for alone in single.get(name, {}).values():
             row += [alone.PR, alone.SR]
         rows.append(row)
-    if single:
-        header += ["PR visible", "SR visible", "PR infrared", "SR infrared"]
+    for modality in next(iter(single.values()), {}):
+        header += [f"PR {modality}", f"SR {modality}"]
     marks = f"\n{MARKS}" if len(scores) > 1 else ""
     parts = [
         f"{protocol.title}: {len(first.rates)} sequences, {frames} frames; "

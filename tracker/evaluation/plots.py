@@ -67,7 +67,7 @@ _RATE_PLOTS = {
 }
 
 
-def rate_plot(scores: Mapping[str, ope.Scores], plot: str, title: str | None = None) -> Figure:
+def rate_plot(scores: Mapping[str, ope.Scores], plot: str) -> Figure:
     """Precision, normalised precision or success over its threshold, a line a tracker.
 
     The legend gives the figure that the benchmark draws from the curve and lists the best first.
@@ -75,7 +75,6 @@ def rate_plot(scores: Mapping[str, ope.Scores], plot: str, title: str | None = N
     Args:
         scores: by tracker, all of one benchmark.
         plot: ``precision``, ``normalized`` or ``success``.
-        title: default: the benchmark's name.
 
     Raises:
         ValueError: no tracker, several benchmarks, or a plot that the benchmark does not have.
@@ -92,7 +91,7 @@ def rate_plot(scores: Mapping[str, ope.Scores], plot: str, title: str | None = N
     key, xlabel, ylabel = _RATE_PLOTS[plot]
     if protocol.is_maximum:
         ylabel = f"maximum {ylabel}"
-    figure, axes = _figure(xlabel, ylabel, title or protocol.title)
+    figure, axes = _figure(xlabel, ylabel, protocol.title)
     values = {name: getattr(tracker, key) for name, tracker in scores.items()}
     styles = _styles(scores)
     thresholds = protocol.thresholds(plot)
@@ -110,9 +109,7 @@ def rate_plot(scores: Mapping[str, ope.Scores], plot: str, title: str | None = N
 # --- Multistart evaluation ------------------------------------------------------------------------
 
 
-def eao_plot(
-    scores: Mapping[str, multistart.Scores], title: str = "Expected average overlap"
-) -> Figure:
+def eao_plot(scores: Mapping[str, multistart.Scores]) -> Figure:
     """Expected average overlap over the number of frames, a line a tracker.
 
     The band is the interval of lengths that EAO is the mean over.
@@ -121,7 +118,7 @@ def eao_plot(
         ValueError: no tracker.
     """
     _need_trackers(scores)
-    figure, axes = _figure("frames", "EAO", title)
+    figure, axes = _figure("frames", "EAO", "Expected average overlap")
     values = {name: tracker.EAO for name, tracker in scores.items()}
     styles = _styles(scores)
     for name in _ranked(values):
@@ -136,16 +133,14 @@ def eao_plot(
     return figure
 
 
-def ar_plot(
-    scores: Mapping[str, multistart.Scores], title: str = "Accuracy and robustness"
-) -> Figure:
+def ar_plot(scores: Mapping[str, multistart.Scores]) -> Figure:
     """Accuracy over robustness, a mark a tracker; the best is at the top right.
 
     Raises:
         ValueError: no tracker.
     """
     _need_trackers(scores)
-    figure, axes = _figure("robustness", "accuracy", title)
+    figure, axes = _figure("robustness", "accuracy", "Accuracy and robustness")
     styles = _styles(scores)
     marks = dict(zip(sorted(scores), cycle(MARKERS), strict=False))
     for name in _ranked({name: tracker.EAO for name, tracker in scores.items()}):

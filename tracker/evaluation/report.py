@@ -99,7 +99,6 @@ def write_report(
     trackers: Sequence[str] = (),
     *,
     experiment: str | None = None,
-    failures: int = 6,
 ) -> list[str]:
     """Write the report on a workspace's results.
 
@@ -108,7 +107,6 @@ def write_report(
         output: the HTML file; whole or not at all.
         trackers: references; all with results where there is none.
         experiment: a multistart experiment of the stack; needed where it has several.
-        failures: pictures of failures for each tracker, of one sequence each.
 
     Returns:
         A line for each tracker that was left out because results are missing or damaged.
@@ -125,7 +123,7 @@ def write_report(
         _ranking(entries),
         _plots(entries),
         _sequences(workspace, entries),
-        _failures(workspace, entries, failures),
+        _failures(workspace, entries),
     ]
     page = _PAGE.format(style=_STYLE, body="\n".join(parts))
     with whole_file(Path(output)) as temporary:
@@ -219,7 +217,10 @@ def _sequences(workspace: multistart.Workspace, entries: list[Entry]) -> str:
 # --- Failures -------------------------------------------------------------------------------------
 
 
-def _failures(workspace: multistart.Workspace, entries: list[Entry], limit: int) -> str:
+FAILURES_SHOWN = 6  # for each tracker, of one sequence each
+
+
+def _failures(workspace: multistart.Workspace, entries: list[Entry]) -> str:
     parts = [
         "<h2>Failures</h2>",
         "<p>Where each tracker fails soonest: the first lost frame of a run, one a sequence. "
@@ -228,14 +229,14 @@ def _failures(workspace: multistart.Workspace, entries: list[Entry], limit: int)
     ]
     for entry in entries:
         cards = []
-        for sequence, number in _worst_runs(workspace, entry)[:limit]:
+        for sequence, number in _worst_runs(entry)[:FAILURES_SHOWN]:
             cards.append(_failure_card(workspace, entry, sequence, number))
         body = f'<div class="cards">{"".join(cards)}</div>' if cards else "<p>No run failed.</p>"
         parts.append(f"<h3>{_text(entry.label)}</h3>\n{body}")
     return "\n".join(parts)
 
 
-def _worst_runs(workspace: multistart.Workspace, entry: Entry) -> list[tuple[int, int]]:
+def _worst_runs(entry: Entry) -> list[tuple[int, int]]:
     """Sequence and number of the soonest failure in each sequence, the soonest first."""
     found = []
     for index, sequence in enumerate(entry.scores.sequences):

@@ -19,7 +19,7 @@ from fusion.configuration import read_yaml
 from fusion.errors import UserError
 from fusion.files import make_folder, read_text, whole_file
 from tracker.evaluation.multistart import named_sequences_folder, read_anchored_sequence
-from tracker.frames import ImageFrames, number_ranges
+from tracker.frames import MODALITY_NAMES, ImageFrames, number_ranges
 from tracker.sequences import Sequence as RGBTSequence
 from tracker.sequences import load_dataset, load_sequence
 
@@ -89,18 +89,21 @@ def _refuse_template(workspace: Path, names: Iterable[str] = ()) -> None:
 # --- Anchors --------------------------------------------------------------------------------------
 
 
-def anchor_directions(length: int, spacing: int = 50) -> np.ndarray:
+ANCHOR_SPACING = 50  # frames
+
+
+def anchor_directions(length: int) -> np.ndarray:
     """Where the runs of a sequence start and which way they go, by the rule of VOT2020.
 
-    Anchors are every ``spacing`` frames from the first, and the last frame; one closer than half a
-    spacing to the last is left out. Those whose number, from 1, is below half the length run
+    Anchors are every `ANCHOR_SPACING` frames from the first, and the last frame; one closer than
+    half of that to the last is left out. Those whose number, from 1, is below half the length run
     forward, the others backward.
 
     Returns:
         ``(length,)`` int: 1 forward, -1 backward, 0 no anchor.
     """
-    anchors = np.arange(0, length, spacing)
-    anchors = np.append(anchors[length - 1 - anchors >= spacing / 2], length - 1)
+    anchors = np.arange(0, length, ANCHOR_SPACING)
+    anchors = np.append(anchors[length - 1 - anchors >= ANCHOR_SPACING / 2], length - 1)
     directions = np.zeros(length, int)
     directions[anchors] = np.where(anchors + 1 < length // 2, 1, -1)
     return directions
@@ -194,9 +197,7 @@ def take_rgbt234(workspace: Path, dataset: Path) -> list[str]:
     return names
 
 
-def make_synthetic(
-    workspace: Path, count: int = 12, length: int = 120, progress: bool = True
-) -> list[str]:
+def make_synthetic(workspace: Path, count: int = 12, length: int = 120) -> list[str]:
     """Fill a workspace with sequences of `tracker.synthetic`, the embedded default.
 
     Interrupted, it goes on where it was.
@@ -204,7 +205,6 @@ def make_synthetic(
     Args:
         count: sequences, of the test split.
         length: frames of each.
-        progress: show a bar.
 
     Returns:
         Their names.
@@ -218,7 +218,7 @@ def make_synthetic(
     target = _claim_sequences(workspace)
     _read_stack(workspace)
     partial = workspace / "sequences.partial"
-    folders = write_dataset(partial, count=count, length=length, progress=progress)
+    folders = write_dataset(partial, count=count, length=length, progress=True)
     partial.rename(target)
     names = [folder.name for folder in folders]
     choose_stack(workspace, names, "Synthetic RGBT sequences")
@@ -337,7 +337,7 @@ def _link_pictures(folder: Path, frames: ImageFrames) -> str:
 def _faults(sequence: RGBTSequence) -> list[str]:
     """What keeps the toolkit from running a sequence."""
     faults = []
-    for name, frames in (("visible", sequence.rgb), ("infrared", sequence.ir)):
+    for name, frames in zip(MODALITY_NAMES.values(), (sequence.rgb, sequence.ir), strict=True):
         if not isinstance(frames, ImageFrames):
             faults.append(f"the {name} frames are a video, not pictures")
         elif frames.missing():

@@ -2,5 +2,7 @@
 
 from pathlib import Path
 
-#: The compact fused tracker.
+#: The name of the compact fused tracker, in trackers.ini and for ``tracker bench``.
+SHIPPED = "compact"
+#: Its weights.
 COMPACT = Path(__file__).with_name("compact.safetensors")

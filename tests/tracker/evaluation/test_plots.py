@@ -57,8 +57,8 @@ def test_a_tracker_has_one_style_in_all_plots(rng):
 
 
 def test_two_annotations_make_maximum_rates(rng):
-    (axes,) = plots.rate_plot({"T": ope_scores(rng, "rgbt234", 3)}, "success", title="mine").axes
-    assert axes.get_ylabel() == "maximum success rate" and axes.get_title() == "mine"
+    (axes,) = plots.rate_plot({"T": ope_scores(rng, "rgbt234", 3)}, "success").axes
+    assert axes.get_ylabel() == "maximum success rate" and axes.get_title() == "RGBT234"
 
 
 def test_rate_plots_refuse_what_they_cannot_compare(rng):

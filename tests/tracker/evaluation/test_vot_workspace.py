@@ -35,7 +35,8 @@ class TestTemplate:
     def test_entries_are_presets_or_baselines(self):
         import configparser
 
-        from tracker.evaluation.entries import BASELINES, SHIPPED
+        from tracker.evaluation.entries import BASELINES
+        from tracker.pretrained import SHIPPED
 
         registry = configparser.ConfigParser()
         registry.read(files.template_folder() / "trackers.ini")

@@ -101,8 +101,8 @@ def test_the_vot_toolkit_reads_them(written):
 
 
 def test_our_own_reader_reads_them(written):
-    found, errors = load_dataset(written).load()
-    assert not errors and [s.name for s in found] == [
+    found = list(load_dataset(written))
+    assert [s.name for s in found] == [
         "test_000_full_occlusion",
         "test_001_rgb_failure",
     ]
