@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 
 from fusion.errors import UserError
-from fusion.images import Video, read_image
+from fusion.images import Video, luminance, read_image, to_8bit
 
 MODALITIES = ("rgb", "ir")
 MODALITY_NAMES = {"rgb": "visible", "ir": "infrared"}
@@ -70,6 +70,17 @@ class Frame:
     rgb: np.ndarray | None
     ir: np.ndarray | None
     problems: dict[str, FrameProblem]
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """A picture as read, ``HxW`` or ``HxWx3`` of any depth, as a visible frame: ``HxWx3`` uint8."""
+    image = to_8bit(image)
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+def as_ir(image: np.ndarray) -> np.ndarray:
+    """A picture as read, ``HxW`` or ``HxWx3`` of any depth, as an infrared frame: ``HxW`` uint8."""
+    return to_8bit(luminance(image))
 
 
 class NoPicture(Exception):
@@ -233,6 +244,14 @@ def align_frames(
     return aligned[0], aligned[1], problems
 
 
+def shortage(modality: str, frames: int, length: int) -> str:
+    """What is said of a modality that ends before the other one, of ``length`` frames, does."""
+    return (
+        f"{MODALITY_NAMES[modality]}: {frames} frames against {length}; "
+        f"none for {number_ranges(range(frames + 1, length + 1))}"
+    )
+
+
 def _in_order(
     rgb: list[str], ir: list[str], why: str
 ) -> tuple[list[str | None], list[str | None], list[str]]:
@@ -240,8 +259,5 @@ def _in_order(
     problems = [f"frames are matched in order{why}"] if why else []
     for modality, names in (("rgb", rgb), ("ir", ir)):
         if len(names) < length:
-            problems.append(
-                f"{MODALITY_NAMES[modality]}: {len(names)} frames against {length}; "
-                f"none for {number_ranges(range(len(names) + 1, length + 1))}"
-            )
+            problems.append(shortage(modality, len(names), length))
     return rgb + [None] * (length - len(rgb)), ir + [None] * (length - len(ir)), problems

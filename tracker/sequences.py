@@ -37,10 +37,8 @@ from fusion.files import natural_key, read_text
 from fusion.images import (
     VIDEO_SUFFIXES,
     list_images,
-    luminance,
     read_image,
     resize_to,
-    to_8bit,
 )
 from tracker.annotations import mask_to_box, read_regions, regions_to_boxes
 from tracker.frames import (
@@ -53,7 +51,9 @@ from tracker.frames import (
     NoPicture,
     VideoFrames,
     align_frames,
-    number_ranges,
+    as_ir,
+    as_rgb,
+    shortage,
 )
 
 # --- Sequences ------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class Sequence:
         return Frame(index + 1, images["rgb"], images["ir"], problems)
 
     def _read(self, modality: str, index: int) -> np.ndarray:
-        source, convert = (self.rgb, _as_rgb) if modality == "rgb" else (self.ir, _as_ir)
+        source, convert = (self.rgb, as_rgb) if modality == "rgb" else (self.ir, as_ir)
         image = convert(source.read(index))
         size, visible = self._sizes[modality], self._sizes["rgb"]
         assert size is not None  # this very frame is readable
@@ -180,15 +180,6 @@ class Sequence:
             if len(boxes) and np.isfinite(boxes[0]).all():
                 return boxes[0]
         return None
-
-
-def _as_rgb(image: np.ndarray) -> np.ndarray:
-    image = to_8bit(image)
-    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-
-
-def _as_ir(image: np.ndarray) -> np.ndarray:
-    return to_8bit(luminance(image))
 
 
 def _first_size(source: FrameSource) -> tuple[int, int] | None:
@@ -339,10 +330,7 @@ def _load_pair(rgb: Path, ir: Path) -> Sequence:
         sources = (_open_source(rgb), _open_source(ir))
         for modality, source, other in zip(MODALITIES, sources, sources[::-1], strict=True):
             if len(source) < len(other):
-                problems.append(
-                    f"{MODALITY_NAMES[modality]}: {len(source)} frames against {len(other)}; "
-                    f"none for {number_ranges(range(len(source) + 1, len(other) + 1))}"
-                )
+                problems.append(shortage(modality, len(source), len(other)))
     rates = [source.fps for source in sources if source.fps]
     if len(rates) == 2 and abs(rates[0] - rates[1]) > 0.01 * rates[0]:
         problems.append(

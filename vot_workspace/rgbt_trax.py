@@ -21,8 +21,9 @@ from pathlib import Path
 import trax
 
 from fusion.errors import UserError
-from fusion.images import luminance, read_image, to_8bit
+from fusion.images import read_image
 from tracker.evaluation.entries import make_tracker
+from tracker.frames import as_ir, as_rgb
 
 GRACE = 5.0
 """Seconds to end by oneself after the toolkit is gone."""
@@ -47,15 +48,6 @@ def end_with_toolkit() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def read_color(path: str):
-    image = to_8bit(read_image(path))
-    return image if image.ndim == 3 else image[..., None].repeat(3, axis=2)
-
-
-def read_ir(path: str):
-    return to_8bit(luminance(read_image(path)))
-
-
 def read_frame(images: dict):
     """Both modalities of a request; None for one whose file cannot be used.
 
@@ -63,9 +55,9 @@ def read_frame(images: dict):
         UserError: they differ in size.
     """
     frame = []
-    for channel, read in (("color", read_color), ("ir", read_ir)):
+    for channel, convert in (("color", as_rgb), ("ir", as_ir)):
         try:
-            frame.append(read(images[channel].path()))
+            frame.append(convert(read_image(images[channel].path())))
         except UserError as error:
             print(f"rgbt_trax: {error}", file=sys.stderr, flush=True)
             frame.append(None)
