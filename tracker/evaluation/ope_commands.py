@@ -28,8 +28,8 @@ dataset, or its annotation files alone (<sequence>/visible.txt and so on, or <se
 LasHeR).
 
 Run: --root names the dataset, --weights the tracker, --results the folder for the results of all
-trackers (default: results). Sequences that have a results file are not run again; those of other
-weights or another benchmark are refused.
+trackers on this benchmark (default: results/gtot and so on). Sequences that have a results file
+are not run again; those of other weights or another benchmark are refused.
 
 On GTOT and RGBT234, PR and SR are MPR and MSR, of the better of two annotations in each frame.
 GTOT's PR is at 5 pixels and all its frames count alike; elsewhere it is at 20 pixels, and
@@ -130,7 +130,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     faults = []
     folders = arguments.results
     if arguments.root is not None:
-        folders = [arguments.results[0] if arguments.results else Path("results")]
+        folders = arguments.results or [Path("results") / arguments.dataset]
         faults = _run_tracker(arguments, folders[0], list(annotations))
     scores, single, found = _score(protocol, folders, annotations)
     faults += found

@@ -124,6 +124,25 @@ def test_evaluate_without_attribute_files(lasher, capsys):
 # --- Running --------------------------------------------------------------------------------------
 
 
+def test_runs_on_two_benchmarks_do_not_meet(
+    make_scene, template_tracker, tmp_path, capsys, monkeypatch
+):
+    """The second run's figures are of its own benchmark's results alone."""
+    boxes = make_scene(length=3).boxes
+    for dataset, sequence in (("rgbt210", "one"), ("lasher", "other")):
+        visible, thermal = make_scene(length=3).write_folders(tmp_path / dataset / sequence)
+        thermal.rename(visible.parent / "infrared")
+        for name in ("init", "visible", "infrared"):
+            write_rows(visible.parent / f"{name}.txt", boxes)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ope_commands, "_load_tracker", lambda *_, **__: template_tracker)
+    for dataset, name in (("rgbt210", "compact"), ("lasher", "mine")):
+        options = ("--dataset", dataset, "--root", dataset, "--name", name, "--json", "-")
+        assert call("evaluate", *options) == 0
+        assert list(json.loads(capsys.readouterr().out)) == [name]
+    assert (tmp_path / "results/lasher/mine/other.txt").is_file()
+
+
 def test_evaluate_runs_a_tracker(make_scene, template_tracker, tmp_path, capsys, monkeypatch):
     scene = make_scene(length=5)
     visible, thermal = scene.write_folders(tmp_path / "RGBT210" / "s")
@@ -167,7 +186,7 @@ def test_results_of_other_weights_are_not_reported(
 
     def run(weights, dataset="rgbt210", *options):
         folder = {"rgbt210": "RGBT210", "rgbt234": "RGBT234"}[dataset]
-        options = ("--weights", f"{weights}/weights.safetensors", *options)
+        options = ("--weights", f"{weights}/weights.safetensors", "--results", "results", *options)
         code = call("evaluate", "--dataset", dataset, "--root", folder, *options)
         return code, capsys.readouterr().err.strip().split("\n")[-1]
 
