@@ -1,4 +1,4 @@
-"""Training of trackers: losses on RPN responses and fused features, stages, and what a run leaves.
+"""Training of trackers: stages, what a step computes, and what a run leaves.
 
 A configuration names a preset of `tracker.network.PRESETS`, what its weights start from, which of
 its parameters train, and the losses:
@@ -20,187 +20,44 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from torchvision.ops import box_convert, generalized_box_iou_loss, sigmoid_focal_loss
 
 from fusion.errors import UserError
 from fusion.images import tile, write_image
-from fusion.losses import FeatureFusionLoss, ssim_map
 from fusion.pairs import require_at_least, training_loader
 from fusion.training import LossRecord, data_module, log_terms, require_within
 from fusion.weights import read_tensors
-from tracker.anchors import decode, encode
+from tracker.anchors import decode
+from tracker.augmentation import Augmentation
 from tracker.boxes import box_iou, cxcywh_to_xywh
 from tracker.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box
 from tracker.frames import MODALITIES
 from tracker.head import Response
+from tracker.losses import (
+    FewLevelsFusionLoss,
+    RFNLoss,
+    by_anchor,
+    cross_entropy_loss,
+    focal_loss,
+    localisation_loss,
+)
 from tracker.network import PRESETS, TrackerNetwork, build
 from tracker.sampling import (
     IGNORED,
-    NEGATIVE,
-    POSITIVE,
-    Augmentation,
     PairGeometry,
     TargetPairs,
-    check_source,
-    load_source,
 )
+from tracker.sources import check_source, load_source
 from tracker.weights import load_imagenet, load_published, load_tracker, save_tracker
 
 __all__ = [
-    "FewLevelsFusionLoss",
     "KeepTracker",
-    "RFNLoss",
     "TargetData",
     "TrackerTraining",
     "best_boxes",
-    "cross_entropy_loss",
     "expect_background",
-    "focal_loss",
     "initialise",
-    "localisation_loss",
 ]
-
-
-# --- Losses on responses ------------------------------------------------------------------------
-
-
-def _by_anchor(response: Response) -> tuple[Tensor, Tensor]:
-    """Logits ``(B, 2, A, H, W)``, background and target, and regression ``(B, 4, A, H, W)``."""
-    return response.cls.unflatten(1, (2, -1)), response.loc.unflatten(1, (4, -1))
-
-
-def cross_entropy_loss(response: Response, labels: Tensor) -> Tensor:
-    """Cross entropy of background and target, with equal weight for both, as in SiamRPN++.
-
-        1/2 mean over positive anchors of -log p(target)
-      + 1/2 mean over negative anchors of -log p(background)
-
-    Args:
-        response: of B pairs.
-        labels: ``(B, A, H, W)`` of `POSITIVE`, `NEGATIVE` and `IGNORED`.
-
-    Returns:
-        A scalar; the part of a kind that no anchor is of is 0.
-    """
-    log_p = _by_anchor(response)[0].float().log_softmax(1)
-    loss = log_p.new_zeros(())
-    for kind, channel in ((POSITIVE, 1), (NEGATIVE, 0)):
-        of_kind = labels == kind
-        loss = loss - 0.5 * (log_p[:, channel] * of_kind).sum() / of_kind.sum().clamp(min=1)
-    return loss
-
-
-def focal_loss(response: Response, labels: Tensor, alpha: float = 0.25, gamma: float = 2) -> Tensor:
-    """Focal loss (Lin et al., ICCV 2017) over all anchors, by the number of positive ones.
-
-    Args:
-        response, labels: as for `cross_entropy_loss`.
-        alpha: weight of the target against the background's ``1 - alpha``.
-        gamma: how far what is right already counts less.
-    """
-    background, target = _by_anchor(response)[0].float().unbind(1)
-    positive = labels == POSITIVE
-    loss = sigmoid_focal_loss(target - background, positive.float(), alpha, gamma)
-    return (loss * (labels != IGNORED)).sum() / positive.sum().clamp(min=1)
-
-
-def localisation_loss(
-    response: Response,
-    labels: Tensor,
-    boxes: Tensor,
-    anchors: Tensor,
-    kind: Literal["l1", "smooth_l1", "giou"] = "l1",
-) -> Tensor:
-    """Regression error at positive anchors: mean over a pair's anchors, then over all pairs.
-
-    Args:
-        response: of B pairs.
-        labels: ``(B, A, H, W)``.
-        boxes: ``(B, 4)``: centre x, centre y, width, height in the search region.
-        anchors: ``(4, A, H, W)``.
-        kind: "l1", the sum over the four numbers of `tracker.anchors.encode`, as in SiamRPN++;
-            "smooth_l1", the same, quadratic below 1; "giou", 1 - GIoU of the decoded box.
-
-    Returns:
-        A scalar; pairs without a positive anchor count as 0.
-    """
-    loc = _by_anchor(response)[1].float()
-    boxes = boxes.float()[:, :, None, None, None]
-    if kind == "giou":
-        found = decode(loc, anchors).movedim(1, -1)
-        truth = boxes.expand_as(loc).movedim(1, -1)
-        corners = (box_convert(b, "cxcywh", "xyxy") for b in (found, truth))
-        error = generalized_box_iou_loss(*corners)
-    else:
-        measure = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss}[kind]
-        target = encode(boxes, anchors).expand_as(loc)
-        error = measure(loc, target, reduction="none").sum(1)
-    positive = (labels == POSITIVE).flatten(1)
-    # Selected, not multiplied: a far anchor's decoded box may be infinite.
-    error = torch.where(positive, error.flatten(1), 0)
-    return (error.sum(1) / positive.sum(1).clamp(min=1)).mean()
-
-
-# --- Losses on fused features -------------------------------------------------------------------
-
-
-class FewLevelsFusionLoss(FeatureFusionLoss):
-    """Eq. 15 for networks of three levels or two.
-
-    Of two levels, the finer one is the shallow and the other the deep one: each keeps a term of its
-    own, and the middle term is left out, because on one feature its target would contradict
-    another's. Targets are constants: else the cheapest way to a small loss is small features.
-
-    Args:
-        gammas, ws_rgb, wm_ir, wm_rgb, wd_ir, wd_rgb: see `FeatureFusionLoss`.
-    """
-
-    def forward(
-        self, fused: Sequence[Tensor], rgb: Sequence[Tensor], ir: Sequence[Tensor]
-    ) -> dict[str, Tensor]:
-        """The terms, weighted; their sum is the loss.
-
-        Args:
-            fused, rgb, ir: three or two levels ``(B, C, H, W)`` each, finest first.
-        """
-        rgb, ir = ([level.detach() for level in levels] for levels in (rgb, ir))
-        if len(fused) != 2:
-            return super().forward(fused, rgb, ir)
-        three = ((levels[0], levels[1], levels[1]) for levels in (fused, rgb, ir))
-        terms = super().forward(*three)
-        return {name: terms[name] for name in ("shallow", "deep")}
-
-
-class RFNLoss(nn.Module):
-    """The feature loss RFN is trained with in DFAT+RFN, summed over levels.
-
-        intensity  MSE(f, w_ir ir + w_rgb rgb) / (C H W)
-        structure  1 - SSIM(f, rgb)
-
-    SSIM is of every channel as a picture, with the constants of a range of 1.
-
-    Args:
-        w_ir, w_rgb: of both in the first term.
-    """
-
-    def __init__(self, w_ir: float = 4.0, w_rgb: float = 0.5):
-        super().__init__()
-        self.w_ir, self.w_rgb = w_ir, w_rgb
-
-    def forward(
-        self, fused: Sequence[Tensor], rgb: Sequence[Tensor], ir: Sequence[Tensor]
-    ) -> dict[str, Tensor]:
-        """Both terms; arguments as `FewLevelsFusionLoss.forward`, maps of 11 cells or more."""
-        intensity = structure = fused[0].new_zeros(())
-        for f, r, i in zip(fused, rgb, ir, strict=True):
-            r, i = r.detach(), i.detach()
-            target = self.w_ir * i + self.w_rgb * r
-            intensity = intensity + F.mse_loss(f, target) / f[0].numel()
-            f, r = (x.flatten(0, 1)[:, None] for x in (f, r))
-            structure = structure + 1 - ssim_map(f, r).mean()
-        return {"intensity": intensity, "structure": structure}
 
 
 # --- What weights start from --------------------------------------------------------------------
@@ -547,7 +404,7 @@ def best_boxes(response: Response, anchors: Tensor) -> Tensor:
     Returns:
         ``(B, 4)``: centre x, centre y, width, height in the search region.
     """
-    cls, loc = _by_anchor(response)
+    cls, loc = by_anchor(response)
     best = (cls[:, 1] - cls[:, 0]).flatten(1).argmax(1)
     boxes = decode(loc.float(), anchors).flatten(2)
     return boxes.gather(2, best[:, None, None].expand(-1, 4, 1)).squeeze(2)
@@ -563,7 +420,7 @@ class TargetData(L.LightningDataModule):
     """Template/search pairs of the network that trains, from several datasets.
 
     Args:
-        roots: a folder by name of a source, see `tracker.sampling.load_source`: ``--data.roots.gtot
+        roots: a folder by name of a source, see `tracker.sources.load_source`: ``--data.roots.gtot
             DIR --data.roots.vt821 DIR``. Sources without one are left out.
         weights: pairs are drawn from sources in proportion; 1 where a source has none.
         reach: frames that may lie between template and search.

@@ -31,6 +31,17 @@ class Scene:
         return root / "visible.mp4", root / "thermal.mp4"
 
 
+@pytest.fixture(scope="session")
+def texture():
+    """Makes smooth grey noise of a height and width, uint8."""
+
+    def make(rng, height, width):
+        noise = cv2.GaussianBlur(rng.uniform(0, 255, (height, width)).astype(np.float32), (0, 0), 2)
+        return cv2.normalize(noise, None, 20, 230, cv2.NORM_MINMAX).astype(np.uint8)
+
+    return make
+
+
 @pytest.fixture
 def make_scene():
     def make(length=12, size=(120, 96), seed=0):

@@ -1,9 +1,8 @@
-"""Training pairs: geometry against the online tracker's crops, labels by hand, draws by number."""
+"""Training pairs: labels by hand, draws by number, crops by what is in them."""
 
 import dataclasses
 import warnings
 
-import cv2
 import numpy as np
 import pytest
 import shapely
@@ -12,35 +11,22 @@ from fusion.errors import UserError
 from fusion.images import write_image
 from fusion.pairs import find_pairs
 from tracker.anchors import anchor_grid
-from tracker.boxes import box_iou
-from tracker.online import context_side, crop_square
+from tracker.augmentation import Augmentation
+from tracker.online import context_side
 from tracker.sampling import (
     IGNORED,
     NEGATIVE,
     POSITIVE,
-    Augmentation,
     PairGeometry,
     TargetPairs,
-    View,
-    _load_unmasked,
     _Moment,
-    cover_mask,
-    degrade,
     label_anchors,
-    load_source,
-    motion_blur,
-    round_mask,
-    salient_boxes,
     select_anchors,
 )
+from tracker.sources import _load_unmasked, load_source
 
 GEOMETRY = PairGeometry(("rgb", "ir"), 63, 159, anchor_grid(15, scale=4))
 PLAIN = Augmentation(0, 0, 0, 0, blur=0, grey=0)
-
-
-def texture(rng, height, width):
-    noise = cv2.GaussianBlur(rng.uniform(0, 255, (height, width)).astype(np.float32), (0, 0), 2)
-    return cv2.normalize(noise, None, 20, 230, cv2.NORM_MINMAX).astype(np.uint8)
 
 
 def write_sequence(folder, frames, boxes, ir=None):
@@ -54,7 +40,7 @@ def write_sequence(folder, frames, boxes, ir=None):
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory, texture):
     """Two sequences whose infrared is the grey visible; frame t has 12 t added."""
     folder = tmp_path_factory.mktemp("rgbt234")
     rng = np.random.default_rng(0)
@@ -74,36 +60,7 @@ def pairs_of(root, augmentation=PLAIN, **arguments):
 # --- Geometry -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("side", "size"), [(41, 41), (60, 60), (40, 80), (90, 45)])
-def test_a_view_is_what_the_online_tracker_cuts(rng, side, size):
-    """Where its rounding amounts to the half pixel that it does on average."""
-    frame = texture(rng, 100, 130)
-    centre = (51 + side / 2 + 0.5 - 30, 47 + side / 2 + 0.5 - 30)
-    fill = np.array([99])
-    online = crop_square(frame, centre, side, size, fill)
-    ours = View(*centre, side, side, size).cut(frame, fill)
-    inside = (slice(2, -2), slice(2, -2))  # the two treat the very border differently
-    difference = np.abs(online[inside].astype(int) - ours[inside])
-    assert difference.max() <= 2
-    assert difference.mean() < 0.3
-
-
-def test_a_box_is_where_it_is_placed():
-    frame = np.zeros((100, 120), np.uint8)
-    box = np.array([40.0, 30.0, 20.0, 12.0])
-    frame[30:42, 40:60] = 255
-    view = View(45, 33, 60, 40, 120)  # scaled by 2 and by 3
-    crop = view.cut(frame, 0) > 127
-    rows, columns = np.flatnonzero(crop.any(1)), np.flatnonzero(crop.any(0))
-    width, height = len(columns), len(rows)
-    centre = np.array([columns[0] + width / 2, rows[0] + height / 2]) - 60
-    cx, cy, w, h = view.place(box)
-    assert (width, height) == pytest.approx((w, h), abs=1)
-    # Half a pixel of the frame apart: see View.cut.
-    assert centre - (cx, cy) == pytest.approx((1, 1.5), abs=0.75)
-
-
-def test_a_flipped_target_is_the_same_pixels(rng):
+def test_a_flipped_target_is_the_same_pixels(rng, texture):
     image = texture(rng, 30, 50)
     flipped = _Moment({"ir": image}, frozenset({"ir"}), np.array([4.0, 6, 10, 8])).flipped()
     x, y, w, h = flipped.box.astype(int)
@@ -214,7 +171,7 @@ def test_a_target_lies_in_the_middle_or_shifted_as_asked(root):
     assert np.abs(centres).max() > 30 and np.abs(centres.mean(0)).max() < 10
 
 
-def test_frames_are_no_further_apart_than_reach(tmp_path, rng):
+def test_frames_are_no_further_apart_than_reach(tmp_path, rng, texture):
     """Frame t is 12 t brighter."""
     base = texture(rng, 120, 160) // 3
     frames = [base + 12 * t for t in range(12)]
@@ -244,7 +201,7 @@ def test_negative_pairs_have_another_target_and_no_positive_anchor(root):
     assert 0.1 < share < 0.4
 
 
-def test_a_negative_pair_is_of_two_targets(tmp_path, rng):
+def test_a_negative_pair_is_of_two_targets(tmp_path, rng, texture):
     """Two targets: the other one, every time. One alone: no pair is negative."""
     for name, level in (("dark", 20), ("light", 150)):
         frames = [texture(rng, 60, 80) // 4 + level for _ in range(2)]
@@ -258,7 +215,7 @@ def test_a_negative_pair_is_of_two_targets(tmp_path, rng):
     assert all(one[0, draw]["positive"] for draw in range(5))
 
 
-def test_sources_are_mixed_by_weight(tmp_path, rng):
+def test_sources_are_mixed_by_weight(tmp_path, rng, texture):
     sources = []
     for name, level, weight in (("dark", 20, 1.0), ("light", 150, 3.0)):
         frames = [texture(rng, 60, 80) // 4 + level for _ in range(2)]
@@ -280,7 +237,7 @@ def test_a_part_of_a_source_is_held_out(root):
 
 
 @pytest.fixture
-def two_levels(tmp_path, rng):
+def two_levels(tmp_path, rng, texture):
     """A target in a dark world and one in a light world, 20 to 52 and 150 to 182 grey levels."""
     for name, level in (("dark", 20), ("light", 150)):
         frames = [texture(rng, 120, 160) // 8 + level for _ in range(2)]
@@ -330,18 +287,7 @@ def test_an_occluder_leaves_half_of_the_target(two_levels):
     assert 8 <= len(hidden) <= 22 and (hidden < 0.6).all() and hidden.mean() > 0.2
 
 
-def test_masks(rng):
-    box = np.array([10.0, -6, 40, 20])
-    mask = round_mask(100, box)
-    assert mask[44, 60] == 1 and mask[44, 10] == 0 and mask.sum() == pytest.approx(800, rel=0.15)
-    for _ in range(50):
-        cover = cover_mask(100, box, rng)[34:54, 40:80]
-        assert 0.2 <= cover.mean() <= 0.55
-        # From one side: whole columns or whole rows.
-        assert (cover == cover[:1]).all() or (cover == cover[:, :1]).all()
-
-
-def test_nothing_is_pasted_from_a_scene_that_lacks_a_modality(tmp_path, rng):
+def test_nothing_is_pasted_from_a_scene_that_lacks_a_modality(tmp_path, rng, texture):
     frames = [texture(rng, 60, 80) // 8 + 20 for _ in range(2)]
     write_sequence(tmp_path / "whole", frames, [(30, 20, 16, 20)] * 2)
     light = [frame + 130 for frame in frames]
@@ -358,7 +304,7 @@ def test_nothing_is_pasted_from_a_scene_that_lacks_a_modality(tmp_path, rng):
 # --- What a camera misses -----------------------------------------------------------------------
 
 
-def test_a_missing_modality_is_marked(tmp_path, rng):
+def test_a_missing_modality_is_marked(tmp_path, rng, texture):
     frames = [texture(rng, 60, 80) for _ in range(3)]
     blank = np.full((60, 80), 7, np.uint8)
     write_sequence(tmp_path / "s", frames, [(30, 20, 16, 20)] * 3, ir=[blank] * 3)
@@ -377,7 +323,7 @@ def test_dropping_leaves_one_modality(root):
     assert not any(name.endswith("_rgb") for name in one[0, 0])
 
 
-def test_unusable_sequences_are_left_out_and_named_once(tmp_path, rng):
+def test_unusable_sequences_are_left_out_and_named_once(tmp_path, rng, texture):
     good = [texture(rng, 60, 80)] * 2
     write_sequence(tmp_path / "good", good, [(30, 20, 16, 20)] * 2)
     write_sequence(tmp_path / "lost", good, [(0, 0, 0, 0)] * 2)
@@ -392,13 +338,13 @@ def test_unusable_sequences_are_left_out_and_named_once(tmp_path, rng):
 
 
 @pytest.mark.filterwarnings("ignore:rgbt234. left out")
-def test_a_source_without_targets_is_given_up(tmp_path, rng):
+def test_a_source_without_targets_is_given_up(tmp_path, rng, texture):
     write_sequence(tmp_path / "lost", [texture(rng, 60, 80)], [(0, 0, 0, 0)])
     with pytest.raises(UserError, match=r"data\.roots\.rgbt234: 50 draws in a row .*no frame has"):
         pairs_of(tmp_path)[0, 0]
 
 
-def test_hidden_frames_of_synthetic_sequences_are_not_drawn(tmp_path, rng):
+def test_hidden_frames_of_synthetic_sequences_are_not_drawn(tmp_path, rng, texture):
     folder = tmp_path / "s"
     frames = [texture(rng, 60, 80) // 4 + 60 * t for t in range(3)]
     for number, frame in enumerate(frames, start=1):
@@ -413,30 +359,6 @@ def test_hidden_frames_of_synthetic_sequences_are_not_drawn(tmp_path, rng):
 # --- Still pairs without masks ------------------------------------------------------------------
 
 
-def test_what_stands_out_is_found(rng):
-    light = texture(rng, 240, 320) // 8 + 60
-    heat = texture(rng, 240, 320) // 8 + 40
-    hot, bright = np.array([60.0, 80, 24, 40]), np.array([220.0, 130, 30, 30])
-    heat[80:120, 60:84] = 250
-    light[130:160, 220:250] = 250
-    boxes = salient_boxes(light, heat)
-    for planted in (hot, bright):
-        assert box_iou(boxes, planted).max() > 0.6
-    flat = np.full((100, 100), 9, np.uint8)
-    assert salient_boxes(flat, flat).shape == (0, 4)
-
-
-def test_pictures_of_one_name_in_several_sets_are_all_kept(tmp_path, rng):
-    """KAIST numbers videos from V000 in every set, and pictures from I00000 in every video."""
-    for part in ("set00/V000", "set00/V001", "set01/V000"):
-        for side in ("lwir", "visible"):
-            for number in range(2):
-                write_image(tmp_path / part / side / f"I{number:05d}.png", texture(rng, 60, 80))
-    names = load_source("pairs", tmp_path).dataset.names
-    assert len(names) == 6
-    assert names[0] == "set00/V000/lwir/I00000.png"
-
-
 def test_still_pairs_become_pairs_of_the_same_picture(shared):
     """Real pictures: most show something, and a target fills its crop as a box does."""
     found = find_pairs(shared / "data/roadscene180")[:12]
@@ -448,45 +370,3 @@ def test_still_pairs_become_pairs_of_the_same_picture(shared):
     # Neither shifted nor scaled, the search region's middle is the template.
     middle = item["search_ir"][0, 48:111, 48:111].float()
     assert (middle - item["template_ir"][0].float()).abs().mean() < 3
-
-
-# --- Photometry and errors ----------------------------------------------------------------------
-
-
-def test_motion_blur_keeps_the_mean_and_smooths(rng):
-    image = rng.integers(0, 256, (40, 40)).astype(np.uint8)
-    blurred = motion_blur(image, rng)
-    assert blurred.mean() == pytest.approx(image.mean(), abs=3)
-    assert blurred.std() < 0.8 * image.std()
-    flat = np.full((20, 20, 3), 77, np.uint8)
-    assert (motion_blur(flat, rng) == 77).all()
-
-
-def test_degraded_crops_differ_and_keep_their_kind(rng):
-    for image in (texture(rng, 40, 40), np.dstack([texture(rng, 40, 40)] * 3)):
-        for _ in range(10):
-            spoiled = degrade(image, rng)
-            assert spoiled.dtype == np.uint8 and spoiled.shape == image.shape
-            assert np.abs(spoiled.astype(int) - image).mean() > 2
-
-
-@pytest.mark.parametrize(
-    ("name", "weight", "complaint"),
-    [
-        ("gtott", 1, r"data\.roots\.gtott: no such source; give one of gtot"),
-        ("gtot", 0, r"data\.weights\.gtot: a weight is above 0"),
-        ("gtot", 1, r"data\.roots\.gtot: .*no gtot sequence"),
-        ("pairs", 1, r"data\.roots\.pairs: .*holds neither ir/ and vis/"),
-        ("vt821", 1, r"data\.roots\.vt821: .*no vt821 sequence"),
-    ],
-)
-def test_wrong_sources_are_named(tmp_path, name, weight, complaint):
-    with pytest.raises(UserError, match=complaint):
-        load_source(name, tmp_path, weight)
-
-
-def test_wrong_augmentation_is_named():
-    with pytest.raises(UserError, match=r"augmentation\.blur: a probability"):
-        Augmentation(blur=18)
-    with pytest.raises(UserError, match=r"augmentation\.search_scale: a share"):
-        Augmentation(search_scale=1)
