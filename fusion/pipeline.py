@@ -20,9 +20,10 @@ from fusion.images import (
     VIDEO_SUFFIXES,
     Video,
     VideoWriter,
+    is_color,
     luminance,
     pair_folders,
-    read_infrared,
+    read_image,
     read_visible,
     require_image_suffix,
     resize_to,
@@ -62,7 +63,11 @@ class Options:
 
 @dataclass
 class Account:
-    """What a run did, in ``unit``s: ``pair`` of pictures, or ``frame``."""
+    """What a run did, in ``unit``s: ``pair`` of pictures, or ``frame``.
+
+    ``notes`` are on what had no partner, failed or differed; ``doubt`` is on what was done and may
+    not be meant.
+    """
 
     unit: str = "pair"
     fused: int = 0
@@ -70,6 +75,7 @@ class Account:
     failed: int = 0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    doubt: str = ""
 
     def summary(self, out: Path) -> str:
         """The closing line: counts, speed, and where to look."""
@@ -206,7 +212,7 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
         account.skipped = 1
     else:
         # Without a name here, the pair is gone before a large picture is written.
-        job.write(job.fuse(job.read(network, options), network, options))
+        job.write(job.fuse(job.read(network, options, account), network, options))
         account.fused = 1
     account.seconds = time.perf_counter() - started
     return account
@@ -250,7 +256,7 @@ def fuse_folders(
     account.skipped = len(jobs) - len(todo)
 
     progress = tqdm(total=len(todo), unit="pair", disable=None, leave=False)
-    read = partial(_Job.read, network=network, options=options)
+    read = partial(_Job.read, network=network, options=options, account=account)
     work = partial(_Job.fuse, network=network, options=options)
     for job, error in overlapped(todo, read, work, _Job.write):
         progress.set_postfix_str(job.vis.name, refresh=False)
@@ -285,9 +291,17 @@ class _Job:
     def is_done(self) -> bool:
         return all(path.is_file() for path in self.outputs())
 
-    def read(self, network: FusionNetwork, options: Options) -> _Pair:
-        ir = read_infrared(self.ir, options.percentiles)
+    def read(self, network: FusionNetwork, options: Options, account: Account) -> _Pair:
+        picture = read_image(self.ir)
+        colored = is_color(picture)
+        ir = scale_to_255(luminance(picture), options.percentiles)
+        del picture
         vis = read_visible(self.vis)
+        if colored and not account.doubt and not is_color(vis):
+            account.doubt = (
+                f"{self.ir} is in colour and {self.vis} grey; the infrared comes first: are they "
+                "swapped?"
+            )
         names = f"{self.ir} and {self.vis}"
         return _same_size(ir, vis, names, options.resize, network.min_side), vis
 
@@ -438,7 +452,7 @@ def _paired_frames(
 
 
 def report(account: Account, out: Path) -> None:
-    """Print the notes on stderr and the closing line on stdout."""
-    for note in account.notes:
-        print(note, file=sys.stderr)
+    """Print the notes and the doubt on stderr, and the closing line on stdout."""
+    for line in filter(None, (*account.notes, account.doubt)):
+        print(line, file=sys.stderr)
     print(account.summary(out))

@@ -58,6 +58,18 @@ def test_a_pair_becomes_the_picture_the_network_makes(folders, weights, capsys):
     assert read_image(out).ndim == 2
 
 
+def test_pictures_that_look_swapped_are_asked_about_once(folders, weights, capsys):
+    run = ["-o", folders / "out", "--weights", weights]
+    assert fuse(folders / "vis", folders / "ir", *run) == 0
+    said = capsys.readouterr()
+    assert "3 pairs fused" in said.out
+    assert said.err.count("swapped?") == 1 and "vis/1.jpg is in colour and" in said.err
+    assert fuse(folders / "ir", folders / "vis", *run) == 0
+    assert fuse(folders / "ir", folders / "ir", *run) == 0
+    assert fuse(folders / "vis", folders / "vis", *run) == 0
+    assert "swapped?" not in capsys.readouterr().err
+
+
 def test_the_output_of_a_pair_may_be_a_folder(folders, weights):
     fuse(folders / "ir/1.png", folders / "vis/1.jpg", "-o", folders / "new", "--weights", weights)
     assert names(folders / "new") == ["1.png"]
