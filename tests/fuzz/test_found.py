@@ -11,7 +11,8 @@ from fusion.images import read_image
 from fusion.reference import read_references
 from tracker.evaluation.correlation import CorrelationTracker
 from tracker.evaluation.multistart import read_anchored_sequence, read_trajectory, read_workspace
-from tracker.evaluation.ope import PROTOCOLS, read_annotations
+from tracker.evaluation.ope import PROTOCOLS
+from tracker.evaluation.ope_files import read_annotations
 from tracker.network import build
 from tracker.online import RGBTTracker
 from tracker.sequences import read_vot_meta

@@ -115,7 +115,8 @@ def add_evaluate(commands: Commands) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from tracker.evaluation.ope import PROTOCOLS, read_annotations, read_sequence_list
+    from tracker.evaluation.ope import PROTOCOLS
+    from tracker.evaluation.ope_files import read_annotations, read_sequence_list
 
     if arguments.annotations is not None and arguments.results is None:
         raise UserError("--results is missing: give the folders of raw results, or --root to run")
@@ -150,7 +151,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
-    from tracker.evaluation.ope import read_attributes
+    from tracker.evaluation.ope_files import read_attributes
 
     attributes = read_attributes(root, annotations)
     if attributes is None:
@@ -207,15 +208,15 @@ def _score(
     protocol: "Protocol", folders: Sequence[Path], annotations: Mapping
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]:
     """Scores by tracker, the same on each annotation alone, and trackers' faults."""
-    from tracker.evaluation import ope
+    from tracker.evaluation import ope, ope_files
     from tracker.frames import MODALITY_NAMES
 
     scores: dict[str, Any] = {}
     single: dict[str, dict[str, Any]] = {}
     faults: list[str] = []
-    for name, folder in ope.find_trackers(folders).items():
+    for name, folder in ope_files.find_trackers(folders).items():
         try:
-            results, remarks = ope.read_results(folder, protocol, annotations)
+            results, remarks = ope_files.read_results(folder, protocol, annotations)
         except UserError as error:
             faults.append(str(error))
             continue
