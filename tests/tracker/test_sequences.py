@@ -9,7 +9,7 @@ from fusion.errors import UserError
 from fusion.images import write_image
 from tracker.annotations import read_regions, regions_to_boxes
 from tracker.frames import align_frames, number_ranges
-from tracker.sequences import LAYOUTS, guess_layout, load_dataset, load_sequence
+from tracker.sequences import LAYOUTS, guess_layout, list_folder, load_dataset, load_sequence
 
 SIZE = (40, 30)
 
@@ -461,6 +461,11 @@ def test_dataset_names_that_repeat_are_paths(tmp_path):
         "train_ST_004/pedestrian_042",
         "train_ST_006/pedestrian_042",
     ]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: cannot be listed \(No such file"):
+        list_folder(tmp_path / "nowhere")
 
 
 def test_hidden_folders_are_no_sequences(tmp_path):
