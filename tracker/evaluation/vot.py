@@ -177,7 +177,8 @@ class Outcome:
         missing: by tracker, sequences and anchors that have no result in the end.
         failures: why, where a reason is known.
         damaged: result files that were put aside (renamed to end in ``.old``) and run again.
-        outdated: trackers whose results were of other weights, and were put aside likewise.
+        outdated: trackers whose results were of other weights, or of other modalities, and were put
+            aside likewise.
         seconds: in all.
     """
 
@@ -264,7 +265,7 @@ def _weights(folder: Path, tracker: Tracker) -> Path | None:
     Raises:
         UserError: what the entry needs to run is not there.
     """
-    environment = {**os.environ, **tracker.describe()["env"]}
+    environment = _environment(tracker)
     name = environment.get("RGBT_TRACKER")
     if not name or tracker.version == UNTRAINED:
         return None
@@ -275,6 +276,25 @@ def _weights(folder: Path, tracker: Tracker) -> Path | None:
         return find_weights(name, folder, environment)
     except UserError as error:
         raise UserError(f"{tracker.identifier}: {error}") from None
+
+
+def _environment(tracker: Tracker) -> dict[str, str]:
+    """What an entry's process gets, the entry's own settings first."""
+    return {**os.environ, **tracker.describe()["env"]}
+
+
+def _origin(folder: Path, tracker: Tracker) -> str | None:
+    """Of what an entry's results are, its weights and the modality that it sees alone; None for an
+    entry without weights.
+
+    Raises:
+        UserError: what the entry needs to run is not there.
+    """
+    file = _weights(folder, tracker)
+    if file is None:
+        return None
+    modality = _environment(tracker).get("RGBT_MODALITY")
+    return f"{weights_digest(file)} {modality}" if modality else weights_digest(file)
 
 
 def evaluate(
@@ -326,8 +346,8 @@ def evaluate(
             "would slow each other down; use one worker"
         )
     with _variables(environment or {}):
-        weights = {
-            reference: _weights(folder, _resolve(workspace, folder, reference))
+        origins = {
+            reference: _origin(folder, _resolve(workspace, folder, reference))
             for reference in trackers
         }
 
@@ -336,8 +356,7 @@ def evaluate(
         tasks = []
         for reference in trackers:
             results = plan.results(reference)
-            file = weights[reference]
-            origin = None if file is None else weights_digest(file)
+            origin = origins[reference]
             if origin is not None and is_of_other_origin(results, origin):
                 outcome.outdated.append(reference)
             if force or reference in outcome.outdated:

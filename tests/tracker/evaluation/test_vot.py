@@ -241,6 +241,22 @@ class TestFailures:
         assert outdated("baseline") == outdated("again") == (True, 2)
         assert outdated("baseline") == outdated("again") == (False, 0)
 
+    def test_results_of_one_modality_are_not_those_of_both(self, workspace, tmp_path, monkeypatch):
+        weights = tmp_path / "weights"
+        weights.touch()
+        monkeypatch.setattr(vot, "_weights", lambda *_: weights)
+        (workspace / "sequences" / "list.txt").write_text("dog\n")
+
+        def new(**environment):
+            outcome = vot.evaluate(
+                workspace, ["probe-well"], environment=environment, progress=False
+            )
+            return outcome.new["probe-well"]
+
+        assert new() == 2 and new() == 0
+        assert new(RGBT_MODALITY="rgb") == 2 and new(RGBT_MODALITY="rgb") == 0
+        assert new(RGBT_MODALITY="ir") == 2 and new() == 2
+
     def test_missing_results_are_told(self, workspace, capsys):
         assert main(["vot", "evaluate", "NCC", "--workspace", str(workspace)]) == 0
         (workspace / "results/NCC/baseline/car/car_00000027.bin").unlink()
