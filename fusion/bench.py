@@ -303,10 +303,11 @@ def _main(settings: dict) -> None:
 def report(result: dict) -> str:
     """`bench`'s result as tables to read."""
     width, height = result["size"]
+    rounds = f"{result['rounds']} round{'' if result['rounds'] == 1 else 's'}"
     flops = convolution_flops(LRRNet(), width * height)
     lines = [
         f"LRRNet on {result['machine']}",
-        f"{width}x{height}: CPU seconds, least of {result['rounds']} rounds in turn; "
+        f"{width}x{height}: CPU seconds, least of {rounds} in turn; "
         "x: times less than the published structure's",
         "",
     ]

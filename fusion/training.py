@@ -472,12 +472,12 @@ class PairRate(Callback):
         if not trainer.is_global_zero or not total:
             return
         line = (
-            f"{self._pairs} pairs in {total:.1f} s: {self._pairs / total:.1f} pairs a second, "
+            f"{self._pairs} pairs in {total:.1f} s: {_rate(self._pairs / total)} a second, "
             f"{self._waited / total:.0%} of the time waiting for data; "
-            f"the model alone takes {self._pairs / self._worked:.1f} pairs a second"
+            f"the model alone takes {_rate(self._pairs / self._worked)} a second"
         )
         if self.batches:
-            line += f", reading alone gives {self._reading_rate(trainer):.1f} pairs a second"
+            line += f", reading alone gives {_rate(self._reading_rate(trainer))} a second"
         print(line, file=sys.stderr)
 
     def _reading_rate(self, trainer: L.Trainer) -> float:
@@ -487,6 +487,11 @@ class PairRate(Callback):
         start = time.perf_counter()
         pairs = sum(len(next(iter(b.values()))) for b in itertools.islice(batches, self.batches))
         return pairs * trainer.world_size / (time.perf_counter() - start)
+
+
+def _rate(pairs: float) -> str:
+    """Pairs a second to read, also where one takes long."""
+    return f"{pairs:.1f} pairs" if pairs >= 1 else f"{pairs:.2g} pairs"
 
 
 def _picture(view: Tensor) -> np.ndarray:

@@ -237,9 +237,10 @@ def _measure(
 def report(result: dict) -> str:
     """`bench`'s result as tables to read."""
     kind = "CPU seconds" if result["device"] == "cpu" else "seconds"
+    rounds = f"{result['rounds']} round{'' if result['rounds'] == 1 else 's'}"
     lines = [
         f"{result['preset']} on {result['machine']}, {result['device']}: a frame, the least of "
-        f"{result['rounds']} rounds in turn"
+        f"{rounds} in turn"
     ]
     header = ["", kind, "x", "frames/s", "difference"]
     for number, ways in result["threads"].items():

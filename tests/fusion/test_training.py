@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning as L
 import numpy as np
@@ -23,6 +24,7 @@ from fusion.scene import street_pair
 from fusion.training import (
     DetailToSemanticTraining,
     KeepRecord,
+    PairRate,
     SaliencyTraining,
     stretch,
 )
@@ -217,6 +219,13 @@ def test_a_few_pairs_are_learned_and_the_record_kept(root, tmp_path):
     for a, b in zip(loaded.parameters(), module.network.parameters(), strict=True):
         assert torch.equal(a, b)
     assert {"train/intensity", "train/gradient", "train/structure", "train/range"} <= rows[0].keys()
+
+
+def test_a_rate_below_one_is_no_zero(capsys):
+    callback = PairRate(batches=0)
+    callback._pairs, callback._worked = 8, 313.6
+    callback.on_train_end(SimpleNamespace(is_global_zero=True), None)
+    assert "8 pairs in 313.6 s: 0.026 pairs a second, 0% of" in capsys.readouterr().err
 
 
 def test_the_published_procedure_stretches_and_reaches_every_parameter(root):
