@@ -10,9 +10,10 @@ from fusion.files import natural_key
 from fusion.images import read_image
 from fusion.reference import read_references
 from tracker.evaluation.correlation import CorrelationTracker
-from tracker.evaluation.multistart import read_anchored_sequence, read_trajectory, read_workspace
 from tracker.evaluation.ope import PROTOCOLS
 from tracker.evaluation.ope_files import read_annotations
+from tracker.evaluation.regions import read_trajectory
+from tracker.evaluation.vot_files import read_anchored_sequence, read_workspace
 from tracker.network import build
 from tracker.online import RGBTTracker
 from tracker.sequences import read_vot_meta

@@ -6,7 +6,7 @@ from fusion.errors import UserError
 from fusion.images import VideoWriter
 from fusion.tables import format_table
 from tracker.drawing import draw_frame
-from tracker.evaluation import multistart
+from tracker.evaluation import vot_files
 from tracker.evaluation.report import Entry, read_entries, write_report
 from tracker.evaluation.workspace import copy_template, make_synthetic
 from tracker.runtime import check_runtime
@@ -70,7 +70,7 @@ def run_demo(
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise UserError(f"{workspace}: {faults[0]}{more}")
 
-    plan = multistart.read_workspace(workspace)
+    plan = vot_files.read_workspace(workspace)
     entries, _ = read_entries(plan, trackers)
     rows = [[entry.label, *entry.scores.figures().values(), entry.speed] for entry in entries]
     print()
@@ -84,7 +84,7 @@ def run_demo(
     print(f"true one). Everything else is in {workspace}.")
 
 
-def write_video(workspace: multistart.Workspace, entry: Entry, path: Path) -> None:
+def write_video(workspace: vot_files.Workspace, entry: Entry, path: Path) -> None:
     """The tracker's first forward run in every sequence that has one, one after the other."""
     with VideoWriter(path, 25) as video:
         for sequence in workspace.sequences:

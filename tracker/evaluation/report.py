@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from fusion.errors import UserError
 from fusion.files import whole_file
 from tracker.drawing import draw_frame
-from tracker.evaluation import multistart
+from tracker.evaluation import multistart, vot_files
 from tracker.evaluation.plots import ar_plot, eao_plot
 from tracker.evaluation.regions import Regions
 from tracker.evaluation.workspace import UNTRAINED, tracker_labels
@@ -42,7 +42,7 @@ class Entry:
         reference: its name in ``results/``.
         label: its name for people, unique in the report.
         scores: its figures.
-        runs: its trajectories by sequence, as `multistart.read_runs` has them.
+        runs: its trajectories by sequence, as `vot_files.read_runs` has them.
         speed: frames a second, without the first of each run; None where times are not recorded.
     """
 
@@ -54,7 +54,7 @@ class Entry:
 
 
 def read_entries(
-    workspace: multistart.Workspace, trackers: Sequence[str] = ()
+    workspace: vot_files.Workspace, trackers: Sequence[str] = ()
 ) -> tuple[list[Entry], list[str]]:
     """Figures of a workspace's trackers, the best EAO first.
 
@@ -114,7 +114,7 @@ def write_report(
     Raises:
         UserError: no workspace, or no tracker with usable results.
     """
-    workspace = multistart.read_workspace(folder, experiment)
+    workspace = vot_files.read_workspace(folder, experiment)
     entries, faults = read_entries(workspace, trackers)
     if not entries:
         raise UserError(faults[0])
@@ -136,7 +136,7 @@ def write_report(
 _text = html.escape
 
 
-def _heading(workspace: multistart.Workspace, entries: list[Entry], faults: list[str]) -> str:
+def _heading(workspace: vot_files.Workspace, entries: list[Entry], faults: list[str]) -> str:
     sequences = workspace.sequences
     runs = sum(len(sequence.runs) for sequence in sequences)
     notes = [
@@ -195,7 +195,7 @@ def _data_address(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _sequences(workspace: multistart.Workspace, entries: list[Entry]) -> str:
+def _sequences(workspace: vot_files.Workspace, entries: list[Entry]) -> str:
     """Bars of A and R, a row a sequence and two columns a tracker."""
     names = "".join(f'<th colspan="2">{_text(entry.label)}</th>' for entry in entries)
     figures = "".join("<th>A</th><th>R</th>" for _ in entries)
@@ -220,7 +220,7 @@ def _sequences(workspace: multistart.Workspace, entries: list[Entry]) -> str:
 FAILURES_SHOWN = 6  # for each tracker, of one sequence each
 
 
-def _failures(workspace: multistart.Workspace, entries: list[Entry]) -> str:
+def _failures(workspace: vot_files.Workspace, entries: list[Entry]) -> str:
     parts = [
         "<h2>Failures</h2>",
         "<p>Where each tracker fails soonest: the first lost frame of a run, one a sequence. "
@@ -250,7 +250,7 @@ def _worst_runs(entry: Entry) -> list[tuple[int, int]]:
     return [(index, number) for _, index, number in sorted(found)]
 
 
-def _failure_card(workspace: multistart.Workspace, entry: Entry, index: int, number: int) -> str:
+def _failure_card(workspace: vot_files.Workspace, entry: Entry, index: int, number: int) -> str:
     sequence = workspace.sequences[index]
     run = entry.scores.sequences[index].runs[number]
     frame = run.failure_frame
@@ -267,7 +267,7 @@ def _failure_card(workspace: multistart.Workspace, entry: Entry, index: int, num
 
 
 def _failure_picture(
-    sequence: multistart.AnchoredSequence, frame: int, box: np.ndarray
+    sequence: vot_files.AnchoredSequence, frame: int, box: np.ndarray
 ) -> str | None:
     """A frame of both modalities with boxes, as a data address; None where pictures are missing."""
     try:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from fusion.errors import UserError
-from tracker.evaluation import multistart
+from tracker.evaluation import multistart, vot_files
 from tracker.evaluation.regions import Regions
 from tracker.network import TrackerNetwork
 from tracker.online import OnlineSettings, RGBTTracker
@@ -43,7 +43,7 @@ class Trial:
     figures: dict[str, float]
 
 
-def run_tracker(workspace: multistart.Workspace, tracker: RGBTTracker) -> multistart.Scores:
+def run_tracker(workspace: vot_files.Workspace, tracker: RGBTTracker) -> multistart.Scores:
     """Figures of a tracker in a workspace, without the toolkit and without writing results.
 
     Raises:
@@ -79,7 +79,7 @@ def _pictures(folder: Path) -> Callable[[int], tuple]:
 
 
 def tune(
-    workspace: multistart.Workspace,
+    workspace: vot_files.Workspace,
     network: TrackerNetwork,
     device: torch.device | str = "cpu",
     choices: dict[str, Sequence[float]] | None = None,
@@ -120,7 +120,7 @@ def _eao(trial: Trial) -> float:
 
 
 def _try(
-    workspace: multistart.Workspace,
+    workspace: vot_files.Workspace,
     network: TrackerNetwork,
     device: torch.device | str,
     settings: OnlineSettings,

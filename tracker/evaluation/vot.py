@@ -32,7 +32,7 @@ from vot.workspace import Workspace
 
 from fusion.errors import UserError
 from fusion.files import read_text
-from tracker.evaluation import multistart
+from tracker.evaluation import vot_files
 from tracker.evaluation.entries import find_weights, needs_weights, require_baseline
 from tracker.evaluation.origin import is_of_other_origin, weights_digest, write_origin
 from tracker.evaluation.regions import read_trajectory
@@ -41,6 +41,7 @@ from tracker.evaluation.workspace import (
     check_sequences,
     sequences_folder,
 )
+from tracker.sequences import read_vot_meta
 
 __all__ = [
     "Failure",
@@ -133,7 +134,7 @@ def _lacking(folder: Path) -> str | None:
     """
     truth = folder / "groundtruth.txt"
     try:
-        meta = multistart.read_vot_meta(folder)
+        meta = read_vot_meta(folder)
         lines = len(read_text(truth).split()) if truth.is_file() else 0
     except UserError as error:
         return str(error)
@@ -336,7 +337,7 @@ def evaluate(
         raise ValueError(f"evaluate needs a worker, got {workers}")
     folder, trackers = Path(folder).resolve(), list(dict.fromkeys(trackers))
     start = time.perf_counter()
-    plan = multistart.read_workspace(folder, experiment)
+    plan = vot_files.read_workspace(folder, experiment)
     sequences = {sequence.name: sequence for sequence in plan.sequences}
     check_sequences(sequences_folder(folder), sequences)
     workspace = _open(folder)
@@ -386,14 +387,14 @@ def evaluate(
 
 
 def _missing(
-    results: Path, sequences: Iterable[multistart.AnchoredSequence]
+    results: Path, sequences: Iterable[vot_files.AnchoredSequence]
 ) -> dict[str, list[int]]:
     """Anchors without a trajectory, by sequence; sequences that have all are left out."""
     missing = {
         sequence.name: [
             run.anchor
             for run in sequence.runs
-            if multistart.trajectory_path(results, sequence.name, run.anchor) is None
+            if vot_files.trajectory_path(results, sequence.name, run.anchor) is None
         ]
         for sequence in sequences
     }
@@ -402,18 +403,18 @@ def _missing(
 
 def _put_aside(
     results: Path,
-    sequences: Iterable[multistart.AnchoredSequence],
+    sequences: Iterable[vot_files.AnchoredSequence],
     condition: Callable[[Path, int], bool],
 ) -> list[Path]:
     """Rename trajectories, so that they are run again; returns which."""
     found = []
     for sequence in sequences:
         for run in sequence.runs:
-            path = multistart.trajectory_path(results, sequence.name, run.anchor)
+            path = vot_files.trajectory_path(results, sequence.name, run.anchor)
             while path is not None and condition(path, len(run.frames)):
                 path.replace(path.with_name(path.name + ".old"))
                 found.append(path)
-                path = multistart.trajectory_path(results, sequence.name, run.anchor)
+                path = vot_files.trajectory_path(results, sequence.name, run.anchor)
     return found
 
 
@@ -710,7 +711,7 @@ def toolkit_scores(
         UserError: no workspace or tracker, missing results, or a stack without these analyses.
     """
     folder = Path(folder).resolve()
-    name = multistart.read_workspace(folder, experiment).experiment
+    name = vot_files.read_workspace(folder, experiment).experiment
     workspace = _open(folder)
     chosen = workspace.stack.experiments[name]
     found = [_resolve(workspace, folder, reference) for reference in trackers]

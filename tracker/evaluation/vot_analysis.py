@@ -17,7 +17,8 @@ from tracker.evaluation.options import (
 )
 
 if TYPE_CHECKING:
-    from tracker.evaluation.multistart import Scores, Workspace
+    from tracker.evaluation.multistart import Scores
+    from tracker.evaluation.vot_files import Workspace
 
 DESCRIPTION = """\
 A, R and EAO of the trackers in a VOT workspace, by the definition of VOT2020 (multistart)."""
@@ -69,10 +70,10 @@ def add_analyze(vot_commands: Commands) -> None:
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    from tracker.evaluation import multistart
+    from tracker.evaluation import multistart, vot_files
 
     start = time.perf_counter()
-    workspace = multistart.read_workspace(arguments.workspace, arguments.experiment)
+    workspace = vot_files.read_workspace(arguments.workspace, arguments.experiment)
     found, faults = multistart.score_trackers(workspace, arguments.trackers)
     scores = {name: figures for name, (figures, _) in found.items()}
     seconds = time.perf_counter() - start

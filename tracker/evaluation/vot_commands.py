@@ -312,10 +312,10 @@ def _tune(arguments: argparse.Namespace) -> int:
 
     from fusion.commandline import resolve_device
     from fusion.tables import format_table
-    from tracker.evaluation import multistart, tuning
+    from tracker.evaluation import tuning, vot_files
     from tracker.weights import load_tracker, save_tracker
 
-    workspace = multistart.read_workspace(arguments.workspace, arguments.experiment)
+    workspace = vot_files.read_workspace(arguments.workspace, arguments.experiment)
     workspace = replace(workspace, sequences=workspace.sequences[:: arguments.every])
     network = load_tracker(arguments.weights)
     device = resolve_device(arguments.device)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from fusion.configuration import read_yaml
 from fusion.errors import UserError
 from fusion.files import make_folder, read_text, whole_file
-from tracker.evaluation.multistart import named_sequences_folder, read_anchored_sequence
+from tracker.evaluation.vot_files import named_sequences_folder, read_anchored_sequence
 from tracker.frames import MODALITY_NAMES, ImageFrames, number_ranges
 from tracker.sequences import Sequence as RGBTSequence
 from tracker.sequences import load_dataset, load_sequence

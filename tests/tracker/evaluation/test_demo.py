@@ -4,7 +4,7 @@ import torch
 
 from fusion.images import Video
 from tracker.cli import main
-from tracker.evaluation import multistart
+from tracker.evaluation import multistart, vot_files
 from tracker.evaluation.demo import run_demo
 from tracker.network import build
 from tracker.weights import save_tracker
@@ -18,10 +18,10 @@ def test_without_and_with_weights(tmp_path, capsys):
     assert f"open {out / 'report.html'}" in said and str(out / "tracking.mp4") in said
     assert sum(1 for _ in Video(out / "tracking.mp4")) == 30
 
-    plan = multistart.read_workspace(out / "workspace")
+    plan = vot_files.read_workspace(out / "workspace")
     assert (plan.low, plan.high) == (15, 30)
     by_label = {line.split("  ")[0]: line.split() for line in said.splitlines()}
-    runs = multistart.read_runs(plan.results("NCC"), plan.sequences)
+    runs = vot_files.read_runs(plan.results("NCC"), plan.sequences)
     scores = multistart.evaluate(plan.sequences, runs, plan.low, plan.high)
     expected = [f"{value:.3f}" for value in scores.figures().values()]
     assert by_label["correlation, RGB+IR"][-4:-1] == expected

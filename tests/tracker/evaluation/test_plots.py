@@ -5,7 +5,7 @@ import pytest
 
 from fusion.errors import UserError
 from fusion.images import read_image
-from tracker.evaluation import multistart, ope, plots
+from tracker.evaluation import multistart, ope, plots, vot_files
 from tracker.evaluation.regions import Regions
 
 
@@ -23,7 +23,7 @@ def vot_scores(rng, lost):
     anchors = np.zeros(90)
     anchors[0] = 1
     boxes = np.tile(np.float32([20, 20, 30, 30]), (90, 1))
-    sequence = multistart.AnchoredSequence(Path("a"), Regions(boxes), anchors, (200, 200))
+    sequence = vot_files.AnchoredSequence(Path("a"), Regions(boxes), anchors, (200, 200))
     found = boxes + rng.normal(0, 2, boxes.shape).astype(np.float32)
     found[lost:, 0] += 150
     return multistart.evaluate([sequence], {"a": [Regions(found)]}, 20, 60)

@@ -12,7 +12,7 @@ import pytest
 
 from fusion.errors import UserError
 from tracker.drawing import RESULT_COLOR, TRUTH_COLOR
-from tracker.evaluation import multistart
+from tracker.evaluation import vot_files
 from tracker.evaluation.report import UNTRAINED_NOTE, read_entries, write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -21,7 +21,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 @pytest.fixture
 def results(workspace):
     """A workspace with two trackers: one exact, one that stays behind from the 5th frame on."""
-    plan = multistart.read_workspace(workspace)
+    plan = vot_files.read_workspace(workspace)
     for name, lost_from in (("NCC", None), ("compact@untrained", 5)):
         for sequence in plan.sequences:
             for run in sequence.runs:
@@ -76,7 +76,7 @@ def test_self_contained(page):
 
 
 def test_figures(page, results):
-    entries, _ = read_entries(multistart.read_workspace(results))
+    entries, _ = read_entries(vot_files.read_workspace(results))
     assert [entry.reference for entry in entries] == ["NCC", "compact@untrained"]
     cells = Page(page).cells
     for entry in entries:

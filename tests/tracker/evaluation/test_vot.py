@@ -18,7 +18,7 @@ import pytest
 from fusion.errors import UserError
 from fusion.images import read_image
 from tracker.cli import main
-from tracker.evaluation import multistart, tuning, vot
+from tracker.evaluation import multistart, tuning, vot, vot_files
 from tracker.evaluation.correlation import CorrelationTracker
 from tracker.evaluation.regions import read_trajectory
 from tracker.evaluation.tuning import run_tracker
@@ -29,8 +29,8 @@ RUNS = 4  # two sequences, each from its first and from its last frame
 
 
 def scores(workspace, tracker):
-    plan = multistart.read_workspace(workspace)
-    runs = multistart.read_runs(plan.results(tracker), plan.sequences)
+    plan = vot_files.read_workspace(workspace)
+    runs = vot_files.read_runs(plan.results(tracker), plan.sequences)
     return multistart.evaluate(plan.sequences, runs, plan.low, plan.high)
 
 
@@ -299,7 +299,7 @@ class TestNetworkEntries:
         expected = [tracker.track(*frame)[0] for frame in frames[1:]]
         assert np.abs(boxes[1:] - expected).max() < 0.01
 
-        direct = run_tracker(multistart.read_workspace(workspace), tracker).figures()
+        direct = run_tracker(vot_files.read_workspace(workspace), tracker).figures()
         expected = scores(workspace, references[0]).figures()
         assert direct == pytest.approx(expected, abs=1e-3)
 
@@ -336,14 +336,14 @@ class TestTuning:
         path.write_text("".join(f"{row}\n" for row in rows))
         assert vot.evaluate(workspace, ["NCC"], progress=False).complete
         expected = scores(workspace, "NCC").figures()
-        plan = multistart.read_workspace(workspace)
+        plan = vot_files.read_workspace(workspace)
         assert run_tracker(plan, CorrelationTracker()).figures() == pytest.approx(expected)
 
     def test_a_start_that_cannot_be_names_its_frame(self, workspace):
         path = workspace / "sequences" / "car" / "groundtruth.txt"
         rows = path.read_text().split()
         path.write_text("".join(f"{row}\n" for row in ["0", *rows[1:]]))
-        plan = multistart.read_workspace(workspace)
+        plan = vot_files.read_workspace(workspace)
         with pytest.raises(UserError, match=r"^car, frame 1: box nan"):
             run_tracker(plan, CorrelationTracker())
 
@@ -362,7 +362,7 @@ class TestTuning:
         assert len(rows) == 3 and figures == sorted(figures, reverse=True)
 
         loaded = load_tracker(tuned)
-        plan = multistart.read_workspace(workspace)
+        plan = vot_files.read_workspace(workspace)
         again = run_tracker(plan, RGBTTracker(loaded)).EAO
         assert again == pytest.approx(figures[0], abs=1e-3)
 

@@ -8,7 +8,7 @@ from fusion.errors import UserError
 from fusion.images import read_image, write_image
 from tracker.cli import main
 from tracker.evaluation import workspace as files
-from tracker.evaluation.multistart import read_anchored_sequence, read_workspace
+from tracker.evaluation.vot_files import read_anchored_sequence, read_workspace
 from tracker.network import PRESETS
 
 
