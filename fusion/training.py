@@ -239,6 +239,11 @@ class SaliencyTraining(FusionTraining):
         cosine: bool = True,
     ):
         if start is not None:
+            if not Path(start).exists():
+                raise UserError(
+                    f"{start}: no such file; train the stage before this one, or name its weights "
+                    "by model.init_args.start"
+                )
             network.load_state_dict(require_match(start, read_tensors(start)[0], network))
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")

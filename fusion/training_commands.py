@@ -178,6 +178,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         try:
             content = super().load_checkpoint(path, map_location, weights_only=True)
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: no such file; give a last.ckpt of the run") from error
         except Exception as error:  # of every kind: the file may hold anything
             raise UserError(
                 f"{path}: no checkpoint of a training, or a damaged one; give another --ckpt_path"

@@ -47,6 +47,18 @@ def test_a_run_that_takes_no_step_leaves_no_folder(root, tmp_path, monkeypatch, 
     assert [path.name for path in tmp_path.glob("runs/saliency/*")] == ["version_0"]
 
 
+def test_a_stage_or_checkpoint_that_is_not_there_is_said(root, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    hold = ["--data.holdout", "0"]
+    for name, arguments, complaint in (
+        ("saliency_edges", hold, "version_0/weights.safetensors: no such file; train the stage"),
+        ("saliency", [*hold, "--ckpt_path", "last.ckpt"], "last.ckpt: no such file; give a last.c"),
+    ):
+        assert train(root, name, *arguments) == 2
+        assert complaint in capfd.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.glob("runs/*/*"))
+
+
 @pytest.mark.parametrize(
     ("option", "value", "complaint"),
     [
