@@ -322,9 +322,10 @@ def test_two_processes_train_the_weights_of_one(root, tmp_path):
         command += ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir"]
         command += [str(tmp_path / name), "--trainer.accelerator", "cpu"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        subprocess.run(
+        done = subprocess.run(
             command + extra, check=True, capture_output=True, env=environment, timeout=200
         )
+        assert b"Grad strides" not in done.stderr
         (path,) = (tmp_path / name).rglob("weights.safetensors")
         weights.append(load_network(path).state_dict())
     for name, tensor in weights[0].items():
