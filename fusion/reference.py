@@ -251,9 +251,11 @@ def make_references(
         A line for each pair without references.
 
     Raises:
-        UserError: a folder is unusable, or no pair has references.
+        UserError: a folder is unusable, ``out`` is one of the others, or no pair has references.
     """
     pairs = pair_folders(ir, vis).pairs
+    if out.resolve() in {path.resolve() for path in (ir, vis, *results.values())}:
+        raise UserError(f"{out}: the output folder holds the inputs; give another folder")
     found = {name: {p.stem: p for p in list_images(folder)} for name, folder in results.items()}
     known = _read_table(out / "references.csv") if skip_existing else {}
     jobs = [

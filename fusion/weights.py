@@ -139,6 +139,11 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"{path}: no weights file, or a truncated one; download it again"
         ) from error
+    if isinstance(content, Mapping) and "pytorch-lightning_version" in content:
+        raise UserError(
+            f"{path}: a training's checkpoint, to go on from; give the weights.safetensors of its "
+            "run"
+        )
     for key in ("state_dict", "model", "network", "weight"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -325,7 +330,10 @@ def load_network(
         raise UserError(f"no method {method!r}; known are {', '.join((*NETWORKS, *CLASSICAL))}")
     if path is None:
         if method not in (None, "lrrnet"):
-            raise UserError(f"{method}: no weights ship for this method; give a file or folder")
+            raise UserError(
+                f"{method}: no weights ship for this method; give --weights, published ones or "
+                "what fusion train left"
+            )
         path = SHIPPED
     metadata: dict[str, str]
     if Path(path).is_dir():
@@ -386,7 +394,9 @@ def _published_method(path: str | Path, tensors: Mapping[str, Tensor]) -> str:
 def _read_folder(folder: Path, method: str | None) -> dict[str, Tensor]:
     """Tensors of all published files of a method in a folder that may hold others' too."""
     if method is None:
-        raise UserError(f"{folder}: is a directory; name the method whose files to take from it")
+        inside = folder / "weights.safetensors"  # of a training's run
+        mend = f"give {inside}" if inside.is_file() else "name the method whose files to take of it"
+        raise UserError(f"{folder}: is a directory; {mend}")
     network = NETWORKS[method]
     published = network.published
     if published is None:

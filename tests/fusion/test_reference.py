@@ -262,6 +262,12 @@ def test_bad_options_are_one_line(root, extra, complaint, capsys):
     assert complaint in line
 
 
+def test_references_are_not_written_among_inputs(root, capsys):
+    assert run(root, "ir") == 2 and run(root, "results/dark") == 2
+    assert capsys.readouterr().err.count("the output folder holds the inputs") == 2
+    assert not list((root / "ir").glob("rank_*"))
+
+
 def test_damaged_references_are_named(tmp_path):
     with pytest.raises(UserError, match=r"holds no rank_1\.txt"):
         read_references(tmp_path)

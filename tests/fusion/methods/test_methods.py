@@ -152,6 +152,19 @@ def test_a_folder_that_lacks_a_file_or_has_one_twice(published):
     assert "lacks 1 of the 2" in said and "decoder.pkl: the file is empty" in said
 
 
+def test_what_a_training_leaves_is_told_apart(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    checkpoint = {"pytorch-lightning_version": "2.6", "state_dict": {"network.a": torch.ones(1)}}
+    torch.save(checkpoint, tmp_path / "checkpoints/last.ckpt")
+    with pytest.raises(UserError, match=r"last\.ckpt: a training's checkpoint.*give the weights"):
+        load_network(tmp_path / "checkpoints/last.ckpt")
+    with pytest.raises(UserError, match="is a directory; name the method"):
+        load_network(tmp_path)
+    (tmp_path / "weights.safetensors").touch()
+    with pytest.raises(UserError, match=r"is a directory; give .*weights\.safetensors"):
+        load_network(tmp_path)
+
+
 def test_one_file_of_several_says_so(published):
     folder, _ = published
     assert "give the folder" in complaint(folder / "encoder.pkl")
