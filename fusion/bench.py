@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from fusion.errors import UserError
 from fusion.fast import cpu
 from fusion.lrrnet import LRRNet
-from fusion.tables import format_table
+from fusion.tables import counted, format_table
 
 __all__ = ["PlainLRRNet", "bench", "least_seconds", "report"]
 
@@ -112,11 +112,11 @@ def least_seconds(
 ) -> dict[str, float]:
     """Least time of each contestant over rounds in which all take turns, after an uncounted one."""
     least = dict.fromkeys(contestants, float("inf"))
-    for counted in [False] + rounds * [True]:
+    for counts in [False] + rounds * [True]:
         for name, run in contestants.items():
             begin = clock()
             run()
-            if counted:
+            if counts:
                 least[name] = min(least[name], clock() - begin)
     return least
 
@@ -303,7 +303,7 @@ def _main(settings: dict) -> None:
 def report(result: dict) -> str:
     """`bench`'s result as tables to read."""
     width, height = result["size"]
-    rounds = f"{result['rounds']} round{'' if result['rounds'] == 1 else 's'}"
+    rounds = counted(result["rounds"], "round")
     flops = convolution_flops(LRRNet(), width * height)
     lines = [
         f"LRRNet on {result['machine']}",

@@ -29,6 +29,17 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+def check_folder(folder: Path) -> Path:
+    """An output's folder, refused where a file is in its place, before anything takes long.
+
+    Raises:
+        UserError: a file of this name exists.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; give a folder")
+    return folder
+
+
 def read_text(path: str | Path, mend: str = "") -> str:
     """The text of a file in UTF-8, with or without a byte order mark.
 

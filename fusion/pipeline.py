@@ -34,6 +34,7 @@ from fusion.images import (
 )
 from fusion.lrrnet import LRRNet
 from fusion.network import FusionNetwork
+from fusion.tables import counted
 
 Item = TypeVar("Item")
 Arrays = TypeVar("Arrays", bound=tuple[np.ndarray, ...])
@@ -79,7 +80,7 @@ class Account:
 
     def summary(self, out: Path) -> str:
         """The closing line: counts, speed, and where to look."""
-        counts = [f"{self.fused} {self.unit}{'' if self.fused == 1 else 's'} fused"]
+        counts = [f"{counted(self.fused, self.unit)} fused"]
         counts += [f"{self.skipped} skipped, there already"] * bool(self.skipped)
         counts += [f"{self.failed} failed"] * bool(self.failed)
         speed = f", {self.fused / self.seconds:.2f} {self.unit}s/s" if self.fused else ""

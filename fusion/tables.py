@@ -57,6 +57,11 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 sequence``, ``2 sequences``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> None:
     """Write a header and rows, whole or not at all."""
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

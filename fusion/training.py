@@ -519,7 +519,10 @@ def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> No
         axis.plot(steps, values, color="0.8", linewidth=0.7)
         axis.plot(steps[width - 1 :], smooth, linewidth=1.5)
         axis.set_title(name, fontsize=9)
-        axis.set_yscale("log" if (values > 0).all() else "linear")
+        # Within a decade a logarithmic axis has no labels, or labels of four figures.
+        axis.set_yscale(
+            "log" if values.min() > 0 and values.max() > 10 * values.min() else "linear"
+        )
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axis.tick_params(which="both", labelsize=7)
     for axis in axes.flat[len(curves) :]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from fusion.bench import least_seconds, machine
 from fusion.errors import UserError
-from fusion.tables import format_table
+from fusion.tables import counted, format_table
 from tracker.frames import MODALITIES
 from tracker.head import CorrelationHead, Response
 from tracker.neck import crop_centre
@@ -237,7 +237,7 @@ def _measure(
 def report(result: dict) -> str:
     """`bench`'s result as tables to read."""
     kind = "CPU seconds" if result["device"] == "cpu" else "seconds"
-    rounds = f"{result['rounds']} round{'' if result['rounds'] == 1 else 's'}"
+    rounds = counted(result["rounds"], "round")
     lines = [
         f"{result['preset']} on {result['machine']}, {result['device']}: a frame, the least of "
         f"{rounds} in turn"

@@ -179,8 +179,13 @@ def region_to_box(region: ArrayLike) -> Box:
     box = numbers if numbers.size == 4 else polygons_to_boxes(points)
     x, y, w, h = (float(value) for value in box)
     if not (w > 0 and h > 0):
-        raise ValueError(f"a region needs an area, got {np.array2string(numbers, separator=',')}")
+        raise ValueError(f"a region needs an area, got {_shown(numbers)}")
     return x, y, w, h
+
+
+def _shown(region: ArrayLike) -> str:
+    """Its numbers as ``--box`` takes them, on one line however many."""
+    return ",".join(f"{value:g}" for value in np.asarray(region, np.float64).ravel())
 
 
 def start_box(region: ArrayLike, width: float, height: float) -> Box:
@@ -193,7 +198,7 @@ def start_box(region: ArrayLike, width: float, height: float) -> Box:
     Raises:
         UserError: no box with an area, one outside the frame, or more than twice its size.
     """
-    shown = ",".join(f"{value:g}" for value in np.asarray(region, np.float64).ravel())
+    shown = _shown(region)
     frame = f"the frame of {width}x{height} pixels"
     try:
         x, y, w, h = region_to_box(region)

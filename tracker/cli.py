@@ -21,6 +21,7 @@ from fusion.commandline import (
     run,
 )
 from fusion.errors import UserError
+from fusion.files import check_folder
 from tracker.evaluation.ope_commands import add_evaluate
 from tracker.evaluation.options import add_preset_option
 from tracker.evaluation.vot_commands import add_demo, add_vot
@@ -209,6 +210,7 @@ def _track(arguments: argparse.Namespace) -> int:
     sequence = load_sequence(paths, arguments.layout, arguments.resize)
     region = _start_region(arguments, sequence)
     check_start(sequence, region)
+    check_folder(arguments.output)
 
     # Only now torch: all that can be wrong with the input has been said.
     from tracker.online import RGBTTracker
@@ -384,6 +386,7 @@ def _add_synthetic(commands: Commands) -> None:
 
 def _synthetic(arguments: argparse.Namespace) -> int:
     from fusion.images import write_image
+    from fusion.tables import counted
     from tracker.synthetic import contact_sheet, dataset_specs, write_dataset
 
     chosen = {name: getattr(arguments, name) for name in ("split", "length", "seed", "challenges")}
@@ -392,7 +395,7 @@ def _synthetic(arguments: argparse.Namespace) -> int:
         write_image(arguments.sheet, contact_sheet(specs.values()))
         print(f"a look at them: {arguments.sheet}")
     folders = write_dataset(arguments.output, count=arguments.count, progress=True, **chosen)
-    print(f"{len(folders)} sequences: {arguments.output}")
+    print(f"{counted(len(folders), 'sequence')}: {arguments.output}")
     return 0
 
 
@@ -427,7 +430,7 @@ def _add_export(commands: Commands) -> None:
 
 def _export(arguments: argparse.Namespace) -> int:
     from fusion.export import check_packages
-    from tracker.export import check_folder, export_tracker
+    from tracker.export import export_tracker
     from tracker.weights import load_tracker
 
     check_packages()

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import torch
 
-from fusion.errors import UserError
 from fusion.export import check_packages, write_onnx
-from fusion.files import make_folder
+from fusion.files import check_folder, make_folder
 from tracker.anchors import anchor_shapes
 from tracker.backbone import STRIDE
 from tracker.network import TrackerNetwork, fold_batch_norm
@@ -22,21 +21,10 @@ from tracker.online import OnlineSettings
 from tracker.passes import KernelPass, SearchPass, TemplatePass
 from tracker.weights import FORMAT
 
-__all__ = ["FILES", "check_folder", "export_tracker"]
+__all__ = ["FILES", "export_tracker"]
 
 #: The files of an export, in the order they are run.
 FILES = ("template.onnx", "kernels.onnx", "search.onnx")
-
-
-def check_folder(folder: Path) -> Path:
-    """An output's folder, refused where a file is in its place, before anything takes long.
-
-    Raises:
-        UserError: a file of this name exists.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: is a file; give a folder")
-    return folder
 
 
 def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, float]:

@@ -374,9 +374,15 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
     if name is None:
         name = guess_layout(folder)
         if name is None:
+            inside = next(_find_sequences(folder, None, depth=2), None)
+            if inside is not None:
+                raise UserError(
+                    f"{folder}: a folder of sequences; give one of them, such as {inside}"
+                )
             raise UserError(
                 f"{folder}: not the folder of an RGBT sequence; it should hold the two folders of "
                 + ", ".join(sorted({f"{entry.rgb}/{entry.ir}" for entry in LAYOUTS.values()}))
+                + "; or give two paths, visible and infrared"
             )
     if name == "vt":
         raise UserError(f"{folder}: holds still pairs, not a sequence; it can be read as a dataset")
@@ -581,7 +587,7 @@ def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> D
     if not found:
         raise UserError(
             f"{root}: no {name or 'RGBT'} sequence in it or {depth} folders below"
-            + ("; leave the dataset's name out to have layouts guessed" if name else "")
+            + (f"; it may be laid out otherwise than {name}" if name else "")
         )
     loaders: dict[str, Callable[[], Sequence]] = {}
     problems: list[str] = []

@@ -216,7 +216,7 @@ def _downloaded() -> dict[str, Tensor]:
     except OSError as error:
         raise UserError(
             f"{ResNet50_Weights.IMAGENET1K_V1.url}: cannot be downloaded ({error}); download it "
-            "elsewhere and give the file"
+            "elsewhere and give the file (--model.init_args.start FILE)"
         ) from error
 
 

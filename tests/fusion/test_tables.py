@@ -3,7 +3,7 @@
 import csv
 import json
 
-from fusion.tables import format_table, write_csv, write_json
+from fusion.tables import counted, format_table, write_csv, write_json
 
 
 def test_tables_align_and_mark_the_best_two():
@@ -34,3 +34,11 @@ def test_files(tmp_path, capsys):
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1]}
     write_json("-", [2])
     assert json.loads(capsys.readouterr().out) == [2]
+
+
+def test_one_thing_is_not_several():
+    assert [counted(n, "sequence") for n in (0, 1, 2)] == [
+        "0 sequences",
+        "1 sequence",
+        "2 sequences",
+    ]

@@ -4,6 +4,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fusion.errors import UserError
 from tracker import boxes
 
 number = st.floats(-500, 500, allow_nan=False, width=32)
@@ -156,3 +157,8 @@ def test_polygons_to_boxes_passes_absent_targets_through():
 def test_region_to_box_refuses(region, reason):
     with pytest.raises(ValueError, match=reason):
         boxes.region_to_box(region)
+
+
+def test_a_region_without_area_is_refused_in_one_line():
+    with pytest.raises(UserError, match=r"^box 0,.*1e\+07: a region needs an area, got 0,.*07$"):
+        boxes.start_box([0, 0, 0, 0, 0, 0, 0, 1e7], 64, 48)

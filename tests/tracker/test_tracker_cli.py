@@ -153,7 +153,7 @@ def test_track_refuses_bad_input_in_one_line(capsys, tmp_path, folders, weights,
     assert_refused(run(capsys, "follow"), "follow")
     assert not out.exists()
     out.write_text("a file in the way")
-    assert_refused(track(rgb, ir), "out", "cannot create this folder")
+    assert_refused(track(rgb, ir, given=()), "out: is a file; give a folder")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
 from fusion.errors import UserError
-from fusion.tables import MARKS, format_table, write_csv, write_json
+from fusion.tables import MARKS, counted, format_table, write_csv, write_json
 from tracker.evaluation.options import add_output_options, add_preset_option
 from tracker.runtime import add_runtime_options
 
@@ -279,7 +279,7 @@ def _evaluate_text(
         header += [f"PR {modality}", f"SR {modality}"]
     marks = f"\n{MARKS}" if len(scores) > 1 else ""
     parts = [
-        f"{protocol.title}: {len(first.rates)} sequences, {frames} frames; "
+        f"{protocol.title}: {counted(len(first.rates), 'sequence')}, {frames} frames; "
         f"PR at {protocol.precision_at:g} px",
         format_table(header, rows, marked=True) + marks,
     ]

@@ -48,7 +48,7 @@ def read_annotations(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the benchmark's annotations")
+        raise UserError(f"{folder}: no such folder; give the benchmark, or its annotations")
     names = None if names is None else list(names)
     found: dict[str, tuple[Path, ...]] = {}
     for name, paths in _find_annotations(folder, protocol):

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from fusion.errors import UserError
 from fusion.files import whole_file
+from fusion.tables import counted
 from tracker.drawing import draw_frame
 from tracker.evaluation import multistart, vot_files
 from tracker.evaluation.plots import ar_plot, eao_plot
@@ -140,7 +141,8 @@ def _heading(workspace: vot_files.Workspace, entries: list[Entry], faults: list[
     sequences = workspace.sequences
     runs = sum(len(sequence.runs) for sequence in sequences)
     notes = [
-        f"{len(sequences)} sequences, {sum(map(len, sequences))} frames, {runs} runs from anchors. "
+        f"{counted(len(sequences), 'sequence')}, {sum(map(len, sequences))} frames, {runs} runs "
+        "from anchors. "
         f"EAO is the expected average overlap, a mean over lengths of {workspace.low} to "
         f"{workspace.high} frames; A the overlap before failure; R the share of frames before it."
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fusion.commandline import EXIT_BAD_INPUT, Commands
 from fusion.errors import UserError
-from fusion.tables import MARKS, format_table, write_csv, write_json
+from fusion.tables import MARKS, counted, format_table, write_csv, write_json
 from tracker.evaluation.options import (
     add_experiment_option,
     add_output_options,
@@ -143,7 +143,8 @@ def _analysis_text(scores: Mapping, per_sequence: bool) -> str:
         rows.append([name, *scores[name].figures().values(), failures])
     marks = f"\n{MARKS}" if len(scores) > 1 else ""
     parts = [
-        f"{len(first.sequences)} sequences, {sum(s.frames for s in first.sequences)} frames, "
+        f"{counted(len(first.sequences), 'sequence')}, "
+        f"{sum(s.frames for s in first.sequences)} frames, "
         f"{len(runs)} runs; EAO over {first.low} to {first.high} frames",
         format_table(["tracker", "EAO", "A", "R", "failures"], rows, marked=True) + marks,
     ]

@@ -55,7 +55,7 @@ examples:
   tracker vot evaluate DFAT DFAT_LLRR --workers 2
   tracker vot evaluate DFAT_LLRR@epoch20 --weights runs/epoch20
   tracker vot evaluate --weights ~/weights --device cuda
-  tracker vot evaluate compact --untrained --workspace try
+  tracker vot evaluate compact_DFAT --untrained --workspace try
 
 exit code: 0 when every run has a result, 2 when one is missing or an input is bad.
 """
@@ -125,25 +125,38 @@ def _add_init(vot_commands: Commands) -> None:
 
 
 def _init(arguments: argparse.Namespace) -> int:
+    from fusion.tables import counted
     from tracker.evaluation import workspace as files
 
     folder = arguments.workspace
-    files.copy_template(folder)
+    made = files.copy_template(folder)
+    try:
+        names = _take_sequences(arguments)
+    except UserError:
+        files.remove_template(folder, made)
+        raise
+    print(f"{counted(len(names), 'sequence')}: {folder / 'sequences'}")
+    print(f"trackers: {folder / 'trackers.ini'}; next: tracker vot evaluate --workspace {folder}")
+    return 0
+
+
+def _take_sequences(arguments: argparse.Namespace) -> list[str]:
+    """Fill the workspace from where the options say; the sequences' names."""
+    from tracker.evaluation import workspace as files
+
+    folder = arguments.workspace
     if arguments.stack:
         from tracker.evaluation.vot import download, official_url
 
         files.check_free_for_official(folder)
         names = download(official_url(arguments.stack), folder / "sequences")
         files.choose_stack(folder, names, arguments.stack)
-    elif arguments.rgbt234:
-        names = files.take_rgbt234(folder, arguments.rgbt234)
-    elif arguments.dataset:
-        names = files.take_dataset(folder, arguments.dataset)
-    else:
-        names = files.make_synthetic(folder)
-    print(f"{len(names)} sequences: {folder / 'sequences'}")
-    print(f"trackers: {folder / 'trackers.ini'}; next: tracker vot evaluate --workspace {folder}")
-    return 0
+        return names
+    if arguments.rgbt234:
+        return files.take_rgbt234(folder, arguments.rgbt234)
+    if arguments.dataset:
+        return files.take_dataset(folder, arguments.dataset)
+    return files.make_synthetic(folder)
 
 
 # --- evaluate ---
@@ -176,7 +189,7 @@ def _add_evaluate(vot_commands: Commands) -> None:
         "--weights",
         metavar="PATH",
         type=Path,
-        help="folder of the weights files (default: the workspace's weights/)",
+        help="folder of weights files, or one file for all (default: the workspace's weights/)",
     )
     parser.add_argument(
         "--untrained", action="store_true", help="run entries without weights all the same"
@@ -216,7 +229,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     for path in outcome.damaged:
         print(f"damaged, put aside as .old and run again: {path}", file=sys.stderr)
     for name in outcome.outdated:
-        print(f"of other weights, put aside as .old and run again: {name}", file=sys.stderr)
+        what = "of other weights or another modality"
+        print(f"{what}, put aside as .old and run again: {name}", file=sys.stderr)
     for name in trackers:
         missing = sum(map(len, outcome.missing[name].values()))
         done = f"{outcome.runs[name] - missing} of {outcome.runs[name]} runs"
@@ -264,6 +278,8 @@ def _report(arguments: argparse.Namespace) -> int:
     from tracker.evaluation.report import write_report
 
     output = arguments.output or arguments.workspace / "reports" / "report.html"
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{output}: the report is HTML; end the name in .html")
     faults = write_report(
         arguments.workspace, output, arguments.trackers, experiment=arguments.experiment
     )

@@ -35,6 +35,7 @@ __all__ = [
     "is_vot_dataset",
     "link_sequences",
     "make_synthetic",
+    "remove_template",
     "sequences_folder",
     "take_dataset",
     "take_rgbt234",
@@ -68,13 +69,31 @@ def template_folder() -> Path:
     )
 
 
-def copy_template(workspace: Path) -> None:
-    """Put the template's files into a workspace; files that are there already stay as they are."""
+def copy_template(workspace: Path) -> list[Path]:
+    """Put the template's files into a workspace; files that are there already stay as they are.
+
+    Returns:
+        What was not there, for `remove_template`: files, and the folder itself, first.
+    """
     source = template_folder()
+    made = [] if workspace.exists() else [workspace]
     make_folder(workspace)
     for name in TEMPLATE_FILES:
         if (source / name).is_file() and not (workspace / name).exists():
-            shutil.copy(source / name, workspace / name)
+            made.append(Path(shutil.copy(source / name, workspace / name)))
+    return made
+
+
+def remove_template(workspace: Path, made: Sequence[Path]) -> None:
+    """Undo a `copy_template` that was of no use.
+
+    Args:
+        made: what it returned. It stays where the workspace has something else, such as a part of a
+            download, which goes on later.
+    """
+    if set(workspace.iterdir()) <= set(made):
+        for path in reversed(made):
+            path.rmdir() if path == workspace else path.unlink()
 
 
 def _refuse_template(workspace: Path, names: Iterable[str] = ()) -> None:

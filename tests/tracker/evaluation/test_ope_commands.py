@@ -96,7 +96,7 @@ def test_evaluate_goes_on_after_a_bad_tracker(lasher, capsys):
     (lasher / "names.txt").write_text("car\n")
     options = ("--results", lasher / "results", "--sequences", lasher / "names.txt")
     assert evaluate(lasher, *options) == 0
-    assert "1 sequences, 6 frames" in capsys.readouterr().out
+    assert "1 sequence, 6 frames" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

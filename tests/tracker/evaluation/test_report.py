@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fusion.errors import UserError
+from tracker.cli import main
 from tracker.drawing import RESULT_COLOR, TRUTH_COLOR
 from tracker.evaluation import vot_files
 from tracker.evaluation.report import UNTRAINED_NOTE, read_entries, write_report
@@ -146,6 +147,13 @@ def test_incomplete_trackers_are_left_out(results, tmp_path):
     with pytest.raises(UserError, match="no results of DFAT"):
         write_report(results, tmp_path / "other.html", ["DFAT"])
     assert not (tmp_path / "other.html").exists()
+
+
+def test_a_report_is_named_as_html(results, tmp_path, capsys):
+    output = ["--workspace", str(results), "-o", str(tmp_path / "report.pdf")]
+    assert main(["vot", "report", *output]) == 2
+    assert "report.pdf: the report is HTML" in capsys.readouterr().err
+    assert not list(tmp_path.glob("report*"))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

@@ -188,6 +188,15 @@ class TestStack:
             assert main(["vot", "init", "--workspace", str(workspace), *source]) == 2
         assert (workspace / "stack.yaml").read_text() == before
 
+    def test_a_source_that_is_not_there_leaves_no_workspace(self, tmp_path):
+        source = ["--dataset", str(tmp_path / "nowhere")]
+        for name, there in (("new", False), ("empty", True)):
+            if there:
+                (tmp_path / name).mkdir()
+            assert main(["vot", "init", "--workspace", str(tmp_path / name), *source]) == 2
+            assert (tmp_path / name).exists() == there
+            assert not list(tmp_path.rglob("*.ini"))
+
     def test_template_stays_the_benchmarks(self, workspace, raw_dataset):
         for dataset in (raw_dataset, workspace / "sequences"):
             with pytest.raises(UserError, match="template"):
