@@ -211,6 +211,12 @@ def _track(arguments: argparse.Namespace) -> int:
     region = _start_region(arguments, sequence)
     check_start(sequence, region)
     check_folder(arguments.output)
+    if sequence.seems_swapped():
+        print(
+            f"{sequence.name}: infrared frames are in colour and visible ones grey; the visible "
+            "comes first: are they swapped?",
+            file=sys.stderr,
+        )
 
     # Only now torch: all that can be wrong with the input has been said.
     from tracker.online import RGBTTracker

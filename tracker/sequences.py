@@ -36,6 +36,7 @@ from fusion.errors import UserError
 from fusion.files import natural_key, read_text
 from fusion.images import (
     VIDEO_SUFFIXES,
+    is_color,
     list_images,
     read_image,
     resize_to,
@@ -147,7 +148,7 @@ class Sequence:
 
     @cached_property
     def _sizes(self) -> dict[str, tuple[int, int] | None]:
-        return {"rgb": _first_size(self.rgb), "ir": _first_size(self.ir)}
+        return {"rgb": _size(_first_picture(self.rgb)), "ir": _size(_first_picture(self.ir))}
 
     def frame_size(self) -> tuple[int, int]:
         """``(width, height)`` of what `frame` gives: the visible's, or else the infrared's.
@@ -174,6 +175,11 @@ class Sequence:
                 "register them, or give --resize if they show the same view"
             )
 
+    def seems_swapped(self) -> bool:
+        """Whether infrared pictures are in colour and visible ones grey, by the first of each."""
+        rgb, ir = _first_picture(self.rgb), _first_picture(self.ir)
+        return rgb is not None and ir is not None and is_color(ir) and not is_color(rgb)
+
     def first_box(self) -> np.ndarray | None:
         """The annotated box of the first frame, the visible's if there is one; else None."""
         for boxes in (self.boxes_rgb, self.boxes_ir):
@@ -182,14 +188,18 @@ class Sequence:
         return None
 
 
-def _first_size(source: FrameSource) -> tuple[int, int] | None:
+def _first_picture(source: FrameSource) -> np.ndarray | None:
+    """The first that is readable, as stored."""
     for index in range(len(source)):
         try:
-            height, width = source.read(index).shape[:2]
+            return source.read(index)
         except NoPicture:
             continue
-        return width, height
     return None
+
+
+def _size(picture: np.ndarray | None) -> tuple[int, int] | None:
+    return None if picture is None else (picture.shape[1], picture.shape[0])
 
 
 # --- Layouts --------------------------------------------------------------------------------------

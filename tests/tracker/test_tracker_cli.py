@@ -82,6 +82,14 @@ def test_track_two_folders(capsys, tmp_path, folders, weights):
     assert video.stat().st_size > 1000
 
 
+def test_track_asks_whether_modalities_are_swapped(capsys, tmp_path, folders, weights):
+    options = ["--box", BOX, "--weights", weights, "--device", "cpu", "-o", tmp_path / "out"]
+    code, _, said = run(capsys, "track", *folders, *options)
+    assert code == 0 and "swapped" not in said
+    code, _, said = run(capsys, "track", *reversed(folders), *options)
+    assert code == 0 and said.count("the visible comes first: are they swapped?") == 1
+
+
 def test_track_says_which_frames_lack_a_modality(capsys, tmp_path, make_scene, weights):
     rgb, ir = make_scene(8).write_folders(tmp_path)
     (ir / "003.png").unlink()
