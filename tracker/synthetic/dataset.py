@@ -65,7 +65,7 @@ def write_dataset(
         size: (width, height) in pixels.
         split: "train" or "test".
         challenges: names to go through in turn; all of the split by default.
-        progress: show a progress bar on stderr.
+        progress: show a progress bar, where stderr is a terminal.
 
     Returns:
         The folders, in the order of ``list.txt``.
@@ -78,7 +78,8 @@ def write_dataset(
         count, length=length, seed=seed, size=size, split=split, challenges=challenges
     )
     folders = []
-    for name, spec in tqdm(specs.items(), disable=not progress, desc="sequences", unit="sequence"):
+    bar = tqdm(specs.items(), disable=None if progress else True, unit="sequence")
+    for name, spec in bar:
         folders.append(write_sequence(spec, root / name))
     with whole_file(root / "list.txt") as temporary:
         temporary.write_text("".join(f"{name}\n" for name in specs))
