@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,16 @@ def check_folder(folder: Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; give a folder")
     return folder
+
+
+def check_apart(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output's folder that is an input's, before anything is written into it.
+
+    Raises:
+        UserError: it is one of them.
+    """
+    if output.resolve() in {path.resolve() for path in inputs}:
+        raise UserError(f"{output}: the output folder holds the inputs; give another folder")
 
 
 def read_text(path: str | Path, mend: str = "") -> str:

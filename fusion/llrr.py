@@ -208,8 +208,8 @@ class LLRR(nn.Module):
         Returns:
             Low-rank and sparse coefficients, ``(B, num_filters, H, W)`` each.
         """
-        at_once = not torch.is_grad_enabled() and not is_recorded(x) and is_as_built(self)
-        if self.in_channels == 1 and at_once:
+        at_once = self.in_channels == 1 and not torch.is_grad_enabled() and not is_recorded(x)
+        if at_once and is_as_built(self):
             z, scale = self.scaled_coefficients(x)
             z = z.mul_(scale).view(x.shape[0], -1, *x.shape[2:])
         else:

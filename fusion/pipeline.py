@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fusion.errors import UserError
-from fusion.files import make_folder
+from fusion.files import check_apart, make_folder
 from fusion.images import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -232,8 +232,7 @@ def fuse_folders(
     compare_out = out / "compare" if options.compare else None
     parts_out = out / "parts" if options.parts else None
     for written in filter(None, (out, compare_out, parts_out)):
-        if written.resolve() in (ir.resolve(), vis.resolve()):
-            raise UserError(f"{written}: the output folder holds the inputs; give another folder")
+        check_apart(written, (ir, vis))
     make_folder(out)
     account = Account()
     for folder, lonely in ((ir, pairing.only_infrared), (vis, pairing.only_visible)):

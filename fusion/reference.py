@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 
 from fusion.errors import UserError
-from fusion.files import read_text, whole_file
+from fusion.files import check_apart, read_text, whole_file
 from fusion.images import (
     list_images,
     luminance,
@@ -254,8 +254,7 @@ def make_references(
         UserError: a folder is unusable, ``out`` is one of the others, or no pair has references.
     """
     pairs = pair_folders(ir, vis).pairs
-    if out.resolve() in {path.resolve() for path in (ir, vis, *results.values())}:
-        raise UserError(f"{out}: the output folder holds the inputs; give another folder")
+    check_apart(out, (ir, vis, *results.values()))
     found = {name: {p.stem: p for p in list_images(folder)} for name, folder in results.items()}
     known = _read_table(out / "references.csv") if skip_existing else {}
     jobs = [

@@ -23,8 +23,8 @@ from fusion.commandline import (
 from fusion.errors import UserError
 from fusion.files import check_folder
 from tracker.evaluation.ope_commands import add_evaluate
-from tracker.evaluation.options import add_preset_option
 from tracker.evaluation.vot_commands import add_demo, add_vot
+from tracker.options import add_preset_option
 from tracker.pretrained import SHIPPED
 from tracker.runtime import RUNTIMES, add_runtime_options
 

@@ -26,12 +26,11 @@ from fusion.weights import (
 )
 from tracker.network import PRESETS, TrackerNetwork
 from tracker.online import OnlineSettings
-from tracker.pretrained import COMPACT
+from tracker.pretrained import COMPACT, PUBLISHED_PRESETS
 
 __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
 
 FORMAT = "rgbt-tracker"
-PUBLISHED_PRESETS = ("dfat", "rgb", "ir")
 
 
 def save_tracker(network: TrackerNetwork, path: str | Path) -> None:

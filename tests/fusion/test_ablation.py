@@ -22,14 +22,8 @@ ABLATION = Path(__file__).parents[2] / "experiments" / "fusion" / "ablation.yaml
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Four generated pairs in ``ir`` and ``vis``."""
-    folder = tmp_path_factory.mktemp("pairs")
-    for i in range(4):
-        ir, vis = street_pair(72, 64, seed=i)
-        write_image(folder / "ir" / f"{i}.png", ir)
-        write_image(folder / "vis" / f"{i}.png", vis)
-    return folder
+def root(street_pairs):
+    return street_pairs(4, 72, 64)
 
 
 def test_the_papers_tables_are_complete_and_differ_in_their_keys_alone():

@@ -20,7 +20,6 @@ from fusion.images import PixelScaling, read_image, write_image
 from fusion.lrrnet import LRRNet
 from fusion.methods import U2Fusion
 from fusion.pairs import DrawSampler, PairData, PairDataset, find_pairs
-from fusion.scene import street_pair
 from fusion.training import (
     DetailToSemanticTraining,
     KeepRecord,
@@ -35,14 +34,8 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "fusion"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Six generated pairs in ``ir`` and ``vis``."""
-    folder = tmp_path_factory.mktemp("pairs")
-    for i in range(6):
-        ir, vis = street_pair(96, 72, seed=i)
-        write_image(folder / "ir" / f"{i}.png", ir)
-        write_image(folder / "vis" / f"{i}.png", vis)
-    return folder
+def root(street_pairs):
+    return street_pairs(6, 96, 72)
 
 
 # --- Pairs --------------------------------------------------------------------------------------

@@ -5,21 +5,13 @@ from pathlib import Path
 import pytest
 
 from fusion.cli import main
-from fusion.images import write_image
-from fusion.scene import street_pair
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "fusion"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Four generated pairs in ``ir`` and ``vis``."""
-    folder = tmp_path_factory.mktemp("pairs")
-    for i in range(4):
-        ir, vis = street_pair(80, 64, seed=i)
-        write_image(folder / "ir" / f"{i}.png", ir)
-        write_image(folder / "vis" / f"{i}.png", vis)
-    return folder
+def root(street_pairs):
+    return street_pairs(4, 80, 64)
 
 
 def train(root, name, *arguments):

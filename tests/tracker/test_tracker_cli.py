@@ -58,11 +58,11 @@ def assert_refused(result, *words):
 # --- tracker track --------------------------------------------------------------------------------
 
 
-def test_presets_of_the_options_are_those_of_the_weights():
-    from tracker.evaluation import options
-    from tracker.weights import PUBLISHED_PRESETS
+def test_presets_of_published_weights_are_networks():
+    from tracker.network import PRESETS
+    from tracker.pretrained import PUBLISHED_PRESETS
 
-    assert options.PUBLISHED_PRESETS == PUBLISHED_PRESETS
+    assert set(PUBLISHED_PRESETS) <= PRESETS.keys()
 
 
 def test_track_two_folders(capsys, tmp_path, folders, weights):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fusion.errors import UserError
 from tracker.frames import MODALITIES
-from tracker.pretrained import COMPACT, SHIPPED
+from tracker.pretrained import COMPACT, PUBLISHED_PRESETS, SHIPPED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,7 +161,7 @@ def _load(path: Path, name: str) -> "TrackerNetwork":
     import torch
 
     from tracker.network import PRESETS, TrackerNetwork
-    from tracker.weights import PUBLISHED_PRESETS, load_tracker
+    from tracker.weights import load_tracker
 
     # Only published checkpoints are put into a preset; an own file brings its architecture.
     network = load_tracker(path, preset=name if name in PUBLISHED_PRESETS else "dfat")

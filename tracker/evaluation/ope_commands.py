@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fusion.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
 from fusion.errors import UserError
 from fusion.tables import MARKS, counted, format_table, write_csv, write_json
-from tracker.evaluation.options import add_output_options, add_preset_option
+from tracker.options import add_output_options, add_preset_option
 from tracker.runtime import add_runtime_options
 
 if TYPE_CHECKING:

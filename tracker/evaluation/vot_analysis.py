@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fusion.commandline import EXIT_BAD_INPUT, Commands
 from fusion.errors import UserError
 from fusion.tables import MARKS, counted, format_table, write_csv, write_json
-from tracker.evaluation.options import (
+from tracker.options import (
     add_experiment_option,
     add_output_options,
     add_workspace_option,

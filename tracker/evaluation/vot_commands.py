@@ -11,8 +11,8 @@ from fusion.commandline import (
     positive_int,
 )
 from fusion.errors import UserError
-from tracker.evaluation.options import add_experiment_option, add_workspace_option
 from tracker.evaluation.vot_analysis import add_analyze
+from tracker.options import add_experiment_option, add_workspace_option
 from tracker.runtime import add_runtime_options
 
 STACK = "vot2020/rgbtir"

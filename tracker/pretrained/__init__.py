@@ -1,4 +1,4 @@
-"""Weights that ship; experiments/README.md says how they were made."""
+"""Weights that ship, made as experiments/README.md says, and what others' published ones fill."""
 
 from pathlib import Path
 
@@ -6,3 +6,6 @@ from pathlib import Path
 SHIPPED = "compact"
 #: Its weights.
 COMPACT = Path(__file__).with_name("compact.safetensors")
+
+#: Keys of `tracker.network.PRESETS` that a published checkpoint can be put into.
+PUBLISHED_PRESETS = ("dfat", "rgb", "ir")

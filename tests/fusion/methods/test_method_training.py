@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from fusion.cli import main
 from fusion.errors import UserError
-from fusion.images import write_image
 from fusion.losses import dssim, ssim_map
 from fusion.methods import AUIF, DenseFuse, DIDFuse, SDNet
 from fusion.methods.didfuse import DecompositionLoss
@@ -33,14 +32,8 @@ def seed():
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Four generated pairs in ``ir`` and ``vis``."""
-    folder = tmp_path_factory.mktemp("pairs")
-    for i in range(4):
-        ir, vis = street_pair(80, 64, seed=i)
-        write_image(folder / "ir" / f"{i}.png", ir)
-        write_image(folder / "vis" / f"{i}.png", vis)
-    return folder
+def root(street_pairs):
+    return street_pairs(4, 80, 64)
 
 
 @pytest.fixture(scope="module")

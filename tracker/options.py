@@ -3,11 +3,10 @@
 from argparse import ArgumentParser, _ActionsContainer
 from pathlib import Path
 
+from tracker.pretrained import PUBLISHED_PRESETS
+
 #: Where a workspace is, unless said otherwise.
 WORKSPACE = Path("vot_workspace")
-
-#: `tracker.weights.PUBLISHED_PRESETS`, known here too because that module loads slowly.
-PUBLISHED_PRESETS = ("dfat", "rgb", "ir")
 
 
 def add_workspace_option(parser: ArgumentParser) -> None:
