@@ -9,7 +9,8 @@ so whatever a name does not tell is refused.
    ``000002_mono16``; what follows the counter (a hash) says nothing. Names that differ elsewhere
    too, such as dates with times or words, have no counter.
 3. Where both folders have a counter, equal counts pair, whatever prefix, suffix or padding either
-   modality has; a picture without partner stays alone.
+   modality has; a picture without partner stays alone. At least half of the counts of the smaller
+   folder must be among the other's.
 4. Else equal names pair, or names equal but for one prefix and one suffix of each modality, cut
    between words and numbers.
 5. **Refused**, with the names that differ: nothing matches; a shift of one folder's counts would
@@ -140,17 +141,28 @@ def match_names(
     if counts[0] is not None and counts[1] is not None:
         shared = len(set(counts[0]) & set(counts[1]))
         shift = _better_shift(counts[0], counts[1], shared)
-        if shared and (pair == "name" or shift is None):
+        enough = shift is None and 2 * shared >= min(len(visible), len(infrared))
+        if shared and (pair == "name" or enough):
             by_counter = _join(visible, infrared, counts[0], counts[1], "counter")
             _require_equal_names_together(by_counter, *stems, visible, infrared)
             return by_counter
         why = (
             f"visible pictures count from {counts[0][0]} to {counts[0][-1]}, infrared ones from "
             f"{counts[1][0]} to {counts[1][-1]}"
-            + (f", and shifted by {abs(shift)} more of them would match" if shared else "")
+            + (
+                f", and shifted by {abs(shift)} more of them would match"
+                if shared and shift
+                else ""
+            )
+            + (f", and only {shared} are the same" if shared and not shift else "")
         )
     else:
-        by_name = _match_by_name(stems, visible, infrared)
+        try:
+            by_name = _match_by_name(stems, visible, infrared)
+        except UserError:
+            if not complete:
+                raise
+            by_name = None
         if by_name is not None:
             return by_name
     if complete and len(visible) == len(infrared):
@@ -200,8 +212,6 @@ def counter(stems: Sequence[str]) -> list[int] | None:
             return None
         place = differing
     assert place is not None
-    if any(len(token[place]) > 18 for token in tokens):
-        return None  # a hash's digits
     counts = [int(token[place]) for token in tokens]
     return counts if all(a < b for a, b in pairwise(counts)) else None
 

@@ -1,7 +1,7 @@
 """Videos: reading frames one after another with their times, and writing them.
 
-PyAV reads and writes all of them: it gives timestamps, 16-bit grey as it is, and whatever its FFmpeg
-decodes (H.264, HEVC, AV1, VP8, VP9, MPEG-2 and -4, MJPEG, FFV1, WMV, ...).
+PyAV reads and writes all of them: it gives timestamps, 16-bit grey as it is, and whatever its
+FFmpeg decodes (H.264, HEVC, AV1, VP8, VP9, MPEG-2 and -4, MJPEG, FFV1, WMV, ...).
 
 What a container says about its length is a hint. The end is where decoding ends.
 """
@@ -23,8 +23,9 @@ from fusion.base.files import whole_file
 
 #: Files that are taken for videos.
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .ts .m2ts .mts .mpg .mpeg .vob .wmv .asf .flv .3gp .ogv .mxf "
-    ".h264 .264 .hevc .h265 .265 .mjpeg .mjpg .y4m .ivf".split()
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg"}
+    | {".vob", ".wmv", ".asf", ".flv", ".3gp", ".ogv", ".mxf", ".h264", ".264", ".hevc", ".h265"}
+    | {".265", ".mjpeg", ".mjpg", ".y4m", ".ivf"}
 )
 
 #: Formats that are written, and FFmpeg's name of each.
@@ -239,7 +240,7 @@ class Video:
 
     @property
     def clock_is_its_own(self) -> bool:
-        """Whether the clock starts anywhere, so that only differences of its times mean anything."""
+        """Whether the clock starts anywhere: only differences of its times mean anything then."""
         return bool(self._format & _CLOCK_STARTS_ANYWHERE)
 
     # --- Decoding ---
