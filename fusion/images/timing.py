@@ -116,13 +116,13 @@ class Nearest:
     Args:
         frames: of `Video.frames`.
         delay: seconds that the first frame comes after time 0.
-        interval: usual seconds between two frames.
+        fps: its frames per second.
     """
 
-    def __init__(self, frames: Iterator[VideoFrame], delay: float = 0.0, interval: float = 0.04):
+    def __init__(self, frames: Iterator[VideoFrame], delay: float, fps: float):
         self._frames = frames
         self._delay = delay
-        self._interval = interval
+        self._reach = 0.5 / fps + _ROUNDING
         self._before: VideoFrame | None = next(frames, None)
         self._after: VideoFrame | None = next(frames, None)
 
@@ -137,7 +137,7 @@ class Nearest:
     def at(self, time: float) -> VideoFrame | None:
         """The frame nearest to a time, the earlier one of two.
 
-        None before the first and after the last frame, by more than the usual distance of two.
+        None before the first and after the last frame by more than half the usual distance of two.
         """
         while self._after is not None and self._time(self._after) <= time:
             self._before, self._after = self._after, next(self._frames, None)
@@ -145,6 +145,6 @@ class Nearest:
             return None
         apart = abs(time - self._time(self._before))
         if self._after is None or time < self._time(self._before):
-            return self._before if apart <= self._interval + _ROUNDING else None
+            return self._before if apart <= self._reach else None
         later = self._time(self._after) - time
         return self._after if later < apart - _ROUNDING else self._before

@@ -7,7 +7,6 @@ What a container says about its length is a hint. The end is where decoding ends
 """
 
 import heapq
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +18,7 @@ import av
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.base.files import whole_file
+from fusion.base.files import require_no_stream, whole_file
 
 #: Files that are taken for videos.
 VIDEO_SUFFIXES = frozenset(
@@ -46,19 +45,6 @@ _WITHOUT_CLOCK = {"h264", "hevc", "mjpeg", "mpegvideo", "m4v", "av1", "obu"}
 
 # Frames that may come between a packet's place in the file and its place in time.
 _REORDERED = 32
-
-
-def require_no_stream(path: str | Path) -> None:
-    """Refuse the address of a network stream, which has no beginning to come back to.
-
-    Raises:
-        UserError: names the address and how to record it.
-    """
-    if re.match(r"[a-z][a-z0-9+.-]+:/{1,2}[^/]", str(path), re.IGNORECASE):
-        raise UserError(
-            f"{path}: a network stream; streams are not read. Record it to a file first, for "
-            f"example with ffmpeg -i {path} -c copy recording.mkv"
-        )
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,10 @@ from fusion.images.pixels import luminance, to_8bit
 from fusion.images.reading import read_image
 from fusion.images.timing import Nearest
 from fusion.images.video import Video, VideoDamaged, VideoFrame
+from tracker.data.annotations import LONGEST
 
 MODALITIES = ("rgb", "ir")
 MODALITY_NAMES = {"rgb": "visible", "ir": "infrared"}
-# Frames of the longest sequence that is read: a slip in a file must not take all memory.
-LONGEST = 1_000_000
 
 
 def number_ranges(numbers: Iterable[int], limit: int = 12) -> str:
@@ -157,11 +156,11 @@ class VideoFrames:
         scan = self.video.scan
         self._length = scan.frames
         if clock is not None:
-            end = (scan.last or 0.0) - (scan.first or 0.0) + delay
-            # A frame is shown for half of its time and more after its moment.
-            self._length = max(1, 1 + int((end + 1 / self.video.fps) * clock.video.fps + 0.01))
-            if abs(self._length - len(clock)) <= 1 + clock.video.fps / self.video.fps:
-                self._length = len(clock)  # both end together
+            end = (scan.last or 0.0) - (scan.first or 0.0) + delay + 0.5 / self.video.fps
+            self._length = max(1, 1 + int(end * clock.video.fps + 0.01))
+            steady = scan.steady and clock.video.scan.steady
+            if not steady and abs(self._length - len(clock)) <= 3:
+                self._length = len(clock)  # counted by mean rates
         self.ends: bool = False  # whether the end was reached
         self.damage: VideoDamaged | None = None
         self._restart()
@@ -192,19 +191,22 @@ class VideoFrames:
         """Decode up to frame ``index`` or the end."""
         if index < self._position:
             self._restart()
-        while self._position < index and not (self.ends and self._position + 1 >= self._length):
+        while self._position < index and not self._is_at_end():
             try:
                 frame = next(self._frames, None)
             except VideoDamaged as damage:
                 frame, self.damage = None, damage
             if frame is None:
-                # Damaged, it keeps the length it states: what is lost is reported frame by frame.
-                if self.damage is None or self.damage.stated <= self._position + 1:
-                    self._length = self._position + 1
-                self.ends = True
+                self._length, self.ends = self._position + 1, True
+                if self.damage is not None:  # what is lost is reported frame by frame
+                    lost = max(self.damage.stated, self.video.scan.frames, self._length + 1)
+                    self._length = lost
                 return
             self._current, self._position = frame, self._position + 1
             self._length = max(self._length, self._position + 1)
+
+    def _is_at_end(self) -> bool:
+        return self.ends and (self.damage is not None or self._position + 1 >= self._length)
 
     def read(self, index: int) -> np.ndarray:
         """A frame, RGB ``HxWx3`` or grey ``HxW``, uint8 or uint16."""
@@ -243,7 +245,7 @@ class VideoFrames:
 
     def _start(self) -> Nearest | None:
         try:
-            return Nearest(self._frames, self._delay, 1 / self.video.fps)
+            return Nearest(self._frames, self._delay, self.video.fps)
         except VideoDamaged as damage:
             self.damage = damage
             return None

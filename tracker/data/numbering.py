@@ -14,12 +14,19 @@ box. Names without a counter (see `fusion.images.pairing`) need a line for each 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from fusion.base.errors import UserError
+from tracker.data.annotations import read_regions, regions_to_boxes
+from tracker.data.frames import MODALITIES, MODALITY_NAMES, ImageFrames, number_ranges
+from tracker.data.layouts import Layout, child_folder
 
-__all__ = ["frames_of_lines"]
+__all__ = ["Annotations", "frames_of_lines", "place_annotations", "read_annotations"]
+
+#: A file of the first frame's box alone, in some releases of every dataset.
+FIRST_BOX = "init.txt"
 
 
 def frames_of_lines(
@@ -118,3 +125,101 @@ class _Places:
 
     def of(self, numbers: np.ndarray) -> np.ndarray:
         return np.array([self._places.get(int(number), -1) for number in numbers], int)
+
+
+# --- A sequence's annotation files ----------------------------------------------------------------
+
+#: Boxes ``(N, 4)`` line by line, by the file's name.
+Annotations = dict[str, np.ndarray]
+
+
+def read_annotations(
+    folder: Path, layout: Layout, problems: list[str], needed: bool = True
+) -> Annotations:
+    """Boxes line by line of each modality's best file; says which files are missing.
+
+    Args:
+        needed: whether an unreadable file is an error; else it is a problem.
+
+    Raises:
+        UserError: an unreadable file, where they are needed.
+    """
+    boxes: Annotations = {}
+    missing: dict[str, list[str]] = {}
+    for modality, candidates in layout.annotations.items():
+        for name in dict.fromkeys((*candidates, FIRST_BOX)):
+            path = child_folder(folder, name)
+            if path is not None:
+                try:
+                    if name not in boxes:
+                        corners = layout.corners and name != FIRST_BOX
+                        boxes[name] = regions_to_boxes(read_regions(path), corners)
+                except UserError as error:
+                    if needed:
+                        raise
+                    problems.append(f"{error}; left out")
+                break
+        else:
+            missing.setdefault(candidates[0], []).append(MODALITY_NAMES[modality])
+    problems += [
+        f"{name}: missing, so that no boxes are known on {' and '.join(modalities)} frames"
+        for name, modalities in missing.items()
+    ]
+    return boxes
+
+
+def place_annotations(
+    annotations: Annotations,
+    layout: Layout,
+    sources: dict[str, ImageFrames],
+    numbers: Sequence[int] | None,
+    start: int | None,
+    problems: list[str],
+    needed: bool = True,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Boxes ``(N, 4)`` by modality, and ``(N,)`` bool, which frames the annotations speak of.
+
+    Args:
+        annotations: of `read_annotations`.
+        sources: the frames' files by modality, of one length.
+        numbers, start: see `frames_of_lines`.
+        problems: gets a line for each file whose lines do not all have a picture.
+        needed: whether lines that cannot be placed are an error; else they are a problem.
+
+    Raises:
+        UserError: they cannot be placed, where they are needed.
+    """
+    length = len(sources["rgb"])
+    boxes = {modality: np.full((length, 4), np.nan) for modality in MODALITIES}
+    annotated = np.zeros(length, bool)
+    there = {m: np.array([name is not None for name in sources[m].names]) for m in MODALITIES}
+    users: dict[str, list[str]] = {}
+    for modality, candidates in layout.annotations.items():
+        name = next((n for n in (*candidates, FIRST_BOX) if n in annotations), None)
+        if name is not None:
+            users.setdefault(name, []).append(modality)
+    for name, modalities in users.items():
+        rows = annotations[name]
+        own = there[modalities[0]] if len(modalities) == 1 else there["rgb"] & there["ir"]
+        step = 1 if name == FIRST_BOX else layout.step
+        try:
+            frames = frames_of_lines(
+                len(rows), numbers, there["rgb"] | there["ir"], own, step, start
+            )
+        except UserError as error:
+            if needed:
+                raise UserError(f"{name}: {error}; give --box, or the missing pictures") from None
+            problems.append(f"{name}: {error}; left out")
+            continue
+        known = frames >= 0
+        for modality in modalities:
+            boxes[modality][frames[known]] = rows[known]
+        annotated[frames[known]] = True
+        lost = number_ranges(np.flatnonzero(~known) + 1)
+        every = f" (one every {step} frames expected)" if step > 1 else ""
+        expected = -(-length // step)
+        if lost:
+            problems.append(f"{name}: no picture for lines {lost} of {len(rows)}")
+        elif len(rows) not in (expected, length, own.sum()):
+            problems.append(f"{name}: {len(rows)} lines for {length} frames{every}")
+    return boxes, annotated

@@ -7,12 +7,15 @@ and refine the anchors, discourages jumps and changes of shape, and takes the be
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fusion.base.errors import UserError
+from fusion.images.arrays import as_array, is_unit_range
+from fusion.images.pixels import to_8bit
 from tracker.data.boxes import start_box
 from tracker.data.crops import context_side, crop_square, is_usable, mean_colour
 from tracker.model.anchors import decode
@@ -55,10 +58,12 @@ class RGBTTracker:
         for rgb, ir in frames:
             box, score = tracker.track(rgb, ir)
 
-    A frame is RGB ``HxWx3`` and infrared ``HxW`` (or ``HxWx3``), uint8, or float in 0..255. Either
-    may be None. One that is of a single value all over, or not finite, counts as missing; the
-    branches that need it are left out of that frame. A modality missing at the start joins at the
-    first template update that has it.
+    A frame is RGB ``HxWx3`` and infrared ``HxW`` (or with channels): arrays or tensors of the types
+    and shapes that `fusion.images.arrays` describes. Whether floating point is 0..1 or 0..255 is
+    decided by the first frame of a modality and holds for those that follow. Either may be None.
+    One that is of a single value all over, or not finite, counts as missing; the branches that need
+    it are left out of that frame. A modality missing at the start joins at the first template
+    update that has it.
 
     Args:
         network: trained; it is copied for inference and not changed.
@@ -113,8 +118,8 @@ class RGBTTracker:
         """Start on a frame.
 
         Args:
-            rgb: ``HxWx3``, or None.
-            ir: ``HxW`` or ``HxWx3``, or None.
+            rgb: ``HxWx3``, or None; see `RGBTTracker`.
+            ir: ``HxW`` or with channels, or None.
             box: ``x, y, width, height``, or a polygon or rotated box as x and y of its corners; it
                 may lie over the border, but not outside the frame.
 
@@ -122,6 +127,7 @@ class RGBTTracker:
             UserError: no usable frame, or an unusable box.
             ValueError: a frame of another shape or type than described.
         """
+        self._unit: dict[str, bool] = {}  # whether floating point is 0..1, by modality
         frames = self._frames(rgb, ir)
         if not frames:
             raise UserError(
@@ -257,21 +263,22 @@ class RGBTTracker:
 
     # --- Crops ---
 
-    def _frames(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> dict[str, np.ndarray]:
+    def _frames(self, rgb: Any, ir: Any) -> dict[str, np.ndarray]:
         """The usable frames by modality, of those the network has a branch for."""
         frames = {}
         for name, frame in (("rgb", rgb), ("ir", ir)):
             if frame is None or name not in self.network.modalities:
                 continue
-            if frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (3,)) or not frame.size:
-                raise ValueError(f"{name} must be HxW or HxWx3, got shape {frame.shape}")
-            if frame.dtype != np.uint8 and not np.issubdtype(frame.dtype, np.floating):
+            frame = as_array(frame, name)
+            if frame.dtype == np.uint16:
+                frame = to_8bit(frame)
+            elif frame.dtype != np.uint8 and frame.dtype.kind != "f":
                 raise ValueError(
-                    f"{name} must be uint8, or float in 0..255, got {frame.dtype}; "
+                    f"{name} must be uint8, uint16 or floating point, got {frame.dtype}; "
                     "fusion.images.pixels.to_8bit converts"
                 )
             if is_usable(frame):
-                frames[name] = frame if frame.dtype == np.uint8 else frame.astype(np.float32)
+                frames[name] = frame if frame.dtype == np.uint8 else self._in_255(frame, name)
         sizes = {frame.shape[:2] for frame in frames.values()}
         if len(sizes) > 1:
             raise ValueError(
@@ -279,6 +286,15 @@ class RGBTTracker:
                 "and width; the tracker needs registered frames of one size"
             )
         return frames
+
+    def _in_255(self, frame: np.ndarray, name: str) -> np.ndarray:
+        """Floating point in 0..255. What a modality's first frame is, 0..1 or 0..255, holds on."""
+        unit = self._unit.setdefault(name, is_unit_range(frame))
+        low, high = float(frame.min()), float(frame.max())
+        if low < 0 or high > (1 if unit else 255):
+            expected = "0..1, as its first frame was" if unit else "0..1 or 0..255"
+            raise ValueError(f"{name} must be in {expected}, got values from {low:g} to {high:g}")
+        return frame.astype(np.float32) * np.float32(255 if unit else 1)
 
     def _inputs(self, frames: dict[str, np.ndarray], side: float, size: int) -> dict[str, Tensor]:
         """Crops about the target as the network takes them."""

@@ -90,8 +90,12 @@ def track(tracker: Tracker, sequence: Sequence, region: ArrayLike) -> Iterator[T
         UserError: an unusable box, or a first frame without any picture.
     """
     box = check_start(sequence, region)
-    for index in range(len(sequence)):
+    index = -1
+    # The length of a video is known at its end.
+    while (index := index + 1) < len(sequence):
         frame = sequence.frame(index)
+        if index >= len(sequence):
+            break
         start = time.perf_counter()
         if index == 0:
             if frame.rgb is None and frame.ir is None:
@@ -119,6 +123,8 @@ class Account:
         tracked: how many were done.
         seconds: in all; `tracker_seconds`: in the tracker alone.
         problems: the sequence's own, see `Sequence.problems`.
+        known_missing: by modality, the numbers of frames whose picture is known to be missing from
+            the start, and named among the problems.
         incidents: by modality and kind (``missing``, ``unreadable``, ``size``, ``blank``), the
             numbers of the frames, from 1 as the lines of ``boxes.txt``.
         reasons: a line for each frame whose file could not be used.
@@ -128,6 +134,7 @@ class Account:
     name: str
     frames: int
     problems: list[str]
+    known_missing: dict[str, set[int]] = field(default_factory=dict)
     tracked: int = 0
     seconds: float = 0.0
     tracker_seconds: float = 0.0
@@ -151,12 +158,15 @@ class Account:
         lines = [f"{self.name}: {problem}" for problem in self.problems]
         for modality, kinds in self.incidents.items():
             for kind, numbers in kinds.items():
+                new = numbers
                 if kind == "missing":
-                    continue  # known from the start: among the problems
-                lines.append(
-                    f"{MODALITY_NAMES[modality]} {kind} in {_count(len(numbers))}: "
-                    f"{number_ranges(numbers)}"
-                )
+                    known = self.known_missing.get(modality, set())
+                    new = [number for number in numbers if number not in known]
+                if new:
+                    lines.append(
+                        f"{MODALITY_NAMES[modality]} {kind} in {_count(len(new))}: "
+                        f"{number_ranges(new)}"
+                    )
         rate = self.tracked / self.seconds if self.seconds else 0.0
         alone = self.tracked / self.tracker_seconds if self.tracker_seconds else 0.0
         lines.append(
@@ -226,7 +236,8 @@ class _ResultFiles:
                 table.flush()
         if self._writer is not None:
             index = step.frame.number - 1
-            truth = {"rgb": self._sequence.boxes_rgb[index], "ir": self._sequence.boxes_ir[index]}
+            boxes = {"rgb": self._sequence.boxes_rgb, "ir": self._sequence.boxes_ir}
+            truth = {m: b[index] for m, b in boxes.items() if index < len(b)}
             self._writer.write(
                 draw_frame(step.frame, step.box, score=step.score, truth=truth, size=self._size)
             )
@@ -287,7 +298,14 @@ def track_to_folder(
     video = None if video is None else Path(video)
     if video is not None:
         require_video_suffix(video)
-    account = Account(sequence.name, len(sequence), sequence.problems)
+    known = {
+        modality: {
+            *(index + 1 for index in source.missing()),
+            *range(len(source) + 1, len(sequence) + 1),
+        }
+        for modality, source in (("rgb", sequence.rgb), ("ir", sequence.ir))
+    }
+    account = Account(sequence.name, len(sequence), sequence.problems, known)
     files = _ResultFiles(sequence, Path(folder), video)
     start = time.perf_counter()
     try:
@@ -301,6 +319,7 @@ def track_to_folder(
             files.write(step)
             account.add(step)
         account.complete = True
+        account.frames = account.tracked
     except KeyboardInterrupt:
         raise Interrupted(account) from None
     finally:

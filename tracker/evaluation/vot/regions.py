@@ -18,6 +18,7 @@ import numpy as np
 
 from fusion.base.errors import UserError
 from tracker.data.boxes import bounding_box
+from tracker.data.masks import LARGEST, Mask, decode_mask
 
 __all__ = [
     "LARGEST",
@@ -29,19 +30,7 @@ __all__ = [
     "region_overlaps",
 ]
 
-# Pixels of the largest mask or frame: a slip in a file must not take all memory.
-LARGEST = 1 << 28
-
 # --- Regions --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """A region of pixels: ``pixels[i, j]`` is the image's ``(x + j, y + i)``."""
-
-    x: int
-    y: int
-    pixels: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -400,13 +389,7 @@ def _parse_binary(path: Path, data: bytes) -> Regions:
 
 
 def _mask(path: Path, frame: int, values: list[int]) -> Mask:
-    x, y, width, height, *runs = values
-    fits = runs and min(width, height, *runs) >= 0 and sum(runs) <= width * height <= LARGEST
-    if not fits or max(abs(x), abs(y)) > LARGEST:
-        raise UserError(
-            f"{path}, frame {frame + 1}: the mask's runs do not fit its size {width}x{height}"
-        )
-    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    filled = np.zeros(width * height, bool)
-    filled[: len(pixels)] = pixels
-    return Mask(x, y, filled.reshape(height, width))
+    try:
+        return decode_mask(values)
+    except ValueError as error:
+        raise UserError(f"{path}, frame {frame + 1}: {error}") from None
