@@ -324,11 +324,12 @@ class _Job:
         """The pictures to write."""
         ir, vis = pair
         pictures = {}
-        if self.parts is None:
-            fused = network.fuse(ir, vis, options.color)
-        else:
+        fused = network.fuse(ir, vis, options.color)
+        if self.parts is not None:
+            from fusion.commands.parts import parts_sheet
+
             assert isinstance(network, LRRNet)  # `fuse` has seen to it
-            fused, pictures[self.parts] = _fuse_with_parts(network, ir, vis, options.color)
+            pictures[self.parts] = parts_sheet(network, ir, vis, fused)
         if self.compare is not None:
             pictures[self.compare] = compare(ir, vis, fused)
         # Last, so that the picture's presence says that its companions are there.
@@ -338,20 +339,6 @@ class _Job:
     def write(self, pictures: _Pictures) -> None:
         for path, picture in pictures.items():
             write_image(path, picture)
-
-
-def _fuse_with_parts(
-    network: LRRNet, ir: np.ndarray, vis: np.ndarray, color: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The fused picture and the contact sheet of its parts."""
-    import torch
-
-    from fusion.commands.parts import parts_sheet
-
-    with torch.inference_mode():
-        parts = network.parts(network.to_input(luminance(ir)), network.to_input(luminance(vis)))
-    fused = network.to_picture(parts.fused, vis if color else None)
-    return fused, parts_sheet(to_8bit(ir), to_8bit(vis), fused, parts)
 
 
 def compare(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:

@@ -58,6 +58,7 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     data = _read_bytes(path)
     opened = _open(path, data)
+    image: np.ndarray | None
     try:
         if opened is not None and opened.format in {*_BY_PILLOW, _MPO}:
             image = _decode_by_pillow(opened)

@@ -127,6 +127,8 @@ def _init(arguments: argparse.Namespace) -> int:
     made = files.copy_template(folder)
     try:
         names = _take_sequences(arguments)
+        for name in names:
+            files.require_trax_path(folder / "sequences" / name)
     except UserError:
         files.remove_template(folder, made)
         raise
@@ -202,7 +204,9 @@ def _add_evaluate(vot_commands: Commands) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from tracker.evaluation.vot.run import choose_entries, evaluate
+    from tracker.evaluation.vot.workspace import require_trax_path
 
+    require_trax_path(arguments.workspace)
     environment = {"RGBT_DEVICE": arguments.device}
     _check_weights(arguments.weights)
     if arguments.weights is not None:
