@@ -43,10 +43,10 @@ def robust_range(image: np.ndarray) -> tuple[float, float]:
     """The smallest and largest value of a picture, without dead pixels.
 
     A dead or stuck pixel stands alone, a target does not. Where the extremes are so far out that
-    the 5x5 median of the picture spans less than half of their range, its extremes are taken
-    instead: dead pixels, pairs of them, dead rows and columns and a line of telemetry at the edge
-    no longer squeeze the picture into a few grey levels. A real target of a few pixels is clipped,
-    and still the brightest.
+    the 5x5 median of the picture spans less than half of their range, values further from the
+    median's range than half of it are left out: dead pixels, pairs of them, dead rows and columns
+    and a line of telemetry at the edge no longer squeeze the picture into a few grey levels. A real
+    target of a few pixels is clipped, and still the brightest.
 
     Args:
         image: uint16 or float32, ``HxW`` or ``HxWxC``.
@@ -55,8 +55,12 @@ def robust_range(image: np.ndarray) -> tuple[float, float]:
     if image.ndim not in (2, 3) or min(image.shape[:2]) < 9 or not low < high:
         return low, high
     filtered = cv2.medianBlur(np.ascontiguousarray(image), 5)[2:-2, 2:-2]
-    inner = float(filtered.min()), float(filtered.max())
-    return inner if 0 < 2 * (inner[1] - inner[0]) < high - low else (low, high)
+    first, last = float(filtered.min()), float(filtered.max())
+    spread = last - first
+    if not 0 < 2 * spread < high - low:
+        return low, high
+    kept = image[(image >= first - spread / 2) & (image <= last + spread / 2)]
+    return float(kept.min()), float(kept.max())
 
 
 def to_8bit(image: np.ndarray, percentiles: tuple[float, float] | None = None) -> np.ndarray:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fusion.base.errors import UserError
-from fusion.images.video import Video, VideoFrame
+from fusion.images.video import Video, VideoDamaged, VideoFrame
 
 __all__ = ["PAIRINGS", "Nearest", "VideoPairing", "pair_videos"]
 
@@ -123,8 +123,16 @@ class Nearest:
         self._frames = frames
         self._delay = delay
         self._reach = 0.5 / fps + _ROUNDING
-        self._before: VideoFrame | None = next(frames, None)
-        self._after: VideoFrame | None = next(frames, None)
+        self._damage: VideoDamaged | None = None
+        self._before = self._next()
+        self._after = self._next()
+
+    def _next(self) -> VideoFrame | None:
+        try:
+            return next(self._frames, None)
+        except VideoDamaged as damage:  # said when its frames are asked for
+            self._damage = damage
+            return None
 
     def _time(self, frame: VideoFrame) -> float:
         return frame.time + self._delay
@@ -138,13 +146,20 @@ class Nearest:
         """The frame nearest to a time, the earlier one of two.
 
         None before the first and after the last frame by more than half the usual distance of two.
+
+        Raises:
+            VideoDamaged: the video is damaged there.
         """
         while self._after is not None and self._time(self._after) <= time:
-            self._before, self._after = self._after, next(self._frames, None)
+            self._before, self._after = self._after, self._next()
         if self._before is None:
-            return None
+            return self._none()
         apart = abs(time - self._time(self._before))
         if self._after is None or time < self._time(self._before):
-            return self._before if apart <= self._reach else None
+            return self._before if apart <= self._reach else self._none()
         later = self._time(self._after) - time
         return self._after if later < apart - _ROUNDING else self._before
+
+    def _none(self) -> None:
+        if self._damage is not None and self._after is None:
+            raise self._damage

@@ -43,6 +43,9 @@ _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg", "mpegvideo", "vob"}
 # Elementary streams: no clock at all; FFmpeg makes one up at 25 frames per second.
 _WITHOUT_CLOCK = {"h264", "hevc", "mjpeg", "mpegvideo", "m4v", "av1", "obu"}
 
+# Containers with a table of their frames: what it lists and the file lacks was cut off.
+_WITH_TABLE = {"mov", "mp4", "avi"}
+
 # Frames that may come between a packet's place in the file and its place in time.
 _REORDERED = 32
 
@@ -118,7 +121,7 @@ class Video:
                 stream = self._stream(container)
                 self._format = set(container.format.name.split(","))
                 self.has_sound = bool(container.streams.audio)
-                self._stated = stream.frames
+                self._listed = stream.frames if self._format & _WITH_TABLE else 0
                 self._codec = stream.codec_context.name
                 rate = stream.average_rate or stream.guessed_rate
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -153,7 +156,7 @@ class Video:
     @cached_property
     def scan(self) -> Scan:
         """The packets' count and times; reads the file, and decodes nothing."""
-        frames, first, last, decoding = 0, None, None, None
+        frames, packets, first, last, decoding = 0, 0, None, None, None
         ahead: list[int] = []
         distances: list[int] = []  # shortest and longest
         previous: int | None = None
@@ -170,6 +173,7 @@ class Video:
                 stream = self._stream(container)
                 base = stream.time_base
                 for packet in container.demux(stream):
+                    packets += packet.size > 0
                     if packet.size == 0 or packet.is_discard or self._is_hidden(packet):
                         continue
                     frames += 1
@@ -184,6 +188,7 @@ class Video:
                         pass_on(heapq.heappop(ahead))
         except (av.FFmpegError, OSError):
             pass  # decoding says where the damage is
+        frames += max(0, self._listed - packets)
         while ahead:
             pass_on(heapq.heappop(ahead))
         if first is None or last is None or base is None or self._format & _WITHOUT_CLOCK:
@@ -265,9 +270,8 @@ class Video:
                         count += 1
         except (av.FFmpegError, OSError) as error:
             raise VideoDamaged(self.path, count) from error
-        table = self._stated if self._format & {"mov", "mp4"} else 0
-        if broken or packets < table:
-            raise VideoDamaged(self.path, count, table)
+        if broken or packets < self._listed:
+            raise VideoDamaged(self.path, count, self._listed)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The frames' pictures, see `VideoFrame.image`.

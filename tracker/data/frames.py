@@ -226,11 +226,11 @@ class VideoFrames:
     def _near(self, index: int, clock: "VideoFrames") -> VideoFrame:
         if self._nearest is None or index < self._position:
             self._restart()
-            self._nearest = self._start()
+            self._nearest = Nearest(self._frames, self._delay, self.video.fps)
         self._position = index
         time = clock.time(index)
         try:
-            frame = self._nearest.at(time) if self._nearest is not None else None
+            frame = self._nearest.at(time)
         except VideoDamaged as damage:
             self.damage, frame = damage, None
         if frame is not None:
@@ -238,17 +238,10 @@ class VideoFrames:
             return frame
         if self.damage is not None:
             raise NoPicture("unreadable", f"{self.damage}")
-        if self._nearest is not None and self._nearest.is_over and time > self._delay:
+        if self._nearest.is_over and time > self._delay:
             self._length, self.ends = min(self._length, index), True
             raise NoPicture("missing", f"{self.path}: ends before frame {index + 1}")
         raise NoPicture("missing", f"{self.path}: starts after frame {index + 1}")
-
-    def _start(self) -> Nearest | None:
-        try:
-            return Nearest(self._frames, self._delay, self.video.fps)
-        except VideoDamaged as damage:
-            self.damage = damage
-            return None
 
 
 FrameSource = ImageFrames | VideoFrames

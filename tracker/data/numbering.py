@@ -219,7 +219,9 @@ def place_annotations(
         every = f" (one every {step} frames expected)" if step > 1 else ""
         expected = -(-length // step)
         if lost:
-            problems.append(f"{name}: no picture for lines {lost} of {len(rows)}")
+            problems.append(
+                f"{name}: {len(rows)} lines for {length} frames{every}; no picture for lines {lost}"
+            )
         elif len(rows) not in (expected, length, own.sum()):
             problems.append(f"{name}: {len(rows)} lines for {length} frames{every}")
     return boxes, annotated
