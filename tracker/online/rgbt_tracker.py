@@ -59,8 +59,8 @@ class RGBTTracker:
             box, score = tracker.track(rgb, ir)
 
     A frame is RGB ``HxWx3`` and infrared ``HxW`` (or with channels): arrays or tensors of the types
-    and shapes that `fusion.images.arrays` describes. Whether floating point is 0..1 or 0..255 is
-    decided by the first frame of a modality and holds for those that follow. Either may be None.
+    and shapes that `fusion.images.arrays` describes, but floating point in 0..255 alone: a first
+    frame in 0..1 is refused, because later ones may just be dark. Either may be None.
     One that is of a single value all over, or not finite, counts as missing; the branches that need
     it are left out of that frame. A modality missing at the start joins at the first template
     update that has it.
@@ -127,7 +127,7 @@ class RGBTTracker:
             UserError: no usable frame, or an unusable box.
             ValueError: a frame of another shape or type than described.
         """
-        self._unit: dict[str, bool] = {}  # whether floating point is 0..1, by modality
+        self._seen: set[str] = set()  # modalities that had a usable frame
         frames = self._frames(rgb, ir)
         if not frames:
             raise UserError(
@@ -279,6 +279,7 @@ class RGBTTracker:
                 )
             if is_usable(frame):
                 frames[name] = frame if frame.dtype == np.uint8 else self._in_255(frame, name)
+                self._seen.add(name)
         sizes = {frame.shape[:2] for frame in frames.values()}
         if len(sizes) > 1:
             raise ValueError(
@@ -288,13 +289,13 @@ class RGBTTracker:
         return frames
 
     def _in_255(self, frame: np.ndarray, name: str) -> np.ndarray:
-        """Floating point in 0..255. What a modality's first frame is, 0..1 or 0..255, holds on."""
-        unit = self._unit.setdefault(name, is_unit_range(frame))
+        """Floating point in 0..255. A first frame of 0..1 is refused: later ones may be dark."""
+        if name not in self._seen and is_unit_range(frame):
+            raise ValueError(f"{name} must be in 0..255, got values in 0..1; multiply them by 255")
         low, high = float(frame.min()), float(frame.max())
-        if low < 0 or high > (1 if unit else 255):
-            expected = "0..1, as its first frame was" if unit else "0..1 or 0..255"
-            raise ValueError(f"{name} must be in {expected}, got values from {low:g} to {high:g}")
-        return frame.astype(np.float32) * np.float32(255 if unit else 1)
+        if low < 0 or high > 255:
+            raise ValueError(f"{name} must be in 0..255, got values from {low:g} to {high:g}")
+        return frame.astype(np.float32)
 
     def _inputs(self, frames: dict[str, np.ndarray], side: float, size: int) -> dict[str, Tensor]:
         """Crops about the target as the network takes them."""
