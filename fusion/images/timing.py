@@ -24,7 +24,7 @@ __all__ = ["PAIRINGS", "Nearest", "VideoPairing", "pair_videos"]
 PAIRINGS = ("time", "name", "index")
 
 # Times of Matroska are whole milliseconds: two distances that differ by no more are one.
-_ROUNDING = 0.002
+_ROUNDING = 0.0021
 
 # Sound that starts before the pictures moves these by one packet of it at most.
 _SOUND = 0.1
