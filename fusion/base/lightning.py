@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
+from fusion.base.registry import import_modules
 
 __all__ = [
     "WholeCheckpoints",
@@ -39,10 +40,10 @@ def run_lightning(
 ) -> None:
     """Run LightningCLI on any subclass of ``module``, with errors of one line.
 
-    Configurations may build on others, see `fusion.base.configuration.with_bases`. All loggers of
-    a run
-    that write below one folder write into the same version of it; a run that ends before its first
-    step leaves none.
+    Configurations may build on others, see `fusion.base.configuration.with_bases`, and name modules
+    that register parts of a user's own (``import: [my_parts]``, or ``--import my_parts``). All
+    loggers of a run that write below one folder write into the same version of it; a run that ends
+    before its first step leaves none.
 
     Raises:
         UserError: an option or a configuration key is wrong, or the data cannot be used.
@@ -57,6 +58,19 @@ def run_lightning(
     made: list[LightningCLI] = []
 
     class OneVersion(LightningCLI):
+        def add_arguments_to_parser(self, parser: Any) -> None:
+            parser.add_argument(
+                "--import",
+                type=list[str],
+                default=[],
+                metavar="MODULE",
+                help="modules of your own that register parts, see docs/extending.md",
+            )
+
+        def before_instantiate_classes(self) -> None:
+            settings = self.config[self.subcommand] if self.subcommand else self.config
+            import_modules(settings["import"])
+
         def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
             trainer = super().instantiate_trainer(**kwargs)
             agree_on_version(trainer.loggers)

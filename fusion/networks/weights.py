@@ -89,7 +89,7 @@ def load_network(
         UserError: as `read_tensors` and `require_match`; the weights are of no known network or of
             another method; a folder lacks a file; or the network has no such rule.
     """
-    if method in CLASSICAL:
+    if method is not None and method in CLASSICAL:
         if path is not None or rule is not None:
             raise UserError(f"{method}: learned nothing, so it takes no weights and has no rules")
         return CLASSICAL[method]().eval()
