@@ -108,7 +108,7 @@ def main(names: list[str]) -> int:
     unknown = set(names) - set(PICTURES)
     if unknown:
         print(
-            f"unknown image {unknown.pop()!r}; choose from {', '.join(PICTURES)}", file=sys.stderr
+            f"unknown {unknown.pop()!r}; choose from {', '.join(PICTURES)}", file=sys.stderr
         )
         return 2
     for name in names or PICTURES:
