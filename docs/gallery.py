@@ -107,9 +107,7 @@ def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:
 def main(names: list[str]) -> int:
     unknown = set(names) - set(PICTURES)
     if unknown:
-        print(
-            f"unknown {unknown.pop()!r}; choose from {', '.join(PICTURES)}", file=sys.stderr
-        )
+        print(f"unknown {unknown.pop()!r}; choose from {', '.join(PICTURES)}", file=sys.stderr)
         return 2
     for name in names or PICTURES:
         path = FOLDER / f"{name}.jpg"
