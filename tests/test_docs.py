@@ -189,8 +189,8 @@ def nothing_runs(monkeypatch):
 
 @pytest.mark.parametrize("program", ["fusion", "tracker"])
 def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
-    from fusion.commands.train import main as train_fusion
-    from tracker.training.command import main as train_tracker
+    from fusion.commands.cli.train import train as train_fusion
+    from tracker.commands.cli.train import train as train_tracker
 
     train = {"fusion": train_fusion, "tracker": train_tracker}[program]
     lines = [line for line in of_program(program) if arguments_of(line)[0] == "train"]
@@ -204,7 +204,7 @@ def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
 
 def test_an_unknown_key_of_a_training_is_found(nothing_runs):
     from fusion.base.errors import UserError
-    from fusion.commands.train import main as train
+    from fusion.commands.cli.train import train
 
     with pytest.raises(UserError, match="no_such"):
         train(["fit", "--config", "experiments/fusion/saliency.yaml", "--data.no_such", "1"])
