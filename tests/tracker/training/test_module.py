@@ -320,7 +320,10 @@ def test_no_documented_command_trains_on_a_test_set(path):
         (["--data.sise", "3"], "--data.sise"),
         (["--data.augmentation.blurr", "3"], "--data.augmentation.blurr"),
         (["--data.augmentation.blur", "3"], "augmentation.blur: a probability is from 0 to 1"),
-        (["--model.init_args.gama", "3"], "gama: no argument of tracker.training.module.Tracker"),
+        (
+            ["--model.init_args.gama", "3"],
+            "gama: not an argument of tracker.training.module.Tracker",
+        ),
         (["--model.init_args.preset", "x"], "model.preset: no preset 'x'"),
         (["--model.init_args.changes", "{chanels: 3}"], "model.changes: "),
         (["--model.init_args.changes", "{preset: 3}"], "model.changes: "),
