@@ -51,6 +51,7 @@ TEST_REQUIREMENTS = [
     "hypothesis>=6.100,<7",
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<2.5",
+    "import-linter>=2.3,<3",
     "types-PyYAML>=6.0,<7",
     "types-tqdm>=4.66,<5",
     # Second implementations to test against.
