@@ -1,6 +1,7 @@
 """Fixtures of the whole suite."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,39 @@ def rng():
     import numpy as np
 
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def forget():
+    """A function that forgets what tests added to registries, and their modules ``my_...``."""
+    from fusion.evaluation.metrics import METRICS
+    from fusion.llrr.registry import FUSIONS
+    from fusion.networks.registry import NETWORKS
+    from tracker.data.layouts import LAYOUTS
+    from tracker.evaluation.trackers import TRACKERS
+    from tracker.model import registry
+    from tracker.training.registry import FUSION_LOSSES
+
+    networks = (registry.BACKBONES, registry.HEADS, registry.NETWORKS)
+    kinds = (NETWORKS, LAYOUTS, FUSIONS, FUSION_LOSSES, TRACKERS, *networks)
+    known = [set(kind) for kind in kinds]
+    metrics, modules = set(METRICS), set(sys.modules)
+
+    def clear():
+        for kind, names in zip(kinds, known, strict=True):
+            for name in set(kind) - names:
+                kind.unregister(name)
+        for name in set(METRICS) - metrics:
+            del METRICS[name]
+        for name in set(sys.modules) - modules:
+            if name.startswith("my_"):
+                del sys.modules[name]
+
+    return clear
+
+
+@pytest.fixture
+def registries(forget):
+    """Examples may add to the registries and import modules; nobody else is to see it."""
+    yield
+    forget()

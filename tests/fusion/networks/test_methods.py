@@ -52,6 +52,30 @@ def noise_pair(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
+def test_a_subclass_is_saved_under_its_own_name_alone(tmp_path):
+    """Under its base's name it would load as the base, and fuse otherwise without an error."""
+
+    class Brighter(NETWORKS["fusiongan"]):
+        def forward(self, ir, vis):
+            return super().forward(ir, vis).clamp(min=0.5)
+
+    torch.manual_seed(0)
+    network = Brighter().eval()
+    with pytest.raises(ValueError, match="Brighter has no name"):
+        save_network(network, tmp_path / "own.safetensors")
+    NETWORKS.register("brighter")(Brighter)
+    try:
+        save_network(network, tmp_path / "own.safetensors")
+        again = load_network(tmp_path / "own.safetensors")
+        assert type(again) is Brighter
+        with pytest.raises(UserError, match="holds weights of brighter"):
+            load_network(tmp_path / "own.safetensors", method="fusiongan")
+    finally:
+        NETWORKS.unregister("brighter")
+    with pytest.raises(UserError, match=r"own.safetensors.*'brighter'.*--import"):
+        load_network(tmp_path / "own.safetensors")
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameter_counts(name):
     with torch.device("meta"):
