@@ -153,7 +153,7 @@ def test_wrong_tables_are_named(small, tables, complaint):
 def test_settings_of_one_folder_do_not_mix(small, tmp_path):
     Ablation(read_tables(small), tmp_path / "out").write_configurations()
     small.write_text(small.read_text() + "trainer: {max_steps: 4}\n")
-    with pytest.raises(UserError, match=r"yaml: of other settings"):
+    with pytest.raises(UserError, match=r"yaml: has other settings"):
         Ablation(read_tables(small), tmp_path / "out").write_configurations()
 
 
@@ -164,7 +164,7 @@ def test_settings_of_one_folder_do_not_mix(small, tmp_path):
         ([], "give --ir and --vis"),
         (["--ir", "no", "--vis", "no"], "no: no such folder"),
         (["--metrics", "x", "--ir", "no", "--vis", "no"], "--metrics: 'x' is unknown"),
-        (["--configurations-only", "--data.root", "x"], "--data.root would be lost"),
+        (["--configurations-only", "--data.root", "x"], "--data.root would be ignored"),
     ],
 )
 def test_bad_options_are_one_line_before_any_training(tmp_path, arguments, complaint, capsys):
