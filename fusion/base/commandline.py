@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fusion.base.errors import UserError
+from fusion.base.registry import import_modules
 
 if TYPE_CHECKING:
     import torch
@@ -79,6 +80,64 @@ def _give_up_stdout() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+IMPORTS = "RGBT_IMPORT"
+"""The environment variable that names modules to import, as ``--import`` does, by commas."""
+
+
+def import_inherited() -> list[str]:
+    """Import the modules that the environment's `IMPORTS` names, and return their names.
+
+    Raises:
+        UserError: a module is missing or fails.
+    """
+    modules = [name for name in os.environ.get(IMPORTS, "").split(",") if name]
+    import_modules(modules)
+    return modules
+
+
+def add_import_option(parser: argparse.ArgumentParser) -> None:
+    """Describe ``--import``, which `import_parts` takes out of a command line beforehand."""
+    parser.add_argument(
+        "--import",
+        metavar="MODULE",
+        help="a module of your own that registers parts (networks, layouts, trackers, ...), found "
+        "on PYTHONPATH or in the current folder; may be repeated and may follow the command; the "
+        f"environment variable {IMPORTS} does the same",
+    )
+
+
+def import_parts(argv: list[str]) -> list[str]:
+    """Take ``--import MODULE`` out of a command line and import the modules.
+
+    Processes that the command starts import them too: they inherit `IMPORTS`, and a PYTHONPATH that
+    ends with the current folder.
+
+    Args:
+        argv: changed in place.
+
+    Returns:
+        The modules of the command line.
+
+    Raises:
+        UserError: a module is missing or fails, or the option has no value.
+    """
+    modules: list[str] = []
+    for place in reversed([i for i, a in enumerate(argv) if a.split("=")[0] == "--import"]):
+        option, joined, value = argv.pop(place).partition("=")
+        if not joined:
+            if place == len(argv):
+                raise UserError(f"{option}: names no module; give one, such as my_parts")
+            value = argv.pop(place)
+        modules[:0] = value.split(",")
+    inherited = import_inherited()
+    import_modules(modules)
+    if modules:
+        os.environ[IMPORTS] = ",".join(dict.fromkeys([*inherited, *modules]))
+        paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*paths, os.getcwd()]))
+    return modules
 
 
 def add_train(commands: Commands, about: str, examples: str) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
+from fusion.base.registry import import_modules
 
 __all__ = [
     "WholeCheckpoints",
@@ -39,9 +40,10 @@ def run_lightning(
 ) -> None:
     """Run LightningCLI for any subclass of ``module``, with one-line errors.
 
-    Configurations may extend others, see `fusion.base.configuration.with_bases`. All loggers of a
-    run that write below one folder use the same version number. A run that ends before its first
-    step leaves no folder.
+    Configurations may extend others, see `fusion.base.configuration.with_bases`, and name modules
+    that register a user's own parts (``import: [my_parts]``, or ``--import my_parts``). All loggers
+    of a run that write below one folder use the same version number. A run that ends before its
+    first step leaves no folder.
 
     Raises:
         UserError: an option or a configuration key is wrong, or the data cannot be used.
@@ -56,6 +58,19 @@ def run_lightning(
     made: list[LightningCLI] = []
 
     class OneVersion(LightningCLI):
+        def add_arguments_to_parser(self, parser: Any) -> None:
+            parser.add_argument(
+                "--import",
+                type=list[str],
+                default=[],
+                metavar="MODULE",
+                help="modules of your own that register parts, see docs/extending.md",
+            )
+
+        def before_instantiate_classes(self) -> None:
+            settings = self.config[self.subcommand] if self.subcommand else self.config
+            import_modules(settings["import"])
+
         def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
             trainer = super().instantiate_trainer(**kwargs)
             agree_on_version(trainer.loggers)

@@ -89,7 +89,7 @@ def load_network(
         UserError: see `read_tensors` and `require_match`; the weights belong to an unknown network
             or to a different method; a folder lacks a file; or the network does not have the rule.
     """
-    if method in CLASSICAL:
+    if method is not None and method in CLASSICAL:
         if path is not None or rule is not None:
             raise UserError(f"{method}: has no parameters, so it takes no weights and has no rules")
         return CLASSICAL[method]().eval()
