@@ -24,9 +24,6 @@ from tracker.online.runtime import make_search
 __all__ = ["RGBTTracker"]
 
 
-# --- Frames -------------------------------------------------------------------------------------
-
-
 # --- The tracker --------------------------------------------------------------------------------
 
 
@@ -77,8 +74,9 @@ class RGBTTracker:
         settings: the online settings in use.
         last_branches: names of the branches that contributed to the last frame's box; empty if both
             modalities were missing.
+
     Raises:
-        UserError: no such runtime or precision, or what it needs is missing.
+        UserError: the runtime or precision is unknown, or a requirement is missing.
     """
 
     def __init__(
