@@ -63,7 +63,7 @@ def read_frame(images: dict):
             frame.append(None)
     sizes = {image.shape[:2] for image in frame if image is not None}
     if len(sizes) > 1:
-        raise UserError(f"{images['color'].path()}: size differs from the infrared image; register them")
+        raise UserError(f"{images['color'].path()}: size differs from infrared; register them")
     return frame
 
 
