@@ -121,7 +121,7 @@ def _usage(network: TrackerNetwork) -> str:
         "with c = context * (w + h); a search crop is larger by the ratio of the two S. Run "
         "template.onnx and kernels.onnx on the first frame, search.onnx on every other frame. cls: "
         "A logits of the background, then A of the target; loc: A shifts in x, A in y, A "
-        "logarithms of the scale of width, A of height, relative to the anchors, which are 'stride' pixels of "
-        "the crop apart around its centre. An update blends a new template_* into the old one by "
-        "update_rate and runs kernels.onnx again."
+        "logarithms of the scale of width, A of height, relative to the anchors, which are "
+        "'stride' pixels of the crop apart around its centre. An update blends a new template_* "
+        "into the old one by update_rate and runs kernels.onnx again."
     )

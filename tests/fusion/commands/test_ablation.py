@@ -139,9 +139,9 @@ def test_a_failed_training_stops_with_its_line(root, small, tmp_path, capfd):
     ("tables", "complaint"),
     [
         ("", "has no tables"),
-        ("tables: {a: {model.init_args.gama: [1]}}", r"a: model\.init_args\.gama is no key"),
+        ("tables: {a: {model.init_args.gama: [1]}}", r"a: model\.init_args\.gama is not a key"),
         ("tables: {a: {data.size: 3}}", "a: not a table"),
-        ("tables: {a: {data.size.x: [3]}}", r"data\.size\.x is no key"),
+        ("tables: {a: {data.size.x: [3]}}", r"data\.size\.x is not a key"),
     ],
 )
 def test_wrong_tables_are_named(small, tables, complaint):
