@@ -225,7 +225,7 @@ def vot_anchors(good: list[bool]) -> list[int]:
     """VOT anchors: 1 starts a run to the end, -1 one to the beginning.
 
     One about every `ANCHOR_SPACING` frames and one near the end, each moved to the nearest good
-    frame. `tracker.evaluation.vot.workspace.anchor_directions` has VOT2020's own rule, which
+    frame. `tracker.evaluation.vot.sequences.anchor_directions` has VOT2020's own rule, which
     leaves out
     one that is close to the last.
     """
