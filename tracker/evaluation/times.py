@@ -1,18 +1,19 @@
 """Files of the time that a tracker took for each frame: a number of seconds per line.
 
-The VOT toolkit writes them beside its trajectories as ``*_time.value``; runs over a dataset write
-the same.
+The VOT toolkit writes them beside its trajectories; runs over a dataset write the same.
 """
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["frame_rate"]
+__all__ = ["TIMES_SUFFIX", "frame_rate"]
+
+TIMES_SUFFIX = "_time.value"
+"""How the names of files of times end."""
 
 
-def frame_rate(files: Iterable[Path]) -> float | None:
-    """Frames per second over files of times, without the first frame of each (the start).
+def frame_rate(folder: Path) -> float | None:
+    """Frames per second over the files of times below a folder, without the first frame of each.
 
     Files that are damaged and times that are none, such as 0 for a frame that real time skipped,
     are left out.
@@ -21,7 +22,7 @@ def frame_rate(files: Iterable[Path]) -> float | None:
         None where no time is recorded.
     """
     seconds: list[float] = []
-    for path in files:
+    for path in sorted(folder.rglob(f"*{TIMES_SUFFIX}")):
         try:
             values = [float(line) for line in path.read_text().split()[1:]]
         except (OSError, ValueError):

@@ -68,7 +68,7 @@ def read_reported(
     def reported(tracker: ScoredTracker, title: str) -> ReportedTracker:
         reference = tracker.reference
         title = f"{title} [{reference}]" if titles.count(title) > 1 else title
-        speed = frame_rate(workspace.results(reference).glob("*/*_time.value"))
+        speed = frame_rate(workspace.results(reference))
         return ReportedTracker(reference, tracker.scores, tracker.runs, title, speed)
 
     rows = [reported(tracker, title) for tracker, title in zip(scored, titles, strict=True)]
