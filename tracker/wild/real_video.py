@@ -113,11 +113,13 @@ class Footage:
         name: for messages, unique in its source.
         kinds: kinds of targets that it may hold.
         load: reads it.
+        thermal: whether it has infrared; where not, it is made from the visible.
     """
 
     name: str
     kinds: frozenset[str]
     load: Callable[[], Content] = field(repr=False)
+    thermal: bool = True
 
     @cached_property
     def _content(self) -> Content:
@@ -207,7 +209,7 @@ def load_masked_video(
         _require_same_stems(folder, pictures, masks)
         kind = _KIND_OF.get(folder.name, folder.name)
         load = partial(_load_masked, store, folder, pictures, masks, kind)
-        footage.append(Footage(folder.name, frozenset([kind]), load))
+        footage.append(Footage(folder.name, frozenset([kind]), load, thermal=False))
     if not footage:
         raise UserError(f"{root}: no folder in it holds color/ and mask/, as DAVIS does")
     return Source(name, footage, weight, reach)
