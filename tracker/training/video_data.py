@@ -6,17 +6,17 @@ from typing import Any
 import lightning as L
 from torch.utils.data import DataLoader
 
-from fusion.errors import UserError
-from fusion.pairs import require_at_least, training_loader
-from tracker.wild.real_video import (
+from fusion.base.draws import require_at_least, training_loader
+from fusion.base.errors import UserError
+from tracker.training.real_video import (
     Source,
     load_clips,
     load_masked_video,
     load_sequences,
     load_stills,
 )
-from tracker.wild.recipe import Recipe
-from tracker.wild.video_pairs import VideoPairs
+from tracker.training.recipe import Recipe
+from tracker.training.video_pairs import VideoPairs
 
 __all__ = ["VideoPairData"]
 
@@ -111,7 +111,9 @@ class VideoPairData(L.LightningDataModule):
                 sources.append(_said(name, load, root, weight=weight, cache=h.cache))
         for layout, root in (h.sequences or {}).items():
             load = partial(load_sequences, layout, reach=h.reach)
-            sources.append(_said(f"sequences.{layout}", load, root, weight=weights.pop(layout, 1.0)))
+            sources.append(
+                _said(f"sequences.{layout}", load, root, weight=weights.pop(layout, 1.0))
+            )
         if weights:
             known = ", ".join([*loaders, *(h.sequences or {})])
             raise UserError(f"data.weights.{next(iter(weights))}: no such source; give {known}")

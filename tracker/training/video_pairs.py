@@ -17,16 +17,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fusion.images import luminance
-from tracker.augmentation import View
-from tracker.online import context_side
-from tracker.wild.cutouts import paste_layers
-from tracker.wild.degradation import disturb, draw_failure, fail
-from tracker.wild.framing import Framing, clip_to, virtual_frame
-from tracker.wild.pseudo_thermal import pseudo_thermal
-from tracker.wild.real_video import LocalMask, Source
-from tracker.wild.recipe import Recipe
-from tracker.wild.scenes import Moment, Scene, SceneDrawer
+from fusion.images.pixels import luminance
+from tracker.data.crops import context_side
+from tracker.training.augmentation import View
+from tracker.training.cutouts import paste_layers
+from tracker.training.degradation import disturb, draw_failure, fail
+from tracker.training.framing import Framing, clip_to, virtual_frame
+from tracker.training.pseudo_thermal import pseudo_thermal
+from tracker.training.real_video import LocalMask, Source
+from tracker.training.recipe import Recipe
+from tracker.training.scenes import Moment, Scene, SceneDrawer
 
 __all__ = ["VideoPairs"]
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from fusion.errors import UserError
-from tracker.online import context_side
-from tracker.wild.cutouts import Cutout, Layer, cut_out
-from tracker.wild.pseudo_thermal import ThermalLook
-from tracker.wild.real_video import Footage, LocalMask, Picture, Source, Track
-from tracker.wild.recipe import Recipe
+from fusion.base.errors import UserError
+from tracker.data.crops import context_side
+from tracker.training.cutouts import Cutout, Layer, cut_out
+from tracker.training.pseudo_thermal import ThermalLook
+from tracker.training.real_video import Footage, LocalMask, Picture, Source
+from tracker.training.recipe import Recipe
 
 __all__ = ["Moment", "Scene", "SceneDrawer"]
 
@@ -97,7 +97,9 @@ class SceneDrawer:
         self.reach_of_search = search_size / exemplar_size
         self._shares = np.array([source.weight for source in sources], float)
         self._shares /= self._shares.sum()
-        self._ranges = [range(*(round(p * len(source.footage)) for p in part)) for source in sources]
+        self._ranges = [
+            range(*(round(p * len(source.footage)) for p in part)) for source in sources
+        ]
         for source, numbers in zip(self.sources, self._ranges, strict=True):
             if not numbers:
                 raise UserError(
@@ -358,7 +360,9 @@ class SceneDrawer:
         low, high = box[:2], box[:2] + box[2:]
         centre = rng.uniform(low, high)
         if sides[0] == box[2]:  # covers one side
-            centre[0] += (share - 1) * sides[0] * rng.choice([-1, 1]) + box[0] + box[2] / 2 - centre[0]
+            centre[0] += (
+                (share - 1) * sides[0] * rng.choice([-1, 1]) + box[0] + box[2] / 2 - centre[0]
+            )
         elif shape >= 0.5 and shape < 0.7:
             centre[1] = high[1] - sides[1] * rng.uniform(0, 0.5)
         look = replace(scene.look, offset=float(rng.uniform(-40, 40)), head=0.0)
@@ -371,7 +375,9 @@ class SceneDrawer:
 def _present(moments: Sequence[Moment]) -> frozenset[str]:
     """Modalities that both moments have."""
     return frozenset(
-        m for m in ("rgb", "ir") if all(getattr(moment.picture, m) is not None for moment in moments)
+        m
+        for m in ("rgb", "ir")
+        if all(getattr(moment.picture, m) is not None for moment in moments)
     )
 
 

@@ -69,7 +69,9 @@ class ThermalLook:
             offset, head = rng.uniform(-8, 8), 0.0
         texture = rng.uniform(-0.5, 0.7)
         blur = rng.uniform(0.5, 2.0)
-        return cls(mix, np.rint(np.clip(curve, 0, 255)).astype(np.uint8), blur, offset, texture, head)
+        return cls(
+            mix, np.rint(np.clip(curve, 0, 255)).astype(np.uint8), blur, offset, texture, head
+        )
 
     def varied(self, rng: np.random.Generator) -> "ThermalLook":
         """Another individual of the same kind in the same scene: a little hotter or colder."""

@@ -11,8 +11,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from tracker.augmentation import View
-from tracker.boxes import clip_box
+from tracker.data.boxes import clip_box
+from tracker.training.augmentation import View
 
 __all__ = ["Framing", "clip_to", "virtual_frame"]
 
@@ -91,7 +91,9 @@ class Framing:
         centre, step = (self.view.x, self.view.y)[axis], self.steps[axis]
         # Column j shows the frame at centre + (j + 0.5 - size / 2) * step.
         ends = sorted((np.array([low, high]) - centre) / step + self.size / 2 - 0.5)
-        first, last = (int(v) for v in np.clip([np.ceil(ends[0]), np.floor(ends[1])], 0, self.size - 1))
+        first, last = (
+            int(v) for v in np.clip([np.ceil(ends[0]), np.floor(ends[1])], 0, self.size - 1)
+        )
         return min(first, last), last + 1
 
 
