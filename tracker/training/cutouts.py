@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from tracker.training.footage import Picture, Track
 from tracker.training.framing import Framing
 from tracker.training.pseudo_thermal import ThermalLook
-from tracker.training.real_video import Picture, Track
 
 __all__ = ["Cutout", "Layer", "cut_out", "paste_layers"]
 

@@ -34,9 +34,8 @@ def _cloud_table() -> np.ndarray:
     frequency[0, 0] = 1
     shape = frequency.shape
     spectrum = frequency**-1.7 * np.exp(2j * np.pi * rng.random(shape)) * (frequency >= 2 / _TABLE)
-    cloud = np.fft.irfft2(spectrum, (_TABLE, _TABLE))
-    ranks = (cloud - cloud.mean()) / cloud.std()
-    return np.clip(0.5 + ranks / 4, 0, 1).astype(np.float32)
+    cloud = np.asarray(np.fft.irfft2(spectrum, (_TABLE, _TABLE)))
+    return np.clip(0.5 + (cloud - cloud.mean()) / (4 * cloud.std()), 0, 1).astype(np.float32)
 
 
 def _window(table: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -67,7 +66,7 @@ def add_stripes(image: np.ndarray, deviation: float, rng: np.random.Generator) -
     """Columns (or rows) of unequal gain, as of an uncooled thermal sensor."""
     height, width = image.shape[:2]
     upright = rng.random() < 0.7
-    along = rng.standard_normal(width if upright else height, np.float32) * deviation
+    along = np.asarray(rng.standard_normal(width if upright else height, np.float32)) * deviation
     table = np.broadcast_to(along[None] if upright else along[:, None], (height, width))
     return _uint8(image + (table if image.ndim == 2 else table[..., None]))
 
@@ -83,7 +82,8 @@ def change_gain(
 def compress(image: np.ndarray, quality: int) -> np.ndarray:
     """JPEG there and back."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR if image.ndim == 3 else cv2.IMREAD_GRAYSCALE)
+    mode = cv2.IMREAD_COLOR if image.ndim == 3 else cv2.IMREAD_GRAYSCALE
+    return np.asarray(cv2.imdecode(data, mode))
 
 
 def pixelate(image: np.ndarray, factor: float) -> np.ndarray:
@@ -127,8 +127,8 @@ def add_smoke(image: np.ndarray, density: float, rng: np.random.Generator) -> np
     height, width = image.shape[:2]
     cloud = _clouds(height, width, rng)
     low = 0.75 - 0.8 * density
-    alpha = cv2.multiply(cv2.add(cloud, -low), 1 / 0.45)
-    alpha = np.clip(alpha, 0, rng.uniform(0.85, 1.0) if density > 0.5 else 0.9)
+    most = rng.uniform(0.85, 1.0) if density > 0.5 else 0.9
+    alpha = np.clip((cloud - np.float32(low)) / np.float32(0.45), 0, np.float32(most))
     shade = rng.uniform(120, 235) + 50 * (_clouds(height, width, rng) - 0.5)
     if image.ndim == 3:
         tint = rng.uniform(0.93, 1.05, 3).astype(np.float32)

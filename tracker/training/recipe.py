@@ -16,8 +16,8 @@ class Recipe:
 
     Attributes:
         pasted: the target is a cut-out over other footage.
-        unlabelled: template and search are about any box of any picture: a teacher's response is the
-            truth, and `labelled` is False.
+        unlabelled: template and search are about any box of any picture: a teacher's response is
+            the truth, and `labelled` is False.
         negatives: the search crop is about another target.
         flip: both crops are mirrored.
 
@@ -33,8 +33,8 @@ class Recipe:
         edge: a frame's edge truncates the target, in search, template or both.
         tight: the target fills the frame: the frame is little larger than it.
         hidden: most of its width or height that an edge cuts off.
-        parallax: the cameras see the target 2 to 7 pixels of the frame apart, no more than a quarter
-            of its smaller side; the box is in the middle between both.
+        parallax: the cameras see the target 2 to 7 pixels of the frame apart, no more than a
+            quarter of its smaller side; the box is in the middle between both.
 
     What is near it:
 

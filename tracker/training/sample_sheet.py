@@ -1,4 +1,4 @@
-"""Pictures of training pairs, to be looked at: template and search in both modalities with boxes."""
+"""Sheets of training pairs: template and search in both modalities, with boxes."""
 
 from collections.abc import Mapping
 

@@ -15,8 +15,8 @@ import numpy as np
 from fusion.base.errors import UserError
 from tracker.data.crops import context_side
 from tracker.training.cutouts import Cutout, Layer, cut_out
+from tracker.training.footage import Footage, LocalMask, Picture, Source
 from tracker.training.pseudo_thermal import ThermalLook
-from tracker.training.real_video import Footage, LocalMask, Picture, Source
 from tracker.training.recipe import Recipe
 
 __all__ = ["Moment", "Scene", "SceneDrawer"]
@@ -146,7 +146,8 @@ class SceneDrawer:
                     self._warned.add(problem)
                     warnings.warn(f"left out of a pair: {problem}", stacklevel=3)
         raise UserError(
-            f"{self.sources[number].name}: {self.PATIENCE} draws in a row show no target ({problem})"
+            f"{self.sources[number].name}: {self.PATIENCE} draws in a row show no target "
+            f"({problem}); give other footage"
         )
 
     # --- Three kinds of scenes ---
@@ -184,8 +185,9 @@ class SceneDrawer:
             raise _Unusable("no silhouette in it")
         track = tracks[int(rng.integers(len(tracks)))]
         indices = self._two_frames(track.frames, 40, rng)
-        cutouts = [cut_out(donor.picture(index), track, index) for index in indices]
-        if cutouts[0] is None or cutouts[1] is None:
+        found = [cut_out(donor.picture(index), track, index) for index in indices]
+        cutouts = [cutout for cutout in found if cutout is not None]
+        if len(cutouts) < 2:
             raise _Unusable("no silhouette in it")
 
         footage = self.sources[number].footage[which]
@@ -270,13 +272,13 @@ class SceneDrawer:
             if cutout is None:
                 return
             look = scene.look.varied(rng)
-            shared = {"look": look, "gain": _gain(rng), "heat": float(rng.normal(0, 15))}
+            gain, heat = _gain(rng), float(rng.normal(0, 15))
             crosses = crossing and number == 0
             layer = self._beside(scene.search, cutout, crosses, rng)
-            scene.search.layers.append(replace(layer, **shared))
+            scene.search.layers.append(replace(layer, look=look, gain=gain, heat=heat))
             if in_template:
                 layer = self._beside(scene.template, cutout, crosses and rng.random() < 0.2, rng)
-                scene.template.layers.append(replace(layer, **shared))
+                scene.template.layers.append(replace(layer, look=look, gain=gain, heat=heat))
 
     def _one_of(self, kind: str, rng: np.random.Generator) -> Cutout | None:
         """A cut-out of this kind, None where a few tries found none."""
@@ -317,18 +319,21 @@ class SceneDrawer:
             foot = box[1] + box[3] + rng.normal(0, 0.06) * sides[1] + (-0.03 if behind else 0.03)
             place = np.array([centre[0] + rng.choice([-1, 1]) * near, foot - own[1] / 2])
         else:
-            for _ in range(8):
-                place = centre + rng.uniform(-1, 1, 2) * reach * (1, 0.6)
+            # Where the search region and the frame both are: beyond the frame it would not show.
+            low = np.maximum(centre - reach, 0)
+            high = np.minimum(centre + reach, moment.picture.size)
+            for _ in range(12):
+                place = rng.uniform(low, np.maximum(high, low + 1))
                 if (np.abs(place - centre) > (sides + own) / 2).any():
                     break
-            else:
-                place = centre + np.array([rng.choice([-1, 1]) * (sides[0] + own[0]) * 0.6, 0])
+            else:  # no room: beside it, perhaps half outside
+                place = centre + np.array([rng.choice([-1, 1]) * (sides[0] + own[0]) * 0.55, 0])
         mirrored = bool(rng.random() < 0.5)
         where = np.concatenate([place - own / 2, own])
         return Layer(cutout, where, mirrored=mirrored, behind=behind)
 
     def _occluder(self, scene: Scene, rng: np.random.Generator) -> Layer | None:
-        """A pole, a bar or a bush: a piece of another picture over a fifth to half of the target."""
+        """A pole, a bar or a bush, cut from any picture: hides a fifth to half of the target."""
         number = int(rng.choice(len(self.sources), p=self._shares))
         which = self._ranges[number][int(rng.integers(len(self._ranges[number])))]
         footage = self.sources[number].footage[which]
@@ -363,7 +368,7 @@ class SceneDrawer:
             centre[0] += (
                 (share - 1) * sides[0] * rng.choice([-1, 1]) + box[0] + box[2] / 2 - centre[0]
             )
-        elif shape >= 0.5 and shape < 0.7:
+        elif 0.5 <= shape < 0.7:
             centre[1] = high[1] - sides[1] * rng.uniform(0, 0.5)
         look = replace(scene.look, offset=float(rng.uniform(-40, 40)), head=0.0)
         level = 0.0 if ir is None else float(ir.mean())

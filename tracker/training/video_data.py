@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader
 
 from fusion.base.draws import require_at_least, training_loader
 from fusion.base.errors import UserError
+from tracker.training.footage import Source
 from tracker.training.real_video import (
-    Source,
     load_clips,
     load_masked_video,
     load_sequences,
@@ -33,11 +33,13 @@ class VideoPairData(L.LightningDataModule):
         clips: folder of RGBT video without boxes, see `load_clips`.
         stills: folder of still pairs, see `load_stills`.
         sequences: folders of annotated sequences by layout, see `load_sequences`; "synthetic" too.
-        weights: pairs are drawn from sources in proportion, by the names above; 1 where one has none.
+        weights: pairs are drawn from sources in proportion, by the names above; 1 where one has
+            none.
         reach: frames that may lie between template and search.
         cache: folder for decoded frames, which all processes and later runs share; in memory where
             None.
-        holdout: share of every source's footage that is held out for validation, the end of the list.
+        holdout: share of every source's footage that is held out for validation, the end of the
+            list.
         recipe: how pairs vary, see `Recipe`.
         pairs: drawn in a pass.
         val_pairs: of the held-out footage, the same in every validation.
@@ -110,7 +112,7 @@ class VideoPairData(L.LightningDataModule):
             if root:
                 sources.append(_said(name, load, root, weight=weight, cache=h.cache))
         for layout, root in (h.sequences or {}).items():
-            load = partial(load_sequences, layout, reach=h.reach)
+            load = partial(load_sequences, layout, reach=h.reach, cache=h.cache)
             sources.append(
                 _said(f"sequences.{layout}", load, root, weight=weights.pop(layout, 1.0))
             )
@@ -119,8 +121,8 @@ class VideoPairData(L.LightningDataModule):
             raise UserError(f"data.weights.{next(iter(weights))}: no such source; give {known}")
         if not sources:
             raise UserError(
-                "data: no folder; give --data.masked_video DIR, --data.clips DIR, --data.stills DIR "
-                "or --data.sequences.NAME DIR"
+                "data: no folder; give --data.masked_video DIR, --data.clips DIR, "
+                "--data.stills DIR or --data.sequences.NAME DIR"
             )
         return sources
 

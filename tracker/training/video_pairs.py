@@ -22,9 +22,9 @@ from tracker.data.crops import context_side
 from tracker.training.augmentation import View
 from tracker.training.cutouts import paste_layers
 from tracker.training.degradation import disturb, draw_failure, fail
+from tracker.training.footage import LocalMask, Source
 from tracker.training.framing import Framing, clip_to, virtual_frame
 from tracker.training.pseudo_thermal import pseudo_thermal
-from tracker.training.real_video import LocalMask, Source
 from tracker.training.recipe import Recipe
 from tracker.training.scenes import Moment, Scene, SceneDrawer
 
@@ -95,12 +95,12 @@ class VideoPairs(Dataset):
             ``template_rgb`` ``(3, exemplar_size, exemplar_size)``, ``template_ir`` ``(1, ...)``,
             ``search_rgb`` and ``search_ir`` of ``search_size``, uint8: what the student sees;
             ``clean_template_rgb`` and so on: the same crops without degradation, for the teacher;
-            ``box``, ``template_box`` ``(4,)`` float32: ``x, y, w, h`` in pixels of the crop from its
-            top left corner, clipped to the frame (in a negative pair, the other target's);
+            ``box``, ``template_box`` ``(4,)`` float32: ``x, y, w, h`` in pixels of the crop from
+            its top left corner, clipped to the frame (in a negative pair, the other target's);
             ``positive``: bool, whether the search crop is about the template's target;
             ``labelled``: bool, whether ``box`` is true; else the teacher alone knows;
             ``usable_rgb``, ``usable_ir``: bool, whether the student has the modality, one at least;
-            ``failed_rgb``, ``failed_ir``: bool, whether it shows next to nothing in the search crop;
+            ``failed_rgb``, ``failed_ir``: bool, whether it shows next to nothing in the search;
             ``shows_rgb``, ``shows_ir``: bool, whether the target stands out in it without
             degradation, in one at least;
             ``source``: int64, the number of the source.
@@ -191,10 +191,10 @@ class VideoPairs(Dataset):
         if tight or edge:
             hidden = recipe.hidden if edge else -0.05
             bounds = virtual_frame(moment.box, (width, height), rng, tight=tight, hidden=hidden)
-        x, y, w, h = box = clip_to(moment.box, bounds)
+        x, y, w, h = clip_to(moment.box, bounds)
         if min(w, h) < 2:  # pasted beyond the frame's edge
             bounds = (0, 0, width, height)
-            x, y, w, h = box = moment.box
+            x, y, w, h = moment.box
         size = self.exemplar_size if is_template else self.search_size
         side = context_side(w, h) * size / self.exemplar_size
         stretch = 1 + rng.uniform(-recipe.stretch, recipe.stretch, 2)
