@@ -182,7 +182,7 @@ def _warp(
 
 def _feather(mask: np.ndarray) -> np.ndarray:
     """A soft rim inside the silhouette: annotated ones hold a little of the background."""
-    if min(mask.shape) < 12:
+    if min(mask.shape) < 24:
         return mask
     return cv2.blur(cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=0), (3, 3))
 

@@ -106,6 +106,8 @@ class VideoPairs(Dataset):
             ``source``: int64, the number of the source.
         """
         rng = np.random.default_rng((self.seed, key[1]))
+        # Numbers of its own: what the student sees decides nothing of what the teacher sees.
+        spoiling = np.random.default_rng((self.seed, key[1], 1))
         recipe = self.recipe
         scene = self.scenes.draw(rng)
         self.scenes.surround(scene, rng)
@@ -114,7 +116,7 @@ class VideoPairs(Dataset):
         shows = scene.shows & searched.shows or searched.shows
 
         present = {m for m in MODALITIES if _has(scene, m) and _has(searched, m)} or {"rgb", "ir"}
-        loss = self._loss(shows & present or shows, rng)
+        loss = self._loss(shows & present or shows, spoiling)
         mirrored = bool(rng.random() < recipe.flip)
         shifts = self._parallax(scene, loss, rng)
         tight, hidden = rng.random() < recipe.tight, self._edges(rng)
@@ -129,14 +131,14 @@ class VideoPairs(Dataset):
         }
         frozen = None
         if loss.failure == "frozen":
-            frozen = self._frozen(scene, searched, search, shifts, cold, rng)
+            frozen = self._frozen(scene, searched, search, shifts, cold, spoiling)
         item: dict[str, Tensor] = {}
         for place, framing in (("template", template), ("search", search)):
             for modality, picture in zip(MODALITIES, clean[place], strict=True):
                 if grey and modality == "rgb":
                     picture = cv2.cvtColor(luminance(picture), cv2.COLOR_GRAY2RGB)
                 item[f"clean_{place}_{modality}"] = _tensor(picture)
-                spoiled = self._spoil(picture, place, modality, loss, frozen, rng)
+                spoiled = self._spoil(picture, place, modality, loss, frozen, spoiling)
                 if spoiled is not picture:  # noise and smoke end where the frame does
                     (spoiled,) = framing.seal(spoiled)
                 item[f"{place}_{modality}"] = _tensor(spoiled)
