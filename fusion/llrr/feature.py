@@ -5,7 +5,7 @@ residual fusion network it is compared with (Li, Wu, Kittler, RFN-Nest, 2021). B
 maps of equal size and are made once for every level of a feature pyramid. To fuse inside another
 tracker, between its backbone and its head:
 
-    from fusion.feature import LLRRFusion
+    from fusion.llrr.feature import LLRRFusion
 
     class FusedTracker(nn.Module):
         def __init__(self, backbone, head, channels=256):
