@@ -22,6 +22,7 @@ from fusion.base.commandline import (
 )
 from fusion.base.errors import UserError
 from fusion.base.files import check_folder
+from tracker.commands.samples import add_samples
 from tracker.evaluation.ope.commands import add_evaluate
 from tracker.evaluation.vot.commands import add_demo, add_vot
 from tracker.model.pretrained import SHIPPED
@@ -124,6 +125,7 @@ def _parser() -> Parser:
     _add_track(commands)
     add_train(commands, "train a network", TRAIN_EXAMPLES)
     _add_data(commands)
+    add_samples(commands)
     _add_synthetic(commands)
     _add_export(commands)
     _add_bench(commands)

@@ -11,7 +11,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-__all__ = ["FAILURES", "disturb", "draw_failure", "fail"]
+__all__ = ["FAILURES", "disturb", "draw_failure", "fail", "pixelate"]
 
 # --- Tables ---------------------------------------------------------------------------------------
 
@@ -178,7 +178,7 @@ def disturb(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 2.2))
     elif what < 0.27:
         image = blur_along_line(image, rng.uniform(3, 10), rng.uniform(0, np.pi))
-    elif what < 0.37:
+    elif what < 0.32:
         image = pixelate(image, rng.uniform(1.5, 3.5))
     weather = rng.random()
     if visible and weather < 0.08:

@@ -55,6 +55,8 @@ class Recipe:
         cold: a target with its own infrared is brought near the heat of its surroundings, also for
             the teacher.
         grey: the visible has no colour in both crops.
+        coarse: both crops of both modalities have 1.5 to 4 times fewer pixels a side, as those of a
+            target that is small in its frame.
         disturb_template, disturb_search: a crop has what cameras and weather do to most pictures.
     """
 
@@ -86,6 +88,7 @@ class Recipe:
     drop: float = 0.1
     cold: float = 0.12
     grey: float = 0.08
+    coarse: float = 0.2
     disturb_template: float = 0.5
     disturb_search: float = 0.75
 

@@ -21,7 +21,7 @@ from fusion.images.pixels import luminance
 from tracker.data.crops import context_side
 from tracker.training.augmentation import View
 from tracker.training.cutouts import paste_layers
-from tracker.training.degradation import disturb, draw_failure, fail
+from tracker.training.degradation import disturb, draw_failure, fail, pixelate
 from tracker.training.footage import LocalMask, Source
 from tracker.training.framing import Framing, clip_to, virtual_frame
 from tracker.training.pseudo_thermal import pseudo_thermal
@@ -43,12 +43,14 @@ class _Loss:
         failure: how, see `degradation.FAILURES`, or "frozen".
         blind: in the template too.
         dropped: modality that is missing.
+        coarseness: how many times fewer pixels a side both crops have.
     """
 
     modality: str | None = None
     failure: str = ""
     blind: bool = False
     dropped: str | None = None
+    coarseness: float = 1.0
 
 
 class VideoPairs(Dataset):
@@ -282,10 +284,11 @@ class VideoPairs(Dataset):
         if failing is not None and shows == {failing}:
             failing, blind = None, False
         dropped = (failing or which) if drops else None
+        coarse = float(rng.uniform(1.5, 4)) if rng.random() < recipe.coarse else 1.0
         if failing is None:
-            return _Loss(dropped=dropped)
+            return _Loss(dropped=dropped, coarseness=coarse)
         failure = "frozen" if frozen and not blind else draw_failure(failing == "rgb", rng)
-        return _Loss(failing, failure, blind, dropped)
+        return _Loss(failing, failure, blind, dropped, coarse)
 
     def _frozen(
         self,
@@ -324,6 +327,8 @@ class VideoPairs(Dataset):
                 picture = frozen[MODALITIES.index(modality)]
             else:
                 return fail(picture, loss.failure, rng)
+        if loss.coarseness > 1:
+            picture = pixelate(picture, loss.coarseness)
         return disturb(picture, rng) if rng.random() < share else picture
 
 
