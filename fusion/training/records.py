@@ -1,4 +1,4 @@
-"""Callbacks that leave curves, weights and pictures of a training in its folder."""
+"""Callbacks that write curves, weights and sample images of a training run to its folder."""
 
 import itertools
 import math
@@ -19,7 +19,8 @@ from fusion.base.files import whole_file
 from fusion.base.lightning import data_module
 from fusion.images.pixels import tile
 from fusion.images.reading import write_image
-from fusion.networks.weights import NETWORKS, save_network
+from fusion.networks.registry import NETWORKS
+from fusion.networks.weights import save_network
 from fusion.training.procedures import FusionTraining
 
 __all__ = [
@@ -132,10 +133,10 @@ class KeepRecord(LossRecord):
             UserError: the network has no name for its weights file.
         """
         kind = type(module.network)
-        if kind not in NETWORKS.values():
+        if NETWORKS.name_of(kind) is None:
             raise UserError(
                 f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
-                "in NETWORKS of fusion/networks/weights.py"
+                'by @NETWORKS.register("a-name") of fusion.networks.registry above the class'
             )
 
     def write(self, trainer: L.Trainer, module: FusionTraining, folder: Path) -> None:
@@ -217,7 +218,7 @@ class PairRate(Callback):
 
 
 def _rate(pairs: float) -> str:
-    """Pairs a second to read, also where one takes long."""
+    """Format pairs per second readably, also for less than one."""
     return f"{pairs:.1f} pairs" if pairs >= 1 else f"{pairs:.2g} pairs"
 
 

@@ -163,8 +163,12 @@ def add_glare(image: np.ndarray, strength: float, rng: np.random.Generator) -> n
 # --- What usually happens -------------------------------------------------------------------------
 
 
-def disturb(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What cameras do to most pictures: light, focus, motion, noise, compression; a bit of each."""
+def disturb(image: np.ndarray, rng: np.random.Generator, weather: bool = True) -> np.ndarray:
+    """What cameras do to most pictures: light, focus, motion, noise, compression; a bit of each.
+
+    Args:
+        weather: smoke, night, haze and glare too.
+    """
     visible = image.ndim == 3
     if rng.random() < 0.5:
         gain, offset = np.exp(rng.uniform(np.log(0.6), np.log(1.6))), rng.uniform(-35, 35)
@@ -180,14 +184,14 @@ def disturb(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image = blur_along_line(image, rng.uniform(3, 10), rng.uniform(0, np.pi))
     elif what < 0.32:
         image = pixelate(image, rng.uniform(1.5, 3.5))
-    weather = rng.random()
-    if visible and weather < 0.08:
+    what = rng.random() if weather else 1.0
+    if visible and what < 0.1:
         image = add_smoke(image, rng.uniform(0, 0.6), rng)
-    elif visible and weather < 0.16:
+    elif visible and what < 0.2:
         image = darken(image, rng.uniform(0.15, 0.6), rng)
-    elif weather < 0.2:
+    elif what < 0.25:
         image = add_haze(image, rng.uniform(0.1, 0.5), rng)
-    elif visible and weather < 0.23:
+    elif visible and what < 0.29:
         image = add_glare(image, rng.uniform(0.3, 0.8), rng)
     if not visible and rng.random() < 0.1:
         image = add_stripes(image, rng.uniform(1, 5), rng)

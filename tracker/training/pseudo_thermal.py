@@ -47,13 +47,13 @@ class ThermalLook:
     def draw(cls, rng: np.random.Generator) -> "ThermalLook":
         """Any look: hot targets half of the time, cold or equal ones else."""
         mix = rng.dirichlet((1, 1, 1))
-        low, high = sorted(rng.uniform(10, 140, 2))
+        low, high = sorted(rng.uniform(5, 160, 2))
         knots = np.array([0, 64, 128, 192, 255])
         kind = rng.random()
-        if kind < 0.35:  # weak texture, as of a camera with a wide range
+        if kind < 0.25:  # weak texture, as of a camera with a wide range
             middle = (low + high) / 2
             values = middle + rng.uniform(-1, 1) * np.linspace(-40, 40, 5)
-        elif kind < 0.7:  # brightness, falling or rising
+        elif kind < 0.65:  # brightness, falling or rising
             values = np.linspace(low, high + 40, 5)[:: rng.choice([-1, 1])]
         else:  # materials of any heat
             values = rng.uniform(low, high + 30, 5)

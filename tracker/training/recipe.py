@@ -71,8 +71,8 @@ class Recipe:
     far_shift: float = 84
     scale: float = 0.13
     stretch: float = 0.06
-    edge: float = 0.2
-    tight: float = 0.1
+    edge: float = 0.15
+    tight: float = 0.07
     hidden: float = 0.6
     parallax: float = 0.3
 

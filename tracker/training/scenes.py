@@ -199,7 +199,7 @@ class SceneDrawer:
         own_width, own_height = cutouts[0].shape
         tall = height * np.exp(rng.uniform(np.log(0.08), np.log(0.75)))
         scale = min(tall / own_height, 0.8 * width / own_width, 1.6)
-        centre = rng.uniform(0.02, 0.98, 2) * (width, height)
+        centre = rng.uniform((0.02, 0.2), (0.98, 0.95)) * (width, height)
         look = ThermalLook.draw(rng)
         mirrored, gain = bool(rng.random() < 0.5), _gain(rng)
         heat = float(rng.normal(0, 12))

@@ -329,7 +329,10 @@ class VideoPairs(Dataset):
                 return fail(picture, loss.failure, rng)
         if loss.coarseness > 1:
             picture = pixelate(picture, loss.coarseness)
-        return disturb(picture, rng) if rng.random() < share else picture
+        if rng.random() >= share:
+            return picture
+        # The one modality that is left is not to be lost as well.
+        return disturb(picture, rng, weather=loss.modality is None and loss.dropped is None)
 
 
 def _has(scene: Scene, modality: str) -> bool:
