@@ -1,7 +1,9 @@
 """Parts of a user's own, in a folder outside the repository, as the page on extending has them."""
 
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -11,6 +13,7 @@ from fusion import write_image
 from fusion.base.commandline import IMPORTS
 from tracker import build, load_tracker, save_tracker
 from tracker.commands.cli import main
+from tracker.evaluation.vot.entries import entry_origin, make_tracker
 from tracker.synthetic import random_spec, write_sequence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,7 +102,7 @@ def test_a_tracker_tracks(folder, registered):
 def test_a_tracker_is_evaluated_in_several_processes(folder, capsys):
     for name in ("a", "b"):  # GTOT's layout: a warm square that moves by two pixels a frame
         for number in range(1, 5):
-            ir = torch.zeros(60, 80, dtype=torch.uint8).numpy()
+            ir = np.zeros((60, 80), np.uint8)
             ir[20:30, 2 * number + 10 : 2 * number + 20] = 250
             write_image(f"gtot/{name}/v/{number:04d}.png", ir)
             write_image(f"gtot/{name}/i/{number:04d}.png", ir)
@@ -116,6 +119,25 @@ def test_a_tracker_is_evaluated_in_several_processes(folder, capsys):
         file.write("# changed\n")
     assert main(evaluate) == 2
     assert "BrightestBlob" in capsys.readouterr().err
+
+
+def test_a_tracker_in_the_workspace_is_an_entry(folder, tmp_path_factory, monkeypatch, forget):
+    """The toolkit puts the workspace on the path of the tracker's process; the commands do too."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    (folder / "my_tracker.py").rename(workspace / "my_tracker.py")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    origin = entry_origin("my_tracker:BrightestBlob", workspace, {})
+    tracker = make_tracker("my_tracker:BrightestBlob", workspace, {})
+    tracker.init(None, np.zeros((40, 40), np.uint8), (5, 5, 10, 10))
+    assert tracker.track(None, None) == ((5, 5, 10, 10), 0.0)
+    with open(workspace / "my_tracker.py", "a") as file:
+        file.write("# changed\n")
+    assert entry_origin("my_tracker:BrightestBlob", workspace, {}) != origin
+    (workspace / "my_parts.py").write_text(
+        "from my_tracker import BrightestBlob\nfrom tracker.evaluation.trackers import TRACKERS\n"
+        "TRACKERS.register('blob')(BrightestBlob)\n"
+    )
+    assert make_tracker("blob", workspace, {IMPORTS: "my_parts"}).track
 
 
 @pytest.mark.parametrize(

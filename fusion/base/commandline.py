@@ -4,7 +4,7 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -86,13 +86,13 @@ IMPORTS = "RGBT_IMPORT"
 """The environment variable that names modules to import, as ``--import`` does, by commas."""
 
 
-def import_inherited() -> list[str]:
-    """Import the modules that the environment's `IMPORTS` names, and return their names.
+def import_inherited(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Import the modules that an environment's `IMPORTS` names, and return their names.
 
     Raises:
         UserError: a module is missing or fails.
     """
-    modules = [name for name in os.environ.get(IMPORTS, "").split(",") if name]
+    modules = [name for name in environment.get(IMPORTS, "").split(",") if name]
     import_modules(modules)
     return modules
 

@@ -8,9 +8,9 @@ from fusion.base.commandline import EXIT_BAD_INPUT, Commands
 from fusion.commands.cli.options import add_workers_option, parse_metrics
 
 EVALUATE_EXAMPLES = """\
-Fused pictures are matched with the sources by file stem; colour is measured by its luminance. OUT
-gets means.csv, pictures.csv and means.png. What each metric means and where it misleads is in
-fusion/evaluation/metrics.py. SD grows with the size of the picture, 2En is what some papers call
+Fused images are matched with the sources by file stem; colour images are evaluated by their
+luminance. OUT receives means.csv, pictures.csv and means.png. fusion/evaluation/metrics.py explains
+each metric and where it misleads. SD grows with the size of the image; 2En is what some papers call
 MI.
 
 examples:
@@ -18,7 +18,7 @@ examples:
   fusion evaluate --ir tno/ir --vis tno/vis --fused LRRNet=a MyNet=b --metrics en,ssim,nabf -o out
   fusion evaluate --ir tno/ir --vis tno/vis --fused fused --json -
 
-exit code: 0 when all pictures were measured, 2 when an input is bad or any was left out.
+exit code: 0 if all images were evaluated, 2 if an input is invalid or any image was left out.
 """
 
 
@@ -26,15 +26,15 @@ def add_evaluate(commands: Commands) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "evaluate",
-        help="measure fused pictures of one or several methods",
-        description="Objective metrics of fused pictures: methods down, metrics across.",
+        help="evaluate fused images of one or several methods",
+        description="Objective metrics of fused images: one row per method, one column per metric.",
         epilog=EVALUATE_EXAMPLES,
     )
     parser.set_defaults(command=_evaluate)
-    parser.add_argument("--ir", metavar="DIR", type=Path, required=True, help="infrared pictures")
-    parser.add_argument("--vis", metavar="DIR", type=Path, required=True, help="visible pictures")
+    parser.add_argument("--ir", metavar="DIR", type=Path, required=True, help="infrared images")
+    parser.add_argument("--vis", metavar="DIR", type=Path, required=True, help="visible images")
     parser.add_argument(
-        "--fused", metavar="DIR", nargs="+", required=True, help="a method's pictures, or NAME=DIR"
+        "--fused", metavar="DIR", nargs="+", required=True, help="a method's images, or NAME=DIR"
     )
     parser.add_argument(
         "--metrics",
@@ -48,7 +48,7 @@ def add_evaluate(commands: Commands) -> None:
     parser.add_argument(
         "--json",
         metavar="FILE",
-        help="also write means and every picture's figures as JSON; - for the terminal, alone",
+        help="also write means and the values of every image as JSON; - for stdout, alone",
     )
     add_workers_option(parser)
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they stand for."""
+"""Options that several commands share."""
 
 import argparse
 from pathlib import Path
@@ -17,15 +17,15 @@ def add_workers_option(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive_int,
         default=1,
-        help="processes that share the pictures (default: 1)",
+        help="number of processes (default: 1)",
     )
 
 
 def parse_metrics(text: str | None) -> list[str] | None:
-    """Names from ``M,M,...``, checked before anything is done; None for all.
+    """Metric names from ``M,M,...``, checked before a long computation; None for all.
 
     Raises:
-        UserError: one is unknown.
+        UserError: a name is unknown.
     """
     from fusion.evaluation.comparison import known_metrics
 
@@ -35,10 +35,10 @@ def parse_metrics(text: str | None) -> list[str] | None:
 def load_chosen(
     weights: Path | None, device: str, method: str | None = None, rule: str | None = None
 ) -> "FusionNetwork":
-    """The network that ``--weights``, ``--device``, ``--method`` and ``--rule`` ask for.
+    """Load the network selected by ``--weights``, ``--device``, ``--method`` and ``--rule``.
 
     Raises:
-        UserError: they do not fit, or a file cannot be loaded.
+        UserError: the options are inconsistent, or a file cannot be loaded.
     """
     from fusion.networks.weights import load_network
 
