@@ -135,9 +135,14 @@ def import_parts(argv: list[str]) -> list[str]:
     import_modules(modules)
     if modules:
         os.environ[IMPORTS] = ",".join(dict.fromkeys([*inherited, *modules]))
-        paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*paths, os.getcwd()]))
+        share_current_folder()
     return modules
+
+
+def share_current_folder() -> None:
+    """Let processes that are started from here find modules of the current folder, last."""
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*paths, os.getcwd()]))
 
 
 def add_train(commands: Commands, about: str, examples: str) -> None:

@@ -171,6 +171,27 @@ class TestFailures:
         for pid in (workspace / "starts.txt").read_text().split():
             _wait_for_end(int(pid))
 
+    def test_a_tracker_of_ones_own(self, workspace, tmp_path, monkeypatch, capsys):
+        """From the current folder, by a name that is no entry yet; a changed file runs again."""
+        (tmp_path / "own_still.py").write_text(
+            "class Still:\n"
+            "    def init(self, rgb, ir, box): self.box = box\n"
+            "    def track(self, rgb, ir): return self.box, 1.0\n"
+        )
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.path", list(sys.path))
+        monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+        command = ["vot", "evaluate", "--tracker", "own_still:Still", "--workspace", str(workspace)]
+        assert main(command) == 0
+        assert "Still: " in capsys.readouterr().out
+        assert (workspace / "results" / "Still").is_dir()
+        assert main(command) == 0 and ", 0 of them new" in capsys.readouterr().out
+        registry = (workspace / "trackers.ini").read_text()
+        assert registry.count("env_rgbt_tracker = own_still:Still") == 1
+        with open("own_still.py", "a") as file:
+            file.write("# changed\n")
+        assert main(command) == 0 and ", 0 of them new" not in capsys.readouterr().out
+
     def test_unknown_tracker(self, workspace, capsys):
         assert main(["vot", "evaluate", "SOTA", "--workspace", str(workspace)]) == 2
         error = capsys.readouterr().err
