@@ -1,0 +1,1 @@
+"""Evaluation of fused pictures and videos: metrics, conventions, tables."""
