@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from fusion.evaluation.metrics.catalogue import register
+from fusion.evaluation.metrics.filters import strips
 
 _HORIZONTAL = np.array([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
 _VERTICAL = np.array([[1.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, -2.0, -1.0]])
@@ -54,23 +55,34 @@ def qabf(
         peak: value of the brightest level. With 1 the sums are in double, in MATLAB's order.
     """
     gradients = _exact_sobel if peak != 1 else _matlab_sobel
-    strength_f, angle_f = gradients(fused)
     scale = 1.0 if peak == 1 else peak / 255
     kept = total = 0.0
-    for source in (ir, vis):
-        strength, angle = gradients(source)
-        ratio = _ratio(strength, strength_f)
-        if equal == "strength":
-            np.copyto(ratio, strength_f * scale, where=strength == strength_f)
-        angle -= angle_f
-        np.abs(angle, out=angle)
-        angle *= -2 / np.pi
-        angle += 1
-        quality = _sigmoid(ratio, 0.9994, 15, 0.5)
-        quality *= _sigmoid(angle, 0.9879, 22, 0.8)
-        kept += float(np.vdot(quality, strength))
-        total += float(strength.sum())
+    for strip in strips(_bordered(fused, ir, vis, cv2.BORDER_CONSTANT), 1):
+        strength_f, angle_f = gradients(strip["f"])
+        for source in "ab":
+            strength, angle = gradients(strip[source])
+            ratio = _ratio(strength, strength_f)
+            if equal == "strength":
+                np.copyto(ratio, strength_f * scale, where=strength == strength_f)
+            angle -= angle_f
+            np.abs(angle, out=angle)
+            angle *= -2 / np.pi
+            angle += 1
+            quality = _sigmoid(ratio, 0.9994, 15, 0.5)
+            quality *= _sigmoid(angle, 0.9879, 22, 0.8)
+            kept += float(np.vdot(quality, strength))
+            total += float(strength.sum())
     return kept / total if total > 0 else 0.0
+
+
+def _bordered(
+    fused: np.ndarray, ir: np.ndarray, vis: np.ndarray, border: int
+) -> dict[str, np.ndarray]:
+    """The pictures with one pixel more on every side."""
+    return {
+        name: cv2.copyMakeBorder(image, 1, 1, 1, 1, border)
+        for name, image in (("f", fused), ("a", ir), ("b", vis))
+    }
 
 
 def _angle_from_vertical(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -82,28 +94,35 @@ def _angle_from_vertical(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _exact_sobel(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Strength and angle on levels 0..255, where the sums are exact in any order."""
-    x = cv2.Sobel(image, cv2.CV_64F, 1, 0, borderType=cv2.BORDER_CONSTANT)
-    y = cv2.Sobel(image, cv2.CV_64F, 0, 1, borderType=cv2.BORDER_CONSTANT)
-    y *= -1  # points up
+    """Strength and angle on levels 0..255, where the sums are exact in any order.
+
+    Args:
+        image: float64, with a border of one pixel that the result lacks.
+    """
+    smooth = image[:-2] + 2 * image[1:-1]
+    smooth += image[2:]
+    x = smooth[:, 2:] - smooth[:, :-2]
+    steep = image[:-2] - image[2:]  # points up
+    y = steep[:, :-2] + 2 * steep[:, 1:-1]
+    y += steep[:, 2:]
     return cv2.magnitude(x, y), _angle_from_vertical(x, y)
 
 
 def _matlab_sobel(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Strength and angle on 0..1, summed as MATLAB's conv2 does.
+    """`_exact_sobel` on 0..1, summed as MATLAB's conv2 does.
 
     The kernel is walked column by column, each from top to bottom, as a convolution: neighbours
     from the lower right upwards, then the column to the left.
     """
-    padded = np.pad(image / 255.0, 1)
-    rows, columns = image.shape
+    image = image / 255.0
+    rows, columns = (side - 2 for side in image.shape)
 
     def convolve(kernel: np.ndarray) -> np.ndarray:
-        total = np.zeros(image.shape)
+        total = np.zeros((rows, columns))
         for j in range(3):
             for i in range(3):
                 if kernel[i, j]:
-                    total += kernel[i, j] * padded[2 - i : 2 - i + rows, 2 - j : 2 - j + columns]
+                    total += kernel[i, j] * image[2 - i : 2 - i + rows, 2 - j : 2 - j + columns]
         return total
 
     x, y = convolve(_HORIZONTAL), convolve(_VERTICAL)
@@ -136,47 +155,59 @@ def nabf(
         judged: the picture that is taken for the fused one. "ir" reproduces a program whose
             arguments are exchanged: it judges the infrared by the visible and the fused.
     """
-    images = (fused, ir, vis) if judged == "fused" else (ir, vis, fused)
-    (strength_x, angle_x), *others = (_ordered_sobel(image / (255 / peak)) for image in images)
-    made_up = (strength_x > others[0][0]) & (strength_x > others[1][0])
-    strength_x, angle_x = strength_x[made_up], angle_x[made_up]
+    if judged == "ir":
+        fused, ir, vis = ir, vis, fused
     lost = weights = 0.0
-    for strength, angle in others:
-        weight = np.full_like(strength, weak)
-        strong = strength >= 2
-        weight[strong] = strength[strong] ** 1.5
-        weights += float(weight.sum())
-        agreement = np.abs(np.abs(angle[made_up] - angle_x) - np.pi / 2)
-        agreement *= 2 / np.pi
-        quality = _sigmoid(_ratio(strength[made_up], strength_x), 0.9999, 19, 0.5)
-        quality *= _sigmoid(agreement, 0.9995, 22, 0.5)
-        lost += float(np.vdot(1 - np.sqrt(quality), weight[made_up]))
+    for strip in strips(_bordered(fused, ir, vis, cv2.BORDER_REFLECT_101), 1):
+        gradients = {name: _ordered_sobel(image / (255 / peak)) for name, image in strip.items()}
+        strength_f, vertical_f, horizontal_f = gradients.pop("f")
+        made_up = strength_f > np.maximum(gradients["a"][0], gradients["b"][0])
+        strength_f = strength_f[made_up]
+        angle_f = _angle_from_horizontal(vertical_f[made_up], horizontal_f[made_up])
+        for strength, vertical, horizontal in gradients.values():
+            weight = np.full_like(strength, weak)
+            strong = strength >= 2
+            weight[strong] = strength[strong] ** 1.5
+            weights += float(weight.sum())
+            angle = _angle_from_horizontal(vertical[made_up], horizontal[made_up])
+            agreement = np.abs(np.abs(angle - angle_f) - np.pi / 2)
+            agreement *= 2 / np.pi
+            quality = _sigmoid(_ratio(strength[made_up], strength_f), 0.9999, 19, 0.5)
+            quality *= _sigmoid(agreement, 0.9995, 22, 0.5)
+            lost += float(np.vdot(1 - np.sqrt(quality), weight[made_up]))
     return lost / weights if weights > 0 else 0.0
 
 
-def _ordered_sobel(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Strength, and angle ``atan(horizontal / vertical derivative)``, of Sobel over 8.
+def _ordered_sobel(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Strength, vertical and horizontal derivative of Sobel over 8.
 
-    Borders are mirrored without repeating the edge. The quotient of the angle has the horizontal
-    derivative above: where both are not 0 the agreement of two angles is the same either way, but
-    in flat and axis-parallel places it is not.
+    Columns of the 3x3 products are summed from top to bottom, then from left to right. All kernel
+    elements are powers of two, so that scaling commutes with the sums.
+
+    Args:
+        image: float64, with a border of one pixel that the result lacks.
     """
-    rows, columns = image.shape
-    mirrored = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REFLECT_101)
-    top, middle, bottom = (mirrored[i : i + rows] for i in range(3))
-
-    # Columns of products are summed from top to bottom, then from left to right. All kernel
-    # elements are powers of two, so that scaling commutes with the sums.
-    smooth = top + 2 * middle
-    smooth += bottom
-    horizontal = smooth[:, 2:] - smooth[:, :columns]
+    smooth = image[:-2] + 2 * image[1:-1]
+    smooth += image[2:]
+    horizontal = smooth[:, 2:] - smooth[:, :-2]
     horizontal /= 8
-    steep = bottom - top
-    vertical = steep[:, :columns] + 2 * steep[:, 1 : columns + 1]
+    steep = image[2:] - image[:-2]
+    vertical = steep[:, :-2] + 2 * steep[:, 1:-1]
     vertical += steep[:, 2:]
     vertical /= 8
-    strength = np.sqrt(horizontal * horizontal + vertical * vertical)
+    strength = horizontal * horizontal
+    strength += vertical * vertical
+    return np.sqrt(strength, out=strength), vertical, horizontal
+
+
+def _angle_from_horizontal(vertical: np.ndarray, horizontal: np.ndarray) -> np.ndarray:
+    """``atan(horizontal / vertical)``, 0 where both are 0.
+
+    Angles from the other axis agree equally well where neither derivative is 0, but not in flat
+    places and along the axes, where the published values tell the two apart.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        angle = np.arctan(horizontal / vertical)
-    angle[strength == 0] = 0
-    return strength, angle
+        angle = np.divide(horizontal, vertical)
+    np.arctan(angle, out=angle)
+    angle[(vertical == 0) & (horizontal == 0)] = 0
+    return angle

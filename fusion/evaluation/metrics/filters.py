@@ -1,12 +1,34 @@
 """Filters that several metrics share: means in windows, with or without the border."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import cv2
 import numpy as np
 
 #: Maps a picture to its local means.
 Blur = Callable[[np.ndarray], np.ndarray]
+
+
+#: Rows computed at once. Intermediate results of a strip stay in the processor's cache, and below
+#: the size from which memory is fetched from the system anew for each.
+STRIP = 64
+
+
+def strips(images: Mapping[str, np.ndarray], margin: int) -> Iterator[dict[str, np.ndarray]]:
+    """Horizontal strips of pictures, whose windows of ``2 margin + 1`` pixels cover every row once.
+
+    Args:
+        images: ``HxW`` of one size, any type, by name.
+        margin: rows by which neighbouring strips overlap on each side.
+
+    Yields:
+        float64 strips by name. A map of values from windows wholly inside them has up to `STRIP`
+        rows.
+    """
+    height = next(iter(images.values())).shape[0] - 2 * margin
+    for begin in range(0, height, STRIP):
+        rows = slice(begin, min(begin + STRIP, height) + 2 * margin)
+        yield {name: image[rows].astype(np.float64) for name, image in images.items()}
 
 
 def separable(kernel: np.ndarray, border: int | None) -> Blur:

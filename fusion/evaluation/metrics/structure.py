@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fusion.evaluation.metrics.catalogue import register
-from fusion.evaluation.metrics.filters import Moments, box, gaussian
+from fusion.evaluation.metrics.filters import Moments, box, gaussian, strips
 
 #: Combination of the values with the two sources.
 Combine = Literal["mean", "sum"]
@@ -47,12 +47,22 @@ def ssim(
     size = _GAUSS_SIZE if window == "gaussian" else 7
     if border == "crop" and min(fused.shape) < size:
         return float("nan")
-    kind = cv2.BORDER_REPLICATE if border == "replicate" else None
-    blur = gaussian(size, _GAUSS_DEVIATION, kind) if window == "gaussian" else box(size, kind)
-    moments = Moments(blur, **_as_doubles(fused, ir, vis))
+    half = size // 2
+    images = {"f": fused, "a": ir, "b": vis}
+    if border == "replicate":
+        edges = (half, half, half, half, cv2.BORDER_REPLICATE)
+        images = {name: cv2.copyMakeBorder(image, *edges) for name, image in images.items()}
+    blur = gaussian(size, _GAUSS_DEVIATION) if window == "gaussian" else box(size)
     unbiased = 49 / 48 if window == "box" else 1.0
-    value = sum(_similarity(moments, source, "f", peak, unbiased).mean() for source in "ab")
-    return float(value) / (2 if combine == "mean" else 1)
+    total, count = 0.0, 0
+    for strip in strips(images, half):
+        moments = Moments(blur, **strip)
+        for source in "ab":
+            similarity = _similarity(moments, source, "f", peak, unbiased)
+            total += float(similarity.sum())
+            count += similarity.size
+    value = 2 * total / count  # the sum over the sources, which share the count
+    return value / 2 if combine == "mean" else value
 
 
 def _as_doubles(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> dict[str, np.ndarray]:
@@ -126,11 +136,17 @@ def ms_ssim(
     for scale, weight in enumerate(_SCALE_WEIGHTS):
         if min(images["f"].shape) < _GAUSS_SIZE:
             return float("nan")
-        moments = Moments(blur, **images)
         last = scale == len(_SCALE_WEIGHTS) - 1
+        term = _similarity if last else _contrast_structure
+        totals, pixels = dict.fromkeys(values, 0.0), 0
+        for strip in strips(images, _GAUSS_SIZE // 2):
+            moments = Moments(blur, **strip)
+            maps = {source: term(moments, source, "f", peak) for source in values}
+            pixels += maps["a"].size
+            for source in values:
+                totals[source] += float(maps[source].sum())
         for source in values:
-            term = _similarity if last else _contrast_structure
-            values[source] *= max(float(term(moments, source, "f", peak).mean()), 0.0) ** weight
+            values[source] *= max(totals[source] / pixels, 0.0) ** weight
         if not last:
             images = {name: _halve(image, halving) for name, image in images.items()}
     return sum(values.values()) / (2 if combine == "mean" else 1)
@@ -179,7 +195,13 @@ def mef_ssim(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray, *, scales: int 
 
 
 def _mef_mean(images: dict[str, np.ndarray]) -> float:
-    """Mean of the map ``(2 cov(r, f) + C) / (var r + var f + C)``.
+    """Mean over all windows inside the picture."""
+    maps = [_mef_map(strip) for strip in strips(images, _GAUSS_SIZE // 2)]
+    return float(sum(part.sum() for part in maps) / sum(part.size for part in maps))
+
+
+def _mef_map(images: dict[str, np.ndarray]) -> np.ndarray:
+    """The map ``(2 cov(r, f) + C) / (var r + var f + C)``.
 
     The wanted patch ``r`` is a combination of both centred sources with one factor each per window,
     so that its moments follow from the sources'.
@@ -208,7 +230,7 @@ def _mef_mean(images: dict[str, np.ndarray]) -> float:
     variance += 2 * factor_a * factor_b * moments.covariance("a", "b")
     covariance = factor_a * moments.covariance("a", "f") + factor_b * moments.covariance("b", "f")
     c = (_K2 * 255) ** 2
-    return float(((2 * covariance + c) / (variance + moments.variance("f") + c)).mean())
+    return (2 * covariance + c) / (variance + moments.variance("f") + c)
 
 
 @register("qy", title="Qy", unit="")
@@ -224,12 +246,20 @@ def yang_similarity(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float
     column = np.ones(7)
 
     def blur(image: np.ndarray) -> np.ndarray:
-        return cv2.sepFilter2D(image, cv2.CV_64F, row, column, borderType=cv2.BORDER_CONSTANT)
+        return cv2.sepFilter2D(image, cv2.CV_64F, row, column)[3:-3, 3:-3]
 
-    moments = Moments(blur, **_as_doubles(fused, ir, vis))
+    padded = {
+        name: cv2.copyMakeBorder(image, 3, 3, 3, 3, cv2.BORDER_CONSTANT)
+        for name, image in (("f", fused), ("a", ir), ("b", vis))
+    }
+    maps = [_yang_map(Moments(blur, **strip)) for strip in strips(padded, 3)]
+    return float(sum(part.sum() for part in maps) / fused.size)
+
+
+def _yang_map(moments: Moments) -> np.ndarray:
     both = _similarity(moments, "a", "b", 1)
     with_a, with_b = (_similarity(moments, source, "f", 1) for source in "ab")
     variance_a, variance_b = moments.variance("a"), moments.variance("b")
     share = variance_a / (variance_a + variance_b + 1e-10)
     agreeing = share * with_a + (1 - share) * with_b
-    return float(np.where(both >= 0.75, agreeing, np.maximum(with_a, with_b)).mean())
+    return np.where(both >= 0.75, agreeing, np.maximum(with_a, with_b))
