@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from fusion.errors import UserError
+from fusion.base.errors import UserError
 
 Part = TypeVar("Part", bound=Callable[..., Any])
 

@@ -1,1 +1,1 @@
-"""Evaluation of fused pictures and videos: metrics, conventions, tables."""
+"""Quality of fused pictures: metrics, and tables that compare methods."""

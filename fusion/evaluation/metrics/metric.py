@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusion.base.registry import unknown
-from fusion.errors import UserError
+from fusion.base.errors import UserError
 from fusion.evaluation.metrics import (  # noqa: F401: each registers its metrics
     color,
     contrast,
