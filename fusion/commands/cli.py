@@ -19,6 +19,13 @@ from fusion.base.commandline import (
     run,
 )
 from fusion.base.errors import UserError
+from fusion.commands.evaluate import (
+    add_convention,
+    add_evaluate,
+    add_metrics,
+    add_workers,
+    chosen_metrics,
+)
 
 if TYPE_CHECKING:
     from fusion.networks.base import FusionNetwork
@@ -68,7 +75,8 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_fuse(commands)
     _add_methods(commands)
-    _add_evaluate(commands)
+    add_evaluate(commands)
+    add_metrics(commands)
     add_train(commands, "train a network", TRAIN_EXAMPLES)
     _add_ablation(commands)
     _add_reference(commands)
@@ -233,94 +241,6 @@ def _first_line(documented: object) -> str:
     return (inspect.getdoc(documented) or "").partition("\n")[0]
 
 
-# --- fusion evaluate ------------------------------------------------------------------------------
-
-EVALUATE_EXAMPLES = """\
-Fused pictures are matched with the sources by file stem; colour is measured by its luminance. OUT
-gets means.csv, pictures.csv and means.png. What each metric means and where it misleads is in
-fusion/evaluation/metrics.py. SD grows with the size of the picture, 2En is what some papers call
-MI.
-
-examples:
-  fusion evaluate --ir tno/ir --vis tno/vis --fused fused
-  fusion evaluate --ir tno/ir --vis tno/vis --fused LRRNet=a MyNet=b --metrics en,ssim,nabf -o out
-  fusion evaluate --ir tno/ir --vis tno/vis --fused fused --json -
-
-exit code: 0 when all pictures were measured, 2 when an input is bad or any was left out.
-"""
-
-
-def _add_evaluate(commands: Commands) -> None:
-    parser = commands.add_parser(
-        "evaluate",
-        help="measure fused pictures of one or several methods",
-        description="Objective metrics of fused pictures: methods down, metrics across.",
-        epilog=EVALUATE_EXAMPLES,
-    )
-    parser.set_defaults(command=_evaluate)
-    parser.add_argument("--ir", metavar="DIR", type=Path, required=True, help="infrared pictures")
-    parser.add_argument("--vis", metavar="DIR", type=Path, required=True, help="visible pictures")
-    parser.add_argument(
-        "--fused", metavar="DIR", nargs="+", required=True, help="a method's pictures, or NAME=DIR"
-    )
-    parser.add_argument(
-        "--metrics",
-        metavar="M,M,...",
-        help="en, sd, 2en, mi, ssim, vif, nabf, sf, ag, scd, qabf, ms_ssim, viff, cc, psnr "
-        "(default: all)",
-    )
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, help="folder for tables and plot"
-    )
-    parser.add_argument(
-        "--json",
-        metavar="FILE",
-        help="also write means and every picture's figures as JSON; - for the terminal, alone",
-    )
-    _add_workers(parser)
-
-
-def _add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive_int,
-        default=1,
-        help="processes that share the pictures (default: 1)",
-    )
-
-
-def _metrics(text: str | None) -> list[str] | None:
-    """Names from ``M,M,...``, checked before anything is done; None for all.
-
-    Raises:
-        UserError: one is unknown.
-    """
-    from fusion.evaluation.comparison import known_metrics
-
-    return None if text is None else list(known_metrics(text.split(",")))
-
-
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from fusion.base.tables import write_json
-    from fusion.evaluation.comparison import compare, method_names
-
-    metrics = _metrics(arguments.metrics)
-    methods = method_names(arguments.fused)
-    comparison = compare(arguments.ir, arguments.vis, methods, metrics, arguments.workers)
-    for failure in comparison.failures:
-        print(failure, file=sys.stderr)
-    if arguments.json != "-":
-        count = len(next(iter(comparison.values.values())))
-        print(f"{count} picture{'' if count == 1 else 's'}\n\n{comparison.table()}")
-    if arguments.json:
-        write_json(arguments.json, {"means": comparison.means(), "pictures": comparison.values})
-    if arguments.output:
-        comparison.write(arguments.output)
-        print(f"tables and plot: {arguments.output}", file=sys.stderr)
-    return EXIT_BAD_INPUT if comparison.failures else 0
-
-
 # --- fusion train ---------------------------------------------------------------------------------
 
 
@@ -388,8 +308,8 @@ def _add_ablation(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
     )
-    parser.add_argument("--metrics", metavar="M,M,...", help="as for fusion evaluate")
-    _add_workers(parser)
+    add_convention(parser)
+    add_workers(parser)
     parser.add_argument(
         "--configurations-only", action="store_true", help="write the configurations and stop"
     )
@@ -423,11 +343,13 @@ def _ablation(arguments: argparse.Namespace) -> int:
     if arguments.ir is None or arguments.vis is None:
         raise UserError("give --ir and --vis to evaluate on, or --configurations-only")
     # Whatever can be wrong is said before hours of training, not after.
-    metrics = _metrics(arguments.metrics)
+    metrics = chosen_metrics(arguments)
     device = resolve_device(arguments.device)
     pair_folders(arguments.ir, arguments.vis)
     ablation.train()
-    comparisons = ablation.evaluate(arguments.ir, arguments.vis, metrics, arguments.workers, device)
+    comparisons = ablation.evaluate(
+        arguments.ir, arguments.vis, metrics, arguments.workers, device, arguments.convention
+    )
     failures = {line: None for c in comparisons.values() for line in c.failures}
     for failure in failures:
         print(failure, file=sys.stderr)
@@ -491,7 +413,7 @@ def _add_reference(commands: Commands) -> None:
     parser.add_argument(
         "--fused", metavar="DIR", type=Path, help="a trained network's results, for the sheets"
     )
-    _add_workers(parser)
+    add_workers(parser)
 
 
 def _reference(arguments: argparse.Namespace) -> int:

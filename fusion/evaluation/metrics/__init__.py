@@ -11,11 +11,22 @@ rewards and which numbers to report.
 >>> mi.heading
 'MI sum [nat]'
 >>> round(mi(fused, ir, vis), 4)
-12.6217
+6.0079
 
 A data set's value is the plain mean over its pictures.
 """
 
+from fusion.evaluation.metrics import (
+    color,
+    contrast,
+    edges,
+    feature_information,
+    fidelity,
+    information,
+    perception,
+    structure,
+    visual,
+)
 from fusion.evaluation.metrics.catalogue import METRICS, register
 from fusion.evaluation.metrics.conventions import (
     CONVENTIONS,
@@ -40,11 +51,20 @@ __all__ = [
     "Column",
     "Convention",
     "Metric",
+    "color",
+    "contrast",
     "create",
     "create_all",
+    "edges",
     "evaluate",
     "evaluate_levels",
+    "feature_information",
+    "fidelity",
+    "information",
     "list_conventions",
     "list_metrics",
+    "perception",
     "register",
+    "structure",
+    "visual",
 ]

@@ -71,7 +71,9 @@ def _mean_square(a: np.ndarray, b: np.ndarray) -> float:
     """Mean squared difference, computed exactly in integers."""
     if a.size == 0:
         return 0.0
-    return float(cv2.norm(np.ascontiguousarray(a), np.ascontiguousarray(b), cv2.NORM_L2SQR) / a.size)
+    return float(
+        cv2.norm(np.ascontiguousarray(a), np.ascontiguousarray(b), cv2.NORM_L2SQR) / a.size
+    )
 
 
 @register("sf_seams", title="SF seams", unit="level", channels="together")

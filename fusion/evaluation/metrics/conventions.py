@@ -1,15 +1,14 @@
 """Conventions: which variant of each metric a family of papers tabulates.
 
 A convention names a grey conversion and, for each of its columns, a metric of the catalogue with
-its arguments, a title and a unit. Two columns with one title and unit are the same definition, whatever
-their convention; `docs/metrics.md` says in words how the conventions differ and which faults of a
-family's programs are reproduced.
+its arguments, a title and a unit. Two columns with one title and unit are the same definition,
+whatever their convention; `docs/metrics.md` says in words how the conventions differ and which
+faults of a family's programs are reproduced.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ class Column:
     metric: str
     title: str
     unit: str = ""
-    variant: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    variant: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
 
 
@@ -223,9 +222,7 @@ _add(
 
 # --- Tang's Evaluation-for-Image-Fusion -----------------------------------------------------------
 
-_SSIM_TANG = Column(
-    "ssim", "SSIM mean L=1", "", {"peak": 1}, fault=_SMALL_PEAK.format(1)
-)
+_SSIM_TANG = Column("ssim", "SSIM mean L=1", "", {"peak": 1}, fault=_SMALL_PEAK.format(1))
 _MI_TANG = Column(
     "mi",
     "MI sum 254=255",
@@ -339,9 +336,7 @@ _add(
             fault="channels side by side as one picture, with the differences across the seams",
         ),
         "rmse": Column("rmse_over_n", "RMSE/√N", "level", fault="N outside the root"),
-        "ssim": Column(
-            "ssim", "SSIM sum per channel", "", {"border": "crop", "combine": "sum"}
-        ),
+        "ssim": Column("ssim", "SSIM sum per channel", "", {"border": "crop", "combine": "sum"}),
         "qcb": Column("qcb", "Qcb per channel", ""),
         "qcv": Column("qcv", "Qcv per channel", ""),
     },

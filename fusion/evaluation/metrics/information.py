@@ -149,8 +149,7 @@ def logistic_cross_entropy(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -
     levels = np.arange(LEVELS, dtype=np.float32)
     low, high = np.float32(1e-7), np.float32(1) - np.float32(1e-7)
     logistic = np.clip(np.float32(1) / (np.float32(1) + np.exp(-levels)), low, high)
-    f, a, b = (logistic[image] for image in (fused, ir, vis))
-    target = (a + b) / 2
+    target = (logistic[ir] + logistic[vis]) / 2
     log_f, log_not_f = np.log(logistic)[fused], np.log(np.float32(1) - logistic)[fused]
     return float(-(target * log_f + (1 - target) * log_not_f).mean(dtype=np.float64))
 

@@ -13,14 +13,10 @@ uint8 holds levels 0..255. Floating point holds 0..1 and is rounded to levels, h
 values are refused, because a picture on 0..255 or -1..1 would give wrong numbers silently.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import cv2
 import numpy as np
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Picture = "np.ndarray | Tensor"
 
 #: How far floating point may leave 0..1 by rounding.
 _SLACK = 1e-5
@@ -104,8 +100,6 @@ def require_one_size(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> None
 
 def grey_opencv(image: np.ndarray) -> np.ndarray:
     """BT.601 luma in OpenCV's fixed-point arithmetic, as this package reads pictures."""
-    import cv2
-
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
 
 

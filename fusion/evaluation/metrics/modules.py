@@ -26,7 +26,7 @@ from fusion.evaluation.metrics.conventions import Convention
 from fusion.evaluation.metrics.metric import DEFAULT, create, list_metrics
 
 __all__ = [
-    "collection",
+    "VIFF",
     "AverageGradient",
     "CorrelationCoefficient",
     "Entropy",
@@ -41,7 +41,7 @@ __all__ = [
     "SpatialFrequency",
     "StandardDeviation",
     "SumOfCorrelationsOfDifferences",
-    "VIFF",
+    "collection",
 ]
 
 

@@ -66,7 +66,9 @@ def ssim(
 
 
 def _as_doubles(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: image.astype(np.float64) for name, image in zip("fab", (fused, ir, vis))}
+    return {
+        name: image.astype(np.float64) for name, image in zip("fab", (fused, ir, vis), strict=True)
+    }
 
 
 def _similarity(
@@ -222,7 +224,9 @@ def _mef_map(images: dict[str, np.ndarray]) -> np.ndarray:
     factor_b = weight_b / (weight_a + weight_b) / energy_b
     norm = factor_a**2 * square_a + factor_b**2 * square_b + 2 * factor_a * factor_b * product
     norm = np.sqrt(np.maximum(norm, 0))
-    rescale = np.divide(np.maximum(energy_a, energy_b), norm, out=np.zeros_like(norm), where=norm > 0)
+    rescale = np.divide(
+        np.maximum(energy_a, energy_b), norm, out=np.zeros_like(norm), where=norm > 0
+    )
     factor_a *= rescale
     factor_b *= rescale
     moments = Moments(gaussian(_GAUSS_SIZE, _GAUSS_DEVIATION), **images)

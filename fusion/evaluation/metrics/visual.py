@@ -37,7 +37,9 @@ def vif(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     if min(fused.shape) < _LEAST_SIDE:
         return float("nan")
     bands = _pyramid_bands(fused / 255.0)
-    return float(np.mean([_fidelity(_pyramid_bands(source / 255.0), bands) for source in (ir, vis)]))
+    return float(
+        np.mean([_fidelity(_pyramid_bands(source / 255.0), bands) for source in (ir, vis)])
+    )
 
 
 def wavelet_vif(reference: np.ndarray, distorted: np.ndarray) -> float:
@@ -174,9 +176,7 @@ def _block_covariance(x: np.ndarray) -> np.ndarray:
             one = x[: height - down, max(0, -right) : width - max(0, right)]
             other = x[down:, max(0, right) : width - max(0, -right)]
             common = np.einsum("ij,ij->j", one[rest:rows], other[rest:rows])
-            sums = np.vstack(
-                [one[:rest] * other[:rest], common[None], one[rows:] * other[rows:]]
-            )
+            sums = np.vstack([one[:rest] * other[:rest], common[None], one[rows:] * other[rows:]])
             for i in range(n - down):
                 line = sums[i : i + rest + 1].sum(0)
                 for j in range(n - abs(right)):
@@ -184,9 +184,7 @@ def _block_covariance(x: np.ndarray) -> np.ndarray:
                     second = n * (i + down) + j + max(0, right)
                     total = line[j : j + columns].sum()
                     products[first, second] = products[second, first] = total
-    mean = np.array(
-        [x[i : i + rows, j : j + columns].mean() for i in range(n) for j in range(n)]
-    )
+    mean = np.array([x[i : i + rows, j : j + columns].mean() for i in range(n) for j in range(n)])
     return products / (rows * columns) - np.outer(mean, mean)
 
 
@@ -266,11 +264,17 @@ def vifp(
     """
     if min(fused.shape) < _PIXEL_LEAST_SIDE:
         return float("nan")
-    images = {name: image.astype(np.float64) for name, image in zip("fab", (fused, ir, vis))}
+    images = {
+        name: image.astype(np.float64) for name, image in zip("fab", (fused, ir, vis), strict=True)
+    }
     information = dict.fromkeys("ab", 0.0)
     reference_information = dict.fromkeys("ab", 0.0)
     for scale in range(4):
-        blur = _shifted(*_scale_window(scale)) if window == "shifted" else gaussian(*_scale_window(scale))
+        blur = (
+            _shifted(*_scale_window(scale))
+            if window == "shifted"
+            else gaussian(*_scale_window(scale))
+        )
         if scale:
             images = {name: np.ascontiguousarray(blur(x)[::2, ::2]) for name, x in images.items()}
         kind = _SaturatedMoments if saturate and scale == 0 else Moments
@@ -331,7 +335,9 @@ def viff(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """
     if min(fused.shape) < _PIXEL_LEAST_SIDE:
         return float("nan")
-    images = {name: image.astype(np.float64) for name, image in zip("fab", (fused, ir, vis))}
+    images = {
+        name: image.astype(np.float64) for name, image in zip("fab", (fused, ir, vis), strict=True)
+    }
     value = 0.0
     for scale, weight in enumerate(_VIFF_WEIGHTS):
         blur = gaussian(*_scale_window(scale))
