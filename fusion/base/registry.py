@@ -14,17 +14,18 @@ Traceback (most recent call last):
 fusion.base.errors.UserError: unknown shape 'sqare'; did you mean 'square'? Known: square
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from fusion.base.errors import UserError
 
-Part = TypeVar("Part", bound=Callable[..., Any])
+Kind = TypeVar("Kind")
+Part = TypeVar("Part")
 
 
-class Registry(Mapping[str, Callable[..., Any]]):
-    """Classes or functions of one kind by name, in the order in which they were registered.
+class Registry(Mapping[str, Kind], Generic[Kind]):
+    """Classes, functions or other parts of one kind by name, in the order of registration.
 
     It reads as a mapping. Parts are added by `register` beside their definition; nothing else has
     to list them.
@@ -35,21 +36,21 @@ class Registry(Mapping[str, Callable[..., Any]]):
 
     def __init__(self, kind: str):
         self.kind = kind
-        self._parts: dict[str, Callable[..., Any]] = {}
+        self._parts: dict[str, Kind] = {}
 
     def register(self, name: str) -> Callable[[Part], Part]:
-        """Decorator that registers a class or function under ``name`` and returns it unchanged.
+        """Decorator that registers a part under ``name`` and returns it unchanged.
 
         Raises:
-            ValueError: the name is taken by another part. A part of the same module and name
-                replaces it, so that a module can be reloaded.
+            ValueError: the name is taken by another part. A class or function of the same module
+                and name replaces it, so that a module can be reloaded.
         """
 
         def add(part: Part) -> Part:
             known = self._parts.get(name)
-            if known is not None and _origin(known) != _origin(part):
+            if known is not None and known is not part and not _is_same(known, part):
                 raise ValueError(f"{self.kind} {name!r} is registered already, by {_origin(known)}")
-            self._parts[name] = part
+            self._parts[name] = cast(Kind, part)
             return part
 
         return add
@@ -58,7 +59,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
         """Remove a part; a name that is not there is ignored."""
         self._parts.pop(name, None)
 
-    def __getitem__(self, name: str) -> Callable[..., Any]:
+    def __getitem__(self, name: str) -> Kind:
         """The part itself.
 
         Raises:
@@ -87,20 +88,29 @@ class Registry(Mapping[str, Callable[..., Any]]):
         Raises:
             UserError: no part has this name.
         """
-        return self[name](**arguments)
+        return cast(Callable[..., Any], self[name])(**arguments)
 
     def names(self) -> tuple[str, ...]:
         """All names, in the order in which they were registered."""
         return tuple(self._parts)
 
 
-def unknown(kind: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The message about a name that is not known, with a suggestion where one is similar."""
-    close = get_close_matches(name, list(known), n=1)
+    known = list(known)
+    close = get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}"
 
 
-def _origin(part: Callable[..., Any]) -> str:
-    module = getattr(part, "__module__", "?")
-    return f"{module}.{getattr(part, '__qualname__', type(part).__name__)}"
+def _origin(part: Any) -> str:
+    """Where a class or function is defined; a wrapper is what it wraps."""
+    part = getattr(part, "__wrapped__", part)
+    name = getattr(part, "__qualname__", type(part).__qualname__)
+    return f"{getattr(part, '__module__', '?')}.{name}"
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two parts are definitions of one name, as after a reload."""
+    parts = [getattr(part, "__wrapped__", part) for part in (one, other)]
+    return all(hasattr(part, "__qualname__") for part in parts) and _origin(one) == _origin(other)

@@ -169,9 +169,9 @@ _RELATIVE_SLACK, _SLACK = 0.01, 0.5
 def _motion(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where each pixel of ``before`` is in ``after``, ``HxWx2``, and where that counts, ``HxW``."""
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    forth = estimator.calc(before, after, None)
-    back = estimator.calc(after, before, None)
     height, width = before.shape
+    forth = np.asarray(estimator.calc(before, after, np.zeros((height, width, 2), np.float32)))
+    back = np.asarray(estimator.calc(after, before, np.zeros((height, width, 2), np.float32)))
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     places = forth + np.dstack([x, y])
     back_there = _sample(back, places)
@@ -184,4 +184,5 @@ def _motion(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _sample(image: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = places[..., 0], places[..., 1]
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))

@@ -13,7 +13,13 @@ from fusion.base.errors import UserError
 from fusion.base.tables import MARKS, format_table, write_csv
 from fusion.evaluation.metrics import DEFAULT, Metric, create_all, evaluate_levels
 from fusion.evaluation.metrics.inputs import require_one_size
-from fusion.evaluation.video import INFRARED, MOTION_MEASURES, VISIBLE, VideoMeter
+from fusion.evaluation.video import (
+    INFRARED,
+    MOTION_MEASURES,
+    VISIBLE,
+    MotionMeasure,
+    VideoMeter,
+)
 from fusion.images.pairing import list_images
 from fusion.images.pixels import to_8bit
 from fusion.images.reading import read_image
@@ -52,7 +58,7 @@ class VideoComparison:
 
     def table(self) -> str:
         """Methods, then sources down; measures across, the methods' best two marked."""
-        columns = (*MOTION_MEASURES, *self.metrics)
+        columns: tuple[MotionMeasure | Metric, ...] = (*MOTION_MEASURES, *self.metrics)
         header = ["video"] + [_on_lines(column.title, column.unit) for column in columns]
         falling = {header[1], header[2]} | {
             name
@@ -84,7 +90,7 @@ class VideoComparison:
 
     def write(self, folder: Path) -> None:
         """``video.csv``: a row per video, sources too."""
-        columns = (*MOTION_MEASURES, *self.metrics)
+        columns: tuple[MotionMeasure | Metric, ...] = (*MOTION_MEASURES, *self.metrics)
         header = ["video", *(column.heading for column in columns)]
         write_csv(folder / "video.csv", header, self._rows() + self._source_rows())
 

@@ -37,13 +37,17 @@ class Family:
     channels: Channels = "each"
     own: bool = False
 
+    @property
+    def __wrapped__(self) -> Function:
+        return self.function
+
     def __call__(self, **variant: Any) -> Function:
         """The function ``(fused, ir, vis) -> float`` of one variant."""
         return partial(self.function, **variant)
 
 
 #: All metrics by name.
-METRICS: Registry = Registry("metric")
+METRICS: Registry[Family] = Registry("metric")
 
 
 def register(

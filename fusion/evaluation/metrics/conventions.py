@@ -58,7 +58,7 @@ class Convention:
 
 
 #: All conventions, by name.
-CONVENTIONS: Registry = Registry("convention")
+CONVENTIONS: Registry[Convention] = Registry("convention")
 
 
 def list_conventions() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from fusion.evaluation.metrics.catalogue import register
-from fusion.evaluation.metrics.filters import strips
+from fusion.evaluation.metrics.filters import by_letter, strips
 
 _HORIZONTAL = np.array([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
 _VERTICAL = np.array([[1.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, -2.0, -1.0]])
@@ -81,7 +81,7 @@ def _bordered(
     """The pictures with one pixel more on every side."""
     return {
         name: cv2.copyMakeBorder(image, 1, 1, 1, 1, border)
-        for name, image in (("f", fused), ("a", ir), ("b", vis))
+        for name, image in by_letter(fused, ir, vis).items()
     }
 
 

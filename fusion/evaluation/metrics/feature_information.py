@@ -10,7 +10,8 @@ from fusion.evaluation.metrics.catalogue import register
 _WINDOW = 3
 _SIZE = _WINDOW * _WINDOW
 _POSITIONS = np.arange(1.0, _SIZE + 1)
-_ROWS = 32  # of windows at once, so that the tables of joint distributions stay small
+_ROWS = 4  # of windows at once, so that the tables of joint distributions stay in the cache
+_LEAST = float(np.finfo(float).tiny)
 
 
 @register("fmi", title="FMI dct", unit="")
@@ -75,9 +76,11 @@ def _distribution(windows: np.ndarray) -> np.ndarray:
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:
-    """``-sum x log2 |x|`` over the first axis; 0 counts as 0."""
-    logarithm = np.log2(np.abs(p), out=np.zeros_like(p), where=p != 0)
-    return -np.einsum("i...,i...->...", p, logarithm)
+    """``-sum x log2 |x|`` over the first axis; 0 counts as 0. Overwrites nothing."""
+    logarithm = np.abs(p)
+    np.maximum(logarithm, _LEAST, out=logarithm)  # 0 times any number is 0
+    np.log2(logarithm, out=logarithm)
+    return -np.einsum("ij,ij->j", p, logarithm)
 
 
 def _deviation(p: np.ndarray) -> np.ndarray:
@@ -97,23 +100,37 @@ def _information(source: np.ndarray, fused: np.ndarray) -> np.ndarray:
     covariance = (p_centred * q_centred).sum(0)
     norm = np.sqrt((p_centred**2).sum(0) * (q_centred**2).sum(0))
     c = np.divide(covariance, norm, out=np.zeros_like(norm), where=(covariance != 0) & (norm > 0))
-    # Ends of the range of joint distributions, by their cumulated tables K_ij, i of q and j of p.
-    cumulated_p, cumulated_q = np.cumsum(p, 0)[None], np.cumsum(q, 0)[:, None]
-    table = np.where(
-        c >= 0,
-        np.minimum(cumulated_q, cumulated_p),
-        np.maximum(cumulated_q + cumulated_p - 1, 0),
-    )
-    deviations = _deviation(p) * _deviation(q)
-    extreme = (table - cumulated_q * cumulated_p).sum((0, 1))
-    usable = (c != 0) & (deviations > 0) & (extreme != 0)
-    phi = np.divide(c * deviations, extreme, out=np.zeros_like(c), where=usable)
-    table[1:] -= table[:-1].copy()
-    table[:, 1:] -= table[:, :-1].copy()
-    joint = phi * table + (1 - phi) * (q[:, None] * p[None])
     marginals = _entropy(p) + _entropy(q)
-    h_joint = _entropy(joint.reshape(_SIZE * _SIZE, -1))
+    h_joint = np.empty_like(c)
+    for sign in (c >= 0, c < 0):
+        if sign.any():
+            h_joint[sign] = _joint_entropy(p[:, sign], q[:, sign], c[sign])
     value[differs] = np.divide(
         2 * (marginals - h_joint), marginals, out=np.zeros_like(marginals), where=marginals > 0
     )
     return value
+
+
+def _joint_entropy(p: np.ndarray, q: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Entropy of the joint distributions of correlations ``c`` that all have one sign."""
+    cumulated_p, cumulated_q = np.cumsum(p, 0), np.cumsum(q, 0)
+    # The end of the range of joint distributions, as its cumulated table: i of q, j of p.
+    if c[0] >= 0:
+        table = np.minimum(cumulated_q[:, None], cumulated_p[None])
+    else:
+        table = cumulated_q[:, None] + cumulated_p[None]
+        table -= 1
+        np.maximum(table, 0, out=table)
+    deviations = _deviation(p) * _deviation(q)
+    extreme = table.sum((0, 1)) - cumulated_q.sum(0) * cumulated_p.sum(0)
+    usable = (c != 0) & (deviations > 0) & (extreme != 0)
+    phi = np.divide(c * deviations, extreme, out=np.zeros_like(c), where=usable)
+    for i in range(_SIZE - 1, 0, -1):
+        table[i] -= table[i - 1]
+    for j in range(_SIZE - 1, 0, -1):
+        table[:, j] -= table[:, j - 1]
+    table *= phi
+    q = q * (1 - phi)
+    for i in range(_SIZE):
+        table[i] += q[i] * p
+    return _entropy(table.reshape(_SIZE * _SIZE, -1))

@@ -14,6 +14,11 @@ Blur = Callable[[np.ndarray], np.ndarray]
 STRIP = 64
 
 
+def by_letter(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> dict[str, np.ndarray]:
+    """The pictures under the letters of the formulas: F fused, A infrared, B visible."""
+    return {"f": fused, "a": ir, "b": vis}
+
+
 def strips(images: Mapping[str, np.ndarray], margin: int) -> Iterator[dict[str, np.ndarray]]:
     """Horizontal strips of pictures, whose windows of ``2 margin + 1`` pixels cover every row once.
 

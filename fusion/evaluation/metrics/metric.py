@@ -277,7 +277,7 @@ def evaluate_levels(
     grey: dict[str, tuple[np.ndarray, ...]] = {}  # by convention, converted once
     values = {}
     for metric in metrics:
-        images = (fused, ir, vis)
+        images: tuple[np.ndarray, ...] = (fused, ir, vis)
         convert = metric.convention.grey
         if convert is not None and metric.family.channels == "each":
             if metric.convention.name not in grey:

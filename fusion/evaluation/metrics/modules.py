@@ -116,7 +116,8 @@ class FusionMetric(TorchMetric):
             ax: Matplotlib axes to draw on.
         """
         figure, axes = self._plot(val, ax)
-        axes.set_ylabel(self.heading)
+        if hasattr(axes, "set_ylabel"):  # one pair of axes, not an array of them
+            axes.set_ylabel(self.heading)
         return figure, axes
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fusion.evaluation.metrics.catalogue import register
-from fusion.evaluation.metrics.filters import Moments, box, gaussian, strips
+from fusion.evaluation.metrics.filters import Moments, box, by_letter, gaussian, strips
 
 #: Combination of the values with the two sources.
 Combine = Literal["mean", "sum"]
@@ -48,7 +48,7 @@ def ssim(
     if border == "crop" and min(fused.shape) < size:
         return float("nan")
     half = size // 2
-    images = {"f": fused, "a": ir, "b": vis}
+    images = by_letter(fused, ir, vis)
     if border == "replicate":
         edges = (half, half, half, half, cv2.BORDER_REPLICATE)
         images = {name: cv2.copyMakeBorder(image, *edges) for name, image in images.items()}
@@ -63,12 +63,6 @@ def ssim(
             count += similarity.size
     value = 2 * total / count  # the sum over the sources, which share the count
     return value / 2 if combine == "mean" else value
-
-
-def _as_doubles(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        name: image.astype(np.float64) for name, image in zip("fab", (fused, ir, vis), strict=True)
-    }
 
 
 def _similarity(
@@ -133,7 +127,7 @@ def ms_ssim(
         combine: "mean" or "sum" over the sources.
     """
     blur = gaussian(_GAUSS_SIZE, _GAUSS_DEVIATION)
-    images = _as_doubles(fused, ir, vis)
+    images = by_letter(fused, ir, vis)
     values = {"a": 1.0, "b": 1.0}
     for scale, weight in enumerate(_SCALE_WEIGHTS):
         if min(images["f"].shape) < _GAUSS_SIZE:
@@ -155,6 +149,8 @@ def ms_ssim(
 
 
 def _halve(image: np.ndarray, border: str) -> np.ndarray:
+    """Means of 2x2 pixels at every second row and column, float64."""
+    image = image.astype(np.float64, copy=False)
     if border == "mirror":
         means = cv2.blur(image, (2, 2), anchor=(0, 0), borderType=cv2.BORDER_REFLECT)
     elif border == "replicate":
@@ -183,7 +179,7 @@ def mef_ssim(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray, *, scales: int 
         fused, ir, vis: uint8 ``HxW``.
         scales: 1, or 3 for the multi-scale variant, which some families tabulate as MS-SSIM.
     """
-    images = _as_doubles(fused, ir, vis)
+    images = by_letter(fused, ir, vis)
     means = []
     for scale in range(scales):
         if scale:
@@ -254,7 +250,7 @@ def yang_similarity(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float
 
     padded = {
         name: cv2.copyMakeBorder(image, 3, 3, 3, 3, cv2.BORDER_CONSTANT)
-        for name, image in (("f", fused), ("a", ir), ("b", vis))
+        for name, image in by_letter(fused, ir, vis).items()
     }
     maps = [_yang_map(Moments(blur, **strip)) for strip in strips(padded, 3)]
     return float(sum(part.sum() for part in maps) / fused.size)

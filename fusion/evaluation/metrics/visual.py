@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from fusion.evaluation.metrics.catalogue import register
-from fusion.evaluation.metrics.filters import Blur, Moments, gaussian, strips
+from fusion.evaluation.metrics.filters import Blur, Moments, by_letter, gaussian, strips
 
 # --- Wavelet domain -------------------------------------------------------------------------------
 
@@ -208,6 +208,10 @@ def _channel(x: _Band, y: _Band) -> tuple[np.ndarray, np.ndarray]:
 _FLAT = 1e-10
 _PIXEL_NOISE = 2.0
 _PIXEL_LEAST_SIDE = 41
+
+
+def _doubles(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: x.astype(np.float64) for name, x in by_letter(fused, ir, vis).items()}
 
 
 @dataclass
