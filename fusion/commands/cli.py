@@ -19,6 +19,7 @@ from fusion.base.commandline import (
     run,
 )
 from fusion.base.errors import UserError
+from fusion.commands.costs import add_costs
 from fusion.commands.evaluate import (
     add_convention,
     add_evaluate,
@@ -82,6 +83,7 @@ def _parser() -> Parser:
     _add_reference(commands)
     _add_export(commands)
     _add_bench(commands)
+    add_costs(commands)
     _add_demo(commands)
     return parser
 

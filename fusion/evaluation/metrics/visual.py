@@ -195,11 +195,14 @@ def _channel(x: _Band, y: _Band) -> tuple[np.ndarray, np.ndarray]:
     gain = covariance / (var_x + _TINY)
     noise = var_y - gain * covariance
     flat = var_x < _TINY
-    gain[flat], noise[flat] = 0, var_y[flat]
+    np.copyto(gain, 0, where=flat)
+    np.copyto(noise, var_y, where=flat)
     flat = var_y < _TINY
-    gain[flat], noise[flat] = 0, 0
+    np.copyto(gain, 0, where=flat)
+    np.copyto(noise, 0, where=flat)
     negative = gain < 0
-    gain[negative], noise[negative] = 0, var_y[negative]
+    np.copyto(gain, 0, where=negative)
+    np.copyto(noise, var_y, where=negative)
     return gain, np.maximum(noise, _TINY)
 
 
@@ -230,11 +233,15 @@ def _pixel_channel(source: str, moments: Moments) -> _Channel:
     gain = covariance / (variance + _FLAT)
     noise = var_f - gain * covariance
     flat = variance < _FLAT
-    gain[flat], noise[flat], variance[flat] = 0, var_f[flat], 0
+    np.copyto(gain, 0, where=flat)
+    np.copyto(noise, var_f, where=flat)
+    np.copyto(variance, 0, where=flat)
     flat = var_f < _FLAT
-    gain[flat], noise[flat] = 0, 0
+    np.copyto(gain, 0, where=flat)
+    np.copyto(noise, 0, where=flat)
     negative = gain < 0
-    noise[negative], gain[negative] = var_f[negative], 0
+    np.copyto(gain, 0, where=negative)
+    np.copyto(noise, var_f, where=negative)
     return _Channel(gain, np.maximum(noise, _FLAT), variance)
 
 

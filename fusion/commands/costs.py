@@ -1,0 +1,239 @@
+"""``fusion costs``: parameters, FLOPs and CPU time of the networks, CPU time of the metrics.
+
+FLOPs are counted by `torch.utils.flop_counter`: matrix products and convolutions, a multiply-add as
+two operations; additions, activations and resizing are not counted. They are of the network's own layers, whatever a faster kernel makes of them. Times are CPU
+seconds of one thread, the least over rounds.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from fusion.base.commandline import Commands, positive_int
+from fusion.base.errors import UserError
+
+EXAMPLES = """\
+examples:
+  fusion costs networks
+  fusion costs networks --size 256x256 --rounds 1 --only lrrnet didfuse
+  fusion costs metrics --json metrics.json
+"""
+
+
+def add_costs(commands: Commands) -> None:
+    """Add ``costs`` to a program's commands."""
+    parser = commands.add_parser(
+        "costs",
+        help="measure what networks and metrics cost",
+        description="Parameters, FLOPs and CPU time of every network, or CPU time of every metric, "
+        "on one\nthread.",
+        epilog=EXAMPLES,
+    )
+    parser.set_defaults(command=_costs)
+    parser.add_argument("what", choices=("networks", "metrics"), help="what to measure")
+    parser.add_argument(
+        "--only", metavar="NAME", nargs="+", help="some networks, or conventions (default: all)"
+    )
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        type=_size,
+        default=(640, 512),
+        help="size of the pictures in pixels (default: 640x512)",
+    )
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=positive_int,
+        default=3,
+        help="measure so often; the least counts (default: 3)",
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="also write all figures; - for stdout, without the table"
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 32):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT of 32 and more")
+    return int(width), int(height)
+
+
+def _costs(arguments: argparse.Namespace) -> int:
+    from fusion.base.tables import write_json
+
+    measure = network_costs if arguments.what == "networks" else metric_costs
+    result = measure(arguments.size, arguments.rounds, arguments.only)
+    if arguments.json != "-":
+        print(report(result))
+    if arguments.json:
+        write_json(arguments.json, result)
+    return 0
+
+
+def _chosen(kind: str, only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    from fusion.base.registry import unknown
+
+    for name in only or ():
+        if name not in known:
+            raise UserError(f"--only: {unknown(kind, name, known)}")
+    return list(only or known)
+
+
+def _least(run: Callable[[], object], rounds: int) -> float:
+    """Least CPU seconds of ``run`` over rounds, after an uncounted one."""
+    run()
+    seconds = []
+    for _ in range(rounds):
+        begin = time.process_time()
+        run()
+        seconds.append(time.process_time() - begin)
+    return min(seconds)
+
+
+# --- Networks -------------------------------------------------------------------------------------
+
+
+def network_costs(
+    size: tuple[int, int] = (640, 512), rounds: int = 3, only: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Parameters, FLOPs and CPU seconds of networks for one pair of pictures.
+
+    Weights are random: none of the three depends on them. PyTorch is set to one thread.
+
+    Args:
+        size: width and height.
+        rounds: of which the least time counts.
+        only: some of the names of `fusion.networks.weights.NETWORKS`; all where None.
+
+    Returns:
+        "machine", "size", "rounds", and "networks": for each name "parameters", "flops", "seconds".
+
+    Raises:
+        UserError: a name is unknown.
+    """
+    import torch
+
+    from fusion.commands.bench import machine
+    from fusion.networks.weights import NETWORKS
+
+    torch.set_num_threads(1)
+    width, height = size
+    networks = {}
+    for name in _chosen("network", only, list(NETWORKS)):
+        network = NETWORKS[name]().eval()
+        pair = torch.rand(2, 1, 1, height, width, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            seconds = _least(partial(network, pair[0], pair[1]), rounds)
+        networks[name] = {
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "flops": count_flops(network, size),
+            "seconds": seconds,
+        }
+    return {"machine": machine(), "size": list(size), "rounds": rounds, "networks": networks}
+
+
+def count_flops(network: Any, size: tuple[int, int]) -> int:
+    """Floating-point operations of a network for one pair of ``(width, height)`` pixels.
+
+    The pair is computed once, by the network's layers one by one, which the counter sees.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    width, height = size
+    pair = torch.zeros(2, 1, 1, height, width)
+    counter = FlopCounterMode(display=False)
+    fast = getattr(network, "fast", None)
+    if fast is not None:
+        network.fast = False
+    try:
+        with counter, torch.no_grad():
+            network(pair[0], pair[1])
+    finally:
+        if fast is not None:
+            network.fast = fast
+    return counter.get_total_flops()
+
+
+# --- Metrics --------------------------------------------------------------------------------------
+
+
+def metric_costs(
+    size: tuple[int, int] = (640, 512), rounds: int = 3, only: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """CPU seconds of every metric of conventions for a generated grey pair.
+
+    OpenCV is set to one thread while it runs.
+
+    Args:
+        size: width and height.
+        rounds: of which the least time counts.
+        only: some of the conventions; all where None.
+
+    Returns:
+        "machine", "size", "rounds", and "conventions": for each name "together", seconds of all
+        its metrics in one call, and "metrics", seconds of each.
+
+    Raises:
+        UserError: a name is unknown.
+    """
+    import cv2
+
+    from fusion.commands.bench import machine
+    from fusion.commands.scene import street_pair
+    from fusion.evaluation.metrics import CONVENTIONS, create_all, evaluate_levels
+    from fusion.images.pixels import luminance
+
+    ir, visible = street_pair(*size, seed=0)
+    vis = luminance(visible)
+    fused = cv2.addWeighted(ir, 0.5, vis, 0.5, 0)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    conventions = {}
+    try:
+        for name in _chosen("convention", only, CONVENTIONS.names()):
+            metrics = create_all(None, name)
+            conventions[name] = {
+                "together": _least(partial(evaluate_levels, metrics, fused, ir, vis), rounds),
+                "metrics": {
+                    metric.name: _least(partial(metric.of_levels, fused, ir, vis), rounds)
+                    for metric in metrics
+                },
+            }
+    finally:
+        cv2.setNumThreads(threads)
+    return {"machine": machine(), "size": list(size), "rounds": rounds, "conventions": conventions}
+
+
+# --- To read --------------------------------------------------------------------------------------
+
+
+def report(result: dict[str, Any]) -> str:
+    """The result of `network_costs` or `metric_costs` as a table."""
+    from fusion.base.tables import counted, format_table
+
+    width, height = result["size"]
+    head = f"{result['machine']}; {width}x{height}, one thread, least of "
+    head += counted(result["rounds"], "round")
+    if "networks" in result:
+        rows = [
+            [name, f"{row['parameters']:,}", f"{row['flops'] / 1e9:.2f}", f"{row['seconds']:.3f}"]
+            for name, row in result["networks"].items()
+        ]
+        return f"{head}\n\n" + format_table(
+            ["network", "parameters", "GFLOPs", "CPU seconds"], rows
+        )
+    rows = []
+    for name, row in result["conventions"].items():
+        slowest = sorted(row["metrics"].items(), key=lambda item: -item[1])[:4]
+        shown = ", ".join(f"{metric} {seconds * 1e3:.1f}" for metric, seconds in slowest)
+        rows.append([name, len(row["metrics"]), f"{row['together'] * 1e3:.1f}", shown])
+    width = max(len(row[3]) for row in rows)
+    rows = [[*row[:3], f"{row[3]:<{width}}"] for row in rows]
+    return f"{head}\n\n" + format_table(
+        ["convention", "metrics", "all, ms", f"{'the slowest, ms each':<{width}}"], rows
+    )
