@@ -1,77 +1,16 @@
-"""``fusion costs``: parameters, FLOPs and CPU time of the networks, CPU time of the metrics.
+"""Costs: parameters, FLOPs and CPU time of the networks, CPU time of the metrics.
 
 FLOPs are counted by `torch.utils.flop_counter`: matrix products and convolutions, a multiply-add as
 two operations; additions, activations and resizing are not counted. They are of the network's own layers, whatever a faster kernel makes of them. Times are CPU
 seconds of one thread, the least over rounds.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from fusion.base.commandline import Commands, positive_int
 from fusion.base.errors import UserError
-
-EXAMPLES = """\
-examples:
-  fusion costs networks
-  fusion costs networks --size 256x256 --rounds 1 --only lrrnet didfuse
-  fusion costs metrics --json metrics.json
-"""
-
-
-def add_costs(commands: Commands) -> None:
-    """Add ``costs`` to a program's commands."""
-    parser = commands.add_parser(
-        "costs",
-        help="measure what networks and metrics cost",
-        description="Parameters, FLOPs and CPU time of every network, or CPU time of every metric, "
-        "on one\nthread.",
-        epilog=EXAMPLES,
-    )
-    parser.set_defaults(command=_costs)
-    parser.add_argument("what", choices=("networks", "metrics"), help="what to measure")
-    parser.add_argument(
-        "--only", metavar="NAME", nargs="+", help="some networks, or conventions (default: all)"
-    )
-    parser.add_argument(
-        "--size",
-        metavar="WxH",
-        type=_size,
-        default=(640, 512),
-        help="size of the pictures in pixels (default: 640x512)",
-    )
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=positive_int,
-        default=3,
-        help="measure so often; the least counts (default: 3)",
-    )
-    parser.add_argument(
-        "--json", metavar="FILE", help="also write all figures; - for stdout, without the table"
-    )
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 32):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT of 32 and more")
-    return int(width), int(height)
-
-
-def _costs(arguments: argparse.Namespace) -> int:
-    from fusion.base.tables import write_json
-
-    measure = network_costs if arguments.what == "networks" else metric_costs
-    result = measure(arguments.size, arguments.rounds, arguments.only)
-    if arguments.json != "-":
-        print(report(result))
-    if arguments.json:
-        write_json(arguments.json, result)
-    return 0
 
 
 def _chosen(kind: str, only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
@@ -185,7 +124,7 @@ def metric_costs(
 
     from fusion.commands.bench import machine
     from fusion.commands.scene import street_pair
-    from fusion.evaluation.metrics import CONVENTIONS, create_all, evaluate_levels
+    from fusion.evaluation.metrics import create_all, evaluate_levels, list_conventions
     from fusion.images.pixels import luminance
 
     ir, visible = street_pair(*size, seed=0)
@@ -195,7 +134,7 @@ def metric_costs(
     cv2.setNumThreads(1)
     conventions = {}
     try:
-        for name in _chosen("convention", only, CONVENTIONS.names()):
+        for name in _chosen("convention", only, list_conventions()):
             metrics = create_all(None, name)
             conventions[name] = {
                 "together": _least(partial(evaluate_levels, metrics, fused, ir, vis), rounds),

@@ -9,7 +9,9 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +28,7 @@ from fusion.base.errors import UserError
 from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
 from tracker.model.network import PRESETS, TrackerNetwork
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS
+from tracker.model.registry import BACKBONES, NETWORKS
 from tracker.model.settings import OnlineSettings
 
 __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
@@ -36,11 +39,22 @@ FORMAT = "rgbt-tracker"
 def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
     """Write a network's weights, architecture, preprocessing and online settings as safetensors.
 
+    Args:
+        network: of a class of `tracker.model.registry.NETWORKS`.
+
     Raises:
         UserError: the place cannot be written.
+        ValueError: the network's class is not registered.
     """
+    family = NETWORKS.name_of(type(network))
+    if family is None:
+        raise ValueError(
+            f"{type(network).__name__} has no name for its weights file; put "
+            '@NETWORKS.register("a-name") of tracker.model.registry above the class'
+        )
     metadata = {
         "network": FORMAT,
+        "family": family,
         "architecture": json.dumps(network.architecture),
         "online": json.dumps(network.online),
     }
@@ -70,7 +84,9 @@ def load_tracker(
     path = COMPACT if path is None else path
     tensors, metadata = read_tensors(path)
     if metadata.get("network") == FORMAT:
-        network = build_on_meta(path, TrackerNetwork, read_architecture(path, metadata))
+        family = metadata.get("family", "siamese")  # files before 2026-12 have none
+        arguments = _current(read_architecture(path, metadata))
+        network = build_on_meta(path, partial(NETWORKS.create, family), arguments)
         network.online = _online(path, metadata)
     elif preset in PUBLISHED_PRESETS:
         network = build_on_meta(path, TrackerNetwork, PRESETS[preset])
@@ -102,6 +118,19 @@ def load_published(network: TrackerNetwork, path: str | Path) -> None:
     tensors = _renamed(path, read_tensors(path)[0], reference)
     require_match(path, tensors, reference)
     network.load_state_dict(tensors, strict=False)
+
+
+def _current(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `TrackerNetwork` as they are today, from a file that may be older.
+
+    Until 2026-12 the size of the LLRR stacks was two arguments of the network, whatever fused.
+    """
+    old = {"fusion_filters": "num_filters", "fusion_blocks": "num_blocks"}
+    stacks = {new: arguments[name] for name, new in old.items() if name in arguments}
+    current = {name: value for name, value in arguments.items() if name not in old}
+    if stacks and current.get("fusion") == "llrr":
+        current["fusion_args"] = stacks
+    return current
 
 
 def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, float]:
@@ -180,19 +209,26 @@ def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> No
     convolution does not pad.
 
     Args:
-        network: with a ResNet-50 and raw pixels ("bgr255").
+        network: with a backbone whose `Backbone.imagenet` says which weights fit it, without stems
+            before it, on raw pixels ("bgr255").
         path: a state dict of ``torchvision.models.resnet50``, safetensors or a checkpoint;
-            downloaded (``ResNet50_Weights.IMAGENET1K_V1``) where None.
+            downloaded where None.
 
     Raises:
         ValueError: the network has another backbone or pixel convention.
         UserError: the file is unusable, or cannot be downloaded.
     """
-    if network.architecture["backbone"] != "resnet50" or network.pixels != "bgr255":
-        raise ValueError("ImageNet weights fit a resnet50 backbone on bgr255 pixels alone")
+    names = {backbone.imagenet for backbone in network.backbones.values()}
+    if names == {None} or network.pixels != "bgr255" or network.stems:
+        able = [name for name, kind in BACKBONES.items() if kind.imagenet is not None]
+        raise ValueError(
+            f"ImageNet weights fit the backbones {', '.join(able)} on bgr255 pixels alone; the "
+            f"network has {network.architecture['backbone']} on {network.pixels} pixels"
+        )
     source: str | Path
     if path is None:
-        source, tensors = "ResNet50_Weights.IMAGENET1K_V1", _downloaded()
+        (source,) = names
+        tensors = _downloaded(source)
     else:
         source, (tensors, _) = path, read_tensors(path)
     tensors = {name: t for name, t in tensors.items() if not name.startswith("fc.")}
@@ -207,15 +243,16 @@ def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> No
         backbone.load_state_dict(fitted)
 
 
-def _downloaded() -> dict[str, Tensor]:
-    from torchvision.models import ResNet50_Weights
+def _downloaded(name: str) -> dict[str, Tensor]:
+    from torchvision.models import get_weight
 
+    weights = get_weight(name)
     try:
-        return ResNet50_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True, weights_only=True)
+        return weights.get_state_dict(check_hash=True, weights_only=True)
     except OSError as error:
         raise UserError(
-            f"{ResNet50_Weights.IMAGENET1K_V1.url}: cannot be downloaded ({error}); download it "
-            "elsewhere and give the file (--model.init_args.start FILE)"
+            f"{weights.url}: cannot be downloaded ({error}); download it elsewhere and give the "
+            "file (--model.init_args.start FILE)"
         ) from error
 
 

@@ -32,6 +32,7 @@ from fusion.evaluation.metrics.conventions import (
     CONVENTIONS,
     Column,
     Convention,
+    find_convention,
     list_conventions,
 )
 from fusion.evaluation.metrics.metric import (
@@ -60,6 +61,7 @@ __all__ = [
     "evaluate_levels",
     "feature_information",
     "fidelity",
+    "find_convention",
     "information",
     "list_conventions",
     "list_metrics",

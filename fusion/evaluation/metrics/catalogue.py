@@ -37,17 +37,13 @@ class Family:
     channels: Channels = "each"
     own: bool = False
 
-    @property
-    def __wrapped__(self) -> Function:
-        return self.function
-
     def __call__(self, **variant: Any) -> Function:
         """The function ``(fused, ir, vis) -> float`` of one variant."""
         return partial(self.function, **variant)
 
 
 #: All metrics by name.
-METRICS: Registry[Family] = Registry("metric")
+METRICS = Registry("metric")
 
 
 def register(
@@ -71,13 +67,21 @@ def register(
             pictures with all their channels, ``HxW`` or RGB ``HxWx3``.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken by another function. One of the same module and name replaces
+            it, so that a module can be reloaded.
     """
 
     def add(function: Function) -> Function:
         own = not function.__module__.startswith(__package__ or "")
         family = Family(name, function, title or name, unit, higher_is_better, channels, own)
+        known = METRICS.get(name)
+        if known is not None and _origin(known.function) != _origin(function):
+            raise ValueError(f"metric {name!r} is registered already, by {_origin(known.function)}")
         METRICS.register(name)(family)
         return function
 
     return add
+
+
+def _origin(function: Function) -> str:
+    return f"{function.__module__}.{function.__qualname__}"

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from fusion.base.registry import Registry
+from fusion.base.errors import UserError
+from fusion.base.registry import unknown
 from fusion.evaluation.metrics import inputs
 
-__all__ = ["CONVENTIONS", "Column", "Convention", "list_conventions"]
+__all__ = ["CONVENTIONS", "Column", "Convention", "find_convention", "list_conventions"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,19 @@ class Convention:
     columns: Mapping[str, Column]
 
 
-#: All conventions, by name.
-CONVENTIONS: Registry[Convention] = Registry("convention")
+#: All conventions, by name; one of your own can be added.
+CONVENTIONS: dict[str, Convention] = {}
+
+
+def find_convention(name: str) -> Convention:
+    """The convention of this name.
+
+    Raises:
+        UserError: there is none; the message suggests a similar name and lists all.
+    """
+    if name not in CONVENTIONS:
+        raise UserError(unknown("convention", name, CONVENTIONS))
+    return CONVENTIONS[name]
 
 
 def list_conventions() -> tuple[str, ...]:
@@ -67,7 +79,7 @@ def list_conventions() -> tuple[str, ...]:
     >>> list_conventions()
     ('lrrnet', 'cddfuse', 'ivif_zoo', 'tang2023', 'tang2022', 'vifb', 'color', 'tang')
     """
-    return CONVENTIONS.names()
+    return tuple(CONVENTIONS)
 
 
 def _add(
@@ -77,7 +89,7 @@ def _add(
     grey_name: str,
     columns: Mapping[str, Column],
 ) -> None:
-    CONVENTIONS.register(name)(Convention(name, about, grey, grey_name, dict(columns)))
+    CONVENTIONS[name] = Convention(name, about, grey, grey_name, dict(columns))
 
 
 # --- Columns that several conventions have --------------------------------------------------------
@@ -363,4 +375,4 @@ _add(
 )
 
 #: The family's program as it stands is what its name means.
-CONVENTIONS.register("tang")(CONVENTIONS["tang2023"])
+CONVENTIONS["tang"] = CONVENTIONS["tang2023"]

@@ -9,7 +9,12 @@ import numpy as np
 from fusion.base.errors import UserError
 from fusion.base.registry import unknown
 from fusion.evaluation.metrics.catalogue import METRICS, Family
-from fusion.evaluation.metrics.conventions import CONVENTIONS, Column, Convention
+from fusion.evaluation.metrics.conventions import (
+    CONVENTIONS,
+    Column,
+    Convention,
+    find_convention,
+)
 from fusion.evaluation.metrics.inputs import require_one_size, to_levels
 
 __all__ = ["DEFAULT", "Metric", "create", "create_all", "evaluate", "list_metrics"]
@@ -137,7 +142,7 @@ def _tensor(values: np.ndarray) -> Any:
 
 
 def _convention(convention: str | Convention) -> Convention:
-    return CONVENTIONS[convention] if isinstance(convention, str) else convention
+    return find_convention(convention) if isinstance(convention, str) else convention
 
 
 def create(name: str, convention: str | Convention = DEFAULT, **variant: Any) -> Metric:
@@ -196,7 +201,7 @@ def _require_arguments(family: Family, variant: Mapping[str, Any]) -> None:
 
 
 def _unknown(name: str, convention: Convention) -> str:
-    elsewhere = [other for other in CONVENTIONS.names() if name in CONVENTIONS[other].columns]
+    elsewhere = [other for other, found in CONVENTIONS.items() if name in found.columns]
     message = unknown("metric", name, list_metrics(convention))
     where = f" (convention {convention.name})"
     if elsewhere:

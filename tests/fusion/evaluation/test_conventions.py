@@ -56,7 +56,9 @@ def error_of(value, expected):
     return abs(value - expected) / max(1, abs(expected))
 
 
-@pytest.mark.parametrize("source", ["vifb/SwinFusion", "vifb/U2Fusion", "vifb/LP_SR", "tno21/LRRNet"])
+@pytest.mark.parametrize(
+    "source", ["vifb/SwinFusion", "vifb/U2Fusion", "vifb/LP_SR", "tno21/LRRNet"]
+)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_recorded_value(golden, pictures, family, source):
     for picture, values in golden[family][source].items():

@@ -40,7 +40,10 @@ def test_a_single_picture_gives_a_float(batch):
     value = create("mi")(fused, ir, vis)
     assert isinstance(value, float)
     grey = torch.from_numpy(fused)
-    assert create("mi")(grey, torch.from_numpy(ir)[None], torch.from_numpy(vis).movedim(-1, 0)) == value
+    assert (
+        create("mi")(grey, torch.from_numpy(ir)[None], torch.from_numpy(vis).movedim(-1, 0))
+        == value
+    )
 
 
 def test_tensors_with_a_graph_are_measured(batch):

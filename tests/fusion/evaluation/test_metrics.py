@@ -215,7 +215,9 @@ def test_noise_moves_each_metric_in_its_direction(tno):
 def test_constant_pictures_give_numbers():
     flat = np.full((32, 32), 9, np.uint8)
     other = np.arange(1024, dtype=np.uint16).reshape(32, 32).astype(np.uint8)
-    values = evaluate(flat, other, other, ("en", "sd_sqrt_n", "mi", "scd", "cc", "qabf", "nabf", "ssim"))
+    values = evaluate(
+        flat, other, other, ("en", "sd_sqrt_n", "mi", "scd", "cc", "qabf", "nabf", "ssim")
+    )
     assert all(np.isfinite(value) for value in values.values())
     assert [values[key] for key in ("en", "sd_sqrt_n", "mi")] == pytest.approx([0, 0, 0], abs=1e-9)
 
@@ -239,9 +241,7 @@ def test_ms_ssim_needs_room(images):
 def test_controls_that_must_differ(tno):
     """The recorded values tell the definitions apart they could be confused with."""
     fused, ir, vis = tno(1)
-    assert mutual_information(fused, ir, vis) != pytest.approx(
-        doubled_entropy(fused), abs=1
-    )
+    assert mutual_information(fused, ir, vis) != pytest.approx(doubled_entropy(fused), abs=1)
     assert wavelet_vif(fused, ir) != pytest.approx(wavelet_vif(ir, fused), abs=0.05)
     assert deviation_norm(fused) != pytest.approx(fused.std(), abs=1)
 

@@ -1,4 +1,4 @@
-"""``fusion evaluate`` and ``fusion metrics``: tables of metrics, and what there is to measure."""
+"""``fusion evaluate``: its options and its output."""
 
 import argparse
 import sys
@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, positive_int
 from fusion.base.errors import UserError
+from fusion.commands.cli.options import (
+    add_convention_options,
+    add_workers_option,
+    parse_metrics,
+)
 
 if TYPE_CHECKING:
     from fusion.evaluation.comparison import Comparison
 
-EXAMPLES = """\
+EVALUATE_EXAMPLES = """\
 Fused pictures are matched with the sources by file stem. 'fusion metrics' lists the conventions and
 their metrics; docs/metrics.md says which numbers to report. OUT gets means.csv, ranks.csv,
 pictures.csv and means.png, for videos video.csv.
@@ -28,21 +33,15 @@ examples:
 exit code: 0 when all pictures were measured, 2 when an input is bad or any was left out.
 """
 
-METRICS_EXAMPLES = """\
-examples:
-  fusion metrics
-  fusion metrics --convention cddfuse
-"""
-
 
 def add_evaluate(commands: Commands) -> None:
-    """Add ``evaluate`` to a program's commands."""
+    """Register the command."""
     parser = commands.add_parser(
         "evaluate",
         help="measure fused pictures or videos of one or several methods",
         description="Objective metrics of fused pictures: methods down, metrics across; of fused "
         "videos, their\nflicker and warping error.",
-        epilog=EXAMPLES,
+        epilog=EVALUATE_EXAMPLES,
     )
     parser.set_defaults(command=_evaluate)
     parser.add_argument(
@@ -66,7 +65,7 @@ def add_evaluate(commands: Commands) -> None:
         help="a network to fuse the pairs with first: a weights file, or a method that needs none "
         "(see 'fusion methods'); its pictures are kept in OUT/fused/NAME where -o is given",
     )
-    add_convention(parser)
+    add_convention_options(parser)
     parser.add_argument(
         "--ranks", action="store_true", help="also print the methods' ranks and their mean"
     )
@@ -95,53 +94,7 @@ def add_evaluate(commands: Commands) -> None:
         metavar="FILE",
         help="also write definitions and all figures as JSON; - for the terminal, alone",
     )
-    add_workers(parser)
-
-
-def add_convention(parser: argparse.ArgumentParser) -> None:
-    """Add ``--convention`` and ``--metrics``."""
-    parser.add_argument(
-        "--convention",
-        metavar="NAME",
-        default="lrrnet",
-        help="whose definitions of the metrics, such as cddfuse, ivif_zoo, tang, vifb, color "
-        "(default: lrrnet; see 'fusion metrics')",
-    )
-    parser.add_argument(
-        "--metrics",
-        metavar="M,M,...",
-        help="some of the convention's metrics, by the names 'fusion metrics' lists (default: all)",
-    )
-
-
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add ``--workers``."""
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive_int,
-        default=1,
-        help="processes that share the pictures (default: 1)",
-    )
-
-
-def chosen_metrics(arguments: argparse.Namespace) -> list[str] | None:
-    """Names from ``--metrics``, checked with ``--convention`` before anything is done.
-
-    Raises:
-        UserError: one is unknown.
-    """
-    from fusion.evaluation.metrics import create_all
-
-    names = arguments.metrics and arguments.metrics.split(",")
-    try:
-        return [metric.name for metric in create_all(names, arguments.convention)]
-    except UserError as error:
-        option = "--convention" if "convention" in str(error).split()[1] else "--metrics"
-        raise UserError(f"{option}: {error}") from error
-
-
-# --- fusion evaluate ------------------------------------------------------------------------------
+    add_workers_option(parser)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -152,7 +105,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise UserError("give --fused, --network, or both: there is nothing to measure")
     if arguments.sheet and not arguments.output:
         raise UserError("--sheet: give -o OUT, where the sheet is written")
-    metrics = chosen_metrics(arguments)
+    metrics = parse_metrics(arguments)
     methods = method_names(arguments.fused)
     if arguments.video or is_video(arguments.ir):
         return _evaluate_videos(arguments, methods)
@@ -252,7 +205,7 @@ def _evaluate_videos(arguments: argparse.Namespace, methods: dict[str, Path]) ->
     for option in ("network", "ranks", "sheet"):
         if getattr(arguments, option):
             raise UserError(f"--{option}: for pictures only, not for videos")
-    metrics = chosen_metrics(arguments) if arguments.metrics else None
+    metrics = parse_metrics(arguments) if arguments.metrics else None
     comparison = compare_videos(
         arguments.ir, arguments.vis, methods, metrics or (), arguments.convention
     )
@@ -263,45 +216,4 @@ def _evaluate_videos(arguments: argparse.Namespace, methods: dict[str, Path]) ->
     if arguments.output:
         comparison.write(arguments.output)
         print(f"table: {arguments.output / 'video.csv'}", file=sys.stderr)
-    return 0
-
-
-# --- fusion metrics -------------------------------------------------------------------------------
-
-
-def add_metrics(commands: Commands) -> None:
-    """Add ``metrics`` to a program's commands."""
-    parser = commands.add_parser(
-        "metrics",
-        help="list the metrics and the conventions they are computed by",
-        description="The metrics of every convention: the name --metrics takes, the title and "
-        "unit of the column,\nwhich values are better, and mistakes of the convention's programs "
-        "that are reproduced.",
-        epilog=METRICS_EXAMPLES,
-    )
-    parser.set_defaults(command=_metrics)
-    parser.add_argument("--convention", metavar="NAME", help="one of them (default: all)")
-
-
-def _metrics(arguments: argparse.Namespace) -> int:
-    from fusion.base.tables import format_table
-    from fusion.evaluation.metrics import CONVENTIONS, create_all
-
-    names = [arguments.convention] if arguments.convention else CONVENTIONS.names()
-    for name in names:
-        convention = CONVENTIONS[name]
-        alias = f" (= {convention.name})" if name != convention.name else ""
-        print(f"{name}{alias}: {convention.about}; grey: {convention.grey_name}")
-        if alias and not arguments.convention:
-            continue
-        rows = [
-            (m.name, m.heading, "higher" if m.higher_is_better else "lower", m.fault)
-            for m in create_all(None, convention)
-        ]
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        padded = [
-            [f"{text:<{width}}" for text, width in zip(row, widths, strict=True)] for row in rows
-        ]
-        header = ("name", f"{'column':<{widths[1]}}", "better", f"{'fault':<{widths[3]}}")
-        print(format_table(header, padded) + "\n")
     return 0

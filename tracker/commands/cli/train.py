@@ -1,0 +1,37 @@
+"""``tracker train``: its options and its output."""
+
+from fusion.base.commandline import Commands
+from fusion.base.commandline import add_train as add_train_help
+
+TRAIN_EXAMPLES = """\
+A configuration of experiments/tracker names the network, its losses and its data; every key of it
+is an option too. A run writes losses, sample pictures, weights.safetensors and checkpoints below
+runs/.
+
+examples:
+  tracker train fit --config experiments/tracker/dfat.yaml --data.roots.gtot GTOT \\
+      --data.roots.lasher LasHeR/trainingset
+  tracker train fit --config experiments/tracker/dfat_llrr.yaml \\
+      --data.roots.lasher LasHeR/trainingset
+  tracker train fit --help
+  tracker train fit --model.help tracker.training.module.TrackerTraining
+
+exit code: 0, or 2 when an option or the data is wrong.
+"""
+
+
+def add_train(commands: Commands) -> None:
+    """Register the command for its help alone: see `is_lightning`."""
+    add_train_help(commands, "train a network", TRAIN_EXAMPLES)
+
+
+def train(argv: list[str]) -> None:
+    """Run LightningCLI with `tracker.training.module.TrackerTraining` on `TargetData`.
+
+    Raises:
+        UserError: an option or a configuration key is wrong, or the data cannot be used.
+    """
+    from fusion.base.lightning import run_lightning
+    from tracker.training.module import TargetData, TrackerTraining
+
+    run_lightning("tracker train", TrackerTraining, TargetData, argv)
