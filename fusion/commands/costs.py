@@ -1,8 +1,9 @@
 """Costs: parameters, FLOPs and CPU time of the networks, CPU time of the metrics.
 
 FLOPs are counted by `torch.utils.flop_counter`: matrix products and convolutions, a multiply-add as
-two operations; additions, activations and resizing are not counted. They are of the network's own layers, whatever a faster kernel makes of them. Times are CPU
-seconds of one thread, the least over rounds.
+two operations; additions, activations and resizing are not counted. They are of the network's own
+layers, whatever a faster kernel makes of them. Times are CPU seconds of one thread, the least over
+rounds.
 """
 
 import time
@@ -78,23 +79,23 @@ def network_costs(
 def count_flops(network: Any, size: tuple[int, int]) -> int:
     """Floating-point operations of a network for one pair of ``(width, height)`` pixels.
 
-    The pair is computed once, by the network's layers one by one, which the counter sees.
+    The pair is computed once by a copy of the network, layer by layer, which the counter sees.
     """
+    import copy
+
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    network = copy.deepcopy(network).requires_grad_(False)
+    if hasattr(network, "fast"):
+        network.fast = False
     width, height = size
     pair = torch.zeros(2, 1, 1, height, width)
     counter = FlopCounterMode(display=False)
-    fast = getattr(network, "fast", None)
-    if fast is not None:
-        network.fast = False
-    try:
-        with counter, torch.no_grad():
-            network(pair[0], pair[1])
-    finally:
-        if fast is not None:
-            network.fast = fast
+    # Without gradients LRRNet takes its shortcuts; with them enabled, and none asked for, nothing
+    # is kept for them either.
+    with counter, torch.enable_grad():
+        network(pair[0], pair[1])
     return counter.get_total_flops()
 
 

@@ -47,9 +47,9 @@ def draw_comparison(
 
 
 def _spread(items: Sequence[str], count: int) -> list[str]:
-    """``count`` items, evenly spread, without the first and the last where there are more."""
-    places = np.linspace(0, len(items) - 1, min(count, len(items)) + 2)[1:-1].round()
-    return [items[int(place)] for place in np.unique(places)]
+    """``count`` items, evenly spread from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round()
+    return [items[int(place)] for place in places]
 
 
 def _fit(image: np.ndarray, cell: tuple[int, int]) -> np.ndarray:

@@ -47,8 +47,8 @@ def add_costs(commands: Commands) -> None:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 32):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT of 32 and more")
+    if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 64):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT of 64 and more")
     return int(width), int(height)
 
 

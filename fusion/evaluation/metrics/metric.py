@@ -201,12 +201,14 @@ def _require_arguments(family: Family, variant: Mapping[str, Any]) -> None:
 
 
 def _unknown(name: str, convention: Convention) -> str:
+    known = list_metrics(convention)
+    longer = [other for other in known if other.startswith(f"{name}_")]
+    message = unknown("metric", name, known)
+    if longer:  # such as sd_sqrt_n for sd, which is more alike than scd
+        message = f"unknown metric {name!r}; did you mean {longer[0]!r}? Known: {', '.join(known)}"
     elsewhere = [other for other, found in CONVENTIONS.items() if name in found.columns]
-    message = unknown("metric", name, list_metrics(convention))
-    where = f" (convention {convention.name})"
-    if elsewhere:
-        where = f" (convention {convention.name}; {name!r} is in {', '.join(elsewhere)})"
-    return message + where
+    where = f"; {name!r} is in {', '.join(elsewhere)}" if elsewhere else ""
+    return f"{message} (convention {convention.name}{where})"
 
 
 def list_metrics(convention: str | Convention = DEFAULT) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from fusion.evaluation.metrics import (
 from fusion.images.reading import read_image
 
 FAMILIES = ("cddfuse", "ivif_zoo", "tang2023", "tang2022", "vifb")
+SOURCES = ("vifb/SwinFusion", "vifb/U2Fusion", "vifb/LP_SR", "tno21/LRRNet")
 TOLERANCE = 1e-4
 
 
