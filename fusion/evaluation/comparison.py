@@ -150,32 +150,48 @@ class Comparison:
         self._plot(folder / "means.png")
 
     def _plot(self, path: Path) -> None:
-        """A panel a metric: a bar for each method's mean, a dot for each picture."""
+        """A panel per metric: bars for the methods' means and dots for the pictures, or, for many
+        methods, their means in order."""
         from matplotlib.figure import Figure
 
-        columns = min(5, len(self.metrics))
+        many = len(self.values) > len(COLOURS)
+        columns = min(4 if many else 5, len(self.metrics))
         lines = -(-len(self.metrics) // columns)
-        width = max(1.9, 0.5 * len(self.values) + 1.1)
-        figure = Figure(figsize=(width * columns, 2.4 * lines), layout="constrained")
-        axes = figure.subplots(lines, columns, squeeze=False).flat
-        for axis, metric in zip(axes, self.metrics, strict=False):
-            for place, (method, pictures) in enumerate(self.values.items()):
-                values = [picture[metric.name] for picture in pictures.values()]
-                colour = COLOURS[place % len(COLOURS)]
-                axis.bar(place, np.mean(values), color=colour, alpha=0.55, label=method)
-                spread = place + np.linspace(-0.25, 0.25, len(values))
-                axis.plot(spread, values, ".", color=colour, markersize=3)
-            arrow = "" if metric.higher_is_better else " (lower is better)"
-            axis.set_title(metric.heading + arrow, fontsize=9)
-            axis.set_xticks([])
-            axis.tick_params(labelsize=7)
-        for axis in list(axes):
+        width = 2.6 if many else max(1.9, 0.5 * len(self.values) + 1.1)
+        height = 0.14 * len(self.values) + 0.8 if many else 2.4
+        figure = Figure(figsize=(width * columns, height * lines), layout="constrained")
+        panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+        for metric, axis in zip(self.metrics, panels, strict=False):
+            (self._plot_ordered if many else self._plot_bars)(axis, metric)
+            direction = "" if metric.higher_is_better else "\nlower is better"
+            axis.set_title(metric.heading + direction, fontsize=8 if many else 9)
+        for axis in panels[len(self.metrics) :]:
             axis.remove()
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+        if not many:
+            handles, labels = panels[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
         figure.suptitle(f"convention {self.convention.name}", fontsize=9)
         with whole_file(path) as temporary:
             figure.savefig(temporary, dpi=130)
+
+    def _plot_bars(self, axis: Any, metric: Metric) -> None:
+        for place, (method, pictures) in enumerate(self.values.items()):
+            values = [picture[metric.name] for picture in pictures.values()]
+            colour = COLOURS[place % len(COLOURS)]
+            axis.bar(place, np.mean(values), color=colour, alpha=0.55, label=method)
+            spread = place + np.linspace(-0.25, 0.25, len(values))
+            axis.plot(spread, values, ".", color=colour, markersize=3)
+        axis.set_xticks([])
+        axis.tick_params(labelsize=7)
+
+    def _plot_ordered(self, axis: Any, metric: Metric) -> None:
+        """Horizontal bars, the best on top. The axis begins at 0 unless a mean is below."""
+        means = {method: row[metric.name] for method, row in self.means().items()}
+        sign = 1 if metric.higher_is_better else -1
+        ordered = sorted(means, key=lambda method: sign * means[method])
+        axis.barh(ordered, [means[method] for method in ordered], color=COLOURS[0], height=0.7)
+        axis.margins(y=0.01)
+        axis.tick_params(labelsize=6)
 
 
 def _on_lines(metric: Metric) -> str:
