@@ -1,9 +1,9 @@
-"""The pictures of README.md and docs/, made by the project on its own generated scenes.
+"""Draw the images of README.md and docs/ from generated scenes.
 
     python docs/gallery.py                    # all: make gallery
     python docs/gallery.py street tracking    # some
 
-Networks are those that ship, so new weights want new pictures.
+They use the included weights and have to be drawn again when these change.
 """
 
 import sys
@@ -29,13 +29,13 @@ MOMENTS = (2, 32, 63)
 
 
 def street() -> np.ndarray:
-    """Infrared, visible and fused: what ``fusion demo`` shows."""
+    """Infrared, visible and fused image: what ``fusion demo`` shows."""
     ir, vis = street_pair()
     return compare(ir, vis, load_network().fuse(ir, vis))
 
 
 def parts() -> np.ndarray:
-    """What LRRNet sees in the street: what ``fusion fuse --parts`` writes."""
+    """Low-rank and sparse parts of the street: what ``fusion fuse --parts`` writes."""
     network = load_network()
     ir, vis = street_pair(320, 240)
     with torch.inference_mode():
@@ -44,7 +44,7 @@ def parts() -> np.ndarray:
 
 
 def methods() -> np.ndarray:
-    """LRRNet beside fusion without anything learned, on scenes where the two cameras differ."""
+    """LRRNet beside methods without learned parameters, on scenes where the modalities differ."""
     networks = {name: build().eval() for name, build in CLASSICAL.items()}
     networks["LRRNet"] = load_network()
     rows = []
@@ -63,9 +63,9 @@ def synthetic() -> np.ndarray:
 
 
 def tracking() -> np.ndarray:
-    """The tracker that ships, at three moments of three sequences: a row a sequence.
+    """The included tracker at three moments of three sequences, one row per sequence.
 
-    Nothing is chosen by how well it goes.
+    The sequences are not cherry-picked.
     """
     tracker = RGBTTracker(load_tracker())
     rows = []
@@ -97,7 +97,7 @@ PICTURES = {make.__name__: make for make in (street, methods, parts, synthetic, 
 
 
 def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:
-    """A picture of at most ``width``: pages show no more."""
+    """The image reduced to at most ``width`` pixels, the largest that the pages show."""
     if picture.shape[1] <= width:
         return picture
     height = round(picture.shape[0] * width / picture.shape[1])
@@ -107,7 +107,7 @@ def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:
 def main(names: list[str]) -> int:
     unknown = set(names) - set(PICTURES)
     if unknown:
-        print(f"no picture {unknown.pop()!r}; there are {', '.join(PICTURES)}", file=sys.stderr)
+        print(f"unknown {unknown.pop()!r}; choose from {', '.join(PICTURES)}", file=sys.stderr)
         return 2
     for name in names or PICTURES:
         path = FOLDER / f"{name}.jpg"

@@ -1,4 +1,4 @@
-"""Callbacks that leave curves, weights and pictures of a training in its folder."""
+"""Callbacks that write curves, weights and sample images of a training run to its folder."""
 
 import itertools
 import math
@@ -218,7 +218,7 @@ class PairRate(Callback):
 
 
 def _rate(pairs: float) -> str:
-    """Pairs a second to read, also where one takes long."""
+    """Format pairs per second readably, also for less than one."""
     return f"{pairs:.1f} pairs" if pairs >= 1 else f"{pairs:.2g} pairs"
 
 

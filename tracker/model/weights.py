@@ -227,8 +227,8 @@ def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> No
         )
     source: str | Path
     if path is None:
-        (source,) = names
-        tensors = _downloaded(source)
+        name = next(name for name in names if name is not None)
+        source, tensors = name, _downloaded(name)
     else:
         source, (tensors, _) = path, read_tensors(path)
     tensors = {name: t for name, t in tensors.items() if not name.startswith("fc.")}

@@ -12,6 +12,7 @@ from fusion.training.losses import FeatureFusionLoss, ssim_map
 from tracker.model.anchors import decode, encode
 from tracker.model.head import Response
 from tracker.training.labels import IGNORED, NEGATIVE, POSITIVE
+from tracker.training.registry import FUSION_LOSSES
 
 __all__ = [
     "FewLevelsFusionLoss",
@@ -106,6 +107,7 @@ def localisation_loss(
 # --- Losses on fused features -------------------------------------------------------------------
 
 
+@FUSION_LOSSES.register("eq15")
 class FewLevelsFusionLoss(FeatureFusionLoss):
     """Eq. 15 for networks of three levels or two.
 
@@ -133,6 +135,7 @@ class FewLevelsFusionLoss(FeatureFusionLoss):
         return {name: terms[name] for name in ("shallow", "deep")}
 
 
+@FUSION_LOSSES.register("rfn")
 class RFNLoss(nn.Module):
     """The feature loss RFN is trained with in DFAT+RFN, summed over levels.
 

@@ -1,8 +1,7 @@
 """Training of trackers: stages, what a step computes, and what a run leaves.
 
-A configuration names a preset of `tracker.model.network.PRESETS`, what its weights start from,
-which of
-its parameters train, and the losses:
+A configuration names a network with its arguments, what its weights start from, which of its
+parameters train, and the losses:
 
     tracker train fit --config experiments/tracker/compact_dfat_llrr.yaml --data.roots.vt821 VT821
 
@@ -35,18 +34,18 @@ from tracker.data.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box
 from tracker.data.frames import MODALITIES
 from tracker.model.anchors import decode
 from tracker.model.head import Response
-from tracker.model.network import PRESETS, TrackerNetwork, build
+from tracker.model.network import TrackerNetwork
+from tracker.model.registry import NETWORKS
 from tracker.model.weights import load_imagenet, load_published, load_tracker, save_tracker
 from tracker.training.augmentation import Augmentation
 from tracker.training.labels import IGNORED, PairGeometry
 from tracker.training.losses import (
-    FewLevelsFusionLoss,
-    RFNLoss,
     by_anchor,
     cross_entropy_loss,
     focal_loss,
     localisation_loss,
 )
+from tracker.training.registry import FUSION_LOSSES
 from tracker.training.sampling import TargetPairs
 from tracker.training.sources import check_source, load_source
 
@@ -116,17 +115,13 @@ def _load_own(network: TrackerNetwork, path: str) -> None:
 
 
 def expect_background(network: TrackerNetwork, prior: float = 0.01) -> None:
-    """Let untrained RPNs give every anchor this probability of being the target.
+    """Let untrained heads give every anchor this probability of being the target.
 
     Focal loss counts all anchors (Lin et al., Sec. 4.1): were they even at the start, the thousand
     of the background would drown the target's few.
     """
-    logit = math.log(prior / (1 - prior))
     for head in network.heads.values():
-        for rpn in head.rpns:
-            background, target = rpn.cls.head[-1].bias.detach().chunk(2)
-            background.fill_(-logit / 2)
-            target.fill_(logit / 2)
+        head.expect_background(math.log(prior / (1 - prior)))
 
 
 # --- The procedure ------------------------------------------------------------------------------
@@ -148,15 +143,16 @@ class TrackerTraining(L.LightningModule):
     The feature loss sees features of the search region: the template's are a part of the same kind.
 
     Args:
-        preset: of `tracker.model.network.PRESETS`.
-        changes: arguments of `TrackerNetwork` that differ from the preset's.
+        network: what is trained; in a configuration by ``class_path`` and ``init_args``.
         start: see `initialise`; from scratch where None, see also `expect_background`.
         copy_head: let the fused branch's RPN start as the RGB branch's.
         trained: beginnings of the names of parameters that train, such as ``fusions``; all where
             None.
         cls_loss: "cross_entropy" over the anchors selected, or "focal" over all.
         loc_loss: see `localisation_loss`.
-        feature_loss: "eq15" (`FewLevelsFusionLoss`), "rfn" (`RFNLoss`), or None.
+        feature_loss: of `tracker.training.registry.FUSION_LOSSES`, such as "eq15"
+            (`FewLevelsFusionLoss`) or "rfn" (`RFNLoss`); None for none.
+        feature_loss_args: arguments of its constructor.
         w_cls, w_loc, w_feature: weights of losses.
         w_branches, w_decision: weights of the branches' own responses and of the joint one.
         optimizer: "sgd" or "adamw".
@@ -174,14 +170,14 @@ class TrackerTraining(L.LightningModule):
 
     def __init__(
         self,
-        preset: str = "dfat_llrr",
-        changes: dict[str, Any] | None = None,
+        network: TrackerNetwork,
         start: str | None = None,
         copy_head: bool = False,
         trained: list[str] | None = None,
         cls_loss: Literal["cross_entropy", "focal"] = "cross_entropy",
         loc_loss: Literal["l1", "smooth_l1", "giou"] = "l1",
-        feature_loss: Literal["eq15", "rfn"] | None = None,
+        feature_loss: str | None = None,
+        feature_loss_args: dict[str, Any] | None = None,
         w_cls: float = 1.0,
         w_loc: float = 1.2,
         w_branches: float = 1.0,
@@ -197,18 +193,13 @@ class TrackerTraining(L.LightningModule):
         warmup: float = 0.5,
     ):
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["network"])
         # Both ends of the schedule's logarithms are above 0.
         least = 1e-30 if schedule == "log" else 0
         require_within(least, 1e30, final_rate=final_rate)
         require_within(1e-30, 1e30, learning_rate=learning_rate)
         require_within(0, 1e30, weight_decay=weight_decay, backbone_rate=backbone_rate)
         require_within(0, 1, warmup=warmup, momentum=momentum)
-        try:
-            network = build(preset, **(changes or {}))
-        except (TypeError, ValueError) as error:
-            key = "model.changes" if preset in PRESETS else "model.preset"
-            raise UserError(f"{key}: {error}") from error
         if start is not None:
             initialise(network, start)
         elif cls_loss == "focal":
@@ -216,7 +207,7 @@ class TrackerTraining(L.LightningModule):
         fused = bool(network.fusions)
         if (copy_head or feature_loss) and not fused:
             key = "copy_head" if copy_head else "feature_loss"
-            raise UserError(f"model.{key}: preset {preset} has no fused branch; leave it out")
+            raise UserError(f"model.{key}: the network has no fused branch; leave it out")
         if copy_head:
             source = network.heads[network.part_of["rgb"]]
             network.heads["fused"].load_state_dict(source.state_dict())
@@ -228,8 +219,9 @@ class TrackerTraining(L.LightningModule):
                 "model.w_branches: nothing that trains has a loss; give it or model.w_decision a "
                 "weight above 0"
             )
-        kinds = {"eq15": FewLevelsFusionLoss, "rfn": RFNLoss}
-        self._feature_loss = kinds[feature_loss]() if feature_loss else None
+        self._feature_loss = None
+        if feature_loss:
+            self._feature_loss = FUSION_LOSSES.create(feature_loss, **(feature_loss_args or {}))
         self.anchors: Tensor
         self.register_buffer("anchors", network.anchors(), persistent=False)
         self.train()  # the trainer takes modules in the mode they are in
@@ -522,6 +514,19 @@ class KeepTracker(LossRecord):
     Args:
         every_n_steps, samples: see `LossRecord`.
     """
+
+    def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
+        """Refuse what could be trained and not be saved.
+
+        Raises:
+            UserError: the network has no name for its weights file.
+        """
+        kind = type(module.network)
+        if NETWORKS.name_of(kind) is None:
+            raise UserError(
+                f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
+                'by @NETWORKS.register("a-name") of tracker.model.registry above the class'
+            )
 
     def write(self, trainer: L.Trainer, module: TrackerTraining, folder: Path) -> None:
         save_tracker(module.network, folder / "weights.safetensors")

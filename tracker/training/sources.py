@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 
 from fusion.base.errors import UserError
+from fusion.base.registry import unknown
 from fusion.images.pixels import luminance, to_8bit
 from fusion.images.reading import read_image
 from fusion.training.pairs import find_pairs
 from tracker.data.boxes import box_iou
 from tracker.data.frames import ImageFrames
-from tracker.data.layouts import DATASETS
+from tracker.data.layouts import dataset_names
 from tracker.data.sequences import Dataset, Sequence, load_dataset
 
 __all__ = ["TargetSource", "check_source", "load_source", "salient_boxes"]
@@ -42,7 +43,6 @@ class TargetSource:
 
 # Names of sources beside those of datasets.
 UNMASKED, SYNTHETIC = "pairs", "synthetic"
-SOURCES = (*DATASETS, SYNTHETIC, UNMASKED)
 
 
 def check_source(name: str, key: str) -> None:
@@ -51,15 +51,16 @@ def check_source(name: str, key: str) -> None:
     Raises:
         UserError: none does.
     """
-    if name not in SOURCES:
-        raise UserError(f"{key}.{name}: no such source; give one of {', '.join(SOURCES)}")
+    sources = (*dataset_names(), SYNTHETIC, UNMASKED)
+    if name not in sources:
+        raise UserError(f"{key}.{name}: {unknown('source', name, sources)}")
 
 
 def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 100) -> TargetSource:
     """A source by its name.
 
     Args:
-        name: of a dataset (`tracker.data.layouts.DATASETS`); "synthetic", sequences written by
+        name: of a dataset (`tracker.data.layouts.dataset_names`); "synthetic", sequences written by
             `tracker.synthetic.write_dataset`; or "pairs", still pairs without masks in ``ir`` and
             ``vis``, whose targets are what `salient_boxes` finds.
         root: its folder.

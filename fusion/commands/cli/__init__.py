@@ -3,7 +3,13 @@ them, so that ``--help`` answers at once."""
 
 import sys
 
-from fusion.base.commandline import Parser, is_lightning, run
+from fusion.base.commandline import (
+    Parser,
+    add_import_option,
+    import_parts,
+    is_lightning,
+    run,
+)
 from fusion.commands.cli.ablation import add_ablation
 from fusion.commands.cli.bench import add_bench
 from fusion.commands.cli.costs import add_costs
@@ -31,9 +37,14 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``fusion`` with arguments, the process's own where None; returns its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
+    argv = list(sys.argv[1:] if argv is None else argv)
+    modules: list[str] = []
+    code = run("fusion", lambda: modules.extend(import_parts(argv)))
+    if code:
+        return code
     if argv[:1] == ["train"] and is_lightning(argv[1:]):  # a program of its own
-        return run("fusion train", lambda: train(argv[1:]))
+        kept = [f"--import+={module}" for module in modules]  # in the run's configuration
+        return run("fusion train", lambda: train([*argv[1:], *kept]))
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     if "training" in arguments:  # what the command does not know is for each training it starts
@@ -45,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="fusion", description=DESCRIPTION, epilog=EXAMPLES)
+    add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_fuse(commands)
     add_methods(commands)

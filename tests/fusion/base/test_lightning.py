@@ -68,9 +68,9 @@ def test_a_stage_or_checkpoint_that_is_not_there_is_said(root, tmp_path, monkeyp
         (
             "model.init_args.network",
             "fusion.evaluation.metrics.METRICS",
-            "METRICS: no subclass of FusionNet",
+            "METRICS: not a subclass of FusionNet",
         ),
-        ("model.init_args.network", "LRRNett", "LRRNett: no name of a class; give a dotted one"),
+        ("model.init_args.network", "LRRNett", "LRRNett: not the name of a class"),
         ("model.init_args.w_range", "x", "w_range: expected float, got x"),
         ("model.init_args.network.init_args.num_filters", "x", "num_filters: expected int, got x"),
         ("model.init_args.betas", "[1]", "betas: expected tuple with 2 elements, got [1]"),
@@ -79,7 +79,7 @@ def test_a_stage_or_checkpoint_that_is_not_there_is_said(root, tmp_path, monkeyp
         (
             "model.init_args.network.init_args.filters",
             "8",
-            "filters: no argument of fusion.networks.lrrnet",
+            "filters: not an argument of fusion.networks.lrrnet",
         ),
     ],
 )

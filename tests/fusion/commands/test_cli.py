@@ -301,5 +301,5 @@ def test_what_may_not_be_read_is_one_line(folders, weights, capsys, monkeypatch,
 def test_a_seed_below_0_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["demo", "-o", str(tmp_path / "demo"), "--seed", "-1"])
-    assert "--seed: '-1' is not a number of 0 or more" in capsys.readouterr().err
+    assert "--seed: '-1'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -142,7 +142,7 @@ def complaint(*arguments, **options) -> str:
 def test_a_folder_that_lacks_a_file_or_has_one_twice(published):
     folder, _ = published
     assert "name the method" in complaint(folder)
-    assert "lacks 3 of the 3 files AUIF" in complaint(folder, method="auif")
+    assert "lacks 3 of the 3" in complaint(folder, method="auif")
     assert "single file" in complaint(folder, method="lrrnet")
     twin = folder / "twin.pkl"
     twin.write_bytes((folder / "decoder.pkl").read_bytes())
@@ -175,10 +175,10 @@ def test_one_file_of_several_says_so(published):
 def test_weights_of_another_method_are_refused(shared, tmp_path):
     own = tmp_path / "own.safetensors"
     save_network(NETWORKS["auif"](), own)
-    assert "holds weights of auif, not of didfuse" in complaint(own, method="didfuse")
+    assert "weights of auif, not of didfuse" in complaint(own, method="didfuse")
     theirs = shared / "data/weights/lrrnet_published.model"
-    assert "holds weights of lrrnet, not of auif" in complaint(theirs, method="auif")
-    assert "no weights ship" in complaint(method="auif")
+    assert "weights of lrrnet, not of auif" in complaint(theirs, method="auif")
+    assert "no weights" in complaint(method="auif")
     assert "no method 'vgg'" in complaint(method="vgg")
     assert load_network(method="lrrnet").architecture == load_network().architecture
 

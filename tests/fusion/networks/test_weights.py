@@ -237,7 +237,7 @@ def test_checkpoints_of_other_things_are_refused(tmp_path):
     with pytest.raises(UserError, match="no named tensors"):
         load_network(path)
     torch.save({"a": 1}, path)
-    with pytest.raises(UserError, match="a is no tensor"):
+    with pytest.raises(UserError, match="a is not a tensor"):
         load_network(path)
     torch.save({"a": torch.zeros(2)}, path)
     with pytest.raises(UserError, match="no known network"):

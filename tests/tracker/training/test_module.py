@@ -16,7 +16,7 @@ from fusion.base.configuration import read_config
 from fusion.base.errors import UserError
 from tracker.commands.cli import main
 from tracker.model.head import Response
-from tracker.model.network import PRESETS, build
+from tracker.model.network import PRESETS, TrackerNetwork, build
 from tracker.model.weights import load_tracker, save_tracker
 from tracker.synthetic import random_spec, write_sequence
 from tracker.training.augmentation import Augmentation
@@ -56,7 +56,7 @@ def small_training(preset="compact_dfat_llrr", **arguments):
     torch.manual_seed(0)
     changes = SMALL if "dfat_" in preset else {"search_size": 111}
     defaults = {"optimizer": "adamw", "learning_rate": 2e-3, "w_decision": 1.0}
-    return TrackerTraining(preset, changes=changes, **(defaults | arguments))
+    return TrackerTraining(build(preset, **changes), **(defaults | arguments))
 
 
 def batch_of(module, root, draws=range(3), **arguments):
@@ -302,7 +302,11 @@ def test_configurations_are_the_presets():
     for name in CONFIGURATIONS:
         path = EXPERIMENTS / f"{name}.yaml"
         keys = read_config(path)
-        assert keys["model"]["init_args"]["preset"] == name
+        network = keys["model"]["init_args"]["network"]
+        assert network["class_path"] == "tracker.model.network.TrackerNetwork"
+        with torch.device("meta"):
+            configured = TrackerNetwork(**network["init_args"])
+            assert configured.architecture == build(name).architecture
         assert {logger["init_args"]["name"] for logger in keys["trainer"]["logger"]} == {name}
 
 
@@ -320,15 +324,18 @@ def test_no_documented_command_trains_on_a_test_set(path):
         (["--data.sise", "3"], "--data.sise"),
         (["--data.augmentation.blurr", "3"], "--data.augmentation.blurr"),
         (["--data.augmentation.blur", "3"], "augmentation.blur: a probability is from 0 to 1"),
-        (["--model.init_args.gama", "3"], "gama: no argument of tracker.training.module.Tracker"),
-        (["--model.init_args.preset", "x"], "model.preset: no preset 'x'"),
-        (["--model.init_args.changes", "{chanels: 3}"], "model.changes: "),
-        (["--model.init_args.changes", "{preset: 3}"], "model.changes: "),
+        (["--model.init_args.gama", "3"], "gama: not an argument of tracker.training.module.Track"),
+        (["--model.init_args.network", "mine.Net"], "mine.Net: cannot be imported"),
+        (["--model.init_args.network", "torch.nn.Conv2d"], "torch.nn.Conv2d: no subclass of Tra"),
+        (["--model.init_args.network.init_args.chanels", "3"], "chanels: not an argument of tracker."),
+        (["--model.init_args.network.init_args.backbone", "compat"], "did you mean 'compact'"),
+        (["--model.init_args.network.init_args.channels", "0"], "channels and anchor_ratios must"),
+        (["--import", "no_such_module_of_mine"], "no_such_module_of_mine: no such module"),
         (["--model.init_args.trained", "[necks.x]"], "model.trained: no parameter's name begins"),
         (["--model.init_args.start", "nowhere.pth"], "nowhere.pth: no such file"),
         (
             ["--model.init_args.feature_loss", "rfn"],
-            "model.feature_loss: preset compact_rgb has no",
+            "model.feature_loss: the network has no fused branch",
         ),
         (["--data.roots", "{synthetic: nowhere}"], "data.roots.synthetic: nowhere: no such folder"),
         (["--data.roots", "{synthetic: EMPTY}"], "EMPTY: no vot sequence in it"),

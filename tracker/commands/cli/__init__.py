@@ -3,10 +3,17 @@ them, so that ``--help`` answers at once."""
 
 import sys
 
-from fusion.base.commandline import Parser, is_lightning, run
+from fusion.base.commandline import (
+    Parser,
+    add_import_option,
+    import_parts,
+    is_lightning,
+    run,
+)
 from tracker.commands.cli.bench import add_bench
 from tracker.commands.cli.data import add_data
 from tracker.commands.cli.export import add_export
+from tracker.commands.cli.parts import add_parts
 from tracker.commands.cli.synthetic import add_synthetic
 from tracker.commands.cli.track import add_track
 from tracker.commands.cli.train import add_train, train
@@ -26,9 +33,14 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``tracker`` with arguments, the process's own where None; returns its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
+    argv = list(sys.argv[1:] if argv is None else argv)
+    modules: list[str] = []
+    code = run("tracker", lambda: modules.extend(import_parts(argv)))
+    if code:
+        return code
     if argv[:1] == ["train"] and is_lightning(argv[1:]):  # a program of its own
-        return run("tracker train", lambda: train(argv[1:]))
+        kept = [f"--import+={module}" for module in modules]  # in the run's configuration
+        return run("tracker train", lambda: train([*argv[1:], *kept]))
     arguments = _parser().parse_args(_with_joined_box(argv))
     return run("tracker", lambda: arguments.command(arguments))
 
@@ -44,10 +56,12 @@ def _with_joined_box(argv: list[str]) -> list[str]:
 
 def _parser() -> Parser:
     parser = Parser(prog="tracker", description=DESCRIPTION, epilog=EXAMPLES)
+    add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_track(commands)
     add_train(commands)
     add_data(commands)
+    add_parts(commands)
     add_synthetic(commands)
     add_export(commands)
     add_bench(commands)

@@ -5,10 +5,7 @@ import json
 from pathlib import Path
 
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands
-
-# Known here too, because the modules that define them load slowly.
-LAYOUTS = "gtot, rgbt210, rgbt234, lasher, vtuav, vot"
-DATASETS = f"{LAYOUTS}, vt821, vt1000, vt5000"
+from tracker.data.layouts import dataset_names
 
 DATA_EXAMPLES = """\
 PATH is a dataset, a split or a sequence of it; or two PATHs, visible and infrared, folders or
@@ -35,7 +32,9 @@ def add_data(commands: Commands) -> None:
     parser.add_argument("path", metavar="PATH", type=Path, help="dataset, sequence or visible side")
     parser.add_argument("ir", metavar="IR", type=Path, nargs="?", help="infrared folder or video")
     parser.add_argument(
-        "--layout", metavar="NAME", help=f"how PATH is laid out, instead of guessing: {DATASETS}"
+        "--layout",
+        metavar="NAME",
+        help=f"how PATH is laid out, instead of guessing: {', '.join(dataset_names())}",
     )
     parser.add_argument(
         "--all-frames", action="store_true", help="decode every frame, not only the first ones"

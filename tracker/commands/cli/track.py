@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from fusion.base.commandline import Commands, add_device_option, resolve_device
 from fusion.base.errors import UserError
 from fusion.base.files import check_folder
-from tracker.commands.cli.data import LAYOUTS
+from tracker.data.layouts import LAYOUTS
+from tracker.evaluation.trackers import TRACKERS, make_tracker
 from tracker.online.options import add_preset_option
 from tracker.online.runtime import add_runtime_options
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from tracker.data.sequences import Sequence
+    from tracker.online.running import Tracker
 
 TRACK_EXAMPLES = """\
 RGB and IR are two folders of pictures or two videos. RGB alone is a sequence folder of a dataset
@@ -31,6 +33,7 @@ examples:
   tracker track visible/ thermal/ --box 312,140,48,96 -o out
   tracker track visible.mp4 thermal.mp4 --select -o out --video out/seen.mp4
   tracker track LasHeR/testingset/10runone -o out --weights dfat.pth
+  tracker track LasHeR/testingset/10runone -o out --tracker my_tracker:MyTracker
 
 exit code: 0 when all frames are done, 2 when an input is bad, 130 when interrupted.
 """
@@ -60,12 +63,19 @@ def add_track(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--weights",
         metavar="W",
         type=Path,
         help="own .safetensors file, or a published DFAT or SiamRPN++ checkpoint (default: the "
         "compact tracker that ships)",
+    )
+    what.add_argument(
+        "--tracker",
+        metavar="NAME",
+        help="another tracker than this package's network: module:factory of your own (see "
+        f"docs/extending.md), or one of {', '.join(TRACKERS)}",
     )
     add_preset_option(parser)
     add_device_option(parser)
@@ -79,7 +89,7 @@ def add_track(commands: Commands) -> None:
     parser.add_argument(
         "--layout",
         metavar="NAME",
-        help=f"how a sequence folder is laid out, instead of guessing: {LAYOUTS}",
+        help=f"how a sequence folder is laid out, instead of guessing: {', '.join(LAYOUTS)}",
     )
     parser.add_argument(
         "--resize",
@@ -120,14 +130,7 @@ def _track(arguments: argparse.Namespace) -> int:
         )
 
     # Only now torch: all that can be wrong with the input has been said.
-    from tracker.model.weights import load_tracker
-    from tracker.online.rgbt_tracker import RGBTTracker
-
-    device = resolve_device(arguments.device)
-    network = load_tracker(arguments.weights, preset=arguments.preset)
-    tracker = RGBTTracker(
-        network, device=device, runtime=arguments.runtime, precision=arguments.precision
-    )
+    tracker = _make_tracker(arguments)
     try:
         account = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
     except Interrupted as interrupted:
@@ -144,6 +147,19 @@ def _track(arguments: argparse.Namespace) -> int:
     if arguments.video is not None:
         print(f"video: {arguments.video}")
     return 0
+
+
+def _make_tracker(arguments: argparse.Namespace) -> "Tracker":
+    if arguments.tracker is not None:
+        return make_tracker(arguments.tracker)
+    from tracker.model.weights import load_tracker
+    from tracker.online.rgbt_tracker import RGBTTracker
+
+    device = resolve_device(arguments.device)
+    network = load_tracker(arguments.weights, preset=arguments.preset)
+    return RGBTTracker(
+        network, device=device, runtime=arguments.runtime, precision=arguments.precision
+    )
 
 
 def _start_region(arguments: argparse.Namespace, sequence: "Sequence") -> "ArrayLike":

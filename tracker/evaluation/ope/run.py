@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fusion.base.commandline import import_inherited
 from fusion.base.errors import UserError
 from fusion.base.files import make_folder, whole_file
 from tracker.data.sequences import Dataset
@@ -113,6 +114,7 @@ def _start_worker(
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Read by numeric libraries when they load, which they do with the tracker.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    import_inherited()
     _worker = (make_tracker(), dataset, folder)
 
 

@@ -99,7 +99,7 @@ def test_faults_of_a_workspace(workspace):
 
     assert "cannot be read" in error(workspace / "none")
     assert "not YAML" in replace("config.yaml", "stack: [")
-    assert "holds no keys with values" in replace("config.yaml", "a\n")
+    assert "no keys with values" in replace("config.yaml", "a\n")
     assert "names no stack" in replace("config.yaml", "registry: []\n")
     assert "stack.yaml: cannot be read" in replace("config.yaml", "stack: ./stack.yaml\n")
     assert "list.txt: no such file; run tracker vot init" in replace("sequences/list.txt", None)
