@@ -55,7 +55,7 @@ def forget():
             for name in set(kind) - names:
                 kind.unregister(name)
         for name in set(METRICS) - metrics:
-            del METRICS[name]
+            METRICS.unregister(name)
         for name in set(sys.modules) - modules:
             if name.startswith("my_"):
                 del sys.modules[name]

@@ -28,6 +28,7 @@ module, so that reading one never imports anything of the file's choosing.
 """
 
 import ast
+import inspect
 import os
 import pkgutil
 import sys
@@ -128,13 +129,22 @@ class Registry(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._modules.keys() | self._parts.keys())
 
-    def create(self, name: str, /, **arguments: Any) -> Any:
-        """Call the part of this name with keyword arguments.
+    def create(self, name: str, /, *arguments: Any, **keywords: Any) -> Any:
+        """Call the part of this name.
 
         Raises:
-            UserError: no part has this name.
+            UserError: no part has this name, or it does not take these arguments.
         """
-        return self[name](**arguments)
+        part = self[name]
+        try:
+            signature = inspect.signature(part)
+        except ValueError:  # of a class written in C
+            return part(*arguments, **keywords)
+        try:
+            signature.bind(*arguments, **keywords)
+        except TypeError as error:
+            raise UserError(f"{self.kind} {name!r}: {error}; it takes {signature}") from error
+        return part(*arguments, **keywords)
 
     def names(self) -> tuple[str, ...]:
         """All names, the built-in ones first, without importing a part."""
