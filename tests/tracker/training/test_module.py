@@ -153,7 +153,7 @@ def test_the_second_stage_starts_from_the_first(tmp_path):
     assert torch.equal(tensors["heads.fused.cls_weight"], fused)
     with pytest.raises(UserError, match=r"first\.safetensors: of another network"):
         initialise(build("compact_rgb"), str(tmp_path / "first.safetensors"))
-    with pytest.raises(UserError, match="imagenet: ImageNet weights fit a resnet50"):
+    with pytest.raises(UserError, match="imagenet: ImageNet weights fit the backbones resnet50"):
         initialise(second, "imagenet")
     with pytest.raises(UserError, match="no such file; train the stage that leaves it first"):
         initialise(second, str(tmp_path / "runs" / "weights.safetensors"))
