@@ -10,7 +10,7 @@ import yaml
 from pages import write_files
 
 from fusion import write_image
-from fusion.base.commandline import IMPORTS
+from fusion.base.commandline import IMPORTS, SEARCHED
 from tracker import build, load_tracker, save_tracker
 from tracker.commands.cli import main
 from tracker.evaluation.vot.entries import entry_origin, make_tracker
@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch, registries):
         write_sequence(spec, tmp_path / "sequences" / f"s{seed}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    for name in (IMPORTS, "PYTHONPATH"):  # commands set them for the processes they start
+    for name in (IMPORTS, SEARCHED):  # commands set them for the programs they start
         monkeypatch.setenv(name, "")
     return tmp_path
 
@@ -38,6 +38,7 @@ def train(*arguments):
     small = ["--data.roots", "{synthetic: sequences}", "--data.workers", "0"]
     small += ["--data.batch_size", "2", "--data.pairs", "2", "--data.holdout", "0"]
     small += ["--trainer.max_steps", "1", "--trainer.enable_progress_bar", "false"]
+    small += ["--trainer.log_every_n_steps", "1"]
     small += ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", "run"]
     return main(["train", "fit", *arguments, *small, "--trainer.accelerator", "cpu"])
 
@@ -146,7 +147,8 @@ def test_a_tracker_in_the_workspace_is_an_entry(folder, tmp_path_factory, monkey
         ("my_tracker:Nobody", "my_tracker:Nobody"),
         ("no_such_module:make", "no_such_module"),
         ("blob", "unknown tracker 'blob'"),
-        ("my_tracker:np.zeros", "my_tracker:np.zeros"),
+        ("my_tracker:BrightestBlob.init", "missing a required argument: 'self'"),
+        ("my_tracker:np.__name__", "my_tracker:np.__name__"),
         ("builtins:dict", "builtins:dict: gives a dict without init"),
     ],
 )

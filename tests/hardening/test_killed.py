@@ -306,7 +306,8 @@ def test_tracker_train(tmp_path, one_thread):
     command = ["train", "fit", "--config", EXPERIMENTS / "tracker/compact_rgb.yaml", *TINY]
     command += ["--data.roots", f"{{synthetic: {tmp_path / 'sequences'}}}"]
     command += ["--data.pairs=8", "--data.val_pairs=2", "--data.holdout=0"]
-    command += ["--model.init_args.changes={search_size: 111, channels: 8}"]
+    network = "--model.init_args.network.init_args"
+    command += [f"{network}.search_size=111", f"{network}.channels=8"]
     command += ["--trainer.callbacks=lightning.pytorch.callbacks.EMAWeightAveraging"]
     command += [
         "--trainer.callbacks.decay=0.8",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion.base.errors import UserError
-from fusion.base.registry import Registry, import_object
+from fusion.base.registry import Registry, call, import_object
 from tracker.evaluation.origin import weights_digest
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def make_tracker(name: str, folder: Path | None = None) -> "Tracker":
     factory = _find_factory(name)
     if not callable(factory):
         raise UserError(f"tracker {name}: is no function or class that makes a tracker")
-    tracker = factory(*tracker_files(name, folder))
+    tracker = call(f"tracker {name}", factory, *tracker_files(name, folder))
     for method in ("init", "track"):
         if not callable(getattr(tracker, method, None)):
             raise UserError(

@@ -9,7 +9,7 @@ from fusion.base.commandline import (
     Commands,
     add_device_option,
     positive_int,
-    share_current_folder,
+    share_search_path,
 )
 from fusion.base.errors import UserError
 from tracker.evaluation.vot.analysis import add_analyze
@@ -230,11 +230,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         if path is not None:
             _check_exists(f"--{option}", path)
             environment[f"RGBT_{option.upper()}"] = str(path.resolve())
+    share_search_path()  # with the tracker's process, which the toolkit starts
     names = list(arguments.trackers)
     if arguments.tracker is not None:
-        # Checked here, where the current folder is searched too; the toolkit's process inherits it.
-        make_tracker(arguments.tracker, arguments.nanotrack)
-        share_current_folder()
+        make_tracker(arguments.tracker, arguments.nanotrack)  # what cannot be made gets no entry
     workspace = read_workspace(arguments.workspace, arguments.experiment)
     if arguments.tracker is not None:
         names.append(add_entry(workspace.folder, arguments.tracker))

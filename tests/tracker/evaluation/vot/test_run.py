@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fusion.base.commandline import SEARCHED
 from fusion.base.errors import UserError
 from fusion.images.reading import read_image
 from tracker.commands.cli import main
@@ -180,7 +181,7 @@ class TestFailures:
         )
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("sys.path", list(sys.path))
-        monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+        monkeypatch.setenv(SEARCHED, "")
         command = ["vot", "evaluate", "--tracker", "own_still:Still", "--workspace", str(workspace)]
         assert main(command) == 0
         assert "Still: " in capsys.readouterr().out
