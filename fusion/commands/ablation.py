@@ -20,6 +20,7 @@ from fusion.base.files import read_text, whole_file
 from fusion.base.tables import write_json
 from fusion.commands.pipeline import Options, fuse_folders
 from fusion.evaluation.comparison import Comparison, compare
+from fusion.evaluation.metrics import DEFAULT
 from fusion.networks.weights import load_network
 
 __all__ = ["Ablation", "Row", "read_tables"]
@@ -200,6 +201,7 @@ class Ablation:
         metrics: Sequence[str] | None = None,
         workers: int = 1,
         device: Any = "cpu",
+        convention: str = DEFAULT,
     ) -> dict[str, Comparison]:
         """Fuse pairs with every run and evaluate the images.
 
@@ -209,6 +211,7 @@ class Ablation:
             ir, vis: folders of the pairs to evaluate on.
             metrics, workers: see `fusion.evaluation.comparison.compare`.
             device: the device for fusing.
+            convention: whose definitions of the metrics.
 
         Returns:
             Values by table.
@@ -222,17 +225,14 @@ class Ablation:
             network = load_network(self.weights(run), device)
             # Existing images may be of other pairs; compared to training, fusing again is fast.
             notes += fuse_folders(network, ir, vis, folder, Options(color=False)).notes
-        measured = compare(ir, vis, folders, metrics, workers)
+        measured = compare(ir, vis, folders, metrics, workers, convention)
         failures = list(dict.fromkeys([*notes, *measured.failures]))
         comparisons = {}
         for table, rows in self.tables.items():
             values = {row.label: measured.values[row.run] for row in rows}
             comparison = Comparison(measured.metrics, values, failures)
             comparison.write(self.out / table)
-            write_json(
-                str(self.out / table / "means.json"),
-                {"means": comparison.means(), "pictures": comparison.values},
-            )
+            write_json(str(self.out / table / "means.json"), comparison.content())
             comparisons[table] = comparison
         return comparisons
 

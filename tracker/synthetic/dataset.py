@@ -225,7 +225,7 @@ def vot_anchors(good: list[bool]) -> list[int]:
     """VOT anchors: 1 starts a run to the end, -1 a run to the beginning.
 
     There is one about every `ANCHOR_SPACING` frames and one near the end, each moved to the nearest
-    good frame. `tracker.evaluation.vot.workspace.anchor_directions` implements VOT2020's own rule,
+    good frame. `tracker.evaluation.vot.sequences.anchor_directions` implements VOT2020's own rule,
     which omits an anchor that is close to the last one.
     """
     length = len(good)

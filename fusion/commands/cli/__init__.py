@@ -12,11 +12,13 @@ from fusion.base.commandline import (
 )
 from fusion.commands.cli.ablation import add_ablation
 from fusion.commands.cli.bench import add_bench
+from fusion.commands.cli.costs import add_costs
 from fusion.commands.cli.demo import add_demo
 from fusion.commands.cli.evaluate import add_evaluate
 from fusion.commands.cli.export import add_export
 from fusion.commands.cli.fuse import add_fuse
 from fusion.commands.cli.methods import add_methods
+from fusion.commands.cli.metrics import add_metrics
 from fusion.commands.cli.reference import add_reference
 from fusion.commands.cli.train import add_train, train
 
@@ -59,10 +61,12 @@ def _parser() -> Parser:
     add_fuse(commands)
     add_methods(commands)
     add_evaluate(commands)
+    add_metrics(commands)
     add_train(commands)
     add_ablation(commands)
     add_reference(commands)
     add_export(commands)
     add_bench(commands)
+    add_costs(commands)
     add_demo(commands)
     return parser

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, resolve_device
 from fusion.base.errors import UserError
-from fusion.commands.cli.options import add_workers_option, parse_metrics
+from fusion.commands.cli.options import (
+    add_convention_options,
+    add_workers_option,
+    parse_metrics,
+)
 
 ABLATION_EXAMPLES = """\
 Other options are those of 'fusion train fit' and apply to every row. Running the command again
@@ -49,7 +53,7 @@ def add_ablation(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
     )
-    parser.add_argument("--metrics", metavar="M,M,...", help="as for fusion evaluate")
+    add_convention_options(parser)
     add_workers_option(parser)
     parser.add_argument(
         "--configurations-only", action="store_true", help="write the configurations and stop"
@@ -84,11 +88,13 @@ def _ablation(arguments: argparse.Namespace) -> int:
     if arguments.ir is None or arguments.vis is None:
         raise UserError("give --ir and --vis to evaluate on, or --configurations-only")
     # Check all arguments before hours of training, not after.
-    metrics = parse_metrics(arguments.metrics)
+    metrics = parse_metrics(arguments)
     device = resolve_device(arguments.device)
     pair_folders(arguments.ir, arguments.vis)
     ablation.train()
-    comparisons = ablation.evaluate(arguments.ir, arguments.vis, metrics, arguments.workers, device)
+    comparisons = ablation.evaluate(
+        arguments.ir, arguments.vis, metrics, arguments.workers, device, arguments.convention
+    )
     failures = {line: None for c in comparisons.values() for line in c.failures}
     for failure in failures:
         print(failure, file=sys.stderr)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusion.base.commandline import positive_int, resolve_device
+from fusion.base.errors import UserError
 
 if TYPE_CHECKING:
     from fusion.networks.base import FusionNetwork
@@ -21,15 +22,36 @@ def add_workers_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse_metrics(text: str | None) -> list[str] | None:
-    """Metric names from ``M,M,...``, checked before a long computation; None for all.
+def add_convention_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--convention`` and ``--metrics``."""
+    parser.add_argument(
+        "--convention",
+        metavar="NAME",
+        default="lrrnet",
+        help="whose definitions of the metrics, such as cddfuse, ivif_zoo, tang, vifb, color "
+        "(default: lrrnet; see 'fusion metrics')",
+    )
+    parser.add_argument(
+        "--metrics",
+        metavar="M,M,...",
+        help="some of the convention's metrics, by the names 'fusion metrics' lists (default: all)",
+    )
+
+
+def parse_metrics(arguments: argparse.Namespace) -> list[str] | None:
+    """Names from ``--metrics``, checked with ``--convention`` before anything is done.
 
     Raises:
         UserError: a name is unknown.
     """
-    from fusion.evaluation.comparison import known_metrics
+    from fusion.evaluation.metrics import create_all
 
-    return None if text is None else list(known_metrics(text.split(",")))
+    names = arguments.metrics and arguments.metrics.split(",")
+    try:
+        return [metric.name for metric in create_all(names, arguments.convention)]
+    except UserError as error:
+        option = "--convention" if "convention" in str(error).split()[1] else "--metrics"
+        raise UserError(f"{option}: {error}") from error
 
 
 def load_chosen(

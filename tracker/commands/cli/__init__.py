@@ -14,6 +14,7 @@ from tracker.commands.cli.bench import add_bench
 from tracker.commands.cli.data import add_data
 from tracker.commands.cli.export import add_export
 from tracker.commands.cli.parts import add_parts
+from tracker.commands.cli.samples import add_samples
 from tracker.commands.cli.synthetic import add_synthetic
 from tracker.commands.cli.track import add_track
 from tracker.commands.cli.train import add_train, train
@@ -62,6 +63,7 @@ def _parser() -> Parser:
     add_train(commands)
     add_data(commands)
     add_parts(commands)
+    add_samples(commands)
     add_synthetic(commands)
     add_export(commands)
     add_bench(commands)
