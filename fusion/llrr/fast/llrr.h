@@ -15,8 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
-// Code that several files compile for different instruction sets must not emit functions of its own,
-// because the linker would keep only one of them.
+// Code that several files compile for different instruction sets must not emit functions of its
+// own, because the linker would keep only one of them.
 #define RGBT_INLINE inline __attribute__((always_inline))
 
 namespace rgbt {
