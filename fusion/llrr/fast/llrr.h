@@ -35,7 +35,7 @@ struct Shape {
     }
 };
 
-// A branch's parameters, or their gradients, in one array of floats; fusion/llrr/fast/cpu.py packs it.
+// Parameters of a branch, or their gradients, in one float array; fusion/llrr/fast/cpu.py packs it.
 template <class Float>
 struct Parameters {
     Float* analysis;       // [stages][channels][9]: encode, then the blocks' analysis
