@@ -1,4 +1,4 @@
-"""The pages are true where a program can tell: links hold, commands parse, examples run."""
+"""The documentation is correct as far as it can be tested: links, commands, examples."""
 
 import re
 import shlex
@@ -164,7 +164,7 @@ def test_commands_of_the_pages_parse(program):
 
 
 def with_values(line: str) -> str:
-    """A usage line with something in the place of ``x,y,w,h``."""
+    """A usage line with numbers instead of ``x,y,w,h``."""
     return line.replace("x,y,w,h", "1,2,3,4")
 
 
