@@ -1,5 +1,6 @@
 """The documentation is correct as far as it can be tested: links, commands, examples."""
 
+import ast
 import re
 import shlex
 import sys
@@ -115,6 +116,16 @@ def test_files_named_in_the_pages_exist(name):
     folders = (*PACKAGES, "tests", "experiments", "docs", "vot_workspace")
     named = re.findall(rf"(?<![\w/.-])((?:{'|'.join(folders)})/[\w/.-]+\.\w+)", text_of(name))
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_tables_in_docstrings_are_indented(package):
+    """Markdown would take a line of ``=`` for the underline of a heading in the API reference."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                text = ast.get_docstring(node) or ""
+                assert not re.search(r"^=+( +=+)*$", text, flags=re.M), path
 
 
 def test_every_picture_of_the_pages_is_small_and_shown():

@@ -14,19 +14,19 @@ A tracker starts on the first frame of each sequence and runs to its end. The fi
 
 The benchmarks share these terms but differ in the details, so their figures are not comparable:
 
-=================  ==============  ===================  ===================  ===================
- .                 gtot            rgbt210              rgbt234              lasher
-=================  ==============  ===================  ===================  ===================
-annotations        visible, ir     one                  visible, ir          one
-frames             pooled          one rate per         one rate per         one rate per
-                                   sequence, averaged   sequence, averaged   sequence, averaged
-PR within          < 5 px          <= 20 px             <= 20 px             <= 20 px
-SR over t =        0, 0.02, .., 1  0, 0.05, .., 1       0, 0.05, .., 1       0, 0.05, .., 1
-area               trapezoids      mean of 21 rates     mean of 21 rates     mean of 21 rates
-NPR                --              --                   --                   <= 0.2
-8-number results   rounded         unchanged            unchanged            unchanged
-first frame        counts          counts               counts               set to annotation
-=================  ==============  ===================  ===================  ===================
+    =================  ==============  ===================  ===================  ===================
+     .                 gtot            rgbt210              rgbt234              lasher
+    =================  ==============  ===================  ===================  ===================
+    annotations        visible, ir     one                  visible, ir          one
+    frames             pooled          one rate per         one rate per         one rate per
+                                       sequence, averaged   sequence, averaged   sequence, averaged
+    PR within          < 5 px          <= 20 px             <= 20 px             <= 20 px
+    SR over t =        0, 0.02, .., 1  0, 0.05, .., 1       0, 0.05, .., 1       0, 0.05, .., 1
+    area               trapezoids      mean of 21 rates     mean of 21 rates     mean of 21 rates
+    NPR                --              --                   --                   <= 0.2
+    8-number results   rounded         unchanged            unchanged            unchanged
+    first frame        counts          counts               counts               set to annotation
+    =================  ==============  ===================  ===================  ===================
 
 ``vot`` is for sequences in VOT's layout, which have no one-pass benchmark: RGBT234's thresholds
 with one annotation (SR is called AUC, and PR at 20 px P20), without the first frame, which is
