@@ -108,6 +108,7 @@ class Footage:
 
     @property
     def tracks(self) -> list[Track]:
+        """The targets in it; none where nothing stands out."""
         return self._content.tracks
 
 
