@@ -180,7 +180,8 @@ def test_synthetic(tmp_path):
 @pytest.mark.skipif(not FULL, reason="the suite has one death in test_vot.py")
 def test_vot_evaluate(tmp_path):
     """Also the toolkit's own files, which it writes in place: cut ones are found and repeated."""
-    from tracker.evaluation.vot.workspace import copy_template, take_dataset
+    from tracker.evaluation.vot.creation import take_dataset
+    from tracker.evaluation.vot.template import copy_template
 
     rng = np.random.default_rng(0)
     for name in ("car", "dog"):

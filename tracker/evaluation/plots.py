@@ -17,7 +17,7 @@ from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from fusion.evaluation.comparison import COLOURS
 from tracker.evaluation.ope import figures as ope
-from tracker.evaluation.vot import figures as multistart
+from tracker.evaluation.vot.figures import MultistartScores
 
 # Dashes where there are more trackers than colours.
 DASHES = ("-", "--", ":", "-.")
@@ -110,7 +110,7 @@ def rate_plot(scores: Mapping[str, ope.Scores], plot: str) -> Figure:
 # --- Multistart evaluation ------------------------------------------------------------------------
 
 
-def eao_plot(scores: Mapping[str, multistart.Scores]) -> Figure:
+def eao_plot(scores: Mapping[str, MultistartScores]) -> Figure:
     """Expected average overlap over the number of frames, a line a tracker.
 
     The band is the interval of lengths that EAO is the mean over.
@@ -134,7 +134,7 @@ def eao_plot(scores: Mapping[str, multistart.Scores]) -> Figure:
     return figure
 
 
-def ar_plot(scores: Mapping[str, multistart.Scores]) -> Figure:
+def ar_plot(scores: Mapping[str, MultistartScores]) -> Figure:
     """Accuracy over robustness, a mark a tracker; the best is at the top right.
 
     Raises:

@@ -1,4 +1,5 @@
-"""One-pass evaluation: PR, NPR and SR as GTOT, RGBT210, RGBT234 and LasHeR define them.
+"""One-pass evaluation: PR, NPR and SR as GTOT, RGBT210, RGBT234 and LasHeR define them, and AUC,
+P20 and kept on sequences in VOT's layout.
 
 A tracker starts on the first frame of each sequence and runs to its end. The figures:
 
@@ -8,6 +9,9 @@ A tracker starts on the first frame of each sequence and runs to its end. The fi
 - SR, success rate: the area under the share of frames whose overlap (IoU) is above t, over t.
 - MPR and MSR: PR and SR where both modalities have an annotation of their own: the smaller error
   and the larger overlap of the two count, frame by frame.
+
+- kept: the share of frames before the first loss, which is the first frame from which the overlap
+  stays at .1 or less for 5 frames, or up to the end of the sequence.
 
 The benchmarks agree on these words and on little else, and their figures cannot be compared:
 
@@ -24,6 +28,10 @@ NPR                --              --                   --                   <= 
 8-number results   rounded         as they are          as they are          as they are
 first frame        counts          counts               counts               set to annotation
 =================  ==============  ===================  ===================  ===================
+
+``vot`` is for sequences in VOT's layout, which have no benchmark of one pass: RGBT234's thresholds
+with one annotation (SR is called AUC, PR at 20 px P20), without the first frame, which is given,
+and without frames that do not show the target; and `kept`.
 
 Traps, all of them the benchmarks' own:
 
@@ -74,6 +82,8 @@ class Protocol:
         rounds_polygons: results of 8 numbers are rounded to whole pixels.
         normalized: NPR is defined.
         repairs: LasHeR's treatment of the first frame, invalid results and absent targets.
+        tracked_only: the first frame, and frames without the target, do not count; `kept` is
+            defined.
     """
 
     name: str
@@ -89,6 +99,7 @@ class Protocol:
     rounds_polygons: bool = False
     normalized: bool = False
     repairs: bool = False
+    tracked_only: bool = False
 
     @property
     def is_maximum(self) -> bool:
@@ -149,6 +160,15 @@ PROTOCOLS = {
             normalized=True,
             repairs=True,
         ),
+        Protocol(
+            "vot",
+            "One pass",
+            (LAYOUTS["vot"].annotations["rgb"],),
+            precision_at=20,
+            precision_thresholds=np.linspace(0, 50, 51),
+            success_thresholds=np.linspace(0, 1, 21),
+            tracked_only=True,
+        ),
     )
 }
 
@@ -192,12 +212,33 @@ class Rates:
         precision: ``(P,)``, one for each of the protocol's `precision_thresholds`.
         success: ``(S,)``, for each of its `success_thresholds`.
         normalized: ``(51,)``, for `NORMALIZED_THRESHOLDS`; None where the benchmark has no NPR.
+        kept: frames before the first loss, see `kept_share`; None where it is not defined.
     """
 
     frames: int
     precision: np.ndarray
     success: np.ndarray
     normalized: np.ndarray | None = None
+    kept: float | None = None
+
+
+LOST_OVERLAP = 0.1
+LOST_FRAMES = 5
+
+
+def kept_share(overlaps: np.ndarray) -> float:
+    """The share of a sequence's frames before its target is first lost, in 0..1.
+
+    It is lost on the first frame from which the overlap is `LOST_OVERLAP` or less, or undefined,
+    for `LOST_FRAMES` frames or up to the end.
+
+    Args:
+        overlaps: ``(N,)`` IoU, N > 0.
+    """
+    missed = ~(overlaps > LOST_OVERLAP)
+    padded = np.append(missed, np.ones(LOST_FRAMES - 1, bool))
+    lost = np.lib.stride_tricks.sliding_window_view(padded, LOST_FRAMES).all(axis=1)
+    return float(np.argmax(lost) if lost.any() else len(overlaps)) / len(overlaps)
 
 
 def sequence_rates(
@@ -222,15 +263,20 @@ def sequence_rates(
             f"{[array.shape for array in boxes]}"
         )
     frames = min(map(len, boxes))
+    counts = np.ones(frames, bool)
+    if protocol.tracked_only:
+        counts = np.isfinite(boxes[1][:frames]).all(axis=1)
+        counts[:1] = False
+    frames = int(counts.sum())
     if frames == 0:
         raise ValueError("sequence_rates needs a frame to compare")
-    result, annotations = boxes[0][:frames], tuple(array[:frames] for array in boxes[1:])
+    result, *truths = (array[: len(counts)][counts] for array in boxes)
 
     # In each frame the annotation counts that fits better; one that is NaN does not.
     error = np.full(frames, np.nan)
     distance = np.full(frames, np.nan)
     overlap = np.full(frames, np.nan)
-    for annotation in annotations:
+    for annotation in truths:
         placed = _repaired(result, annotation) if protocol.repairs else result
         measures = [
             centre_error(placed, annotation),
@@ -254,6 +300,7 @@ def sequence_rates(
             if protocol.normalized
             else None
         ),
+        kept=kept_share(overlap) if protocol.tracked_only else None,
     )
 
 
@@ -307,9 +354,16 @@ class Scores:
             return float(np.sum((curve[1:] + curve[:-1]) / 2 * steps))
         return float(curve.mean())
 
+    @property
+    def kept(self) -> float | None:
+        """Mean share of frames before the first loss; None where it is not defined."""
+        shares = [rates.kept for rates in self.rates.values() if rates.kept is not None]
+        return float(np.mean(shares)) if shares else None
+
     def figures(self) -> dict[str, float | None]:
-        """PR, NPR and SR by name."""
-        return {"PR": self.PR, "NPR": self.NPR, "SR": self.SR}
+        """PR, NPR and SR by name, and kept where it is defined."""
+        figures = {"PR": self.PR, "NPR": self.NPR, "SR": self.SR}
+        return figures | ({"kept": self.kept} if self.protocol.tracked_only else {})
 
 
 def evaluate(

@@ -13,8 +13,8 @@ from fusion.base.tables import MARKS, counted, format_table, write_csv, write_js
 from tracker.online.options import add_experiment_option, add_output_options, add_workspace_option
 
 if TYPE_CHECKING:
-    from tracker.evaluation.vot.figures import Scores
-    from tracker.evaluation.vot.files import Workspace
+    from tracker.evaluation.vot.figures import MultistartScores
+    from tracker.evaluation.vot.workspace import Workspace
 
 DESCRIPTION = """\
 A, R and EAO of the trackers in a VOT workspace, by the definition of VOT2020 (multistart)."""
@@ -66,13 +66,13 @@ def add_analyze(vot_commands: Commands) -> None:
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    from tracker.evaluation.vot import figures as multistart
-    from tracker.evaluation.vot import files as vot_files
+    from tracker.evaluation.vot.figures import score_trackers
+    from tracker.evaluation.vot.workspace import read_workspace
 
     start = time.perf_counter()
-    workspace = vot_files.read_workspace(arguments.workspace, arguments.experiment)
-    found, faults = multistart.score_trackers(workspace, arguments.trackers)
-    scores = {name: figures for name, (figures, _) in found.items()}
+    workspace = read_workspace(arguments.workspace, arguments.experiment)
+    found, faults = score_trackers(workspace, arguments.trackers)
+    scores = {tracker.reference: tracker.scores for tracker in found}
     seconds = time.perf_counter() - start
     for fault in faults:
         print(f"tracker: {fault}", file=sys.stderr)
@@ -94,7 +94,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
     return EXIT_BAD_INPUT if faults else 0
 
 
-def _analysis_json(scores: "Scores") -> dict:
+def _analysis_json(scores: "MultistartScores") -> dict:
     return {
         **scores.figures(),
         "sequences": {
@@ -154,13 +154,13 @@ def _toolkit_text(workspace: "Workspace", scores: Mapping, seconds: float) -> st
     """Both computations side by side: figures, largest differences, and times.
 
     Args:
-        scores: `tracker.evaluation.vot.figures.Scores` by tracker.
+        scores: `tracker.evaluation.vot.figures.MultistartScores` by tracker.
         seconds: that they took, files included.
     """
-    from tracker.evaluation.vot.scores import toolkit_scores
+    from tracker.evaluation.vot.toolkit import toolkit_scores
 
     start = time.perf_counter()
-    theirs = toolkit_scores(workspace.folder, list(scores), workspace.experiment)
+    theirs = toolkit_scores(workspace, list(scores))
     toolkit_seconds = time.perf_counter() - start
     rows = []
     for name, ours in scores.items():

@@ -17,7 +17,7 @@ VOT2020-RGBT: A, R and EAO in a workspace of the VOT toolkit. The toolkit's own 
 evaluate, vot analysis, vot report) work in the same folder."""
 
 INIT_EXAMPLES = f"""\
---stack downloads the official data through the toolkit; interrupted, it goes on where it was.
+--stack downloads the official data through the toolkit; an interrupted download resumes.
 --dataset takes a copy of it by a link (its list.txt and anchor.value are used as they are), or lays
 out sequences of another dataset; pictures are linked, not copied.
 --rgbt234 takes the benchmark's 60 sequences from RGBT234, where VOT2020 has them from; the anchors
@@ -35,13 +35,15 @@ examples:
 EVALUATE_EXAMPLES = """\
 TRACKER is an entry of DIR/trackers.ini; without one, all that can run. The toolkit runs them, a
 sequence at a time in each of N processes. What has a result is not run again, so that an
-evaluation goes on after any interruption. Runs that are damaged are put aside and repeated. A
+evaluation resumes after any interruption. Runs that are damaged are put aside and repeated. A
 tracker computes in one thread, so that figures do not depend on N; OMP_NUM_THREADS changes that.
 
 Results are of the weights they were made with: when those change, results are put aside too, and
-run again. TRACKER@VERSION keeps results of several apart.
+run again; likewise for another modality, runtime or precision. TRACKER@VERSION keeps results of
+several apart.
 
 RGBT_RUNTIME and RGBT_PRECISION in the environment are --runtime and --precision of tracker track.
+NANOTRACK entries take NanoTrack v2's ONNX files from --nanotrack, RGBT_NANOTRACK or weights/.
 
 With --untrained an entry that has no weights runs with random ones, under the name
 TRACKER@untrained.
@@ -121,14 +123,14 @@ def _add_init(vot_commands: Commands) -> None:
 
 def _init(arguments: argparse.Namespace) -> int:
     from fusion.base.tables import counted
-    from tracker.evaluation.vot import workspace as files
+    from tracker.evaluation.vot.template import copy_template, remove_template
 
     folder = arguments.workspace
-    made = files.copy_template(folder)
+    made = copy_template(folder)
     try:
         names = _take_sequences(arguments)
     except UserError:
-        files.remove_template(folder, made)
+        remove_template(folder, made)
         raise
     print(f"{counted(len(names), 'sequence')}: {folder / 'sequences'}")
     print(f"trackers: {folder / 'trackers.ini'}; next: tracker vot evaluate --workspace {folder}")
@@ -137,21 +139,20 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _take_sequences(arguments: argparse.Namespace) -> list[str]:
     """Fill the workspace from where the options say; the sequences' names."""
-    from tracker.evaluation.vot import workspace as files
+    from tracker.evaluation.vot import creation
 
     folder = arguments.workspace
     if arguments.stack:
-        from tracker.evaluation.vot.download import download, official_url
+        from tracker.evaluation.vot.toolkit import download, official_url
 
-        files.check_free_for_official(folder)
+        creation.check_free_for_download(folder)
         names = download(official_url(arguments.stack), folder / "sequences")
-        files.choose_stack(folder, names, arguments.stack)
-        return names
+        return creation.take_download(folder, names, arguments.stack)
     if arguments.rgbt234:
-        return files.take_rgbt234(folder, arguments.rgbt234)
+        return creation.take_rgbt234(folder, arguments.rgbt234)
     if arguments.dataset:
-        return files.take_dataset(folder, arguments.dataset)
-    return files.make_synthetic(folder)
+        return creation.take_dataset(folder, arguments.dataset)
+    return creation.take_synthetic(folder)
 
 
 # --- evaluate ---
@@ -187,6 +188,12 @@ def _add_evaluate(vot_commands: Commands) -> None:
         help="folder of weights files, or one file for all (default: the workspace's weights/)",
     )
     parser.add_argument(
+        "--nanotrack",
+        metavar="DIR",
+        type=Path,
+        help="folder of NanoTrack v2's ONNX files (default: the workspace's weights/)",
+    )
+    parser.add_argument(
         "--untrained", action="store_true", help="run entries without weights all the same"
     )
     parser.add_argument("--force", action="store_true", help="repeat runs that have a result")
@@ -201,22 +208,24 @@ def _add_evaluate(vot_commands: Commands) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from tracker.evaluation.vot.run import choose_entries, evaluate
+    from tracker.evaluation.vot.run import choose_trackers, run_trackers
+    from tracker.evaluation.vot.workspace import read_workspace
 
     environment = {"RGBT_DEVICE": arguments.device}
-    _check_weights(arguments.weights)
-    if arguments.weights is not None:
-        environment["RGBT_WEIGHTS"] = str(arguments.weights.resolve())
-    trackers, left_out = choose_entries(
-        arguments.workspace, arguments.trackers, arguments.untrained, environment
+    for option, path in (("weights", arguments.weights), ("nanotrack", arguments.nanotrack)):
+        if path is not None:
+            _check_exists(f"--{option}", path)
+            environment[f"RGBT_{option.upper()}"] = str(path.resolve())
+    workspace = read_workspace(arguments.workspace, arguments.experiment)
+    trackers, left_out = choose_trackers(
+        workspace, arguments.trackers, arguments.untrained, environment
     )
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
-    outcome = evaluate(
-        arguments.workspace,
+    outcome = run_trackers(
+        workspace,
         trackers,
         workers=arguments.workers,
-        experiment=arguments.experiment,
         force=arguments.force,
         start_limit=arguments.start_limit,
         environment=environment,
@@ -224,11 +233,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     for path in outcome.damaged:
         print(f"damaged, put aside as .old and run again: {path}", file=sys.stderr)
     for name in outcome.outdated:
-        what = "of other weights or another modality"
+        what = "of other weights or settings"
         print(f"{what}, put aside as .old and run again: {name}", file=sys.stderr)
     for name in trackers:
         missing = sum(map(len, outcome.missing[name].values()))
-        done = f"{outcome.runs[name] - missing} of {outcome.runs[name]} runs"
+        done = f"{outcome.runs - missing} of {outcome.runs} runs"
         print(f"{name}: {done}, {outcome.new[name]} of them new")
     print(f"{outcome.seconds:.1f} s; next: tracker vot report --workspace {arguments.workspace}")
     for line in outcome.faults():
@@ -236,9 +245,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0 if outcome.complete else EXIT_BAD_INPUT
 
 
-def _check_weights(path: Path | None) -> None:
-    if path is not None and not path.exists():
-        raise UserError(f"--weights {path}: no such folder or file")
+def _check_exists(option: str, path: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{option} {path}: no such folder or file")
 
 
 # --- report ---
@@ -271,13 +280,13 @@ def _add_report(vot_commands: Commands) -> None:
 
 def _report(arguments: argparse.Namespace) -> int:
     from tracker.evaluation.vot.report import write_report
+    from tracker.evaluation.vot.workspace import read_workspace
 
     output = arguments.output or arguments.workspace / "reports" / "report.html"
     if output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{output}: the report is HTML; end the name in .html")
-    faults = write_report(
-        arguments.workspace, output, arguments.trackers, experiment=arguments.experiment
-    )
+    workspace = read_workspace(arguments.workspace, arguments.experiment)
+    faults = write_report(workspace, output, arguments.trackers)
     for fault in faults:
         print(f"tracker: {fault}", file=sys.stderr)
     print(f"report: {output}")
@@ -323,11 +332,11 @@ def _tune(arguments: argparse.Namespace) -> int:
 
     from fusion.base.commandline import resolve_device
     from fusion.base.tables import format_table
-    from tracker.evaluation.vot import files as vot_files
     from tracker.evaluation.vot import tuning
+    from tracker.evaluation.vot.workspace import read_workspace
     from tracker.model.weights import load_tracker, save_tracker
 
-    workspace = vot_files.read_workspace(arguments.workspace, arguments.experiment)
+    workspace = read_workspace(arguments.workspace, arguments.experiment)
     workspace = replace(workspace, sequences=workspace.sequences[:: arguments.every])
     network = load_tracker(arguments.weights)
     device = resolve_device(arguments.device)
@@ -355,7 +364,7 @@ Makes a small set of synthetic RGBT sequences, runs the tracker that ships, othe
 and the correlation baselines through the VOT toolkit, prints their figures, and writes a report and
 a video. Takes a few minutes.
 
-Run again, it goes on with what is there.
+Run again, it resumes with what is there.
 
 examples:
   tracker demo
@@ -402,7 +411,8 @@ def add_demo(commands: Commands) -> None:
 def _demo(arguments: argparse.Namespace) -> int:
     from tracker.evaluation.vot.demo import run_demo
 
-    _check_weights(arguments.weights)
+    if arguments.weights is not None:
+        _check_exists("--weights", arguments.weights)
     run_demo(
         arguments.output,
         weights=arguments.weights,

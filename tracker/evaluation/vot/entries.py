@@ -1,7 +1,7 @@
 """What the entries of a VOT workspace run: presets with their weights, and baselines.
 
 Used on both sides of the toolkit: by the server that it starts for a tracker, and by the commands
-that say beforehand which entries can run. Nothing here loads slowly before a network is asked for.
+that say beforehand which entries can run. Nothing here loads slowly before a tracker is made.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from fusion.base.errors import UserError
 from tracker.data.frames import MODALITIES
+from tracker.evaluation.baselines import BASELINES, baseline_files, make_baseline
+from tracker.evaluation.origin import weights_digest
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS, SHIPPED
 
 if TYPE_CHECKING:
@@ -19,29 +21,51 @@ if TYPE_CHECKING:
     from tracker.model.network import TrackerNetwork
     from tracker.online.running import Tracker
 
+SEARCH = ("eager", "float32")
+"""Runtime and precision of networks, unless said otherwise."""
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
-CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
-"""Names of the correlation baselines, and the modalities they use."""
-CSRT = {"csrt_rgb": "rgb", "csrt_ir": "ir"}
-"""Names of OpenCV's CSRT on one modality each."""
-BASELINES = (*CORRELATION, *CSRT)
 
 
-def needs_weights(name: str) -> bool:
-    """Whether an entry's RGBT_TRACKER is a network."""
-    return name not in BASELINES
+def entry_origin(name: str, workspace: Path, environment: Mapping[str, str]) -> str:
+    """What an entry's results depend on, in one line, for the note beside them.
 
-
-def require_baseline(name: str) -> None:
-    """Make sure that a baseline can run.
+    Args:
+        name: the entry's RGBT_TRACKER.
+        workspace: the folder of trackers.ini.
+        environment: of the entry, the shell's included.
 
     Raises:
-        UserError: what it needs is not installed.
+        UserError: the entry cannot run: a file or a package is missing; the line says where it
+            would be looked for.
     """
-    if name in CSRT:
-        from tracker.evaluation.baselines.csrt import require_csrt
+    is_network = name not in BASELINES
+    if not is_network:
+        files = baseline_files(name, _nanotrack_folder(workspace, environment))
+    elif environment.get("RGBT_UNTRAINED") == "1":
+        files = ()
+    else:
+        files = (find_weights(name, workspace, environment),)
+    parts = [weights_digest(path) for path in files] or [name]
+    if modality := environment.get("RGBT_MODALITY"):
+        parts.append(modality)
+    if is_network and _search(environment) != SEARCH:
+        parts += _search(environment)
+    return " ".join(parts)
 
-        require_csrt()
+
+def _search(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Runtime and precision of an entry's network."""
+    runtime, precision = SEARCH
+    return (
+        environment.get("RGBT_RUNTIME") or runtime,
+        environment.get("RGBT_PRECISION") or precision,
+    )
+
+
+def _nanotrack_folder(workspace: Path, environment: Mapping[str, str]) -> Path:
+    """NanoTrack's folder: what RGBT_NANOTRACK names, else the workspace's ``weights``."""
+    named = environment.get("RGBT_NANOTRACK") or "weights"
+    return workspace / Path(named).expanduser()
 
 
 def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> Path:
@@ -105,10 +129,11 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
     Args:
         name: a preset of `tracker.model.network.PRESETS`, `SHIPPED`, or one of `BASELINES`.
         workspace: where relative paths start.
-        environment: RGBT_WEIGHTS as in `find_weights`; RGBT_UNTRAINED: 1 for a network initialised
-            from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto;
-            RGBT_MODALITY: rgb or ir, to see how it does with the other camera dark; RGBT_RUNTIME
-            and RGBT_PRECISION: as ``--runtime`` and ``--precision``, for networks.
+        environment: RGBT_WEIGHTS as in `find_weights`; RGBT_NANOTRACK: the folder of NanoTrack's
+            files; RGBT_UNTRAINED: 1 for a network initialised from scratch, with a fixed seed;
+            RGBT_DEVICE: as ``--device``, default auto; RGBT_MODALITY: rgb or ir, to see how it does
+            with the other camera dark; RGBT_RUNTIME and RGBT_PRECISION: as ``--runtime`` and
+            ``--precision``, for networks.
 
     Raises:
         UserError: no such name, no weights, weights of another network, or no such modality,
@@ -123,14 +148,8 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
 
 
 def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracker":
-    if name in CORRELATION:
-        from tracker.evaluation.baselines.correlation import CorrelationTracker
-
-        return CorrelationTracker(CORRELATION[name])
-    if name in CSRT:
-        from tracker.evaluation.baselines.csrt import CSRTTracker
-
-        return CSRTTracker(CSRT[name])
+    if name in BASELINES:
+        return make_baseline(name, _nanotrack_folder(workspace, environment))
 
     import torch
 
@@ -148,11 +167,12 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
         network = build("compact_dfat_llrr" if name == SHIPPED else name).eval()
     else:
         network = _load(find_weights(name, workspace, environment), name)
+    runtime, precision = _search(environment)
     return RGBTTracker(
         network,
         device=resolve_device(environment.get("RGBT_DEVICE", "auto")),
-        runtime=environment.get("RGBT_RUNTIME") or "eager",
-        precision=environment.get("RGBT_PRECISION") or "float32",
+        runtime=runtime,
+        precision=precision,
     )
 
 

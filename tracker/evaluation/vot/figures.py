@@ -38,15 +38,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion.base.errors import UserError
-from tracker.evaluation.vot.files import (
-    EAO_HIGH,
-    EAO_LOW,
-    AnchoredSequence,
-    Run,
-    Workspace,
-    read_runs,
-)
 from tracker.evaluation.vot.regions import Regions, concatenate, region_overlaps
+from tracker.evaluation.vot.sequences import AnchoredSequence, Run
+from tracker.evaluation.vot.stack import EAO_HIGH, EAO_LOW
+from tracker.evaluation.vot.workspace import Workspace
 
 FAILURE_OVERLAP = 0.1
 FAILURE_FRAMES = 10
@@ -131,7 +126,7 @@ class SequenceScores:
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class MultistartScores:
     """Figures of a tracker.
 
     Attributes:
@@ -203,17 +198,17 @@ def _curve(runs: list[RunScores], length: int) -> tuple[np.ndarray, np.ndarray]:
     return total, number
 
 
-def evaluate(
+def score_runs(
     sequences: Sequence[AnchoredSequence],
     trajectories: dict[str, list[Regions]],
     low: int = EAO_LOW,
     high: int = EAO_HIGH,
-) -> Scores:
+) -> MultistartScores:
     """Figures of a tracker.
 
-        workspace = vot_files.read_workspace("vot_workspace")
-        runs = vot_files.read_runs(workspace.results("DFAT"), workspace.sequences)
-        print(evaluate(workspace.sequences, runs).figures())
+        workspace = read_workspace("vot_workspace")
+        runs = workspace.read_runs("DFAT")
+        print(score_runs(workspace.sequences, runs).figures())
 
     Args:
         trajectories: by sequence, a `Regions` for each of its runs, in their order.
@@ -223,7 +218,7 @@ def evaluate(
         ValueError: no sequence, or trajectories that do not fit the runs.
     """
     if not sequences:
-        raise ValueError("evaluate needs a sequence")
+        raise ValueError("score_runs needs a sequence")
     starts = [(sequence, run) for sequence in sequences for run in sequence.runs]
     found = [regions for sequence in sequences for regions in trajectories[sequence.name]]
     lengths = [len(run.frames) for _, run in starts]
@@ -239,7 +234,7 @@ def evaluate(
     scores: dict[str, list[RunScores]] = {sequence.name: [] for sequence in sequences}
     for (sequence, run), overlap, present in by_run:
         scores[sequence.name].append(RunScores(run, overlap, run_progress(overlap, present)))
-    return Scores(
+    return MultistartScores(
         low,
         high,
         [
@@ -254,16 +249,31 @@ def evaluate(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class ScoredTracker:
+    """A tracker's figures, and the trajectories they are of.
+
+    Attributes:
+        reference: its name in ``results/``.
+        scores: over the sequences of its workspace.
+        runs: trajectories by sequence, as `Workspace.read_runs` has them.
+    """
+
+    reference: str
+    scores: MultistartScores
+    runs: dict[str, list[Regions]]
+
+
 def score_trackers(
     workspace: Workspace, trackers: Sequence[str] = ()
-) -> tuple[dict[str, tuple[Scores, dict[str, list[Regions]]]], list[str]]:
-    """Figures of a workspace's trackers, and the trajectories they are of.
+) -> tuple[list[ScoredTracker], list[str]]:
+    """Figures of a workspace's trackers.
 
     Args:
         trackers: references; all with results where there is none.
 
     Returns:
-        `evaluate`'s and `read_runs`' by tracker, and a line for each whose results cannot be used.
+        The trackers, and a line for each whose results cannot be used.
 
     Raises:
         UserError: no results, or none of a tracker that was named.
@@ -275,14 +285,14 @@ def score_trackers(
             f"{workspace.folder / 'results'}: no results of {', '.join(unknown)}; there are "
             f"results of {', '.join(known)}"
         )
-    found: dict[str, tuple[Scores, dict[str, list[Regions]]]] = {}
-    faults = []
+    experiment = workspace.experiment
+    found, faults = [], []
     for name in dict.fromkeys(trackers or known):
         try:
-            runs = read_runs(workspace.results(name), workspace.sequences)
+            runs = workspace.read_runs(name)
         except UserError as error:
             faults.append(str(error))
             continue
-        scores = evaluate(workspace.sequences, runs, workspace.low, workspace.high)
-        found[name] = scores, runs
+        scores = score_runs(workspace.sequences, runs, experiment.low, experiment.high)
+        found.append(ScoredTracker(name, scores, runs))
     return found, faults

@@ -51,7 +51,7 @@ def dataset(make_scene, tmp_path):
 
 
 def contents(folder):
-    return {path.name: path.read_text() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_text() for path in sorted(folder.glob("*.txt"))}
 
 
 def test_results_are_written_whole_and_kept(dataset, tmp_path):
@@ -59,6 +59,8 @@ def test_results_are_written_whole_and_kept(dataset, tmp_path):
     assert len(failures) == 1 and failures[0].startswith("three: no box in the first frame")
     first = contents(tmp_path / "out")
     assert sorted(first) == ["four.txt", "one.txt", "two.txt"]
+    for name in ("four", "one", "two"):
+        assert np.loadtxt(tmp_path / "out" / f"{name}_time.value").shape == (4,)
     boxes = np.loadtxt(tmp_path / "out" / "one.txt", delimiter=",")
     np.testing.assert_array_equal(boxes[0], dataset["one"].first_box())
     np.testing.assert_array_equal(np.diff(boxes[:, 0]), 1)
