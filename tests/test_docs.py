@@ -224,6 +224,7 @@ def test_make_targets_of_the_pages_exist():
 @pytest.fixture
 def registries():
     """Examples may add to the registries; nobody else is to see it."""
+    from fusion.base.registry import Registry
     from fusion.evaluation.metrics import METRICS
     from fusion.networks.weights import NETWORKS
     from tracker.data.layouts import DATASETS, LAYOUTS
@@ -231,8 +232,11 @@ def registries():
     saved = [(registry, dict(registry)) for registry in (METRICS, NETWORKS, DATASETS, LAYOUTS)]
     yield
     for registry, before in saved:
-        registry.clear()
-        registry.update(before)
+        for name in set(registry) - set(before):
+            if isinstance(registry, Registry):
+                registry.unregister(name)
+            else:
+                del registry[name]
 
 
 WITH_PYTHON = [name for name in NAMES if any(kind == "python" for kind, _ in blocks(text_of(name)))]
