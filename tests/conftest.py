@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite."""
+"""Fixtures for all tests."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ import pytest
 import torch
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)  # the workers share the cores already
+    torch.set_num_threads(1)  # the workers already use all cores
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real data and published results to check against.
 
-    It lies beside the repository, or where RGBT_SHARED says. Without it the tests that need it are
+    It is beside the repository, or in RGBT_SHARED. Without it, the tests that need it are
     skipped, except in CI, where its absence is a failure.
     """
     folder = Path(os.environ.get("RGBT_SHARED", Path(__file__).resolve().parents[2] / "shared"))

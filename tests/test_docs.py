@@ -1,5 +1,6 @@
-"""The pages are true where a program can tell: links hold, commands parse, examples run."""
+"""The documentation is correct as far as it can be tested: links, commands, examples."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -112,6 +113,16 @@ def test_files_named_in_the_pages_exist(name):
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_tables_in_docstrings_are_indented(package):
+    """Markdown would take a line of ``=`` for the underline of a heading in the API reference."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                text = ast.get_docstring(node) or ""
+                assert not re.search(r"^=+( +=+)*$", text, flags=re.M), path
+
+
 def test_every_picture_of_the_pages_is_small_and_shown():
     pictures = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in (".jpg", ".svg")}
     shown = {
@@ -159,7 +170,7 @@ def test_commands_of_the_pages_parse(program):
 
 
 def with_values(line: str) -> str:
-    """A usage line with something in the place of ``x,y,w,h``."""
+    """A usage line with numbers instead of ``x,y,w,h``."""
     return line.replace("x,y,w,h", "1,2,3,4")
 
 

@@ -1,4 +1,4 @@
-"""Configurations that build on others."""
+"""Configurations that extend others."""
 
 from pathlib import Path
 

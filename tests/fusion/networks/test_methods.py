@@ -1,4 +1,4 @@
-"""Every network of the registry: counts, interface, files; loading with a method's name."""
+"""Every registered network: parameter counts, interface, files; loading by method name."""
 
 import numpy as np
 import pytest
