@@ -61,13 +61,19 @@ def tracker_name(name: str) -> str:
 
 
 def tracker_origin(name: str) -> str:
-    """What results of a tracker depend on, for the note beside them: its name, and the digest of
-    the file that defines it. Files that it reads itself, such as weights, are not known.
+    """What results of a tracker depend on, for the note beside them: its name, the digest of the
+    file that defines it (not for the package's own), and of the files that it reads.
+
+    A factory names files, such as weights, by a method ``files()`` without arguments, which raises
+    `UserError` where the tracker cannot be made; without it, they are not known.
 
     Raises:
-        UserError: as `find_factory`.
+        UserError: as `find_factory`, or of the factory's ``files()``.
     """
     factory = find_factory(name)
-    module = sys.modules.get(getattr(factory, "__module__", ""))
-    file = getattr(module, "__file__", None)
-    return f"{weights_digest(Path(file))} {name}" if file else name
+    files = [Path(path) for path in getattr(factory, "files", tuple)()]
+    module = getattr(factory, "__module__", "")
+    source = getattr(sys.modules.get(module), "__file__", None)
+    if source and not module.startswith(f"{__package__}."):
+        files.insert(0, Path(source))
+    return " ".join([*map(weights_digest, files), name])

@@ -4,10 +4,13 @@ CSR-DCF (Lukezic et al., CVPR 2017): correlation filters on hand-made features. 
 contributed modules, so it needs the package opencv-contrib-python in the place of opencv-python.
 """
 
+from pathlib import Path
+
 import cv2
 
 from fusion.base.errors import UserError
 from tracker.evaluation.baselines.opencv import OpenCVTracker
+from tracker.evaluation.trackers import TRACKERS
 
 #: CSRT's constructor, which opencv-python lacks.
 CREATE = "TrackerCSRT_create"
@@ -36,5 +39,39 @@ class CSRTTracker(OpenCVTracker):
     """
 
     def __init__(self, view: str):
-        require_csrt()
+        self.files()
         super().__init__(getattr(cv2, CREATE), view)
+
+    @staticmethod
+    def files() -> tuple[Path, ...]:
+        """The files it reads, which are none.
+
+        Raises:
+            UserError: this OpenCV has no CSRT.
+        """
+        require_csrt()
+        return ()
+
+
+@TRACKERS.register("csrt_rgb")
+class CSRTOnRGB(CSRTTracker):
+    """CSRT on the visible picture."""
+
+    def __init__(self) -> None:
+        super().__init__("rgb")
+
+
+@TRACKERS.register("csrt_ir")
+class CSRTOnIR(CSRTTracker):
+    """CSRT on the infrared picture."""
+
+    def __init__(self) -> None:
+        super().__init__("ir")
+
+
+@TRACKERS.register("csrt_mix")
+class CSRTOnMix(CSRTTracker):
+    """CSRT on the mean of both pictures."""
+
+    def __init__(self) -> None:
+        super().__init__("mix")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
 from fusion.base.errors import UserError
 from fusion.base.tables import MARKS, counted, format_table, write_csv, write_json
-from tracker.evaluation.baselines import BASELINES
+from tracker.evaluation.trackers import TRACKERS
 from tracker.online.options import add_output_options, add_preset_option
 from tracker.online.runtime import add_runtime_options
 
@@ -35,8 +35,8 @@ LasHeR).
 
 Run: --root names the dataset, --weights the tracker, --results the folder for the results of all
 trackers on this benchmark (default: results/gtot and so on). Sequences that have a results file
-are not run again; those of other weights or another benchmark are refused. --baselines runs other
-trackers too, for one table with their figures; frames/s is the time in the tracker alone.
+are not run again; those of other weights or another benchmark are refused. --tracker runs other
+trackers, one after the other, and the table has all. frames/s counts the time in the tracker alone.
 
 On GTOT and RGBT234, PR and SR are MPR and MSR, of the better of two annotations in each frame.
 GTOT's PR is at 5 pixels and all its frames count alike; elsewhere it is at 20 pixels, and
@@ -51,7 +51,7 @@ examples:
   tracker evaluate --dataset rgbt234 --results results/DFAT results/APFNet --annotations RGBT234/
   tracker evaluate --dataset lasher --results results/ --annotations annos/ --attributes -o report
   tracker evaluate --dataset gtot --root GTOT/ --weights w.safetensors --workers 2 --json gtot.json
-  tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \
+  tracker evaluate --dataset vot --root sequences/ --tracker compact csrt_mix nanotrack_mix \
       --nanotrack nanotrack/ --sheet sheet.png
 
 exit code: 0 when all figures are there, 2 when an input is bad or a sequence could not be run.
@@ -110,13 +110,12 @@ def add_evaluate(commands: Commands) -> None:
     run.add_argument("--weights", metavar="W", type=Path, help="as for tracker track")
     add_preset_option(run)
     run.add_argument(
-        "--baselines",
+        "--tracker",
         metavar="NAME",
         nargs="+",
-        type=str.lower,
-        choices=BASELINES,
         default=[],
-        help=f"trackers to compare with: {', '.join(BASELINES)}",
+        help="other trackers to run, beside --weights if that is given: module:factory of your own "
+        f"(see docs/extending.md), compact, which is included, or {', '.join(TRACKERS)}",
     )
     run.add_argument(
         "--nanotrack", metavar="DIR", type=Path, help="folder of NanoTrack v2's ONNX files"
@@ -218,34 +217,39 @@ def _entrants(
     """The trackers to run: name, what makes one, and what its results depend on.
 
     Raises:
-        UserError: no weights, or what a baseline needs is missing.
+        UserError: no weights, no such tracker, or what it needs is missing.
     """
-    from tracker.evaluation.baselines import baseline_files, make_baseline
     from tracker.evaluation.origin import weights_digest
-    from tracker.model.pretrained import COMPACT
+    from tracker.evaluation.trackers import make_tracker, tracker_name, tracker_origin
+    from tracker.model.pretrained import COMPACT, SHIPPED
 
-    weights = arguments.weights or COMPACT
-    if not weights.is_file():
-        raise UserError(f"{weights}: no such file; give a weights file")
-    make = partial(
-        _load_tracker,
-        weights,
-        arguments.preset,
-        arguments.device,
-        runtime=arguments.runtime,
-        precision=arguments.precision,
-    )
-    origin = f"{weights_digest(weights)} {arguments.preset} {arguments.dataset}"
-    entrants: list[tuple[str, Callable[[], Tracker], str]] = [
-        (arguments.name or weights.stem, make, origin)
-    ]
-    named = arguments.nanotrack or os.environ.get("RGBT_NANOTRACK")
-    nanotrack = Path(named) if named else None
-    for name in dict.fromkeys(arguments.baselines):
-        files = baseline_files(name, nanotrack)
-        digests = [weights_digest(path) for path in files] or [name]
-        make_this = partial(make_baseline, name, nanotrack)
-        entrants.append((name, make_this, f"{' '.join(digests)} {arguments.dataset}"))
+    if arguments.nanotrack is not None:  # worker processes inherit it
+        os.environ["RGBT_NANOTRACK"] = str(arguments.nanotrack.resolve())
+    names = list(dict.fromkeys(arguments.tracker))
+    entrants: list[tuple[str, Callable[[], Tracker], str]] = []
+    for name in [None, *names] if arguments.weights or not names else names:
+        if name is not None and name != SHIPPED:
+            make: Callable[[], Tracker] = partial(make_tracker, name)
+            origin = f"{tracker_origin(name)} {arguments.dataset}"
+            entrants.append((tracker_name(name), make, origin))
+            continue
+        weights = COMPACT if name == SHIPPED or arguments.weights is None else arguments.weights
+        if not weights.is_file():
+            raise UserError(f"{weights}: no such file; give a weights file")
+        make = partial(
+            _load_tracker,
+            weights,
+            arguments.preset,
+            arguments.device,
+            runtime=arguments.runtime,
+            precision=arguments.precision,
+        )
+        origin = f"{weights_digest(weights)} {arguments.preset} {arguments.dataset}"
+        chosen = arguments.name if name is None else None
+        entrants.append((chosen or weights.stem, make, origin))
+    shown = [name for name, *_ in entrants]
+    if len(set(shown)) < len(shown):
+        raise UserError(f"two trackers are named {max(shown, key=shown.count)}; give one at a time")
     return entrants
 
 

@@ -6,7 +6,7 @@ from fusion.base.errors import UserError
 from fusion.base.tables import format_table
 from fusion.images.video import VideoWriter
 from tracker.data.drawing import draw_frame
-from tracker.evaluation.baselines import BASELINES
+from tracker.evaluation.trackers import TRACKERS
 from tracker.evaluation.vot.creation import take_synthetic
 from tracker.evaluation.vot.report import ReportedTracker, read_reported, write_report
 from tracker.evaluation.vot.run import choose_trackers, run_trackers
@@ -60,7 +60,7 @@ def run_demo(
     if weights is not None:
         environment["RGBT_WEIGHTS"] = str(weights.resolve())
     ready, _ = choose_trackers(workspace, environment=environment)
-    trackers = sorted(ready, key=lambda name: name.lower() in BASELINES)
+    trackers = sorted(ready, key=lambda name: name.lower() in TRACKERS)
     print(f"running {', '.join(trackers)} through the VOT toolkit ...", flush=True)
     outcome = run_trackers(workspace, trackers, workers=workers, environment=environment)
     if not outcome.complete:

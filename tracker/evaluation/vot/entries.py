@@ -1,17 +1,23 @@
-"""What the entries of a VOT workspace run: presets with their weights, and baselines.
+"""What the entries of a VOT workspace run: networks with their weights, and other trackers.
 
 Used on both sides of the toolkit: by the server that it starts for a tracker, and by the commands
 that say beforehand which entries can run. Nothing here loads slowly before a tracker is made.
 """
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusion.base.commandline import IMPORTS, import_inherited
 from fusion.base.errors import UserError
 from tracker.data.frames import MODALITIES
-from tracker.evaluation.baselines import BASELINES, baseline_files, make_baseline
+from tracker.evaluation.baselines.nanotrack import FOLDER
 from tracker.evaluation.origin import weights_digest
+from tracker.evaluation.trackers import TRACKERS, tracker_origin
+from tracker.evaluation.trackers import make_tracker as make_registered
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS, SHIPPED
 
 if TYPE_CHECKING:
@@ -26,31 +32,63 @@ SEARCH = ("eager", "float32")
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
 
 
-def entry_origin(name: str, workspace: Path, environment: Mapping[str, str]) -> str:
+def entry_origin(
+    name: str, workspace: Path, environment: Mapping[str, str], paths: Sequence[Path] = ()
+) -> str:
     """What an entry's results depend on, in one line, for the note beside them.
 
     Args:
         name: the entry's RGBT_TRACKER.
         workspace: the folder of trackers.ini.
         environment: of the entry, the shell's included.
+        paths: where its modules may be.
 
     Raises:
-        UserError: the entry cannot run: a file or a package is missing; the line says where it
-            would be looked for.
+        UserError: the entry cannot run: a file, a module or a package is missing.
     """
-    is_network = name not in BASELINES
-    if not is_network:
-        files = baseline_files(name, _nanotrack_folder(workspace, environment))
-    elif environment.get("RGBT_UNTRAINED") == "1":
-        files = ()
-    else:
-        files = (find_weights(name, workspace, environment),)
-    parts = [weights_digest(path) for path in files] or [name]
-    if modality := environment.get("RGBT_MODALITY"):
-        parts.append(modality)
-    if is_network and _search(environment) != SEARCH:
-        parts += _search(environment)
-    return " ".join(parts)
+    modality = environment.get("RGBT_MODALITY")
+    with _entry_environment(workspace, environment, paths):
+        if is_tracker(name):
+            return " ".join([tracker_origin(name), *([modality] if modality else [])])
+    parts = [name]
+    if environment.get("RGBT_UNTRAINED") != "1":
+        parts = [weights_digest(find_weights(name, workspace, environment))]
+    parts += [modality] if modality else []
+    search = _search(environment)
+    return " ".join([*parts, *(search if search != SEARCH else ())])
+
+
+def is_tracker(name: str) -> bool:
+    """Whether a name is a registered tracker's or ``module:factory``, not a network preset's."""
+    return ":" in name or name in TRACKERS
+
+
+@contextmanager
+def _entry_environment(
+    workspace: Path, environment: Mapping[str, str], paths: Sequence[Path] = ()
+) -> Iterator[None]:
+    """What a tracker of an entry finds around it: its variables, and modules that register parts.
+
+    A relative RGBT_NANOTRACK starts in the workspace, whose ``weights`` is the default.
+    """
+    nanotrack = Path(environment.get(FOLDER) or "weights").expanduser()
+    values = {FOLDER: str(workspace / nanotrack)}
+    if IMPORTS in environment:
+        values[IMPORTS] = environment[IMPORTS]
+    before = {name: os.environ.get(name) for name in values}
+    path = list(sys.path)
+    os.environ.update(values)
+    sys.path[:0] = map(str, paths)
+    try:
+        import_inherited()
+        yield
+    finally:
+        sys.path[:] = path
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _search(environment: Mapping[str, str]) -> tuple[str, str]:
@@ -60,12 +98,6 @@ def _search(environment: Mapping[str, str]) -> tuple[str, str]:
         environment.get("RGBT_RUNTIME") or runtime,
         environment.get("RGBT_PRECISION") or precision,
     )
-
-
-def _nanotrack_folder(workspace: Path, environment: Mapping[str, str]) -> Path:
-    """NanoTrack's folder: what RGBT_NANOTRACK names, else the workspace's ``weights``."""
-    named = environment.get("RGBT_NANOTRACK") or "weights"
-    return workspace / Path(named).expanduser()
 
 
 def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> Path:
@@ -127,7 +159,8 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
     """The tracker of an entry.
 
     Args:
-        name: a preset of `tracker.model.network.PRESETS`, `SHIPPED`, or one of `BASELINES`.
+        name: a preset of `tracker.model.network.PRESETS`, `SHIPPED`, a registered tracker, or
+            ``module:factory`` of a user's own, as ``--tracker`` of the commands.
         workspace: where relative paths start.
         environment: RGBT_WEIGHTS as in `find_weights`; RGBT_NANOTRACK: the folder of NanoTrack's
             files; RGBT_UNTRAINED: 1 for a network initialised from scratch, with a fixed seed;
@@ -148,8 +181,9 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
 
 
 def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracker":
-    if name in BASELINES:
-        return make_baseline(name, _nanotrack_folder(workspace, environment))
+    with _entry_environment(workspace, environment):
+        if is_tracker(name):
+            return make_registered(name)
 
     import torch
 
@@ -160,7 +194,7 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
     if name not in PRESETS and name != SHIPPED:
         raise UserError(
             f"RGBT_TRACKER {name or '(not set)'}: unknown; give one of "
-            f"{', '.join([SHIPPED, *PRESETS, *BASELINES])} as env_rgbt_tracker in trackers.ini"
+            f"{', '.join([SHIPPED, *PRESETS, *TRACKERS])} as env_rgbt_tracker in trackers.ini"
         )
     if environment.get("RGBT_UNTRAINED") == "1":
         torch.manual_seed(0)

@@ -1,6 +1,7 @@
 """The entries of a workspace's ``trackers.ini``, as the VOT toolkit reads them."""
 
 import configparser
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,12 +25,14 @@ class Entry:
         identifier: its section in ``trackers.ini``.
         label: its name for people.
         variables: the environment that its ``env_`` keys give it, as they stand there.
+        paths: folders of its Python modules.
         version: tells results of several versions apart.
     """
 
     identifier: str
     label: str
     variables: Mapping[str, str]
+    paths: tuple[Path, ...] = ()
     version: str | None = None
 
     @property
@@ -98,6 +101,8 @@ def read_trackers(folder: Path, registry: object) -> dict[str, Entry]:
         for name, keys in sections.items():
             if name not in entries and re.fullmatch(_IDENTIFIER, name):
                 variables = {k[4:].upper(): v for k, v in keys.items() if k[:4] == "env_" and k[4:]}
+                parts = keys.get("paths", "").split(os.pathsep)
+                paths = tuple(path.parent / part for part in parts if part)
                 label = keys.get("label", name)
-                entries[name] = Entry(name, label, variables, keys.get("version"))
+                entries[name] = Entry(name, label, variables, paths, keys.get("version"))
     return dict(sorted(entries.items()))

@@ -1,21 +1,25 @@
 """OpenCV's trackers as baselines: what they see, and that they are OpenCV's own."""
 
+import hashlib
+
 import cv2
 import numpy as np
 import pytest
 
 from fusion.base.errors import UserError
-from tracker.evaluation.baselines import BASELINES, baseline_files, make_baseline
 from tracker.evaluation.baselines.csrt import CREATE
 from tracker.evaluation.baselines.nanotrack import NanoTracker, find_files
 from tracker.evaluation.baselines.opencv import OpenCVTracker, picture_of
+from tracker.evaluation.trackers import TRACKERS, make_tracker, tracker_origin
 
 needs_contrib = pytest.mark.skipif(not hasattr(cv2, CREATE), reason="OpenCV without contrib")
 
 
 @pytest.fixture
-def nanotrack(shared):
-    return shared / "data" / "weights" / "nanotrack"
+def nanotrack(shared, monkeypatch):
+    folder = shared / "data" / "weights" / "nanotrack"
+    monkeypatch.setenv("RGBT_NANOTRACK", str(folder))
+    return folder
 
 
 class TestViews:
@@ -40,7 +44,7 @@ class TestViews:
 
     def test_a_missing_frame_leaves_the_box(self, nanotrack, make_scene):
         scene = make_scene(length=2)
-        tracker = make_baseline("nanotrack_ir", nanotrack)
+        tracker = make_tracker("nanotrack_ir")
         with pytest.raises(UserError, match="ir"):
             tracker.init(scene.rgb[0], None, scene.boxes[0])
         with pytest.raises(UserError, match="box"):
@@ -58,7 +62,7 @@ class TestNanoTrack:
         parameters.backbone = str(nanotrack / "v2_nanotrack_backbone_sim.onnx")
         parameters.neckhead = str(nanotrack / "v2_nanotrack_head_sim.onnx")
         plain = cv2.TrackerNano_create(parameters)
-        ours = make_baseline(f"NANOTRACK_{view.upper()}", nanotrack)
+        ours = make_tracker(f"nanotrack_{view}")
         for number, (rgb, ir) in enumerate(zip(scene.rgb, scene.ir, strict=True)):
             visible, thermal = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), cv2.merge([ir] * 3)
             mean = cv2.addWeighted(visible, 0.5, thermal, 0.5, 0)
@@ -74,25 +78,28 @@ class TestNanoTrack:
 
     def test_a_second_start_forgets_the_first(self, nanotrack, make_scene):
         scene = make_scene(length=3)
-        tracker = make_baseline("nanotrack_mix", nanotrack)
+        tracker = make_tracker("nanotrack_mix")
         boxes = []
         for _ in range(2):
             tracker.init(scene.rgb[0], scene.ir[0], scene.boxes[0])
             boxes.append([tracker.track(scene.rgb[i], scene.ir[i])[0] for i in (1, 2)])
         assert boxes[0] == boxes[1]
 
-    def test_files(self, nanotrack, tmp_path):
+    def test_files(self, nanotrack, tmp_path, monkeypatch):
         files = find_files(nanotrack)
         assert [path.name[:3] for path in files] == ["v2_", "v2_"]
-        assert baseline_files("nanotrack_ir", nanotrack) == files
-        with pytest.raises(UserError, match="RGBT_NANOTRACK"):
-            baseline_files("nanotrack_ir")
+        digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+        assert tracker_origin("nanotrack_ir").split() == [*digests, "nanotrack_ir"]
+        monkeypatch.delenv("RGBT_NANOTRACK")
+        for call in (make_tracker, tracker_origin):
+            with pytest.raises(UserError, match="RGBT_NANOTRACK"):
+                call("nanotrack_ir")
         with pytest.raises(UserError, match=r"backbone_sim\.onnx"):
             find_files(tmp_path)
         for name in ("a_nanotrack_backbone_sim.onnx", "nanotrack_head_sim.onnx"):
             (tmp_path / name).write_bytes(b"no network")
         with pytest.raises(UserError, match=r"nanotrack_head_sim\.onnx") as caught:
-            NanoTracker(*find_files(tmp_path), "rgb")
+            NanoTracker("rgb", tmp_path)
         assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
         (tmp_path / "b_nanotrack_backbone_sim.onnx").touch()
         with pytest.raises(UserError, match=r"backbone_sim\.onnx"):
@@ -104,7 +111,7 @@ class TestCSRT:
     @pytest.mark.parametrize("view", ["rgb", "ir", "mix"])
     def test_follows_a_target(self, make_scene, view):
         scene = make_scene(length=6)
-        tracker = make_baseline(f"csrt_{view}")
+        tracker = make_tracker(f"csrt_{view}")
         tracker.init(scene.rgb[0], scene.ir[0], scene.boxes[0])
         for rgb, ir, truth in list(zip(scene.rgb, scene.ir, scene.boxes, strict=True))[1:]:
             box, _ = tracker.track(rgb, ir)
@@ -112,16 +119,14 @@ class TestCSRT:
 
     def test_contrib_is_named_where_it_is_missing(self, monkeypatch):
         monkeypatch.delattr(cv2, CREATE, raising=False)
-        for call in (make_baseline, baseline_files):
+        for call in (make_tracker, tracker_origin):
             with pytest.raises(UserError, match="opencv-contrib-python"):
                 call("csrt_mix")
 
 
 def test_every_name_makes_a_tracker(nanotrack):
-    for name in BASELINES:
-        if name.startswith("csrt") and not hasattr(cv2, CREATE):
-            continue
-        tracker = make_baseline(name, nanotrack)
-        assert callable(tracker.init) and callable(tracker.track)
-    with pytest.raises(UserError, match="mosse"):
-        make_baseline("mosse")
+    views = [f"{kind}_{view}" for kind in ("csrt", "nanotrack") for view in ("rgb", "ir", "mix")]
+    assert set(TRACKERS) >= {"ncc", "ncc_rgb", "ncc_ir", *views}
+    for name in ("ncc", "ncc_rgb", "ncc_ir", *views):
+        if not name.startswith("csrt") or hasattr(cv2, CREATE):
+            make_tracker(name)

@@ -37,14 +37,14 @@ class TestTemplate:
     def test_entries_are_presets_or_baselines(self):
         import configparser
 
-        from tracker.evaluation.baselines import BASELINES
+        from tracker.evaluation.trackers import TRACKERS
         from tracker.model.pretrained import SHIPPED
 
         registry = configparser.ConfigParser()
         registry.read(template.template_folder() / "trackers.ini")
         assert {"RGB", "IR", "DFAT", "DFAT_RFN", "DFAT_LLRR", "compact"} <= set(registry.sections())
         for name in registry.sections():
-            assert registry[name]["env_rgbt_tracker"] in {SHIPPED, *PRESETS, *BASELINES}
+            assert registry[name]["env_rgbt_tracker"] in {SHIPPED, *PRESETS, *TRACKERS}
 
     def test_stack_has_the_settings_of_the_toolkits(self):
         """The same experiment, but every frame is seen."""
