@@ -20,6 +20,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m mkdocs build --strict --quiet
 
 # The documentation website, in site/: docs/, README.md and the API reference.

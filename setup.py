@@ -22,6 +22,8 @@ REQUIREMENTS = [
     "lightning>=2.6",  # averaged weights
     "jsonargparse[signatures]>=4.28",  # what LightningCLI needs for its configurations
     "tensorboard>=2.15",
+    "torchmetrics>=1.0",  # metrics as classes; Lightning needs it too
+    "scipy>=1.11",  # transforms and ranks of the metrics
     # The steerable filters that wavelet-domain VIF is defined on.
     "pyrtools>=1.0.4",
 ]
@@ -51,6 +53,7 @@ TEST_REQUIREMENTS = [
     "hypothesis>=6.100,<7",
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<2.5",
+    "import-linter>=2.3,<3",
     "types-PyYAML>=6.0,<7",
     "types-tqdm>=4.66,<5",
     # Second implementations to test against.

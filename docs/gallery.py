@@ -2,8 +2,10 @@
 
     python docs/gallery.py                    # all: make gallery
     python docs/gallery.py street tracking    # some
+    python docs/gallery.py samples DAVIS M3SVD    # from the folders of these two datasets
 
-They use the included weights and have to be drawn again when these change.
+They use the included weights and have to be drawn again when these change. ``samples`` shows real
+video, whose licences are in NOTICE.
 """
 
 import sys
@@ -23,6 +25,9 @@ from tracker import RGBTTracker, load_tracker
 from tracker.data.drawing import draw_frame
 from tracker.data.frames import Frame, FrameProblem
 from tracker.synthetic import contact_sheet, dataset_specs, random_spec, render, render_still
+from tracker.training.real_video import load_clips, load_masked_video
+from tracker.training.sample_sheet import sample_sheet
+from tracker.training.video_pairs import VideoPairs
 
 FOLDER = Path(__file__).parent
 MOMENTS = (2, 32, 63)
@@ -93,6 +98,12 @@ def _problems(rgb: np.ndarray, ir: np.ndarray) -> dict[str, FrameProblem]:
     }
 
 
+def samples(davis: str, m3svd: str) -> np.ndarray:
+    """Training pairs of real video: what ``tracker samples`` writes."""
+    sources = [load_masked_video(davis, weight=4), load_clips(m3svd, weight=1.5)]
+    return sample_sheet(VideoPairs(sources, seed=2), count=9, columns=3, first=9)
+
+
 PICTURES = {make.__name__: make for make in (street, methods, parts, synthetic, tracking)}
 
 
@@ -105,6 +116,11 @@ def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:
 
 
 def main(names: list[str]) -> int:
+    if names[:1] == ["samples"] and len(names) == 3:
+        path = FOLDER / "samples.jpg"
+        write_image(path, narrowed(samples(*names[1:]), 960))
+        print(path)
+        return 0
     unknown = set(names) - set(PICTURES)
     if unknown:
         print(f"unknown {unknown.pop()!r}; choose from {', '.join(PICTURES)}", file=sys.stderr)

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fusion import metrics
     from fusion.base.errors import UserError
     from fusion.images.pixels import PixelScaling
     from fusion.images.reading import read_image, read_infrared, read_visible, write_image
@@ -44,6 +45,7 @@ __all__ = [
     "PixelScaling",
     "UserError",
     "load_network",
+    "metrics",
     "read_image",
     "read_infrared",
     "read_visible",
@@ -54,6 +56,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module("fusion.metrics")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import cv2
@@ -142,7 +143,8 @@ def parse(program: str, line: str) -> None:
     from tracker.commands.cli import _parser as tracker_parser
     from tracker.commands.cli import _with_joined_box
 
-    arguments = arguments_of(line)
+    arguments = re.sub(r"--import \S+", "", line)  # taken out before any parser
+    arguments = arguments_of(arguments)
     if program == "tracker":
         tracker_parser().parse_args(_with_joined_box(arguments))
         return
@@ -173,12 +175,32 @@ def test_an_unknown_option_is_found(capsys):
         parse("fusion", "fusion fuse ir vis -o out --no-such-option")
 
 
+def file_name(content: str) -> str | None:
+    """The name of the file that a block shows, which its first line says."""
+    found = re.match(r"# (\w+\.(?:py|yaml))\n", content)
+    return found[1] if found else None
+
+
+def write_files(text: str, folder: Path) -> None:
+    """Write the files that a page shows."""
+    for _, content in blocks(text):
+        if name := file_name(content):
+            (folder / name).write_text(content)
+
+
 @pytest.fixture
-def nothing_runs(monkeypatch):
-    """LightningCLI parses and validates a configuration, and builds and trains nothing."""
+def nothing_runs(monkeypatch, tmp_path, registries):
+    """LightningCLI parses and validates a configuration, and builds and trains nothing.
+
+    The current folder has the experiments, and the files that the pages show.
+    """
     from lightning.pytorch.cli import LightningCLI
 
-    monkeypatch.chdir(ROOT)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    for name in NAMES:
+        write_files(text_of(name), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
 
     def build_nothing(cli):
         cli.model = cli.datamodule = None
@@ -223,16 +245,27 @@ def test_make_targets_of_the_pages_exist():
 
 @pytest.fixture
 def registries():
-    """Examples may add to the registries; nobody else is to see it."""
+    """Examples may add to the registries and import modules; nobody else is to see it."""
     from fusion.evaluation.metrics import METRICS
-    from fusion.networks.weights import NETWORKS
-    from tracker.data.layouts import DATASETS, LAYOUTS
+    from fusion.llrr.registry import FUSIONS
+    from fusion.networks.registry import NETWORKS
+    from tracker.data.layouts import LAYOUTS
+    from tracker.evaluation.trackers import TRACKERS
+    from tracker.model.registry import BACKBONES, HEADS
+    from tracker.training.registry import FUSION_LOSSES
 
-    saved = [(registry, dict(registry)) for registry in (METRICS, NETWORKS, DATASETS, LAYOUTS)]
+    kinds = (NETWORKS, LAYOUTS, FUSIONS, FUSION_LOSSES, BACKBONES, HEADS, TRACKERS)
+    known = [set(registry) for registry in kinds]
+    metrics, modules = set(METRICS), set(sys.modules)
     yield
-    for registry, before in saved:
-        registry.clear()
-        registry.update(before)
+    for registry, names in zip(kinds, known, strict=True):
+        for name in set(registry) - names:
+            registry.unregister(name)
+    for name in set(METRICS) - metrics:
+        del METRICS[name]
+    for name in set(sys.modules) - modules:
+        if name.startswith("my_"):
+            del sys.modules[name]
 
 
 WITH_PYTHON = [name for name in NAMES if any(kind == "python" for kind, _ in blocks(text_of(name)))]
@@ -240,12 +273,15 @@ WITH_PYTHON = [name for name in NAMES if any(kind == "python" for kind, _ in blo
 
 @pytest.mark.parametrize("name", WITH_PYTHON)
 def test_examples_run(name, tmp_path, monkeypatch, rng, registries):
-    """A page's blocks, one after the other, beside an ``ir.png`` and a ``vis.jpg``."""
+    """A page's blocks, one after the other, beside an ``ir.png``, a ``vis.jpg`` and the files that
+    the page shows."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    write_files(text_of(name), tmp_path)
     cv2.imwrite("ir.png", rng.integers(0, 256, (32, 40), np.uint8))
     cv2.imwrite("vis.jpg", rng.integers(0, 256, (32, 40, 3), np.uint8))
     names: dict = {"__name__": "example"}
     for kind, content in blocks(text_of(name)):
-        if kind == "python":
+        if kind == "python" and file_name(content) is None:
             code = content.replace('load_network("lrrnet.model")', "load_network()")
             exec(compile(code, name, "exec"), names)

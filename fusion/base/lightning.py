@@ -61,7 +61,7 @@ def run_lightning(
         def add_arguments_to_parser(self, parser: Any) -> None:
             parser.add_argument(
                 "--import",
-                type=list[str],
+                type=list[str] | str,
                 default=[],
                 metavar="MODULE",
                 help="modules of your own that register parts, see docs/extending.md",
@@ -69,7 +69,8 @@ def run_lightning(
 
         def before_instantiate_classes(self) -> None:
             settings = self.config[self.subcommand] if self.subcommand else self.config
-            import_modules(settings["import"])
+            modules = settings["import"]
+            import_modules(modules.split(",") if isinstance(modules, str) else modules)
 
         def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
             trainer = super().instantiate_trainer(**kwargs)

@@ -22,25 +22,35 @@ def format_table(
     """Format a table for a terminal: first column left-aligned, three decimals, None as ``-``.
 
     Args:
+        header: column names; line breaks in a name distribute it over several lines.
         marked: mark the best fractional value of each column with ``*`` and the second best with
             ``+``; values that print alike share a mark. Requires at least two rows.
         lower_is_better: names of the columns in which the smallest value is best.
     """
-    header = list(header)
     cells = [[_cell(value) for value in row] for row in rows]
     if marked and len(rows) > 1:
         for column in range(1, len(header)):
             marks = _marks([row[column] for row in rows], header[column] in lower_is_better)
-            header[column] += " "
             for row, mark in zip(cells, marks, strict=True):
                 row[column] += mark
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    else:
+        marked = False
+    names = [name.split("\n") for name in header]
+    padding = [" " if marked and column else "" for column in range(len(header))]
+    head = [
+        [
+            name[line] + pad if line < len(name) else ""
+            for name, pad in zip(names, padding, strict=True)
+        ]
+        for line in range(max(map(len, names)))
+    ]
+    widths = [max(map(len, column)) for column in zip(*head, *cells, strict=True)]
     return "\n".join(
         "  ".join(
             [f"{row[0]:<{widths[0]}}"]
             + [f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True)]
         ).rstrip()
-        for row in (header, *cells)
+        for row in (*head, *cells)
     )
 
 

@@ -287,7 +287,7 @@ def ssim_map(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
 
 
 def dssim(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
-    """Structural dissimilarity ``clamp(1 - SSIM, 0, 1) / 2`` from the mean of `ssim_map`; scalar."""
+    """Dissimilarity ``clamp(1 - SSIM, 0, 1) / 2`` from the mean of `ssim_map`, a scalar."""
     return ((1 - ssim_map(a, b, window)).clamp(0, 1) / 2).mean()
 
 

@@ -14,10 +14,10 @@ Specific to this package are therefore:
 
 - the guards: an exposure outside the sources' range (`exposure_is_sound`), and spurious edges, i.e.
   Nabf above `MAX_NABF`;
-- the ranking (`mean_ranks`): a candidate's rank averaged over entropy, standard deviation, average
-  gradient, SSIM, VIFm and Qabf. Mutual information and Nabf are excluded, because copying a source
-  maximises the former and minimises the latter: with them, the plain maximum wins half of all
-  pairs. Nabf is used as a guard only;
+- the ranking (`fusion.evaluation.ranking.mean_ranks`): a candidate's rank averaged over entropy,
+  standard deviation, average gradient, SSIM, VIFm and Qabf. Mutual information and Nabf are
+  excluded, because copying a source maximises the former and minimises the latter: with them, the
+  plain maximum wins half of all pairs. Nabf is used as a guard only;
 - the weights (`rank_weights`): the mean number of candidates that one surpasses, over the sum;
 - the enhancement (`enhance`): a gamma, a contrast-limited equalisation and an unsharp mask, each
   only as strong as the image's distance from a range, and inactive within it.
@@ -36,7 +36,9 @@ from fusion.base.errors import UserError
 from fusion.base.files import check_apart, read_text, whole_file
 from fusion.base.tables import write_csv
 from fusion.base.workers import outcomes
-from fusion.evaluation.metrics import average_gradient, evaluate
+from fusion.evaluation.metrics import evaluate
+from fusion.evaluation.metrics.contrast import average_gradient
+from fusion.evaluation.ranking import mean_ranks
 from fusion.images.pairing import list_images, pair_folders
 from fusion.images.pixels import luminance, tile, to_8bit
 from fusion.images.reading import read_image, read_infrared, read_visible, write_image
@@ -51,7 +53,6 @@ __all__ = [
     "enhance",
     "exposure_is_sound",
     "make_references",
-    "mean_ranks",
     "rank_weights",
     "read_references",
 ]
@@ -62,7 +63,7 @@ KEEP = 5
 # --- The filter -----------------------------------------------------------------------------------
 
 #: Metrics for ranking candidates; higher is better.
-RANKED = ("en", "sd", "ag", "ssim", "vif", "qabf")
+RANKED = ("en", "sd_sqrt_n", "ag", "ssim", "vif", "qabf")
 #: Largest accepted share of spurious edges (Nabf).
 MAX_NABF = 0.3
 
@@ -112,20 +113,6 @@ def exposure_is_sound(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> boo
     brighter source's to white."""
     means = ir.mean(), vis.mean()
     return bool(min(means) / 2 <= fused.mean() <= (255 + max(means)) / 2)
-
-
-def mean_ranks(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Ranks averaged over columns of values; higher values are better, and ties share a rank.
-
-    Returns:
-        For each name, from 1 (best in all columns) to the number of names.
-    """
-    if not values:
-        return {}
-    table = np.array(list(values.values()), np.float64)
-    better = (table[None] > table[:, None]).sum(1)
-    equal = (table[None] == table[:, None]).sum(1)
-    return dict(zip(values, (better + (equal + 1) / 2).mean(1).tolist(), strict=True))
 
 
 def rank_weights(ranks: Sequence[float], count: int) -> list[float]:

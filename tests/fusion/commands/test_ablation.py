@@ -139,9 +139,9 @@ def test_a_failed_training_stops_with_its_line(root, small, tmp_path, capfd):
     ("tables", "complaint"),
     [
         ("", "has no tables"),
-        ("tables: {a: {model.init_args.gama: [1]}}", r"a: model\.init_args\.gama is no key"),
+        ("tables: {a: {model.init_args.gama: [1]}}", r"a: model\.init_args\.gama is not a key"),
         ("tables: {a: {data.size: 3}}", "a: not a table"),
-        ("tables: {a: {data.size.x: [3]}}", r"data\.size\.x is no key"),
+        ("tables: {a: {data.size.x: [3]}}", r"data\.size\.x is not a key"),
     ],
 )
 def test_wrong_tables_are_named(small, tables, complaint):
@@ -153,7 +153,7 @@ def test_wrong_tables_are_named(small, tables, complaint):
 def test_settings_of_one_folder_do_not_mix(small, tmp_path):
     Ablation(read_tables(small), tmp_path / "out").write_configurations()
     small.write_text(small.read_text() + "trainer: {max_steps: 4}\n")
-    with pytest.raises(UserError, match=r"yaml: of other settings"):
+    with pytest.raises(UserError, match=r"yaml: has other settings"):
         Ablation(read_tables(small), tmp_path / "out").write_configurations()
 
 
@@ -164,7 +164,7 @@ def test_settings_of_one_folder_do_not_mix(small, tmp_path):
         ([], "give --ir and --vis"),
         (["--ir", "no", "--vis", "no"], "no: no such folder"),
         (["--metrics", "x", "--ir", "no", "--vis", "no"], "--metrics: 'x' is unknown"),
-        (["--configurations-only", "--data.root", "x"], "--data.root would be lost"),
+        (["--configurations-only", "--data.root", "x"], "--data.root would be ignored"),
     ],
 )
 def test_bad_options_are_one_line_before_any_training(tmp_path, arguments, complaint, capsys):

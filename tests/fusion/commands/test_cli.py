@@ -199,11 +199,11 @@ def test_bad_paths(folders, weights, capsys):
     before = names(folders)
     assert "nope.png: no such" in complaint(capsys, folders / "nope.png", vis, *out, *w)
     assert "one is a folder" in complaint(capsys, ir, folders, *out, *w)
-    assert "is an input too" in complaint(capsys, ir, vis, "-o", ir, *w)
+    assert "is also an input" in complaint(capsys, ir, vis, "-o", ir, *w)
     # Companions lie beside the output, and may meet an input there.
     companion = (folders / "ir/1.png").rename(folders / "ir/1_compare.png")
     said = complaint(capsys, companion, vis, "-o", folders / "ir/1.png", "--compare", *w)
-    assert "1_compare.png: is an input too" in said
+    assert "1_compare.png: is also an input" in said
     companion.rename(ir)
     inner = (folders / "ir").rename(folders / "compare")
     said = complaint(capsys, inner, folders / "vis", "-o", folders, "--compare", *w)
@@ -215,7 +215,7 @@ def test_bad_paths(folders, weights, capsys):
     )
     for name in ("o.png", "o.mp4"):  # of one picture, or a video
         said = complaint(capsys, folders / "ir", folders / "vis", "-o", folders / name, *w)
-        assert f"{name}: two folders become a folder of pictures" in said
+        assert f"{name}: not a folder" in said
     assert "cannot create" in complaint(capsys, ir, vis, "-o", folders / "ir/1.png/x.png", *w)
     assert "nope.model" in complaint(capsys, ir, vis, *out, "--weights", folders / "nope.model")
     assert "1.png: refused" in complaint(capsys, ir, vis, *out, "--weights", ir)

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from scipy.stats import rankdata
 
 from fusion.base.errors import UserError
 from fusion.commands.cli import main
@@ -27,7 +26,6 @@ from fusion.training.reference import (
     enhance,
     exposure_is_sound,
     local_contrast,
-    mean_ranks,
     rank_weights,
     read_references,
 )
@@ -58,14 +56,6 @@ def results_of(ir, vis):
 
 
 # --- Filter -------------------------------------------------------------------------------------
-
-
-def test_mean_ranks_are_scipys(rng):
-    table = rng.integers(0, 4, (6, 5)).astype(float)  # with ties
-    ranks = mean_ranks({str(i): row for i, row in enumerate(table)})
-    expected = np.stack([rankdata(-column) for column in table.T]).mean(0)
-    np.testing.assert_allclose(list(ranks.values()), expected)
-    assert mean_ranks({}) == {}
 
 
 def test_weights_fall_with_the_rank_and_sum_to_1():

@@ -326,8 +326,14 @@ def test_no_documented_command_trains_on_a_test_set(path):
         (["--data.augmentation.blur", "3"], "augmentation.blur: a probability is from 0 to 1"),
         (["--model.init_args.gama", "3"], "gama: not an argument of tracker.training.module.Track"),
         (["--model.init_args.network", "mine.Net"], "mine.Net: cannot be imported"),
-        (["--model.init_args.network", "torch.nn.Conv2d"], "torch.nn.Conv2d: no subclass of Tra"),
-        (["--model.init_args.network.init_args.chanels", "3"], "chanels: not an argument of tracker."),
+        (
+            ["--model.init_args.network", "torch.nn.Conv2d"],
+            "torch.nn.Conv2d: not a subclass of Tra",
+        ),
+        (
+            ["--model.init_args.network.init_args.chanels", "3"],
+            "chanels: not an argument of tracker.",
+        ),
         (["--model.init_args.network.init_args.backbone", "compat"], "did you mean 'compact'"),
         (["--model.init_args.network.init_args.channels", "0"], "channels and anchor_ratios must"),
         (["--import", "no_such_module_of_mine"], "no_such_module_of_mine: no such module"),

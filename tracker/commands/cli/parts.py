@@ -1,4 +1,4 @@
-"""``tracker parts``: what is registered under which name."""
+"""``tracker parts``: lists all registered parts by name."""
 
 import argparse
 
@@ -18,7 +18,7 @@ def add_parts(commands: Commands) -> None:
     parser = commands.add_parser(
         "parts",
         help="list backbones, heads, fusion modules, layouts and trackers by name",
-        description="List what configurations and options name: networks, backbones, heads, fusion "
+        description="List the names of networks, backbones, heads, fusion "
         "modules and\ntheir losses, dataset layouts, and trackers to compare with.",
         epilog=PARTS_EXAMPLES,
     )

@@ -409,7 +409,7 @@ def test_without_the_library(monkeypatch):
     expected = network(ir, vis)
     monkeypatch.setattr(cpu, "levels", tuple)
     torch.testing.assert_close(network(ir, vis), expected)
-    with pytest.raises(RuntimeError, match="not there"):
+    with pytest.raises(RuntimeError, match="not available"):
         cpu.branch_maps(torch.rand(1, 1, 4, 4), torch.rand(1, 43), 1, 0)
 
 
