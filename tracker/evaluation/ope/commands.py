@@ -219,12 +219,13 @@ def _entrants(
     Raises:
         UserError: no weights, no such tracker, or what it needs is missing.
     """
-    from tracker.evaluation.origin import weights_digest
+    from tracker.evaluation.origin import describe_origin
     from tracker.evaluation.trackers import make_tracker, tracker_name, tracker_origin
     from tracker.model.pretrained import COMPACT, SHIPPED
 
     if arguments.nanotrack is not None:  # worker processes inherit it
         os.environ["RGBT_NANOTRACK"] = str(arguments.nanotrack.resolve())
+    search = {"runtime": arguments.runtime, "precision": arguments.precision}
     names = list(dict.fromkeys(arguments.tracker))
     entrants: list[tuple[str, Callable[[], Tracker], str]] = []
     for name in [None, *names] if arguments.weights or not names else names:
@@ -241,10 +242,9 @@ def _entrants(
             weights,
             arguments.preset,
             arguments.device,
-            runtime=arguments.runtime,
-            precision=arguments.precision,
+            **search,
         )
-        origin = f"{weights_digest(weights)} {arguments.preset} {arguments.dataset}"
+        origin = describe_origin(weights, arguments.preset, arguments.dataset, **search)
         chosen = arguments.name if name is None else None
         entrants.append((chosen or weights.stem, make, origin))
     shown = [name for name, *_ in entrants]
@@ -269,7 +269,7 @@ def _run_tracker(
     if any(folder.glob("*.txt")):
         other = is_of_other_origin(folder, origin)
         if other is not False:
-            what = "other weights, another preset or another benchmark"
+            what = "other weights, preset, benchmark, runtime or precision"
             what = what if other else "weights that no note names"
             raise UserError(f"{folder}: has results of {what}; give --name, or remove them")
     write_origin(folder, origin)

@@ -15,7 +15,7 @@ from fusion.base.commandline import IMPORTS, import_inherited
 from fusion.base.errors import UserError
 from tracker.data.frames import MODALITIES
 from tracker.evaluation.baselines.nanotrack import FOLDER
-from tracker.evaluation.origin import weights_digest
+from tracker.evaluation.origin import DEFAULT_PRECISION, DEFAULT_RUNTIME, describe_origin
 from tracker.evaluation.trackers import TRACKERS, tracker_origin
 from tracker.evaluation.trackers import make_tracker as make_registered
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS, SHIPPED
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from tracker.model.network import TrackerNetwork
     from tracker.online.running import Tracker
 
-SEARCH = ("eager", "float32")
-"""Runtime and precision of networks, unless said otherwise."""
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
 
 
@@ -47,15 +45,14 @@ def entry_origin(
         UserError: the entry cannot run: a file, a module or a package is missing.
     """
     modality = environment.get("RGBT_MODALITY")
-    with _entry_environment(workspace, environment, paths):
-        if is_tracker(name):
-            return " ".join([tracker_origin(name), *([modality] if modality else [])])
-    parts = [name]
-    if environment.get("RGBT_UNTRAINED") != "1":
-        parts = [weights_digest(find_weights(name, workspace, environment))]
-    parts += [modality] if modality else []
-    search = _search(environment)
-    return " ".join([*parts, *(search if search != SEARCH else ())])
+    settings = [modality] if modality else []
+    if is_tracker(name):
+        with _entry_environment(workspace, environment, paths):
+            return " ".join([tracker_origin(name), *settings])
+    if environment.get("RGBT_UNTRAINED") == "1":
+        return " ".join(["untrained", name, *settings, *_search(environment).values()])
+    weights = find_weights(name, workspace, environment)
+    return describe_origin(weights, *settings, **_search(environment))
 
 
 def is_tracker(name: str) -> bool:
@@ -91,13 +88,12 @@ def _entry_environment(
                 os.environ[name] = value
 
 
-def _search(environment: Mapping[str, str]) -> tuple[str, str]:
-    """Runtime and precision of an entry's network."""
-    runtime, precision = SEARCH
-    return (
-        environment.get("RGBT_RUNTIME") or runtime,
-        environment.get("RGBT_PRECISION") or precision,
-    )
+def _search(environment: Mapping[str, str]) -> dict[str, str]:
+    """Runtime and precision of an entry's network, as the keywords that take them."""
+    return {
+        "runtime": environment.get("RGBT_RUNTIME") or DEFAULT_RUNTIME,
+        "precision": environment.get("RGBT_PRECISION") or DEFAULT_PRECISION,
+    }
 
 
 def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> Path:
@@ -201,12 +197,12 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
         network = build("compact_dfat_llrr" if name == SHIPPED else name).eval()
     else:
         network = _load(find_weights(name, workspace, environment), name)
-    runtime, precision = _search(environment)
+    search = _search(environment)
     return RGBTTracker(
         network,
         device=resolve_device(environment.get("RGBT_DEVICE", "auto")),
-        runtime=runtime,
-        precision=precision,
+        runtime=search["runtime"],
+        precision=search["precision"],
     )
 
 
