@@ -101,7 +101,7 @@ def _problems(rgb: np.ndarray, ir: np.ndarray) -> dict[str, FrameProblem]:
 def samples(davis: str, m3svd: str) -> np.ndarray:
     """Training pairs of real video: what ``tracker samples`` writes."""
     sources = [load_masked_video(davis, weight=4), load_clips(m3svd, weight=1.5)]
-    return sample_sheet(VideoPairs(sources, seed=2), count=9, columns=3, first=9)
+    return sample_sheet(VideoPairs(sources, seed=2), count=8, columns=2, first=11)
 
 
 PICTURES = {make.__name__: make for make in (street, methods, parts, synthetic, tracking)}
@@ -118,7 +118,8 @@ def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:
 def main(names: list[str]) -> int:
     if names[:1] == ["samples"] and len(names) == 3:
         path = FOLDER / "samples.jpg"
-        write_image(path, narrowed(samples(*names[1:]), 960))
+        picture = cv2.cvtColor(narrowed(samples(*names[1:]), 1000), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, 72])  # half of it is noise
         print(path)
         return 0
     unknown = set(names) - set(PICTURES)

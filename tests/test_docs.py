@@ -1,13 +1,14 @@
-"""The pages are true where a program can tell: links hold, commands parse, examples run."""
+"""The documentation is correct as far as it can be tested: links, commands, examples."""
 
+import ast
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from pages import blocks, file_name, write_files
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -20,11 +21,6 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 
 def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
-
-
-def blocks(text: str) -> list[tuple[str, str]]:
-    """Language and content of every fenced block."""
-    return re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.M | re.S)
 
 
 def commands(text: str) -> list[str]:
@@ -117,6 +113,16 @@ def test_files_named_in_the_pages_exist(name):
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_tables_in_docstrings_are_indented(package):
+    """Markdown would take a line of ``=`` for the underline of a heading in the API reference."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                text = ast.get_docstring(node) or ""
+                assert not re.search(r"^=+( +=+)*$", text, flags=re.M), path
+
+
 def test_every_picture_of_the_pages_is_small_and_shown():
     pictures = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in (".jpg", ".svg")}
     shown = {
@@ -164,7 +170,7 @@ def test_commands_of_the_pages_parse(program):
 
 
 def with_values(line: str) -> str:
-    """A usage line with something in the place of ``x,y,w,h``."""
+    """A usage line with numbers instead of ``x,y,w,h``."""
     return line.replace("x,y,w,h", "1,2,3,4")
 
 
@@ -173,19 +179,6 @@ def test_an_unknown_option_is_found(capsys):
         parse("tracker", "tracker track rgb ir -o out --no-such-option")
     with pytest.raises(AssertionError, match="no-such-option"):
         parse("fusion", "fusion fuse ir vis -o out --no-such-option")
-
-
-def file_name(content: str) -> str | None:
-    """The name of the file that a block shows, which its first line says."""
-    found = re.match(r"# (\w+\.(?:py|yaml))\n", content)
-    return found[1] if found else None
-
-
-def write_files(text: str, folder: Path) -> None:
-    """Write the files that a page shows."""
-    for _, content in blocks(text):
-        if name := file_name(content):
-            (folder / name).write_text(content)
 
 
 @pytest.fixture
@@ -241,31 +234,6 @@ def test_make_targets_of_the_pages_exist():
 
 
 # --- Python ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def registries():
-    """Examples may add to the registries and import modules; nobody else is to see it."""
-    from fusion.evaluation.metrics import METRICS
-    from fusion.llrr.registry import FUSIONS
-    from fusion.networks.registry import NETWORKS
-    from tracker.data.layouts import LAYOUTS
-    from tracker.evaluation.trackers import TRACKERS
-    from tracker.model.registry import BACKBONES, HEADS
-    from tracker.training.registry import FUSION_LOSSES
-
-    kinds = (NETWORKS, LAYOUTS, FUSIONS, FUSION_LOSSES, BACKBONES, HEADS, TRACKERS)
-    known = [set(registry) for registry in kinds]
-    metrics, modules = set(METRICS), set(sys.modules)
-    yield
-    for registry, names in zip(kinds, known, strict=True):
-        for name in set(registry) - names:
-            registry.unregister(name)
-    for name in set(METRICS) - metrics:
-        del METRICS[name]
-    for name in set(sys.modules) - modules:
-        if name.startswith("my_"):
-            del sys.modules[name]
 
 
 WITH_PYTHON = [name for name in NAMES if any(kind == "python" for kind, _ in blocks(text_of(name)))]

@@ -1,4 +1,4 @@
-"""Examples in docstrings are right: every module's run as doctests."""
+"""Examples in docstrings are correct: every module is run as a doctest."""
 
 import doctest
 import importlib

@@ -4,7 +4,7 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -84,15 +84,20 @@ def _give_up_stdout() -> None:
 
 IMPORTS = "RGBT_IMPORT"
 """The environment variable that names modules to import, as ``--import`` does, by commas."""
+SEARCHED = "RGBT_PATH"
+"""The one that names folders where they are found, see `share_search_path`."""
 
 
-def import_inherited() -> list[str]:
-    """Import the modules that the environment's `IMPORTS` names, and return their names.
+def import_inherited(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Import the modules that an environment's `IMPORTS` names, and return their names. Folders of
+    its `SEARCHED` are searched last.
 
     Raises:
         UserError: a module is missing or fails.
     """
-    modules = [name for name in os.environ.get(IMPORTS, "").split(",") if name]
+    folders = [path for path in environment.get(SEARCHED, "").split(os.pathsep) if path]
+    sys.path += [path for path in folders if path not in sys.path]
+    modules = [name for name in environment.get(IMPORTS, "").split(",") if name]
     import_modules(modules)
     return modules
 
@@ -111,8 +116,7 @@ def add_import_option(parser: argparse.ArgumentParser) -> None:
 def import_parts(argv: list[str]) -> list[str]:
     """Take ``--import MODULE`` out of a command line and import the modules.
 
-    Processes that the command starts import them too: they inherit `IMPORTS`, and a PYTHONPATH that
-    ends with the current folder.
+    Programs that the command starts import them too, see `import_inherited`.
 
     Args:
         argv: changed in place.
@@ -135,9 +139,15 @@ def import_parts(argv: list[str]) -> list[str]:
     import_modules(modules)
     if modules:
         os.environ[IMPORTS] = ",".join(dict.fromkeys([*inherited, *modules]))
-        paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*paths, os.getcwd()]))
+        share_search_path()
     return modules
+
+
+def share_search_path() -> None:
+    """Let programs that are started from here find modules where this one does: on PYTHONPATH,
+    which the VOT toolkit replaces for its trackers, and in the current folder."""
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    os.environ[SEARCHED] = os.pathsep.join(map(os.path.abspath, [*paths, os.getcwd()]))
 
 
 def add_train(commands: Commands, about: str, examples: str) -> None:

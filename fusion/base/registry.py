@@ -28,6 +28,7 @@ module, so that reading one never imports anything of the file's choosing.
 """
 
 import ast
+import inspect
 import os
 import pkgutil
 import sys
@@ -42,7 +43,7 @@ from typing import Any, TypeVar
 
 from fusion.base.errors import UserError
 
-__all__ = ["Registry", "import_modules", "import_object", "unknown"]
+__all__ = ["Registry", "call", "import_modules", "import_object", "unknown"]
 
 Part = TypeVar("Part", bound=Callable[..., Any])
 
@@ -128,13 +129,13 @@ class Registry(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._modules.keys() | self._parts.keys())
 
-    def create(self, name: str, /, **arguments: Any) -> Any:
-        """Call the part of this name with keyword arguments.
+    def create(self, name: str, /, *arguments: Any, **keywords: Any) -> Any:
+        """Call the part of this name.
 
         Raises:
-            UserError: no part has this name.
+            UserError: no part has this name, or it does not take these arguments.
         """
-        return self[name](**arguments)
+        return call(f"{self.kind} {name!r}", self[name], *arguments, **keywords)
 
     def names(self) -> tuple[str, ...]:
         """All names, the built-in ones first, without importing a part."""
@@ -143,6 +144,26 @@ class Registry(Mapping[str, Any]):
     def name_of(self, part: Any) -> str | None:
         """The name under which a class or function is registered; None where it is not."""
         return next((name for name, known in self._parts.items() if known is part), None)
+
+
+def call(title: str, part: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
+    """``part(*arguments, **keywords)``.
+
+    Args:
+        title: of the part, for the message.
+
+    Raises:
+        UserError: the part does not take these arguments.
+    """
+    try:
+        signature = inspect.signature(part)
+    except ValueError:  # of a class written in C
+        return part(*arguments, **keywords)
+    try:
+        signature.bind(*arguments, **keywords)
+    except TypeError as error:
+        raise UserError(f"{title}: {error}; it takes {signature}") from error
+    return part(*arguments, **keywords)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from fusion.base.commandline import import_inherited
+
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
@@ -29,7 +31,9 @@ def outcomes(
         yield from tqdm(map(function, jobs), **bar)
         return
     # Forking would copy a process whose libraries may hold threads.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=import_inherited
+    )
     try:
         yield from tqdm(pool.map(function, jobs, chunksize=2), **bar)
     finally:

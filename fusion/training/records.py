@@ -32,14 +32,14 @@ __all__ = [
 
 
 class LossRecord(Callback):
-    """Loss curves in the run's folder, ``losses.png``; a subclass adds what else it shows.
+    """Writes loss curves to the run's folder as ``losses.png``; subclasses add further content.
 
-    Written every ``every_n_steps`` and at the end. The curves go into checkpoints, so that those
-    of a resumed run are whole.
+    The record is written every ``every_n_steps`` and at the end. The curves are stored in
+    checkpoints, so that those of a resumed run are complete.
 
     Args:
         every_n_steps: steps between two records.
-        samples: pairs shown.
+        samples: number of pairs shown.
     """
 
     def __init__(self, every_n_steps: int = 500, samples: int = 4):
@@ -58,7 +58,7 @@ class LossRecord(Callback):
         self._last_step = trainer.global_step
 
     def write(self, trainer: L.Trainer, module: Any, folder: Path) -> None:
-        """Write the rest of the record into ``folder``; called in one process alone."""
+        """Write the rest of the record to ``folder``; called in one process only."""
         raise NotImplementedError
 
     def state_dict(self) -> dict:
@@ -83,12 +83,12 @@ class LossRecord(Callback):
         for name, value in losses.items():
             if not math.isfinite(value):
                 raise UserError(
-                    f"step {trainer.global_step}: {name} is {float(value)}, and all that "
-                    "follows would be; go on from a checkpoint before it with a smaller "
-                    "learning_rate, or with trainer.precision 32-true"
+                    f"step {trainer.global_step}: {name} is {float(value)}, and training cannot "
+                    "continue; resume from an earlier checkpoint with a smaller learning_rate, or "
+                    "with trainer.precision 32-true"
                 )
         if trainer.global_step == self._last_step:
-            return  # a part of a step, where gradients are accumulated
+            return  # part of a step, with accumulated gradients
         self._last_step = trainer.global_step
         for name, value in losses.items():
             self.curves.setdefault(name, []).append((trainer.global_step, float(value)))
@@ -101,14 +101,14 @@ class LossRecord(Callback):
     def on_fit_end(self, trainer: Any, module: L.LightningModule) -> None:
         if self._has_trained:
             return
-        # Resumed at its last step, a run trains nothing, and Lightning tells nobody of its end.
+        # A run that is resumed at its last step trains nothing, and Lightning skips on_train_end.
         for callback in trainer.callbacks:
             if isinstance(callback, WeightAveraging):
                 callback.on_train_end(trainer, module)
         self._record(trainer, module)
 
     def _record(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        folder = trainer.log_dir  # asked for by all processes: it is agreed among them
+        folder = trainer.log_dir  # read in all processes, because it is synchronised among them
         if not trainer.is_global_zero or folder is None:
             return
         plot_curves(self.curves, Path(folder) / "losses.png")
@@ -116,18 +116,18 @@ class LossRecord(Callback):
 
 
 class KeepRecord(LossRecord):
-    """Weights, sample pictures and loss curves in the run's folder.
+    """Writes weights, sample images and loss curves to the run's folder.
 
     Besides ``losses.png``: ``weights.safetensors`` (for ``fusion fuse``) and
-    ``samples/NNNNNN.png`` (infrared, visible, fused, perhaps the target or the best reference, of
-    a few held-out pairs).
+    ``samples/NNNNNN.png`` (infrared, visible, fused, and if available the target or the best
+    reference, for a few held-out pairs).
 
     Args:
         every_n_steps, samples: see `LossRecord`.
     """
 
     def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
-        """Refuse what could be trained and not be saved.
+        """Refuse a network that could be trained but not saved.
 
         Raises:
             UserError: the network has no name for its weights file.
@@ -144,7 +144,7 @@ class KeepRecord(LossRecord):
         data = data_module(trainer)
         shown = data.val_set if len(data.val_set) else data.train_set
         rows = []
-        module.eval()  # as the weights will be used: batch normalisation by its running statistics
+        module.eval()  # as the weights will be used: batch normalisation with running statistics
         for index in range(min(self.samples, len(shown))):
             item = shown[index, index]
             batch = {name: view[None].to(module.device) for name, view in item.items()}
@@ -157,13 +157,14 @@ class KeepRecord(LossRecord):
 
 
 class PairRate(Callback):
-    """Says at the end how many pairs a second were trained on, and whether reading kept up.
+    """Reports the number of pairs per second at the end, and whether reading kept up.
 
-    One line on stderr: pairs a second of the whole loop, the share of its time spent waiting for
-    data, pairs a second of the model without that, and those that reading alone delivers.
+    Prints one line on stderr: pairs per second of the whole loop, the share of its time spent
+    waiting for data, pairs per second of the model without waiting, and of reading alone.
 
     Args:
-        batches: read at the end, beside no training, to measure reading alone; 0 for none.
+        batches: number of batches read at the end, without training, to measure reading alone; 0
+            for none.
     """
 
     def __init__(self, batches: int = 8):
@@ -176,7 +177,7 @@ class PairRate(Callback):
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_index: int
     ) -> None:
         now = time.perf_counter()
-        # The first batch has no moment before it, and the first of a pass comes after validation.
+        # The first batch has no previous one, and the first of a pass follows a validation.
         if self._mark is not None and batch_index > 0:
             self._waited += now - self._mark
         self._mark = now
@@ -211,7 +212,7 @@ class PairRate(Callback):
     def _reading_rate(self, trainer: L.Trainer) -> float:
         loader = data_module(trainer).train_dataloader()
         batches = (batch for _ in itertools.count() for batch in loader)  # passes may be short
-        next(batches)  # processes start within the first
+        next(batches)  # worker processes start with the first batch
         start = time.perf_counter()
         pairs = sum(len(next(iter(b.values()))) for b in itertools.islice(batches, self.batches))
         return pairs * trainer.world_size / (time.perf_counter() - start)
@@ -227,7 +228,7 @@ def _picture(view: Tensor) -> np.ndarray:
 
 
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:
-    """Loss terms over steps, one panel each, smoothed over a fiftieth of the run."""
+    """Plot loss terms over steps, one panel each, smoothed over a fiftieth of the run."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -242,7 +243,7 @@ def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> No
         axis.plot(steps, values, color="0.8", linewidth=0.7)
         axis.plot(steps[width - 1 :], smooth, linewidth=1.5)
         axis.set_title(name, fontsize=9)
-        # Within a decade a logarithmic axis has no labels, or labels of four figures.
+        # Within a decade, a logarithmic axis has no labels, or labels with four digits.
         axis.set_yscale(
             "log" if values.min() > 0 and values.max() > 10 * values.min() else "linear"
         )

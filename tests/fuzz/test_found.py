@@ -1,4 +1,4 @@
-"""What the fuzz tests found, each as it was: once a traceback, a hang or worse."""
+"""Inputs found by the fuzz tests that caused a traceback, a hang or worse."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from tracker.online.rgbt_tracker import RGBTTracker
 
 
 def test_digits_that_are_no_numbers(tmp_path):
-    """``²`` is a digit to Python, and no number."""
+    """``²`` is a digit for Python, but not a number."""
     names = ["a²", "a10", "a2"]
     assert [p.name for p in sorted(map(tmp_path.joinpath, names), key=natural_key)] == [
         "a2",
@@ -142,7 +142,7 @@ def test_names_no_file_can_have(tmp_path):
 
 
 def test_a_camera_that_turns_grey():
-    """The colour of the outside had been measured with three channels, and was then one's."""
+    """The fill colour was measured with three channels and then used for one."""
     torch.manual_seed(0)
     small = {"search_size": 63, "exemplar_size": 31, "channels": 8, "template_cells": 3}
     tracker = RGBTTracker(build("compact_dfat", **small).eval())

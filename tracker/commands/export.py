@@ -30,13 +30,13 @@ FILES = ("template.onnx", "kernels.onnx", "search.onnx")
 def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, float]:
     """Write a tracker's template, kernel and search pass as ONNX files with fixed sizes.
 
-    ======================  ==============================================  ======================
-    file                    inputs                                          outputs
-    ======================  ==============================================  ======================
-    ``template.onnx``       one crop per modality                           ``template_*``
-    ``kernels.onnx``        ``template_*``                                  ``kernel_*``
-    ``search.onnx``         ``kernel_*``, one crop per modality             ``cls``, ``loc``
-    ======================  ==============================================  ======================
+        ======================  ========================================  ======================
+        file                    inputs                                    outputs
+        ======================  ========================================  ======================
+        ``template.onnx``       one crop per modality                     ``template_*``
+        ``kernels.onnx``        ``template_*``                            ``kernel_*``
+        ``search.onnx``         ``kernel_*``, one crop per modality       ``cls``, ``loc``
+        ======================  ========================================  ======================
 
     A crop is "rgb" or "ir", float32 ``(1, 3, S, S)``, as `TrackerNetwork` takes it; `cls` and `loc`
     are those of `tracker.model.head.Response`, combined over all branches.

@@ -5,17 +5,17 @@ frame is asked for; folders are listed and annotations read at once, so that eve
 those is known at the start: what can be worked around is collected in `Sequence.problems`, what
 cannot is a `UserError`.
 
-=======  =================  =====================================  ==============================
-layout   folders            annotation                             numbers
-=======  =================  =====================================  ==============================
-gtot     v, i               groundTruth_v.txt, groundTruth_i.txt   x1 y1 x2 y2
-rgbt210  visible, infrared  init.txt                               x,y,w,h for both modalities
-rgbt234  visible, infrared  visible.txt, infrared.txt              x,y,w,h
-lasher   visible, infrared  visible.txt, infrared.txt              x,y,w,h; w = h = 0: absent
-vtuav    rgb, ir            rgb.txt, ir.txt                        x y w h, every tenth frame
-vot      color, ir          groundtruth.txt, `sequence`, *.tag     x,y,w,h or polygon
-vt       RGB, T, GT         GT: a mask a picture                   still pairs, by `mask_to_box`
-=======  =================  =====================================  ==============================
+    =======  =================  =====================================  =============================
+    layout   folders            annotation                             numbers
+    =======  =================  =====================================  =============================
+    gtot     v, i               groundTruth_v.txt, groundTruth_i.txt   x1 y1 x2 y2
+    rgbt210  visible, infrared  init.txt                               x,y,w,h for both modalities
+    rgbt234  visible, infrared  visible.txt, infrared.txt              x,y,w,h
+    lasher   visible, infrared  visible.txt, infrared.txt              x,y,w,h; w = h = 0: absent
+    vtuav    rgb, ir            rgb.txt, ir.txt                        x y w h, every tenth frame
+    vot      color, ir          groundtruth.txt, `sequence`, *.tag     x,y,w,h or polygon
+    vt       RGB, T, GT         GT: one mask per image                 still pairs, by `mask_to_box`
+    =======  =================  =====================================  =============================
 
 ``vt`` is VT821, VT1000 and VT5000. What an annotation's lines may look like is in
 `tracker.data.annotations`. Where ``visible.txt`` or ``infrared.txt`` is missing, ``init.txt``

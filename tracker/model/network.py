@@ -188,10 +188,9 @@ class TrackerNetwork(nn.Module):
         # A part that both modalities share goes by the name "shared", else by the modality's.
         self.part_of = {m: "shared" if shared_backbone else m for m in self.modalities}
         parts = sorted(set(self.part_of.values()))
-        make_backbone = BACKBONES[backbone]
-        stems = {m: make_backbone.make_stem() for m in self.modalities}
+        stems = {m: BACKBONES[backbone].make_stem() for m in self.modalities}
         self.stems = nn.ModuleDict({m: stem for m, stem in stems.items() if stem is not None})
-        backbones = {part: make_backbone(**(backbone_args or {})) for part in parts}
+        backbones = {part: BACKBONES.create(backbone, **(backbone_args or {})) for part in parts}
         self.stride = backbones[parts[0]].stride
         self.response_size = self._response_size(backbones[parts[0]].cells)
         levels = backbones[parts[0]].channels
@@ -199,7 +198,7 @@ class TrackerNetwork(nn.Module):
 
         def make_head() -> nn.Module:
             shape = (self.num_levels, channels, len(anchor_ratios))
-            return HEADS[head](*shape, **(head_args or {}))
+            return HEADS.create(head, *shape, **(head_args or {}))
 
         self.backbones: Any = nn.ModuleDict(backbones)
         self.necks = nn.ModuleDict({part: Neck(levels, channels) for part in parts})
@@ -208,7 +207,7 @@ class TrackerNetwork(nn.Module):
         if fusion:
             before = fusion_tap == "before_neck"
             for width in levels if before else [channels] * len(levels):
-                self.fusions.append(FUSIONS[fusion](width, **(fusion_args or {})))
+                self.fusions.append(FUSIONS.create(fusion, width, **(fusion_args or {})))
             if before:
                 self.necks["fused"] = Neck(levels, channels)
             self.part_of["fused"] = "fused"

@@ -1,7 +1,7 @@
-"""Real footage: consecutive frames of one place, and the targets in it.
+"""Real footage: consecutive frames of one scene, and the targets in them.
 
-A `Source` is a list of `Footage`; a `Footage` is consecutive frames (a still is one frame) and the
-`Track` of each target in them. `tracker.training.real_video` makes them from folders.
+A `Source` is a list of `Footage`. A `Footage` has consecutive frames (a still has one) and a
+`Track` for each target. `tracker.training.real_video` reads them from folders.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ __all__ = ["Content", "Footage", "LocalMask", "Picture", "Source", "Track"]
 
 
 class Picture(NamedTuple):
-    """A frame: ``HxWx3`` RGB and ``HxW`` infrared, uint8; None where the modality is missing."""
+    """One frame: RGB ``HxWx3`` and infrared ``HxW``, uint8; None if the modality is missing."""
 
     rgb: np.ndarray | None
     ir: np.ndarray | None
@@ -31,7 +31,7 @@ class Picture(NamedTuple):
 
 
 class LocalMask(NamedTuple):
-    """A target's silhouette in a frame: its top-left corner and ``hxw`` uint8, 0 or 255."""
+    """The silhouette of a target: its top-left corner in the frame, and ``hxw`` uint8, 0 or 255."""
 
     x: int
     y: int
@@ -40,15 +40,15 @@ class LocalMask(NamedTuple):
 
 @dataclass(eq=False)
 class Track:
-    """One target through the frames of its footage.
+    """One target in all frames of its footage.
 
     Attributes:
-        kind: targets of one kind are look-alikes: "person", "vehicle", "animal", or any other name.
-        boxes: ``(T, 4)`` boxes ``x, y, w, h``; NaN where the target is not to be seen.
-        labelled: whether the boxes are true; False where they were carried from frame to frame by
-            correlation.
-        shown: ``(T,)`` share of the target that is not hidden.
-        silhouette: gives the mask in a frame; None where there is none.
+        kind: targets of the same kind are look-alikes: "person", "vehicle", "animal" or another
+            name.
+        boxes: ``(T, 4)`` boxes ``x, y, w, h``; NaN in frames without the target.
+        labelled: whether the boxes are ground truth; False if they were propagated by correlation.
+        shown: ``(T,)`` visible share of the target, 0 to 1; None if not known.
+        silhouette: returns the mask of a frame; None if there are no masks.
     """
 
     kind: str
@@ -58,21 +58,21 @@ class Track:
     silhouette: Callable[[int], LocalMask | None] | None = None
 
     def mask(self, index: int) -> LocalMask | None:
-        """Its silhouette in frame ``index``, None where it is not known."""
+        """The silhouette in frame ``index``, or None if it is not known."""
         if self.silhouette is None or not np.isfinite(self.boxes[index]).all():
             return None
         return self.silhouette(index)
 
     @cached_property
     def frames(self) -> np.ndarray:
-        """Frames that show at least a quarter of the target, on 2 pixels or more."""
+        """Frames with a box of at least 2 pixels a side and a quarter of the target visible."""
         good = np.isfinite(self.boxes).all(axis=1) & (self.boxes[:, 2:] >= 2).all(axis=1)
         return np.flatnonzero(good if self.shown is None else good & (self.shown > 0.25))
 
 
 @dataclass
 class Content:
-    """What footage holds once it is loaded: pictures by number, and tracks."""
+    """Loaded footage: a function that reads a frame, and the tracks."""
 
     length: int
     picture: Callable[[int], Picture]
@@ -81,13 +81,13 @@ class Content:
 
 @dataclass(eq=False)
 class Footage:
-    """Consecutive frames of one place; loaded when first used.
+    """Consecutive frames of one scene, loaded on first use.
 
     Attributes:
         name: for messages, unique in its source.
-        kinds: kinds of targets that it may hold.
+        kinds: kinds of targets that may occur in it.
         load: reads it.
-        thermal: whether it has infrared; where not, it is made from the visible.
+        thermal: whether it has an infrared modality; if not, one is made from the visible images.
     """
 
     name: str
@@ -108,19 +108,20 @@ class Footage:
 
     @property
     def tracks(self) -> list[Track]:
+        """The targets; empty if nothing stands out."""
         return self._content.tracks
 
 
 @dataclass
 class Source:
-    """Footage of one origin.
+    """Footage of one dataset.
 
     Attributes:
         name: for messages and tables.
         footage: its videos or stills.
-        weight: pairs are drawn from sources in proportion to it.
-        reach: frames that may lie between template and search.
-        silhouettes: whether its targets may have silhouettes to be cut out.
+        weight: relative probability of the source.
+        reach: maximum distance in frames between template and search.
+        silhouettes: whether its targets may have silhouettes, so that they can be cut out.
     """
 
     name: str

@@ -4,8 +4,8 @@
     footage = sources[0].footage[3]
     picture, track = footage.picture(17), footage.tracks[0]
 
-Folders are listed at once, so that what is missing or does not match is known at the start;
-pictures are decoded when they are first drawn, and kept.
+Folders are listed immediately, so that missing or unmatched files are reported at the start. Images
+are decoded on first use and kept in memory, or in a folder (`FrameStore`).
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ __all__ = ["load_clips", "load_masked_video", "load_sequences", "load_stills"]
 
 # --- Masked video (DAVIS) -------------------------------------------------------------------------
 
-#: What the targets of DAVIS-2016 are; those of other videos are look-alikes of themselves alone.
+#: Kinds of the targets of DAVIS-2016. In other videos, a target is only a look-alike of itself.
 DAVIS_KINDS = {
     "person": "boat breakdance breakdance-flare dance-jump dance-twirl hike hockey kite-surf "
     "kite-walk lucia paragliding paragliding-launch parkour rollerblade stroller surf swing tennis",
@@ -56,18 +56,18 @@ def load_masked_video(
 ) -> Source:
     """Visible videos with a mask in every frame, such as DAVIS-2016: ``SEQ/color``, ``SEQ/mask``.
 
-    Their infrared is made from the picture and the mask when a pair is drawn
+    The infrared modality is made from image and mask when a pair is drawn
     (`tracker.training.pseudo_thermal`).
 
     Args:
-        root: folder of the sequences. ``color`` and ``mask`` hold pictures of the same stems; a
+        root: folder of the sequences. ``color`` and ``mask`` have images with the same stems; a
             mask is 0 outside the target.
         weight, reach: see `Source`.
         cache: folder for decoded frames, see `FrameStore`.
-        name: the source's.
+        name: of the source.
 
     Raises:
-        UserError: no such folder, no sequence in it, or frames without a mask.
+        UserError: the folder does not exist, has no sequence, or a frame has no mask.
     """
     root, store = _folder(root), FrameStore(cache)
     footage = []
@@ -90,7 +90,7 @@ def _require_same_stems(folder: Path, pictures: list[Path], masks: list[Path]) -
         which = min(stems)
         have = "color" if any(p.stem == which for p in pictures) else "mask"
         raise UserError(
-            f"{folder}: frame {which} is in {have}/ alone; every picture needs a mask of its name"
+            f"{folder}: frame {which} is in {have}/ alone; every image needs a mask of its name"
         )
 
 
@@ -106,7 +106,7 @@ def _load_masked(
     arrays = store.arrays(f"masked-{folder.name}", pictures + masks, decode)
     rgb, mask = arrays["rgb"], arrays["mask"]
     if rgb.shape[:3] != mask.shape:
-        raise UserError(f"{folder}: masks of another size than the pictures")
+        raise UserError(f"{folder}: the masks and the images differ in size")
     boxes = np.array([_trunk_box(frame) for frame in mask])
 
     def silhouette(index: int) -> LocalMask | None:
@@ -122,7 +122,7 @@ def _read_mask(path: Path) -> np.ndarray:
 
 
 def _trunk_box(mask: np.ndarray) -> np.ndarray:
-    """The box about a mask without what is thin in it: a kite's lines belong to no person's box."""
+    """The bounding box of a mask without its thin parts, such as the lines of a kite."""
     area = cv2.countNonZero(np.ascontiguousarray(mask))
     if not area:
         return np.full(4, np.nan)
@@ -143,25 +143,25 @@ def load_clips(
     margin: int = 8,
     name: str = "clips",
 ) -> Source:
-    """Registered RGBT video without boxes, such as M3SVD's; annotated frames are left out.
+    """Registered RGBT videos without boxes, such as M3SVD; annotated frames are excluded.
 
-    ``visible/NAME.mp4`` with ``infrared/NAME.mp4``, and ``clips/visible/NAME`` with
-    ``clips/infrared/NAME``, folders of pictures. Where there is an ``annotations`` folder, its
-    ``*/source.txt`` (``NAME first last`` or ``clip NAME first last``, counted from 0, inclusive)
-    name the frames that choose between trackers: these do not train, nor do ``margin`` frames
-    next to them. Targets are what `salient_boxes` finds, carried through neighbouring frames by
-    correlation (their boxes are no truth: `Track.labelled` is False).
+    The folder has ``visible/NAME.mp4`` with ``infrared/NAME.mp4``, or folders of images
+    ``clips/visible/NAME`` with ``clips/infrared/NAME``. If it has an ``annotations`` folder, the
+    files ``*/source.txt`` there (``NAME first last`` or ``clip NAME first last``, counted from 0,
+    inclusive) name frames that are reserved for choosing between trackers: these, and ``margin``
+    frames on either side, are never used. Targets are found by `salient_boxes` and propagated to
+    neighbouring frames by correlation. These boxes are not ground truth: `Track.labelled` is False.
 
     Args:
         root: the folder.
         weight, reach: see `Source`.
         cache: folder for decoded frames, see `FrameStore`.
-        margin: frames beside annotated ones that are left out too.
-        name: the source's.
+        margin: number of frames excluded on either side of annotated ones.
+        name: of the source.
 
     Raises:
-        UserError: no such folder, no clip in it, a clip without its other modality, a line of a
-            ``source.txt`` that is not as above, or nothing left.
+        UserError: the folder does not exist or has no clip, a clip lacks a modality, a
+            ``source.txt`` has another format, or every frame is excluded.
     """
     root, store = _folder(root), FrameStore(cache)
     taken = _annotated_spans(root / "annotations")
@@ -178,7 +178,7 @@ def load_clips(
                 if length != other.frame_count:
                     raise UserError(
                         f"{infrared}: {other.frame_count} frames, {length} in {visible}; "
-                        "give videos of the same frames"
+                        "give videos with the same frames"
                     )
             free = _free_stretches(length, spans, margin)
             loads = [partial(_load_clip_videos, store, visible, infrared, span) for span in free]
@@ -188,14 +188,14 @@ def load_clips(
         ]
     if not footage:
         raise UserError(
-            f"{root}: no RGBT video in visible/ and infrared/ or clips/ that annotations/ leaves "
-            "to train on"
+            f"{root}: no RGBT video in visible/ and infrared/ or in clips/ with frames that "
+            "annotations/ does not reserve; give a folder as M3SVD has"
         )
     return Source(name, footage, weight, reach)
 
 
 def _find_clips(root: Path) -> list[tuple[str, Path, Path]]:
-    """Name, visible and infrared of every video and folder of pictures."""
+    """Name, visible path and infrared path of every video and every folder of images."""
     found = []
     for base, wanted in ((root, Path.is_file), (root / "clips", Path.is_dir)):
         visible, infrared = base / "visible", base / "infrared"
@@ -216,13 +216,13 @@ def _paired_frames(visible: Path, infrared: Path) -> list[tuple[Path, Path]]:
     first, second = list_images(visible), list_images(infrared)
     if [path.stem for path in first] != [path.stem for path in second]:
         raise UserError(
-            f"{visible} and {infrared}: not the same frames in both; give pictures of equal names"
+            f"{visible} and {infrared}: not the same frames in both; give images with equal names"
         )
     return list(zip(first, second, strict=True))
 
 
 def _annotated_spans(folder: Path) -> dict[str, list[range]]:
-    """Frames that annotations speak of, by clip."""
+    """Annotated frames of each clip."""
     spans: dict[str, list[range]] = {}
     for path in sorted(folder.glob("*/source.txt")):
         words = read_text(path).split()
@@ -236,7 +236,7 @@ def _annotated_spans(folder: Path) -> dict[str, list[range]]:
 
 
 def _free_stretches(length: int, taken: Sequence[range], margin: int) -> list[range]:
-    """Stretches of two frames or more that no span nor its margin touches."""
+    """Runs of at least two frames outside all spans and their margins."""
     free = np.ones(length, bool)
     for span in taken:
         free[max(0, span.start - margin) : span.stop + margin] = False
@@ -303,19 +303,19 @@ def load_stills(
     cache: str | Path | None = None,
     name: str = "stills",
 ) -> Source:
-    """Registered still pairs, such as RoadScene's: ``ir`` and ``vis``, or KAIST as distributed.
+    """Registered still pairs, such as RoadScene: ``ir`` and ``vis``, or KAIST as distributed.
 
-    Targets are what `salient_boxes` finds. Template and search are of the same picture, so that the
-    box is where geometry puts it.
+    Targets are found by `salient_boxes`. Template and search are crops of the same image, so that
+    the box is exact.
 
     Args:
         root: the folder, see `fusion.training.pairs.find_pairs`.
         weight: see `Source`.
         cache: folder for decoded frames, see `FrameStore`.
-        name: the source's.
+        name: of the source.
 
     Raises:
-        UserError: no such folder, or no pair in it.
+        UserError: the folder does not exist or has no pair.
     """
     root, store = _folder(root), FrameStore(cache)
     kinds = frozenset(["person", "thing"])
@@ -351,18 +351,18 @@ def load_sequences(
     cache: str | Path | None = None,
     kind: str = "thing",
 ) -> Source:
-    """Annotated RGBT sequences of any layout that `tracker.training.sources.load_source` knows.
+    """Annotated RGBT sequences in any layout of `tracker.training.sources.load_source`.
 
     Args:
-        layout: a dataset's name, or "synthetic".
+        layout: name of a dataset, or "synthetic".
         root: its folder.
         weight, reach: see `Source`.
-        cache: folder for decoded frames, see `FrameStore` (1.2 MB for a pair of 640x480). Where
-            None, frames are decoded each time they are drawn: such datasets do not fit in memory.
-        kind: of its targets, see `Track`.
+        cache: folder for decoded frames, see `FrameStore` (1.2 MB for a pair of 640x480). If None,
+            frames are decoded every time they are drawn, because such datasets exceed the memory.
+        kind: of the targets, see `Track`.
 
     Raises:
-        UserError: no such layout, or no sequence in the folder.
+        UserError: the layout is unknown, or the folder has no sequence.
     """
     targets = load_source(layout, root, weight, reach)
     dataset, store = targets.dataset, None if cache is None else FrameStore(cache)
@@ -417,13 +417,13 @@ def _load_sequence(dataset: Dataset, number: int, kind: str, store: FrameStore |
 def _folder(root: str | Path) -> Path:
     root = Path(root)
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give the folder of the training pictures")
+        raise UserError(f"{root}: no such folder; give the folder of the training images")
     return root
 
 
 def _stack(pictures: Sequence[np.ndarray], files: Sequence[Path]) -> np.ndarray:
-    """Pictures of one size as one array."""
+    """Stack images of equal size into one array."""
     for picture, path in zip(pictures, files, strict=True):
         if picture.shape != pictures[0].shape:
-            raise UserError(f"{path}: another size than {files[0].name} beside it")
+            raise UserError(f"{path}: differs in size from {files[0].name} in the same folder")
     return np.stack(pictures)

@@ -1,4 +1,4 @@
-"""Targets that nobody annotated: what stands out, its silhouette, and its way through frames."""
+"""Targets without annotation: salient regions, their silhouettes, and their motion."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,17 @@ from tracker.training.sources import salient_boxes
 
 __all__ = ["blob_track", "carried_tracks", "hot_silhouette"]
 
-#: Every so many frames, salient targets are looked for; each is carried so far either way.
+#: Salient targets are detected in every 10th frame and propagated 12 frames in both directions.
 CARRY_FROM, CARRY = 10, 12
 
 
 def carried_tracks(rgb: np.ndarray, ir: np.ndarray) -> list[Track]:
-    """Salient targets, carried to neighbouring frames by correlation in both modalities."""
+    """Salient targets, propagated to neighbouring frames by correlation in both modalities.
+
+    Args:
+        rgb: ``(T, H, W, 3)`` uint8.
+        ir: ``(T, H, W)`` uint8.
+    """
     light = [cv2.cvtColor(np.asarray(frame), cv2.COLOR_RGB2GRAY) for frame in rgb]
     heat = [np.asarray(frame) for frame in ir]
     tracks = []
@@ -39,7 +44,7 @@ def carried_tracks(rgb: np.ndarray, ir: np.ndarray) -> list[Track]:
 def _carry(
     light: list[np.ndarray], heat: list[np.ndarray], old: int, new: int, box: np.ndarray
 ) -> np.ndarray | None:
-    """The box of frame ``old`` in frame ``new``; None where the way back ends elsewhere."""
+    """The box of frame ``old`` in frame ``new``; None if the match back ends at another place."""
     moved, score = _match(light, heat, old, new, box)
     back, _ = _match(light, heat, new, old, moved)
     return moved if score > 0.6 and box_iou(back, box) > 0.8 else None
@@ -63,7 +68,7 @@ def _match(
 
 
 def blob_track(heat: Sequence[np.ndarray], boxes: np.ndarray, labelled: bool = True) -> Track:
-    """A track about something salient, with the hot silhouette where there is one."""
+    """A track of a salient region, with the silhouette of what is hot in it."""
     found: dict[int, LocalMask | None] = {}
 
     def silhouette(index: int) -> LocalMask | None:
@@ -79,10 +84,11 @@ def blob_track(heat: Sequence[np.ndarray], boxes: np.ndarray, labelled: bool = T
 
 
 def hot_silhouette(heat: np.ndarray, box: np.ndarray) -> LocalMask | None:
-    """The silhouette of what is hotter than its surroundings in a box, None where nothing is.
+    """The silhouette of the hot object in a box, or None if there is none.
 
-    Otsu's threshold (1979) of the box and its surroundings; the largest connected part, which has
-    to fill a quarter to nine tenths of its own box and to stand out by 20 grey levels.
+    Otsu's threshold (1979) on the box and its surroundings, then the largest connected component.
+    It must fill a quarter to nine tenths of its bounding box and exceed the surroundings by 20 grey
+    levels.
 
     Args:
         heat: ``HxW`` uint8.

@@ -1,4 +1,4 @@
-"""Sheets of training pairs: template and search in both modalities, with boxes."""
+"""Contact sheets of training pairs: template and search in both modalities, with boxes."""
 
 from collections.abc import Mapping
 
@@ -18,18 +18,18 @@ NAMES = {"rgb": "visible", "ir": "infrared"}
 def sample_sheet(
     pairs: VideoPairs, count: int = 12, columns: int = 3, first: int = 0, clean: bool = False
 ) -> np.ndarray:
-    """Pairs of consecutive draws, each with what is known of it above.
+    """Show pairs of consecutive draws with captions.
 
-    A pair is its two templates, one above the other, and beside them the visible and the infrared
-    search crop. The box is green; red where the search crop is about another target, orange where
-    the target's true place is not known. A crop that the student does not get is crossed out.
+    A cell has the two templates, one above the other, and beside them the visible and the infrared
+    search crop. The box is green; red if the search crop shows another target; orange if the true
+    position of the target is not known. A crop that the student does not receive is crossed out.
 
     Args:
-        pairs: what is drawn from.
-        count: pairs shown.
-        columns: pairs in a row.
+        pairs: the data set.
+        count: number of pairs.
+        columns: pairs per row.
         first: number of the first draw.
-        clean: show what the teacher sees instead of the student.
+        clean: show the teacher's crops instead of the student's.
 
     Returns:
         RGB uint8.
@@ -64,7 +64,7 @@ def _caption(pairs: VideoPairs, item: Mapping[str, Tensor]) -> str:
 
 
 def _crop(item: Mapping[str, Tensor], place: str, modality: str, clean: bool) -> np.ndarray:
-    """One crop as RGB with the box."""
+    """A crop as RGB with its box."""
     picture = item[f"{'clean_' if clean else ''}{place}_{modality}"].numpy().transpose(1, 2, 0)
     picture = np.ascontiguousarray(np.repeat(picture, 3 // picture.shape[2], axis=2))
     colour = TARGET

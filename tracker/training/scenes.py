@@ -1,8 +1,8 @@
-"""Which target, which frames, what beside it: the content of a training pair before it is cut.
+"""The content of a training pair before it is cropped: target, frames, neighbours.
 
-A `Scene` is a target at two moments. `SceneDrawer` draws one from real footage as it is, with a
-target pasted over other footage, or about any box of any picture; and sets look-alikes and an
-occluder beside it.
+A `Scene` is a target at two moments. `SceneDrawer` draws it from real footage as filmed, from a
+target pasted over other footage, or from a random box of any image, and adds look-alikes and an
+occluder.
 """
 
 import warnings
@@ -24,14 +24,14 @@ __all__ = ["Moment", "Scene", "SceneDrawer"]
 
 @dataclass
 class Moment:
-    """What one crop is cut from.
+    """The content of one crop.
 
     Attributes:
         picture: the frame.
-        box: the target's in it, ``x, y, w, h``; may reach over the frame.
-        mask: its silhouette in the frame, where it is the frame's own and known.
-        makes_ir: infrared is made from the visible picture.
-        layers: what is pasted over the frame.
+        box: of the target, ``x, y, w, h``; may extend beyond the frame.
+        mask: silhouette of the target, if the frame itself shows it and it is known.
+        makes_ir: whether infrared is made from the visible image.
+        layers: objects pasted over the frame.
     """
 
     picture: Picture
@@ -47,12 +47,12 @@ class Scene:
 
     Attributes:
         template, search: the moments.
-        known: tells the target from others.
+        known: identifies the target.
         source: number of the source.
-        kind: of the target, see `Track`.
-        labelled: whether the search's box is true.
-        look: how infrared is made where a picture or cut-out has none.
-        shows: modalities that tell the target from its surroundings.
+        kind: of the target, see `Track`; empty if there is none.
+        labelled: whether the box of the search moment is ground truth.
+        look: makes infrared for images and cut-outs without it.
+        shows: modalities in which the target can be told from its surroundings.
     """
 
     template: Moment
@@ -66,23 +66,24 @@ class Scene:
 
 
 class _Unusable(Exception):
-    """What was drawn shows no target; the message says why."""
+    """The drawn frames show no target; the message gives the reason."""
 
 
 class SceneDrawer:
     """Draws scenes from sources.
 
     Args:
-        sources: where footage comes from.
-        recipe: shares of what is drawn.
-        exemplar_size, search_size: of the crops; a search region is as much larger.
-        part: of every source's footage, shares of its list from and to.
+        sources: of footage.
+        recipe: probabilities of the kinds of scenes.
+        exemplar_size, search_size: of the crops; their ratio is the relative size of a search
+            region.
+        part: of the footage of every source: start and end as shares of its list.
 
     Raises:
-        UserError: there is no footage in that part of a source.
+        UserError: a source has no footage in that part.
     """
 
-    #: Draws that may fail in a row before a source is given up.
+    #: Number of consecutive failed draws after which an error is raised.
     PATIENCE = 50
 
     def __init__(
@@ -111,7 +112,7 @@ class SceneDrawer:
             for number in numbers:
                 for kind in source.footage[number].kinds:
                     self._of_kind.setdefault(kind, []).append(source.footage[number])
-        #: Footage whose targets may have silhouettes.
+        #: Footage with targets that may have silhouettes.
         self._cut_from = [
             source.footage[number]
             for source, numbers in zip(self.sources, self._ranges, strict=True)
@@ -121,10 +122,10 @@ class SceneDrawer:
         self._warned: set[str] = set()
 
     def draw(self, rng: np.random.Generator) -> Scene:
-        """A scene, without what is beside the target.
+        """Draw a scene, without look-alikes and occluders.
 
         Raises:
-            UserError: a source gives no target at all.
+            UserError: no target could be found.
         """
         kind = rng.random()
         recipe = self.recipe
@@ -153,7 +154,7 @@ class SceneDrawer:
     # --- Three kinds of scenes ---
 
     def _filmed(self, number: int, which: int, rng: np.random.Generator) -> Scene:
-        """A target in its own footage."""
+        """A target as filmed."""
         footage = self.sources[number].footage[which]
         tracks = [track for track in footage.tracks if len(track.frames)]
         if not tracks:
@@ -178,7 +179,7 @@ class SceneDrawer:
         return Scene(moments[0], moments[1], known, number, kind, labelled, look, shows)
 
     def _pasted(self, number: int, which: int, rng: np.random.Generator) -> Scene:
-        """A cut-out over other footage; both move on."""
+        """A cut-out over other footage, both at two moments."""
         donor = self._cut_from[int(rng.integers(len(self._cut_from)))]
         tracks = [track for track in donor.tracks if track.silhouette and len(track.frames)]
         if not tracks:
@@ -216,7 +217,7 @@ class SceneDrawer:
         return Scene(moments[0], moments[1], known, number, track.kind, True, look, shows)
 
     def _unlabelled(self, number: int, which: int, rng: np.random.Generator) -> Scene:
-        """Any box of any picture, and the same place in a frame nearby."""
+        """A random box of any image, and the same place in a nearby frame."""
         footage = self.sources[number].footage[which]
         frames = self._two_frames(np.arange(len(footage)), min(self.sources[number].reach, 10), rng)
         pictures = [footage.picture(index) for index in frames]
@@ -243,7 +244,7 @@ class SceneDrawer:
     def _two_frames(
         self, frames: np.ndarray, reach: int, rng: np.random.Generator
     ) -> tuple[int, int]:
-        """Two of some frames, near ones more often than those as far apart as ``reach``."""
+        """Two of the frames; their distance is log-uniform up to ``reach``."""
         first = int(frames[rng.integers(len(frames))])
         if reach < 1:
             return first, first
@@ -251,10 +252,10 @@ class SceneDrawer:
         second = int(frames[np.abs(frames - (first + gap)).argmin()])
         return first, second
 
-    # --- What is beside the target ---
+    # --- Look-alikes and occluders ---
 
     def surround(self, scene: Scene, rng: np.random.Generator) -> None:
-        """Set look-alikes and perhaps an occluder beside the target of both moments."""
+        """Add look-alikes to both moments and an occluder to the search moment, as drawn."""
         recipe = self.recipe
         if scene.kind and rng.random() < recipe.lookalikes and recipe.most_lookalikes:
             self._add_lookalikes(scene, rng)
@@ -281,7 +282,7 @@ class SceneDrawer:
                 scene.template.layers.append(replace(layer, look=look, gain=gain, heat=heat))
 
     def _one_of(self, kind: str, rng: np.random.Generator) -> Cutout | None:
-        """A cut-out of this kind, None where a few tries found none."""
+        """A cut-out of this kind; None if several attempts found none."""
         footages = self._of_kind.get(kind, [])
         for _ in range(6 if footages else 0):
             footage = footages[int(rng.integers(len(footages)))]
@@ -303,11 +304,11 @@ class SceneDrawer:
     def _beside(
         self, moment: Moment, cutout: Cutout, crosses: bool, rng: np.random.Generator
     ) -> Layer:
-        """A place for a cut-out in the search region: crossing the target, or clear of it."""
+        """Place a cut-out in the search region: crossing the target, or apart from it."""
         box = moment.box
         centre, sides = box[:2] + box[2:] / 2, box[2:]
         width, height = cutout.shape
-        # As tall as the target where both stand upright, of its area else.
+        # About the area of the target.
         size = (sides.prod() / (width * height)) ** 0.5 * np.exp(rng.normal(0, 0.15))
         own = np.array([width, height]) * size
         hideable = moment.mask is not None or any(layer.is_target for layer in moment.layers)
@@ -315,25 +316,25 @@ class SceneDrawer:
         reach = context_side(*sides) * self.reach_of_search / 2
         if crosses:
             near = rng.uniform(0.1 if behind else 0.35, 0.9) * (sides[0] + own[0]) / 2
-            # Feet of both are on about one level.
+            # Their feet are at about the same height.
             foot = box[1] + box[3] + rng.normal(0, 0.06) * sides[1] + (-0.03 if behind else 0.03)
             place = np.array([centre[0] + rng.choice([-1, 1]) * near, foot - own[1] / 2])
         else:
-            # Where the search region and the frame both are: beyond the frame it would not show.
+            # Inside the search region and the frame: beyond the frame it would be invisible.
             low = np.maximum(centre - reach, 0)
             high = np.minimum(centre + reach, moment.picture.size)
             for _ in range(12):
                 place = rng.uniform(low, np.maximum(high, low + 1))
                 if (np.abs(place - centre) > (sides + own) / 2).any():
                     break
-            else:  # no room: beside it, perhaps half outside
+            else:  # no room: directly beside the target
                 place = centre + np.array([rng.choice([-1, 1]) * (sides[0] + own[0]) * 0.55, 0])
         mirrored = bool(rng.random() < 0.5)
         where = np.concatenate([place - own / 2, own])
         return Layer(cutout, where, mirrored=mirrored, behind=behind)
 
     def _occluder(self, scene: Scene, rng: np.random.Generator) -> Layer | None:
-        """A pole, a bar or a bush, cut from any picture: hides a fifth to half of the target."""
+        """A pole, bar or bush cut from any image that hides a fifth to a half of the target."""
         number = int(rng.choice(len(self.sources), p=self._shares))
         which = self._ranges[number][int(rng.integers(len(self._ranges[number])))]
         footage = self.sources[number].footage[which]
@@ -364,7 +365,7 @@ class SceneDrawer:
             cv2.ellipse(mask, (side // 2, side // 2), (side // 2, side // 2), 0, 0, 360, 255, -1)
         low, high = box[:2], box[:2] + box[2:]
         centre = rng.uniform(low, high)
-        if sides[0] == box[2]:  # covers one side
+        if sides[0] == box[2]:  # covers the left or right side
             centre[0] += (
                 (share - 1) * sides[0] * rng.choice([-1, 1]) + box[0] + box[2] / 2 - centre[0]
             )
@@ -378,7 +379,7 @@ class SceneDrawer:
 
 
 def _present(moments: Sequence[Moment]) -> frozenset[str]:
-    """Modalities that both moments have."""
+    """Modalities that are present at both moments."""
     return frozenset(
         m
         for m in ("rgb", "ir")
@@ -387,7 +388,7 @@ def _present(moments: Sequence[Moment]) -> frozenset[str]:
 
 
 def _gain(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Clothes and paint of another colour: gains of red, green and blue."""
+    """Random factors of red, green and blue, for clothes and paint of another colour."""
     common = rng.uniform(0.75, 1.2)
     red, green, blue = common * rng.uniform(0.85, 1.15, 3)
     return float(red), float(green), float(blue)

@@ -161,7 +161,7 @@ def create(name: str, convention: str | Convention = DEFAULT, **variant: Any) ->
             package, which every convention has.
         convention: its name, or a `Convention` of one's own.
         **variant: arguments of the metric's function that replace the convention's, such as
-            ``base=2``; the title then says so.
+            ``base=2``; the title then says so, and the unit is left to the reader.
 
     Raises:
         UserError: the name or the convention is unknown.
@@ -182,7 +182,7 @@ def create(name: str, convention: str | Convention = DEFAULT, **variant: Any) ->
     return Metric(
         name,
         title,
-        column.unit,
+        "" if variant else column.unit,  # another variant may have another unit
         family.higher_is_better,
         convention,
         family,

@@ -1,4 +1,4 @@
-"""``fusion ablation``: rows from one place, each trained once, resumed, fused and tabulated."""
+"""``fusion ablation``: rows of one file, each trained once, resumed, fused and tabulated."""
 
 import csv
 import json
@@ -65,7 +65,7 @@ def test_a_row_can_be_trained_alone(root, tmp_path):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Trainings are processes of their own, which take long to start; gives their commands."""
+    """Replaces the training processes, which are slow to start; returns their commands."""
     commands = []
 
     def run(command):
@@ -112,7 +112,7 @@ def test_rows_are_trained_fused_tabulated_and_not_trained_again(
     assert float(rows["num_blocks=2"]["En"]) == means["num_blocks=2"]["en"]
     assert means["num_blocks=1"]["en"] != means["num_blocks=2"]["en"]
 
-    # Stopped in one of two trainings: that one goes on from its checkpoint, the other is left.
+    # Interrupted in one of two trainings: it resumes from its checkpoint, the other is kept.
     (out / "weights/num_blocks=2.safetensors").unlink()
     assert main(command) == 0
     again = capfd.readouterr()

@@ -1,4 +1,4 @@
-"""Every network of the registry: counts, interface, files; loading with a method's name."""
+"""Every registered network: parameter counts, interface, files; loading by method name."""
 
 import numpy as np
 import pytest
@@ -50,6 +50,30 @@ def noise_pair(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(
         rng.integers(0, 256, shape, np.uint8) for shape in ((height, width), (height, width, 3))
     )
+
+
+def test_a_subclass_is_saved_under_its_own_name_alone(tmp_path):
+    """Under its base's name it would load as the base, and fuse otherwise without an error."""
+
+    class Brighter(NETWORKS["fusiongan"]):
+        def forward(self, ir, vis):
+            return super().forward(ir, vis).clamp(min=0.5)
+
+    torch.manual_seed(0)
+    network = Brighter().eval()
+    with pytest.raises(ValueError, match="Brighter has no name"):
+        save_network(network, tmp_path / "own.safetensors")
+    NETWORKS.register("brighter")(Brighter)
+    try:
+        save_network(network, tmp_path / "own.safetensors")
+        again = load_network(tmp_path / "own.safetensors")
+        assert type(again) is Brighter
+        with pytest.raises(UserError, match="weights of brighter"):
+            load_network(tmp_path / "own.safetensors", method="fusiongan")
+    finally:
+        NETWORKS.unregister("brighter")
+    with pytest.raises(UserError, match=r"own.safetensors.*'brighter'.*--import"):
+        load_network(tmp_path / "own.safetensors")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -157,7 +181,7 @@ def test_what_a_training_leaves_is_told_apart(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     checkpoint = {"pytorch-lightning_version": "2.6", "state_dict": {"network.a": torch.ones(1)}}
     torch.save(checkpoint, tmp_path / "checkpoints/last.ckpt")
-    with pytest.raises(UserError, match=r"last\.ckpt: a training's checkpoint.*give the weights"):
+    with pytest.raises(UserError, match=r"last\.ckpt: a training checkpoint.*give the weights"):
         load_network(tmp_path / "checkpoints/last.ckpt")
     with pytest.raises(UserError, match="is a directory; name the method"):
         load_network(tmp_path)
@@ -179,7 +203,7 @@ def test_weights_of_another_method_are_refused(shared, tmp_path):
     theirs = shared / "data/weights/lrrnet_published.model"
     assert "weights of lrrnet, not of auif" in complaint(theirs, method="auif")
     assert "no weights" in complaint(method="auif")
-    assert "no method 'vgg'" in complaint(method="vgg")
+    assert "unknown method 'vgg'" in complaint(method="vgg")
     assert load_network(method="lrrnet").architecture == load_network().architecture
 
 

@@ -39,7 +39,7 @@ def grey_pair(seed=0, width=160, height=120):
 
 
 def results_of(ir, vis):
-    """Candidates of known quality; ``flicker`` makes up edges, ``dark`` is out of range."""
+    """Candidates of known quality; ``flicker`` has spurious edges, ``dark`` is out of range."""
     a, b = ir.astype(float), vis.astype(float)
     flicker = np.random.default_rng(0).integers(-90, 90, ir.shape)
     pictures = {
@@ -72,7 +72,7 @@ def test_the_filter_guards_ranks_and_keeps_five():
     names = [reference.method for reference in chosen]
     assert len(names) == 5
     assert not {"flicker", "dark"} & set(names)
-    assert "faint" not in names  # passes the guards and loses on rank
+    assert "faint" not in names  # passes the guards, but has the lowest rank
     assert sum(reference.weight for reference in chosen) == pytest.approx(1)
     assert [r.mean_rank for r in chosen] == sorted(r.mean_rank for r in chosen)
     assert choose(dict(reversed(candidates.items())), ir, vis) == chosen
@@ -271,7 +271,7 @@ def test_damaged_references_are_named(tmp_path):
 
 def test_views_of_references_are_those_of_their_pair(root):
     references = read_references(root / "out")
-    # As references the visible pictures themselves, over 255: views must agree with the visible's.
+    # The visible images are the references, divided by 255: both views must agree.
     same = {stem: [(root / "vis" / f"{stem}.png", 0.75)] for stem in references}
     same["0"] = [*same["0"], (root / "ir/0.png", 0.25)]
     data = PairDataset(find_pairs(root), size=24, scaling="unit", references=same)
@@ -296,7 +296,7 @@ def test_pairs_without_references_are_left_out(root, tmp_path):
 
 @pytest.mark.parametrize("aggregate", ["weighted", "mean", "max"])
 def test_the_loss_is_its_definition(aggregate):
-    """Pair by pair and reference by reference; what has no weight plays no part."""
+    """Computed pair by pair and reference by reference; weight 0 has no effect."""
     from skimage.metrics import structural_similarity
 
     torch.manual_seed(0)
@@ -335,7 +335,7 @@ def test_an_unknown_aggregate_is_refused():
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_configuration_trains_any_network(root, tmp_path, capfd):
-    """DenseFuse in place of LRRNet, for a few steps; and without references, its line."""
+    """DenseFuse instead of LRRNet, for a few steps; and the error without references."""
     arguments = ["train", "fit", "--config", str(EXPERIMENTS / "reference.yaml")]
     arguments += ["--data.root", str(root), "--data.size", "32", "--data.batch_size", "2"]
     arguments += ["--data.holdout", "1", "--trainer.max_steps", "2", "--trainer.accelerator", "cpu"]
@@ -351,7 +351,7 @@ def test_the_configuration_trains_any_network(root, tmp_path, capfd):
 
 
 def test_training_regresses_to_the_references(root):
-    """A tiny network on two views: the loss falls by more than ten times."""
+    """A tiny network on two views: the loss decreases by more than ten times."""
     from fusion.networks.lrrnet import LRRNet
     from fusion.training.procedures import ReferenceTraining
 

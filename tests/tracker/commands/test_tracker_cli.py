@@ -20,7 +20,7 @@ BOX = "20,30,24,20"
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """An untrained compact network: its boxes mean nothing, the way to them is the real one."""
+    """An untrained compact network: its boxes are meaningless, but everything else is real."""
     import torch
 
     from tracker.model.network import build

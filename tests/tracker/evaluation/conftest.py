@@ -1,4 +1,4 @@
-"""A small dataset, workspaces of it, and a tracker that misbehaves on demand."""
+"""A small dataset, workspaces of it, and a tracker that fails on demand."""
 
 import configparser
 

@@ -109,7 +109,7 @@ def test_figures_are_written_whole_in_the_format_of_their_name(rng, tmp_path):
         plots.save_figure(figure, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(start)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["eao.pdf", "eao.svg", "new"]
-    with pytest.raises(UserError, match="unknown picture format"):
+    with pytest.raises(UserError, match="unknown image format"):
         plots.save_figure(figure, tmp_path / "eao.docx")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot create this folder"):

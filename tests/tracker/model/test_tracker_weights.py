@@ -221,7 +221,7 @@ def test_imagenet_files_that_do_not_fit(tmp_path):
     assert "does not fit AtrousResNet50: missing bn1.weight" in refusal(
         load_imagenet, network, path
     )
-    with pytest.raises(ValueError, match="fit a resnet50 backbone on bgr255 pixels alone"):
+    with pytest.raises(ValueError, match="resnet50 on bgr255 pixels alone"):
         load_imagenet(build("compact_dfat"), path)
 
 

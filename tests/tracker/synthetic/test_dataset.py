@@ -130,7 +130,7 @@ def test_writing_again_keeps_what_is_complete_and_goes_on(written, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    """And nothing of one that is at work."""
+    """Files of a running process are kept."""
     finished = subprocess.Popen([sys.executable, "-c", ""])
     finished.wait()
     abandoned, busy = (

@@ -153,7 +153,7 @@ def test_the_second_stage_starts_from_the_first(tmp_path):
     assert torch.equal(tensors["heads.fused.cls_weight"], fused)
     with pytest.raises(UserError, match=r"first\.safetensors: of another network"):
         initialise(build("compact_rgb"), str(tmp_path / "first.safetensors"))
-    with pytest.raises(UserError, match="imagenet: ImageNet weights fit a resnet50"):
+    with pytest.raises(UserError, match="imagenet: ImageNet weights fit the backbones resnet50"):
         initialise(second, "imagenet")
     with pytest.raises(UserError, match="no such file; train the stage that leaves it first"):
         initialise(second, str(tmp_path / "runs" / "weights.safetensors"))
@@ -181,7 +181,7 @@ def test_rates_warm_up_and_decay(schedule, expected):
 
 
 def test_a_few_pairs_are_learned(root):
-    """Without Eq. 15, which falls slower: its targets are features that are learning themselves."""
+    """Without Eq. 15, which decreases more slowly, because its targets are trained as well."""
     module = small_training(cls_loss="focal", loc_loss="giou", w_loc=1.5, w_branches=0.5)
     module.train()
     batch = batch_of(module, root, draws=range(4), negatives=0.0, seed=1)
@@ -227,7 +227,7 @@ def fit(root, folder, steps, resume=None, rate=2e-3):
 
 
 def test_a_resumed_run_is_the_uninterrupted_one_and_leaves_its_record(root, tmp_path):
-    """Stopped in the middle of a pass (5 pairs in batches of 2: two steps a pass)."""
+    """Interrupted in the middle of a pass (5 pairs in batches of 2: two steps per pass)."""
     rows, whole, record = fit(root, tmp_path / "whole", 6)
     fit(root, tmp_path / "cut", 3)
     again, resumed, _ = fit(root, tmp_path / "again", 6, tmp_path / "cut" / "at_step=3.ckpt")

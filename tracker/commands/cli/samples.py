@@ -1,4 +1,4 @@
-"""``tracker samples``: a picture of the pairs a training would see."""
+"""``tracker samples``: an image of the pairs that a training would use."""
 
 import argparse
 import time
@@ -10,15 +10,17 @@ from fusion.base.commandline import Commands, natural_int, positive_int
 from fusion.base.errors import UserError
 
 if TYPE_CHECKING:
+    from tracker.training.footage import Source
     from tracker.training.video_data import VideoPairData
     from tracker.training.video_pairs import VideoPairs
 
 __all__ = ["add_samples"]
 
 EXAMPLES = """\
-Each pair is its two templates, one above the other, and the visible and infrared search crop. The
-box is green; red where the search crop is about another target; orange where the true place is not
-known and a teacher's answer counts alone. Crops that the network does not get are crossed out.
+Each cell shows a pair: its two templates, one above the other, and the visible and infrared search
+crop. The box is green; red if the search crop shows another target; orange if the true position is
+not known and only a teacher's response counts. Crops that the network does not receive are crossed
+out.
 
 examples:
   tracker samples sheet.png --masked-video DAVIS --clips M3SVD --stills RoadScene
@@ -30,9 +32,9 @@ exit code: 0, or 2 when an option or the data is wrong.
 """
 
 FOLDERS = {
-    "masked_video": "visible videos with a mask a frame, as DAVIS: SEQ/color, SEQ/mask",
-    "clips": "RGBT video without boxes, as M3SVD: visible/*.mp4 and infrared/*.mp4, or clips/",
-    "stills": "still pairs, as RoadScene: ir/ and vis/",
+    "masked_video": "visible videos with a mask for each frame, such as DAVIS: SEQ/color, SEQ/mask",
+    "clips": "RGBT videos without boxes, such as M3SVD: visible/*.mp4, infrared/*.mp4, clips/",
+    "stills": "still pairs, such as RoadScene: ir/ and vis/",
 }
 
 
@@ -40,12 +42,12 @@ def add_samples(commands: Commands) -> None:
     """Add ``samples`` to the commands of ``tracker``."""
     parser = commands.add_parser(
         "samples",
-        help="show the pairs that a training on real video would see",
-        description="Draw template/search pairs of real video as a training does, as one picture.",
+        help="show the pairs that a training on real video would use",
+        description="Show template/search pairs of real video in one image.",
         epilog=EXAMPLES,
     )
     parser.set_defaults(command=_samples)
-    parser.add_argument("output", metavar="OUT", type=Path, help="picture to write")
+    parser.add_argument("output", metavar="OUT", type=Path, help="image to write")
     for name, text in FOLDERS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="DIR", help=text)
     parser.add_argument(
@@ -53,25 +55,32 @@ def add_samples(commands: Commands) -> None:
         metavar="NAME=DIR",
         nargs="+",
         default=[],
-        help="annotated sequences by layout: lasher, gtot, rgbt234, vot, synthetic, ...",
+        help="annotated sequences and their layout: lasher, gtot, rgbt234, vot, synthetic, ...",
     )
     parser.add_argument(
         "--config",
         metavar="FILE",
         type=Path,
-        help="take folders, weights and the recipe from this training's configuration",
+        help="use the folders, weights and recipe of this training configuration",
     )
     parser.add_argument(
         "--count", metavar="N", type=positive_int, default=12, help="pairs (default: 12)"
     )
     parser.add_argument(
-        "--columns", metavar="N", type=positive_int, default=3, help="pairs a row (default: 3)"
+        "--columns", metavar="N", type=positive_int, default=3, help="pairs per row (default: 3)"
     )
     parser.add_argument(
-        "--first", metavar="N", type=natural_int, default=0, help="first draw (default: 0)"
+        "--first",
+        metavar="N",
+        type=natural_int,
+        default=0,
+        help="number of the first draw (default: 0)",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=natural_int, help="of the draws (default: 0, or the file's)"
+        "--seed",
+        metavar="N",
+        type=natural_int,
+        help="seed of the draws (default: that of the configuration, or 0)",
     )
     parser.add_argument(
         "--sizes",
@@ -79,19 +88,21 @@ def add_samples(commands: Commands) -> None:
         type=positive_int,
         nargs=2,
         default=[127, 255],
-        help="sides of template and search crop (default: 127 255)",
+        help="size of template and search crop in pixels (default: 127 255)",
     )
     parser.add_argument(
-        "--clean", action="store_true", help="show what a teacher sees, without degradation"
+        "--clean",
+        action="store_true",
+        help="show the crops without degradation, as a teacher sees them",
     )
     parser.add_argument(
         "--time",
         metavar="N",
         type=positive_int,
-        help="also say how long N pairs take on one thread, once their frames are decoded",
+        help="also measure the CPU time per pair on N pairs, with decoded frames, on one thread",
     )
     parser.add_argument(
-        "--cache", metavar="DIR", help="keep decoded frames in this folder for later runs"
+        "--cache", metavar="DIR", help="folder that keeps decoded frames for later runs"
     )
 
 
@@ -112,6 +123,8 @@ def _samples(arguments: argparse.Namespace) -> int:
 
     data = _build(keys)
     data.prepare_pairs(*arguments.sizes)
+    for source in data.train_set.scenes.sources:
+        print(_described(source))
     sheet = sample_sheet(
         data.train_set, arguments.count, arguments.columns, arguments.first, arguments.clean
     )
@@ -122,8 +135,16 @@ def _samples(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _described(source: "Source") -> str:
+    """One line: how much footage a source has, and its name where it is a part of a clip."""
+    names = [footage.name for footage in source.footage]
+    parts = [name for name in names if name.endswith("]")]
+    listed = f" ({', '.join(parts)})" if 0 < len(parts) <= 12 else ""
+    return f"{source.name}: {len(names)} videos, parts or stills{listed}"
+
+
 def _seconds_a_pair(pairs: "VideoPairs", count: int) -> float:
-    """CPU time a pair takes on one thread; the first pass over them decodes their frames."""
+    """CPU time per pair on one thread; a first pass decodes the frames."""
     import cv2
 
     threads = cv2.getNumThreads()
@@ -146,17 +167,19 @@ def _name_and_folder(text: str) -> tuple[str, str]:
 
 
 def _data_keys(path: Path) -> dict[str, Any]:
-    """The data's keys in a training's configuration."""
+    """The ``data`` section of a training configuration."""
     from fusion.base.configuration import read_config
 
     data = read_config(path).get("data")
     if not isinstance(data, dict):
-        raise UserError(f"{path}: has no data; give a configuration of a training on real video")
+        raise UserError(
+            f"{path}: has no data section; give the configuration of a training on real video"
+        )
     return dict(data.get("init_args", data))
 
 
 def _build(keys: dict[str, Any]) -> "VideoPairData":
-    """The data module with these arguments."""
+    """Build the data module from its arguments."""
     from tracker.training.recipe import Recipe
     from tracker.training.video_data import VideoPairData
 

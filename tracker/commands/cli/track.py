@@ -151,7 +151,8 @@ def _track(arguments: argparse.Namespace) -> int:
 
 def _make_tracker(arguments: argparse.Namespace) -> "Tracker":
     if arguments.tracker is not None:
-        return make_tracker(arguments.tracker)
+        folder = os.environ.get("RGBT_NANOTRACK")
+        return make_tracker(arguments.tracker, Path(folder) if folder else None)
     from tracker.model.weights import load_tracker
     from tracker.online.rgbt_tracker import RGBTTracker
 

@@ -17,7 +17,9 @@ REACH = 1.0
 
 @TRACKERS.register("ncc")
 class CorrelationTracker:
-    """Looks for the first frame's patch, at its own size, around the last place.
+    """Normalised cross-correlation on both pictures.
+
+    Looks for the first frame's patch, at its own size, around the last place.
 
     The responses of the modalities are averaged. A modality that is missing, of another size than
     the first frame, or was missing when tracking started, is left out; where none is left the box
@@ -93,12 +95,12 @@ class CorrelationTracker:
 
 
 @TRACKERS.register("ncc_rgb")
-def correlation_on_rgb() -> CorrelationTracker:
+def correlation_rgb() -> CorrelationTracker:
     """Normalised cross-correlation on the visible picture."""
     return CorrelationTracker(("rgb",))
 
 
 @TRACKERS.register("ncc_ir")
-def correlation_on_ir() -> CorrelationTracker:
+def correlation_ir() -> CorrelationTracker:
     """Normalised cross-correlation on the infrared picture."""
     return CorrelationTracker(("ir",))

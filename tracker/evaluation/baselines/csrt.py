@@ -38,40 +38,36 @@ class CSRTTracker(OpenCVTracker):
         UserError: this OpenCV has no CSRT.
     """
 
-    def __init__(self, view: str):
-        self.files()
-        super().__init__(getattr(cv2, CREATE), view)
-
     @staticmethod
-    def files() -> tuple[Path, ...]:
-        """The files it reads, which are none.
-
-        Raises:
-            UserError: this OpenCV has no CSRT.
-        """
+    def files(folder: Path | None = None) -> tuple[Path, ...]:
+        """None; OpenCV has all that is needed, or raises `UserError`."""
         require_csrt()
         return ()
 
+    def __init__(self, view: str):
+        require_csrt()
+        super().__init__(getattr(cv2, CREATE), view)
+
 
 @TRACKERS.register("csrt_rgb")
-class CSRTOnRGB(CSRTTracker):
-    """CSRT on the visible picture."""
+class CSRTTrackerRGB(CSRTTracker):
+    """OpenCV's CSRT on the visible picture."""
 
     def __init__(self) -> None:
         super().__init__("rgb")
 
 
 @TRACKERS.register("csrt_ir")
-class CSRTOnIR(CSRTTracker):
-    """CSRT on the infrared picture."""
+class CSRTTrackerIR(CSRTTracker):
+    """OpenCV's CSRT on the infrared picture."""
 
     def __init__(self) -> None:
         super().__init__("ir")
 
 
 @TRACKERS.register("csrt_mix")
-class CSRTOnMix(CSRTTracker):
-    """CSRT on the mean of both pictures."""
+class CSRTTrackerMix(CSRTTracker):
+    """OpenCV's CSRT on the mean of both pictures."""
 
     def __init__(self) -> None:
         super().__init__("mix")

@@ -5,7 +5,6 @@ exemplars of 127 and search regions of 255 pixels. OpenCV has the tracker; its t
 the user's: ``nanotrack_backbone_sim.onnx`` and ``nanotrack_head_sim.onnx`` of version 2.
 """
 
-import os
 from pathlib import Path
 
 import cv2
@@ -17,9 +16,6 @@ from tracker.evaluation.trackers import TRACKERS
 #: OpenCV's class, which versions before 4.7 lack.
 NAME = "TrackerNano"
 
-FOLDER = "RGBT_NANOTRACK"
-"""The environment variable that names the folder of the two files."""
-
 #: How the names of the two files end. Version 3's lack ``_sim``: OpenCV cannot run it.
 FILES = ("nanotrack_backbone_sim.onnx", "nanotrack_head_sim.onnx")
 
@@ -28,23 +24,27 @@ def find_files(folder: Path | None = None) -> tuple[Path, Path]:
     """NanoTrack v2's backbone and head in a folder.
 
     Args:
-        folder: with files whose names end as `FILES`; what `FOLDER` names where None.
+        folder: with files whose names end as `FILES`.
 
     Raises:
         UserError: this OpenCV has no TrackerNano, no folder was named, or a file is missing.
     """
     if not hasattr(cv2, NAME):
         raise UserError("this OpenCV has no TrackerNano; install opencv-python 4.7 or newer")
-    named = folder or os.environ.get(FOLDER)
-    fix = f"put NanoTrack v2's {FILES[0]} and {FILES[1]} into a folder and name it by {FOLDER}"
-    if not named:
-        raise UserError(f"NanoTrack: no folder of its files is named; {fix}")
+    if folder is None:
+        raise UserError(
+            f"NanoTrack needs {FILES[0]} and {FILES[1]} of version 2; name their folder with "
+            "--nanotrack or RGBT_NANOTRACK"
+        )
     found = []
     for name in FILES:
-        matches = sorted(Path(named).glob(f"*{name}"))
+        matches = sorted(Path(folder).glob(f"*{name}"))
         if len(matches) != 1:
             what = "several files end" if matches else "no file ends"
-            raise UserError(f"{named}: {what} in {name}; {fix}")
+            raise UserError(
+                f"{folder}: {what} in {name}; put NanoTrack v2's {FILES[0]} and {FILES[1]} there, "
+                "or name their folder with --nanotrack or RGBT_NANOTRACK"
+            )
         found.append(matches[0])
     return found[0], found[1]
 
@@ -53,15 +53,16 @@ class NanoTracker(OpenCVTracker):
     """NanoTrack v2 on one view, in OpenCV's own implementation and settings.
 
     Args:
+        backbone, head: NanoTrack's ONNX files, see `find_files`.
         view: "rgb", "ir" or "mix".
-        folder: of NanoTrack's ONNX files, see `find_files`.
 
     Raises:
-        UserError: a file is missing, or OpenCV cannot read it as a network of TrackerNano's.
+        UserError: a file cannot be read as a network of TrackerNano's.
     """
 
-    def __init__(self, view: str, folder: Path | None = None):
-        backbone, head = find_files(folder)
+    files = staticmethod(find_files)
+
+    def __init__(self, backbone: Path, head: Path, view: str):
         parameters = getattr(cv2, f"{NAME}_Params")()
         parameters.backbone, parameters.neckhead = str(backbone), str(head)
 
@@ -78,35 +79,26 @@ class NanoTracker(OpenCVTracker):
         create()  # a bad file is reported before any frame
         super().__init__(create, view)
 
-    @staticmethod
-    def files() -> tuple[Path, ...]:
-        """The files it reads.
-
-        Raises:
-            UserError: as `find_files`.
-        """
-        return find_files()
-
 
 @TRACKERS.register("nanotrack_rgb")
-class NanoTrackOnRGB(NanoTracker):
-    """NanoTrack v2 on the visible picture."""
+class NanoTrackerRGB(NanoTracker):
+    """NanoTrack v2 by OpenCV's TrackerNano on the visible picture."""
 
-    def __init__(self) -> None:
-        super().__init__("rgb")
+    def __init__(self, backbone: Path, head: Path):
+        super().__init__(backbone, head, "rgb")
 
 
 @TRACKERS.register("nanotrack_ir")
-class NanoTrackOnIR(NanoTracker):
-    """NanoTrack v2 on the infrared picture."""
+class NanoTrackerIR(NanoTracker):
+    """NanoTrack v2 by OpenCV's TrackerNano on the infrared picture."""
 
-    def __init__(self) -> None:
-        super().__init__("ir")
+    def __init__(self, backbone: Path, head: Path):
+        super().__init__(backbone, head, "ir")
 
 
 @TRACKERS.register("nanotrack_mix")
-class NanoTrackOnMix(NanoTracker):
-    """NanoTrack v2 on the mean of both pictures."""
+class NanoTrackerMix(NanoTracker):
+    """NanoTrack v2 by OpenCV's TrackerNano on the mean of both pictures."""
 
-    def __init__(self) -> None:
-        super().__init__("mix")
+    def __init__(self, backbone: Path, head: Path):
+        super().__init__(backbone, head, "mix")

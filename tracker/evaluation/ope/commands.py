@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
 from fusion.base.errors import UserError
 from fusion.base.tables import MARKS, counted, format_table, write_csv, write_json
-from tracker.evaluation.trackers import TRACKERS
+from tracker.evaluation.trackers import TRACKERS, tracker_name
 from tracker.online.options import add_output_options, add_preset_option
 from tracker.online.runtime import add_runtime_options
 
@@ -35,8 +35,8 @@ LasHeR).
 
 Run: --root names the dataset, --weights the tracker, --results the folder for the results of all
 trackers on this benchmark (default: results/gtot and so on). Sequences that have a results file
-are not run again; those of other weights or another benchmark are refused. --tracker runs other
-trackers, one after the other, and the table has all. frames/s counts the time in the tracker alone.
+are not run again; those of other weights or settings are refused. --baselines runs other
+trackers too, for one table with their figures; frames/s is the time in the tracker alone.
 
 On GTOT and RGBT234, PR and SR are MPR and MSR, of the better of two annotations in each frame.
 GTOT's PR is at 5 pixels and all its frames count alike; elsewhere it is at 20 pixels, and
@@ -51,7 +51,8 @@ examples:
   tracker evaluate --dataset rgbt234 --results results/DFAT results/APFNet --annotations RGBT234/
   tracker evaluate --dataset lasher --results results/ --annotations annos/ --attributes -o report
   tracker evaluate --dataset gtot --root GTOT/ --weights w.safetensors --workers 2 --json gtot.json
-  tracker evaluate --dataset vot --root sequences/ --tracker compact csrt_mix nanotrack_mix \
+  tracker evaluate --dataset gtot --root GTOT/ --tracker my_tracker:MyTracker --workers 2
+  tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \
       --nanotrack nanotrack/ --sheet sheet.png
 
 exit code: 0 when all figures are there, 2 when an input is bad or a sequence could not be run.
@@ -108,14 +109,21 @@ def add_evaluate(commands: Commands) -> None:
     add_output_options(parser)
     run = parser.add_argument_group("to run trackers (with --root)")
     run.add_argument("--weights", metavar="W", type=Path, help="as for tracker track")
-    add_preset_option(run)
     run.add_argument(
         "--tracker",
         metavar="NAME",
+        help="run this tracker in the place of the network: module:factory of your own, or a name "
+        "as for --baselines",
+    )
+    add_preset_option(run)
+    run.add_argument(
+        "--baselines",
+        metavar="NAME",
         nargs="+",
+        type=str.lower,
+        choices=TRACKERS,
         default=[],
-        help="other trackers to run, beside --weights if that is given: module:factory of your own "
-        f"(see docs/extending.md), compact, which is included, or {', '.join(TRACKERS)}",
+        help=f"trackers to compare with: {', '.join(TRACKERS)}",
     )
     run.add_argument(
         "--nanotrack", metavar="DIR", type=Path, help="folder of NanoTrack v2's ONNX files"
@@ -129,7 +137,8 @@ def add_evaluate(commands: Commands) -> None:
     run.add_argument(
         "--name",
         metavar="NAME",
-        help="the tracker's name, and its results folder's (default: the weights file's)",
+        help="the tracker's name, and its results folder's (default: the weights file's, or the "
+        "factory's)",
     )
     run.add_argument(
         "--workers",
@@ -150,6 +159,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise UserError("--results is missing: give the folders of raw results, or --root to run")
     if arguments.root is not None and arguments.results and len(arguments.results) > 1:
         raise UserError("--results: one folder with --root, which gets the results")
+    if arguments.tracker is not None and arguments.weights is not None:
+        raise UserError("--tracker: runs in the place of a network; leave --weights out")
+    if arguments.tracker is not None and arguments.root is None:
+        raise UserError("--tracker: needs a dataset to run on; give --root")
     if arguments.sheet is not None:
         from tracker.evaluation.plots import require_format
 
@@ -232,40 +245,39 @@ class _Entrant:
 
 
 def _entrants(arguments: argparse.Namespace) -> list[_Entrant]:
-    """The trackers to run.
+    """The trackers to run: the network, or what ``--tracker`` names, and the baselines.
 
     Raises:
         UserError: no weights, no such tracker, or what it needs is missing.
     """
-    from tracker.evaluation.trackers import make_tracker, tracker_name, tracker_origin
-    from tracker.model.pretrained import COMPACT, SHIPPED
+    from tracker.evaluation.trackers import make_tracker, tracker_origin
 
-    if arguments.nanotrack is not None:  # worker processes inherit it
-        os.environ["RGBT_NANOTRACK"] = str(arguments.nanotrack.resolve())
-    entrants = []
-    if arguments.weights is not None or not arguments.tracker:
-        entrants.append(_network(arguments, arguments.weights or COMPACT, arguments.name))
-    for name in dict.fromkeys(arguments.tracker):
-        if name == SHIPPED:
-            entrants.append(_network(arguments, COMPACT))
-        else:
-            origin = f"{tracker_origin(name)} {arguments.dataset}"
-            entrants.append(_Entrant(tracker_name(name), partial(make_tracker, name), origin))
+    named = arguments.nanotrack or os.environ.get("RGBT_NANOTRACK")
+    folder = Path(named) if named else None
+    entrants = [] if arguments.tracker is not None else [_network_entrant(arguments)]
+    for name in dict.fromkeys([arguments.tracker, *arguments.baselines]):
+        if name is not None:
+            own = arguments.name if name == arguments.tracker else None
+            origin = f"{tracker_origin(name, folder)} {arguments.dataset}"
+            make = partial(make_tracker, name, folder)
+            entrants.append(_Entrant(own or tracker_name(name), make, origin))
     names = [entrant.name for entrant in entrants]
     if len(set(names)) < len(names):
-        raise UserError(f"two trackers are named {max(names, key=names.count)}; give one at a time")
+        raise UserError(f"two trackers are named {max(names, key=names.count)}; give --name")
     return entrants
 
 
-def _network(arguments: argparse.Namespace, weights: Path, name: str | None = None) -> _Entrant:
+def _network_entrant(arguments: argparse.Namespace) -> _Entrant:
     from tracker.evaluation.origin import describe_origin
+    from tracker.model.pretrained import COMPACT
 
+    weights = arguments.weights or COMPACT
     if not weights.is_file():
         raise UserError(f"{weights}: no such file; give a weights file")
     search = {"runtime": arguments.runtime, "precision": arguments.precision}
     make = partial(_load_tracker, weights, arguments.preset, arguments.device, **search)
     origin = describe_origin(weights, arguments.preset, arguments.dataset, **search)
-    return _Entrant(name or weights.stem, make, origin)
+    return _Entrant(arguments.name or weights.stem, make, origin)
 
 
 def _run_trackers(

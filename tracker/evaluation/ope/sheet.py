@@ -1,7 +1,7 @@
-"""A contact sheet of one-pass results: what trackers do on every sequence of a set, in one picture.
+"""A contact sheet of one-pass results: frames of every sequence with the boxes of all trackers.
 
-A row is a sequence, with frames at fixed parts of its length, and the frame on which the first
-tracker is worst: successes and failures are shown as they come, and none is picked by hand.
+Each row is a sequence, with frames at fixed fractions of its length, and the frame on which the
+first tracker is worst. Successes and failures are shown alike; none is selected by hand.
 """
 
 from collections.abc import Mapping
@@ -21,21 +21,22 @@ from tracker.evaluation.ope.figures import Scores
 __all__ = ["PARTS", "contact_sheet", "sheet_frames", "view"]
 
 PARTS = (0.25, 0.5, 0.75, 1.0)
-"""Which frames a row shows, as parts of the sequence's length; the worst comes after them."""
+"""Frames of a row, as fractions of the sequence's length; the worst frame follows them."""
 
 TRUTH = "white"
-_ASPECT = 4 / 3  # of a modality's picture in a cell
-_SMALLEST = 0.3  # of the frame's width that a cell shows at least
+_ASPECT = 4 / 3  # of one modality's image in a cell
+_SMALLEST = 0.3  # minimum share of the frame's width that a cell shows
 
 
 def sheet_frames(result: np.ndarray, annotation: np.ndarray) -> list[int]:
-    """Frames of a sequence that the sheet shows: at `PARTS` of its length, and the worst.
+    """The frames of a sequence that the sheet shows: at `PARTS` of its length, and the worst.
 
     Args:
         result, annotation: ``(N, 4)`` boxes ``x, y, w, h``; N > 1.
 
     Returns:
-        Numbers from 0; the last is the annotated frame, after the first, of the smallest overlap.
+        Frame numbers from 0; the last is the annotated frame, except the first, with the smallest
+        overlap.
     """
     frames = min(len(result), len(annotation))
     overlaps = np.nan_to_num(box_iou(result[:frames], annotation[:frames]))
@@ -50,16 +51,16 @@ def contact_sheet(
     results: Mapping[str, Mapping[str, np.ndarray]],
     scores: Mapping[str, Scores],
 ) -> Figure:
-    """Both modalities with the boxes of all trackers, a row for each sequence.
+    """Draw both modalities with the boxes of all trackers, one row per sequence.
 
     Args:
-        dataset: where the pictures are.
+        dataset: the dataset with the images.
         annotations: by sequence, the boxes ``(N, 4)`` of each annotation; the first is drawn.
-        results: by tracker and sequence, ``(N, 4)``; the first tracker chooses the worst frame.
-        scores: by tracker; each row says their SR on its sequence.
+        results: by tracker and sequence, ``(N, 4)``; the first tracker determines the worst frame.
+        scores: by tracker; each row states their SR on its sequence.
 
     Raises:
-        ValueError: no tracker or no sequence.
+        ValueError: there is no tracker or no sequence.
         UserError: a sequence cannot be read.
     """
     if not results or not annotations:
@@ -91,10 +92,10 @@ def contact_sheet(
 
 
 def view(boxes: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The part of a frame that shows boxes with some surroundings: left, top, right, bottom.
+    """The part of a frame that shows the boxes with a margin: left, top, right, bottom.
 
     Args:
-        boxes: ``(K, 4)``; those that are not finite do not count.
+        boxes: ``(K, 4)``; boxes that are not finite are ignored.
         size: ``(width, height)`` of the frame.
     """
     width, height = size
@@ -113,7 +114,7 @@ def view(boxes: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def _draw_cell(axes: Axes, frame: Frame, boxes: Mapping[str, np.ndarray]) -> None:
-    """Visible and infrared side by side, with boxes by colour, the annotated one first."""
+    """Draw visible and infrared side by side, with boxes by colour, the annotated one first."""
     axes.set(xticks=[], yticks=[])
     pictures = [picture for picture in (frame.rgb, frame.ir) if picture is not None]
     if not pictures:

@@ -4,7 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
+from fusion.base.commandline import (
+    EXIT_BAD_INPUT,
+    Commands,
+    add_device_option,
+    positive_int,
+    share_search_path,
+)
 from fusion.base.errors import UserError
 from tracker.evaluation.vot.analysis import add_analyze
 from tracker.online.options import add_experiment_option, add_workspace_option
@@ -53,6 +59,7 @@ examples:
   tracker vot evaluate DFAT_LLRR@epoch20 --weights runs/epoch20
   tracker vot evaluate --weights ~/weights --device cuda
   tracker vot evaluate compact_DFAT --untrained --workspace try
+  tracker vot evaluate --tracker my_tracker:MyTracker --workspace try
 
 exit code: 0 when every run has a result, 2 when one is missing or an input is bad.
 """
@@ -172,6 +179,11 @@ def _add_evaluate(vot_commands: Commands) -> None:
         nargs="*",
         help="which entries to run (default: all that can run)",
     )
+    parser.add_argument(
+        "--tracker",
+        metavar="NAME",
+        help="run this tracker: module:factory of your own; it gets an entry in trackers.ini",
+    )
     add_workspace_option(parser)
     add_experiment_option(parser)
     parser.add_argument(
@@ -208,7 +220,9 @@ def _add_evaluate(vot_commands: Commands) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation.trackers import make_tracker
     from tracker.evaluation.vot.run import choose_trackers, run_trackers
+    from tracker.evaluation.vot.trackers_ini import add_entry
     from tracker.evaluation.vot.workspace import read_workspace
 
     environment = {"RGBT_DEVICE": arguments.device}
@@ -216,10 +230,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         if path is not None:
             _check_exists(f"--{option}", path)
             environment[f"RGBT_{option.upper()}"] = str(path.resolve())
+    share_search_path()  # with the tracker's process, which the toolkit starts
+    names = list(arguments.trackers)
+    if arguments.tracker is not None:
+        make_tracker(arguments.tracker, arguments.nanotrack)  # what cannot be made gets no entry
     workspace = read_workspace(arguments.workspace, arguments.experiment)
-    trackers, left_out = choose_trackers(
-        workspace, arguments.trackers, arguments.untrained, environment
-    )
+    if arguments.tracker is not None:
+        names.append(add_entry(workspace.folder, arguments.tracker))
+    trackers, left_out = choose_trackers(workspace, names, arguments.untrained, environment)
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
     outcome = run_trackers(

@@ -4,20 +4,17 @@ Used on both sides of the toolkit: by the server that it starts for a tracker, a
 that say beforehand which entries can run. Nothing here loads slowly before a tracker is made.
 """
 
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusion.base.commandline import IMPORTS, import_inherited
+from fusion.base.commandline import import_inherited
 from fusion.base.errors import UserError
+from fusion.base.registry import unknown
 from tracker.data.frames import MODALITIES
-from tracker.evaluation.baselines.nanotrack import FOLDER
+from tracker.evaluation import trackers
 from tracker.evaluation.origin import DEFAULT_PRECISION, DEFAULT_RUNTIME, describe_origin
-from tracker.evaluation.trackers import TRACKERS, tracker_origin
-from tracker.evaluation.trackers import make_tracker as make_registered
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS, SHIPPED
 
 if TYPE_CHECKING:
@@ -30,62 +27,37 @@ if TYPE_CHECKING:
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
 
 
-def entry_origin(
-    name: str, workspace: Path, environment: Mapping[str, str], paths: Sequence[Path] = ()
-) -> str:
+def entry_origin(name: str, workspace: Path, environment: Mapping[str, str]) -> str:
     """What an entry's results depend on, in one line, for the note beside them.
 
     Args:
         name: the entry's RGBT_TRACKER.
         workspace: the folder of trackers.ini.
         environment: of the entry, the shell's included.
-        paths: where its modules may be.
 
     Raises:
-        UserError: the entry cannot run: a file, a module or a package is missing.
+        UserError: the entry cannot run: a file or a package is missing; the line says where it
+            would be looked for.
     """
+    _import_parts(workspace, environment)
     modality = environment.get("RGBT_MODALITY")
     settings = [modality] if modality else []
-    if is_tracker(name):
-        with _entry_environment(workspace, environment, paths):
-            return " ".join([tracker_origin(name), *settings])
+    if trackers.is_tracker(name):
+        folder = _nanotrack_folder(workspace, environment)
+        return " ".join([trackers.tracker_origin(name, folder), *settings])
     if environment.get("RGBT_UNTRAINED") == "1":
         return " ".join(["untrained", name, *settings, *_search(environment).values()])
     weights = find_weights(name, workspace, environment)
     return describe_origin(weights, *settings, **_search(environment))
 
 
-def is_tracker(name: str) -> bool:
-    """Whether a name is a registered tracker's or ``module:factory``, not a network preset's."""
-    return ":" in name or name in TRACKERS
-
-
-@contextmanager
-def _entry_environment(
-    workspace: Path, environment: Mapping[str, str], paths: Sequence[Path] = ()
-) -> Iterator[None]:
-    """What a tracker of an entry finds around it: its variables, and modules that register parts.
-
-    A relative RGBT_NANOTRACK starts in the workspace, whose ``weights`` is the default.
-    """
-    nanotrack = Path(environment.get(FOLDER) or "weights").expanduser()
-    values = {FOLDER: str(workspace / nanotrack)}
-    if IMPORTS in environment:
-        values[IMPORTS] = environment[IMPORTS]
-    before = {name: os.environ.get(name) for name in values}
-    path = list(sys.path)
-    os.environ.update(values)
-    sys.path[:0] = map(str, paths)
-    try:
-        import_inherited()
-        yield
-    finally:
-        sys.path[:] = path
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _import_parts(workspace: Path, environment: Mapping[str, str]) -> None:
+    """Import RGBT_IMPORT's modules; modules of a user's own may lie in the workspace, which the
+    toolkit puts on the path of the tracker's process too."""
+    folder = str(Path(workspace).resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    import_inherited(environment)
 
 
 def _search(environment: Mapping[str, str]) -> dict[str, str]:
@@ -94,6 +66,12 @@ def _search(environment: Mapping[str, str]) -> dict[str, str]:
         "runtime": environment.get("RGBT_RUNTIME") or DEFAULT_RUNTIME,
         "precision": environment.get("RGBT_PRECISION") or DEFAULT_PRECISION,
     }
+
+
+def _nanotrack_folder(workspace: Path, environment: Mapping[str, str]) -> Path:
+    """NanoTrack's folder: what RGBT_NANOTRACK names, else the workspace's ``weights``."""
+    named = environment.get("RGBT_NANOTRACK") or "weights"
+    return workspace / Path(named).expanduser()
 
 
 def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> Path:
@@ -155,14 +133,14 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
     """The tracker of an entry.
 
     Args:
-        name: a preset of `tracker.model.network.PRESETS`, `SHIPPED`, a registered tracker, or
-            ``module:factory`` of a user's own, as ``--tracker`` of the commands.
+        name: a preset of `tracker.model.network.PRESETS`, `SHIPPED`, a name of
+            `tracker.evaluation.trackers.TRACKERS`, or ``module:factory``.
         workspace: where relative paths start.
         environment: RGBT_WEIGHTS as in `find_weights`; RGBT_NANOTRACK: the folder of NanoTrack's
-            files; RGBT_UNTRAINED: 1 for a network initialised from scratch, with a fixed seed;
-            RGBT_DEVICE: as ``--device``, default auto; RGBT_MODALITY: rgb or ir, to see how it does
-            with the other camera dark; RGBT_RUNTIME and RGBT_PRECISION: as ``--runtime`` and
-            ``--precision``, for networks.
+            files; RGBT_IMPORT: modules that register parts; RGBT_UNTRAINED: 1 for a network
+            initialised from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto;
+            RGBT_MODALITY: rgb or ir, to see how it does with the other camera dark; RGBT_RUNTIME
+            and RGBT_PRECISION: as ``--runtime`` and ``--precision``, for networks.
 
     Raises:
         UserError: no such name, no weights, weights of another network, or no such modality,
@@ -177,9 +155,9 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
 
 
 def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracker":
-    with _entry_environment(workspace, environment):
-        if is_tracker(name):
-            return make_registered(name)
+    _import_parts(workspace, environment)
+    if trackers.is_tracker(name):
+        return trackers.make_tracker(name, _nanotrack_folder(workspace, environment))
 
     import torch
 
@@ -188,9 +166,10 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
     from tracker.online.rgbt_tracker import RGBTTracker
 
     if name not in PRESETS and name != SHIPPED:
+        known = (SHIPPED, *PRESETS, *trackers.TRACKERS)
         raise UserError(
-            f"RGBT_TRACKER {name or '(not set)'}: unknown; give one of "
-            f"{', '.join([SHIPPED, *PRESETS, *TRACKERS])} as env_rgbt_tracker in trackers.ini"
+            f"RGBT_TRACKER: {unknown('tracker', name or '(not set)', known)}; or module:factory of "
+            "your own, as env_rgbt_tracker in trackers.ini"
         )
     if environment.get("RGBT_UNTRAINED") == "1":
         torch.manual_seed(0)

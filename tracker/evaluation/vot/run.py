@@ -121,7 +121,7 @@ def _origin(workspace: Workspace, entry: Entry, outside: Mapping[str, str] | Non
         return None
     environment["RGBT_UNTRAINED"] = "1" if entry.version == UNTRAINED else ""
     try:
-        return entry_origin(name, workspace.folder, environment, entry.paths)
+        return entry_origin(name, workspace.folder, environment)
     except UserError as error:
         raise UserError(f"{entry.identifier}: {error}") from None
 

@@ -17,7 +17,7 @@ from vot.analysis import AnalysisProcessor
 from vot.analysis.multistart import AverageAccuracyRobustness, EAOScore
 from vot.dataset import download_dataset
 from vot.stack import Stack, resolve_stack
-from vot.tracker import Tracker, TrackerException, TrackerRuntime
+from vot.tracker import TrackerException, TrackerRuntime
 from vot.utilities import ThreadPoolExecutor
 from vot.workspace import Workspace as ToolkitWorkspace
 
@@ -153,8 +153,6 @@ class SequenceRunner:
     def __init__(self, folder: Path, experiment: str):
         self._workspace = _open(folder)
         self._experiment = self._workspace.stack.experiments[experiment]
-        for tracker in self._workspace.registry:
-            _keep_pythonpath(tracker)
 
     def run(self, reference: str, sequence: str, report: Report) -> tuple:
         """Run a tracker from all anchors of a sequence that have no trajectory yet.
@@ -194,14 +192,6 @@ class SequenceRunner:
         finally:
             del tracker.runtime
         return ("done",)
-
-
-def _keep_pythonpath(tracker: Tracker) -> None:
-    """Let an entry find the modules of PYTHONPATH, which the toolkit replaces by its own paths."""
-    paths = os.environ.get("PYTHONPATH")
-    if paths and tracker._protocol == "traxpython":
-        own = tracker._args.get("paths", "")
-        tracker._args["paths"] = os.pathsep.join(filter(None, [own, paths]))
 
 
 def _reason(error: TrackerException, log: str) -> str:

@@ -1,15 +1,17 @@
 """The entries of a workspace's ``trackers.ini``, as the VOT toolkit reads them."""
 
 import configparser
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from fusion.base.errors import UserError
+from fusion.base.files import read_text, whole_file
+from tracker.evaluation.trackers import tracker_name
 
-__all__ = ["UNTRAINED", "Entry", "parse_reference", "read_trackers"]
+__all__ = ["UNTRAINED", "Entry", "add_entry", "parse_reference", "read_trackers"]
 
 UNTRAINED = "untrained"
 """Version of an entry that runs without weights: ``DFAT@untrained`` has results of its own."""
@@ -25,14 +27,12 @@ class Entry:
         identifier: its section in ``trackers.ini``.
         label: its name for people.
         variables: the environment that its ``env_`` keys give it, as they stand there.
-        paths: folders of its Python modules.
         version: tells results of several versions apart.
     """
 
     identifier: str
     label: str
     variables: Mapping[str, str]
-    paths: tuple[Path, ...] = ()
     version: str | None = None
 
     @property
@@ -76,6 +76,34 @@ def parse_reference(reference: str) -> tuple[str, str | None]:
     return match[1], match[2]
 
 
+def add_entry(folder: Path, tracker: str) -> str:
+    """The identifier of a workspace's entry for a tracker, which is added where there is none.
+
+    Args:
+        folder: the workspace, whose ``trackers.ini`` gets the entry.
+        tracker: a name of `tracker.evaluation.trackers.TRACKERS`, or ``module:factory``.
+
+    Raises:
+        UserError: the file cannot be read or written.
+    """
+    entries = read_trackers(folder, ["trackers.ini"])
+    for entry in entries.values():
+        if entry.variables.get("RGBT_TRACKER") == tracker and len(entry.variables) == 1:
+            return entry.identifier
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", tracker_name(tracker))
+    numbered = (name if n == 1 else f"{name}_{n}" for n in count(1))
+    identifier = next(candidate for candidate in numbered if candidate not in entries)
+    path = folder / "trackers.ini"
+    before = read_text(path).rstrip() + "\n\n" if path.exists() else ""
+    with whole_file(path) as temporary:
+        temporary.write_text(
+            f"{before}[{identifier}]\nlabel = {tracker_name(tracker)}\nprotocol = traxpython\n"
+            f"command = rgbt_trax\npaths = .\ntimeout = 60\nenv_rgbt_tracker = {tracker}\n",
+            encoding="utf-8",
+        )
+    return identifier
+
+
 def read_trackers(folder: Path, registry: object) -> dict[str, Entry]:
     """The entries of a workspace, by identifier in the order of the alphabet.
 
@@ -101,8 +129,6 @@ def read_trackers(folder: Path, registry: object) -> dict[str, Entry]:
         for name, keys in sections.items():
             if name not in entries and re.fullmatch(_IDENTIFIER, name):
                 variables = {k[4:].upper(): v for k, v in keys.items() if k[:4] == "env_" and k[4:]}
-                parts = keys.get("paths", "").split(os.pathsep)
-                paths = tuple(path.parent / part for part in parts if part)
                 label = keys.get("label", name)
-                entries[name] = Entry(name, label, variables, paths, keys.get("version"))
+                entries[name] = Entry(name, label, variables, keys.get("version"))
     return dict(sorted(entries.items()))

@@ -14,7 +14,7 @@ from tracker.evaluation.ope.run import result_path, run_dataset
 
 
 class Drifter:
-    """Moves a pixel a frame; waits or leaves at the sequences whose first box says so."""
+    """Moves one pixel per frame; waits or exits in sequences marked by their first box."""
 
     def __init__(self, note=None):
         self.note = note

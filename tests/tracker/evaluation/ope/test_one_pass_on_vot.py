@@ -122,7 +122,7 @@ def test_ours_and_baselines_in_one_table(sequences, shared, tmp_path, capsys, mo
     monkeypatch.setenv("RGBT_NANOTRACK", "")  # restored afterwards; the command sets it
     results, sheet = tmp_path / "results", tmp_path / "sheet.png"
     command = ["evaluate", "--dataset", "vot", "--root", sequences, "--results", results]
-    command += ["--tracker", "compact", "ncc", "nanotrack_mix", "--device", "cpu"]
+    command += ["--baselines", "NCC", "nanotrack_mix", "--device", "cpu"]
     command += ["--nanotrack", shared / "data" / "weights" / "nanotrack"]
     command = [str(argument) for argument in command]
     assert main([*command, "--sheet", str(sheet), "-o", str(tmp_path / "out")]) == 0
@@ -152,8 +152,8 @@ def test_ours_and_baselines_in_one_table(sequences, shared, tmp_path, capsys, mo
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--tracker", "nanotrack_mix"], "RGBT_NANOTRACK"),
-        (["--tracker", "ncc", "nanotrack_mix", "--nanotrack", "nowhere"], "nowhere"),
+        (["--baselines", "nanotrack_mix"], "RGBT_NANOTRACK"),
+        (["--baselines", "nanotrack_mix", "--nanotrack", "nowhere"], "nowhere"),
     ],
 )
 def test_what_a_baseline_lacks_is_named_before_anything_runs(

@@ -150,7 +150,7 @@ class TestOrigin:
 
     def test_baselines(self, shared, tmp_path):
         environment = {"RGBT_NANOTRACK": str(shared / "data" / "weights" / "nanotrack")}
-        assert len(entry_origin("nanotrack_mix", tmp_path, environment).split()) == 3
+        assert len(entry_origin("nanotrack_mix", tmp_path, environment).split()) == 2
         assert entry_origin("ncc", tmp_path, {}) == "ncc"
         with pytest.raises(UserError, match="weights"):
             entry_origin("nanotrack_mix", tmp_path, {})

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fusion.base.commandline import SEARCHED
+from fusion.base.commandline import SEARCHED
 from fusion.base.errors import UserError
 from fusion.images.reading import read_image
 from tracker.commands.cli import main
@@ -171,6 +173,27 @@ class TestFailures:
         assert "2 seconds" in outcome.failures[0].reason
         for pid in (workspace / "starts.txt").read_text().split():
             _wait_for_end(int(pid))
+
+    def test_a_tracker_of_ones_own(self, workspace, tmp_path, monkeypatch, capsys):
+        """From the current folder, by a name that is no entry yet; a changed file runs again."""
+        (tmp_path / "own_still.py").write_text(
+            "class Still:\n"
+            "    def init(self, rgb, ir, box): self.box = box\n"
+            "    def track(self, rgb, ir): return self.box, 1.0\n"
+        )
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.path", list(sys.path))
+        monkeypatch.setenv(SEARCHED, "")
+        command = ["vot", "evaluate", "--tracker", "own_still:Still", "--workspace", str(workspace)]
+        assert main(command) == 0
+        assert "Still: " in capsys.readouterr().out
+        assert (workspace / "results" / "Still").is_dir()
+        assert main(command) == 0 and ", 0 of them new" in capsys.readouterr().out
+        registry = (workspace / "trackers.ini").read_text()
+        assert registry.count("env_rgbt_tracker = own_still:Still") == 1
+        with open("own_still.py", "a") as file:
+            file.write("# changed\n")
+        assert main(command) == 0 and ", 0 of them new" not in capsys.readouterr().out
 
     def test_unknown_tracker(self, workspace, capsys):
         assert main(["vot", "evaluate", "SOTA", "--workspace", str(workspace)]) == 2
@@ -368,8 +391,8 @@ class TestOtherTrackers:
         entry = "\n[own]\nprotocol = traxpython\ncommand = rgbt_trax\npaths = .\n"
         with (workspace / "trackers.ini").open("a") as file:
             file.write(f"{entry}env_rgbt_tracker = {name}:Still\n")
-        outcome = run_all(workspace, ["own"])
-        assert outcome.complete, outcome.faults()
+        monkeypatch.setenv(SEARCHED, "")  # restored afterwards; the command sets it
+        assert main(["vot", "evaluate", "own", "--workspace", str(workspace)]) == 0
         path = workspace / "results" / "own" / "baseline" / "dog" / "dog_00000000.bin"
         boxes = read_trajectory(path).boxes[1:]
         assert (boxes == boxes[0]).all() and len(boxes) == 27
@@ -385,13 +408,12 @@ class TestOtherTrackers:
         error = capsys.readouterr().err
         assert "nobody_wrote_this" in error and error.count("\n") == 1
 
-    def test_nanotrack_as_without_the_toolkit(self, workspace, shared, monkeypatch):
+    def test_nanotrack_as_without_the_toolkit(self, workspace, shared):
         folder = str(shared / "data" / "weights" / "nanotrack")
-        monkeypatch.setenv("RGBT_NANOTRACK", folder)
         (workspace / "sequences" / "list.txt").write_text("dog\n")
         outcome = run_all(workspace, ["NANOTRACK_MIX"], environment={"RGBT_NANOTRACK": folder})
         assert outcome.complete, outcome.faults()
-        direct = run_tracker(read_workspace(workspace), make_tracker("nanotrack_mix"))
+        direct = run_tracker(read_workspace(workspace), make_tracker("nanotrack_mix", Path(folder)))
         found = scores(workspace, "NANOTRACK_MIX").figures()
         assert direct.figures() == pytest.approx(found, abs=1e-3)
 
