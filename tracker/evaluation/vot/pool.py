@@ -85,7 +85,8 @@ class WorkerPool:
     ):
         # Trackers side by side must not each take all cores, and a network's boxes depend in the
         # last digits on the number of threads: figures should not depend on that of workers.
-        defaults = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": "1"}
+        single = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+        defaults = {name: "1" for name in single if name not in os.environ}
         self._make = lambda: _Worker(folder, experiment, defaults | dict(environment))
         self._count = workers
         self._start_limit = start_limit
