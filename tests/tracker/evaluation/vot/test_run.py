@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from fusion.base.commandline import SEARCHED
-from fusion.base.commandline import SEARCHED
 from fusion.base.errors import UserError
 from fusion.images.reading import read_image
 from tracker.commands.cli import main
