@@ -35,7 +35,7 @@ LasHeR).
 
 Run: --root names the dataset, --weights the tracker, --results the folder for the results of all
 trackers on this benchmark (default: results/gtot and so on). Sequences that have a results file
-are not run again; those of other weights or another benchmark are refused. --baselines runs other
+are not run again; those of other weights or settings are refused. --baselines runs other
 trackers too, for one table with their figures; frames/s is the time in the tracker alone.
 
 On GTOT and RGBT234, PR and SR are MPR and MSR, of the better of two annotations in each frame.
@@ -52,7 +52,7 @@ examples:
   tracker evaluate --dataset lasher --results results/ --annotations annos/ --attributes -o report
   tracker evaluate --dataset gtot --root GTOT/ --weights w.safetensors --workers 2 --json gtot.json
   tracker evaluate --dataset gtot --root GTOT/ --tracker my_tracker:MyTracker --workers 2
-  tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \
+  tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \\
       --nanotrack nanotrack/ --sheet sheet.png
 
 exit code: 0 when all figures are there, 2 when an input is bad or a sequence could not be run.
@@ -163,8 +163,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise UserError("--tracker: runs in the place of a network; leave --weights out")
     if arguments.tracker is not None and arguments.root is None:
         raise UserError("--tracker: needs a dataset to run on; give --root")
-    if arguments.sheet is not None and arguments.root is None:
-        raise UserError("--sheet: needs the pictures; give --root")
+    if arguments.sheet is not None:
+        from tracker.evaluation.plots import require_format
+
+        require_format(arguments.sheet)
+        if arguments.root is None:
+            raise UserError("--sheet: needs the pictures; give --root")
     protocol = PROTOCOLS[arguments.dataset]
     names = None if arguments.sequences is None else read_sequence_list(arguments.sequences)
     root = arguments.annotations or arguments.root
@@ -173,11 +177,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     faults = []
     folders = arguments.results
+    entrants = []
     if arguments.root is not None:
         folders = arguments.results or [Path("results") / arguments.dataset]
-        for name, make, origin in _entrants(arguments):
-            failures = _run_tracker(arguments, folders[0] / name, list(annotations), make, origin)
-            faults += [f"{name} could not run {failure}" for failure in failures]
+        entrants = _entrants(arguments)
+        faults = _run_trackers(arguments, folders[0], list(annotations), entrants)
     table, found = _score(protocol, folders, annotations)
     faults += found
     for fault in faults:
@@ -193,18 +197,19 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         _write_evaluation(scores, attributes, arguments.output)
     if arguments.sheet is not None:
-        _write_sheet(arguments, annotations, table)
+        _write_sheet(arguments, annotations, table, [entrant.name for entrant in entrants])
     return EXIT_BAD_INPUT if faults else 0
 
 
-def _write_sheet(arguments: argparse.Namespace, annotations: Mapping, table: Mapping) -> None:
+def _write_sheet(
+    arguments: argparse.Namespace, annotations: Mapping, table: Mapping, first: list[str]
+) -> None:
+    """Write the contact sheet: what was run comes first, and the first chooses the worst frame."""
     from tracker.data.sequences import load_dataset
     from tracker.evaluation.ope.sheet import contact_sheet
     from tracker.evaluation.plots import save_figure
 
-    # What was run comes first, in the order of the command line: the first chooses the worst frame.
-    names = [name for name, *_ in _entrants(arguments) if name in table]
-    names += [name for name in table if name not in names]
+    names = [name for name in dict.fromkeys([*first, *table]) if name in table]
     dataset = load_dataset(arguments.root, arguments.dataset)
     results = {name: table[name].results for name in names}
     scores = {name: table[name].scores for name in names}
@@ -224,75 +229,84 @@ def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
     return {name: members for name, members in attributes.items() if members}
 
 
-def _entrants(
-    arguments: argparse.Namespace,
-) -> "list[tuple[str, Callable[[], Tracker], str]]":
-    """The trackers to run: name, what makes one, and what its results depend on.
+@dataclass(frozen=True)
+class _Entrant:
+    """A tracker to run.
+
+    Attributes:
+        name: its folder's below the results.
+        make: makes one; can be pickled.
+        origin: what its results depend on.
+    """
+
+    name: str
+    make: "Callable[[], Tracker]"
+    origin: str
+
+
+def _entrants(arguments: argparse.Namespace) -> list[_Entrant]:
+    """The trackers to run: the network, or what ``--tracker`` names, and the baselines.
 
     Raises:
-        UserError: no weights, or what a tracker needs is missing.
+        UserError: no weights, no such tracker, or what it needs is missing.
     """
     from tracker.evaluation.trackers import make_tracker, tracker_origin
 
     named = arguments.nanotrack or os.environ.get("RGBT_NANOTRACK")
     folder = Path(named) if named else None
-    names = dict.fromkeys(arguments.baselines)
-    entrants: list[tuple[str, Callable[[], Tracker], str]] = []
-    if arguments.tracker is None:
-        entrants.append(_network_entrant(arguments))
-    else:
-        names = dict.fromkeys([arguments.tracker, *names])
-    for name in names:
-        shown = tracker_name(name)
-        if name == arguments.tracker:
-            shown = arguments.name or shown
-        origin = f"{tracker_origin(name, folder)} {arguments.dataset}"
-        entrants.append((shown, partial(make_tracker, name, folder), origin))
+    entrants = [] if arguments.tracker is not None else [_network_entrant(arguments)]
+    for name in dict.fromkeys([arguments.tracker, *arguments.baselines]):
+        if name is not None:
+            own = arguments.name if name == arguments.tracker else None
+            origin = f"{tracker_origin(name, folder)} {arguments.dataset}"
+            make = partial(make_tracker, name, folder)
+            entrants.append(_Entrant(own or tracker_name(name), make, origin))
+    names = [entrant.name for entrant in entrants]
+    if len(set(names)) < len(names):
+        raise UserError(f"two trackers are named {max(names, key=names.count)}; give --name")
     return entrants
 
 
-def _network_entrant(
-    arguments: argparse.Namespace,
-) -> "tuple[str, Callable[[], Tracker], str]":
-    from tracker.evaluation.origin import weights_digest
+def _network_entrant(arguments: argparse.Namespace) -> _Entrant:
+    from tracker.evaluation.origin import describe_origin
     from tracker.model.pretrained import COMPACT
 
     weights = arguments.weights or COMPACT
     if not weights.is_file():
         raise UserError(f"{weights}: no such file; give a weights file")
-    make = partial(
-        _load_tracker,
-        weights,
-        arguments.preset,
-        arguments.device,
-        runtime=arguments.runtime,
-        precision=arguments.precision,
-    )
-    origin = f"{weights_digest(weights)} {arguments.preset} {arguments.dataset}"
-    return arguments.name or weights.stem, make, origin
+    search = {"runtime": arguments.runtime, "precision": arguments.precision}
+    make = partial(_load_tracker, weights, arguments.preset, arguments.device, **search)
+    origin = describe_origin(weights, arguments.preset, arguments.dataset, **search)
+    return _Entrant(arguments.name or weights.stem, make, origin)
 
 
-def _run_tracker(
-    arguments: argparse.Namespace,
-    folder: Path,
-    names: list[str],
-    make: "Callable[[], Tracker]",
-    origin: str,
+def _run_trackers(
+    arguments: argparse.Namespace, results: Path, names: list[str], entrants: list[_Entrant]
 ) -> list[str]:
-    """Run a tracker on the sequences it has no results of; returns a line for each failure."""
+    """Run trackers on the sequences they have no results of; a line for each failure.
+
+    Raises:
+        UserError: a folder has results of another origin; before any tracker runs.
+    """
     from tracker.data.sequences import load_dataset
     from tracker.evaluation.ope.run import run_dataset
     from tracker.evaluation.origin import is_of_other_origin, write_origin
 
-    dataset = load_dataset(arguments.root, arguments.dataset)
-    if any(folder.glob("*.txt")):
-        other = is_of_other_origin(folder, origin)
-        if other is not False:
-            what = "other weights, another preset or another benchmark"
+    for entrant in entrants:
+        folder = results / entrant.name
+        other = is_of_other_origin(folder, entrant.origin)
+        if other is not False and any(folder.glob("*.txt")):
+            what = "other weights, preset, benchmark, runtime or precision"
             what = what if other else "weights that no note names"
             raise UserError(f"{folder}: has results of {what}; give --name, or remove them")
-    write_origin(folder, origin)
-    return run_dataset(make, dataset, folder, names, arguments.workers)
+    dataset = load_dataset(arguments.root, arguments.dataset)
+    failures = []
+    for entrant in entrants:
+        folder = results / entrant.name
+        write_origin(folder, entrant.origin)
+        found = run_dataset(entrant.make, dataset, folder, names, arguments.workers)
+        failures += [f"{entrant.name} could not run {failure}" for failure in found]
+    return failures
 
 
 def _load_tracker(weights: Path, preset: str, device: str, **search: Any) -> "RGBTTracker":

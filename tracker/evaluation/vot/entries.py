@@ -1,4 +1,4 @@
-"""What the entries of a VOT workspace run: presets with their weights, and baselines.
+"""What the entries of a VOT workspace run: networks with their weights, and other trackers.
 
 Used on both sides of the toolkit: by the server that it starts for a tracker, and by the commands
 that say beforehand which entries can run. Nothing here loads slowly before a tracker is made.
@@ -14,7 +14,7 @@ from fusion.base.errors import UserError
 from fusion.base.registry import unknown
 from tracker.data.frames import MODALITIES
 from tracker.evaluation import trackers
-from tracker.evaluation.origin import weights_digest
+from tracker.evaluation.origin import DEFAULT_PRECISION, DEFAULT_RUNTIME, describe_origin
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS, SHIPPED
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from tracker.model.network import TrackerNetwork
     from tracker.online.running import Tracker
 
-SEARCH = ("eager", "float32")
-"""Runtime and precision of networks, unless said otherwise."""
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
 
 
@@ -42,18 +40,15 @@ def entry_origin(name: str, workspace: Path, environment: Mapping[str, str]) -> 
             would be looked for.
     """
     _import_parts(workspace, environment)
-    is_network = not trackers.is_tracker(name)
-    if not is_network:
-        parts = [trackers.tracker_origin(name, _nanotrack_folder(workspace, environment))]
-    elif environment.get("RGBT_UNTRAINED") == "1":
-        parts = [name]
-    else:
-        parts = [weights_digest(find_weights(name, workspace, environment))]
-    if modality := environment.get("RGBT_MODALITY"):
-        parts.append(modality)
-    if is_network and _search(environment) != SEARCH:
-        parts += _search(environment)
-    return " ".join(parts)
+    modality = environment.get("RGBT_MODALITY")
+    settings = [modality] if modality else []
+    if trackers.is_tracker(name):
+        folder = _nanotrack_folder(workspace, environment)
+        return " ".join([trackers.tracker_origin(name, folder), *settings])
+    if environment.get("RGBT_UNTRAINED") == "1":
+        return " ".join(["untrained", name, *settings, *_search(environment).values()])
+    weights = find_weights(name, workspace, environment)
+    return describe_origin(weights, *settings, **_search(environment))
 
 
 def _import_parts(workspace: Path, environment: Mapping[str, str]) -> None:
@@ -65,13 +60,12 @@ def _import_parts(workspace: Path, environment: Mapping[str, str]) -> None:
     import_inherited(environment)
 
 
-def _search(environment: Mapping[str, str]) -> tuple[str, str]:
-    """Runtime and precision of an entry's network."""
-    runtime, precision = SEARCH
-    return (
-        environment.get("RGBT_RUNTIME") or runtime,
-        environment.get("RGBT_PRECISION") or precision,
-    )
+def _search(environment: Mapping[str, str]) -> dict[str, str]:
+    """Runtime and precision of an entry's network, as the keywords that take them."""
+    return {
+        "runtime": environment.get("RGBT_RUNTIME") or DEFAULT_RUNTIME,
+        "precision": environment.get("RGBT_PRECISION") or DEFAULT_PRECISION,
+    }
 
 
 def _nanotrack_folder(workspace: Path, environment: Mapping[str, str]) -> Path:
@@ -182,12 +176,12 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
         network = build("compact_dfat_llrr" if name == SHIPPED else name).eval()
     else:
         network = _load(find_weights(name, workspace, environment), name)
-    runtime, precision = _search(environment)
+    search = _search(environment)
     return RGBTTracker(
         network,
         device=resolve_device(environment.get("RGBT_DEVICE", "auto")),
-        runtime=runtime,
-        precision=precision,
+        runtime=search["runtime"],
+        precision=search["precision"],
     )
 
 

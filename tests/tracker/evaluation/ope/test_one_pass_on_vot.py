@@ -118,7 +118,8 @@ def sequences(make_scene, tmp_path):
     return root
 
 
-def test_ours_and_baselines_in_one_table(sequences, shared, tmp_path, capsys):
+def test_ours_and_baselines_in_one_table(sequences, shared, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RGBT_NANOTRACK", "")  # restored afterwards; the command sets it
     results, sheet = tmp_path / "results", tmp_path / "sheet.png"
     command = ["evaluate", "--dataset", "vot", "--root", sequences, "--results", results]
     command += ["--baselines", "NCC", "nanotrack_mix", "--device", "cpu"]
@@ -159,7 +160,7 @@ def test_what_a_baseline_lacks_is_named_before_anything_runs(
     sequences, tmp_path, monkeypatch, capsys, options, named
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("RGBT_NANOTRACK", raising=False)
+    monkeypatch.setenv("RGBT_NANOTRACK", "")  # restored afterwards, whatever the command sets
     assert main(["evaluate", "--dataset", "vot", "--root", str(sequences), *options]) == 2
     error = capsys.readouterr().err
     assert named in error and error.count("\n") == 1

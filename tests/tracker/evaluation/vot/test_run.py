@@ -21,6 +21,7 @@ from fusion.base.errors import UserError
 from fusion.images.reading import read_image
 from tracker.commands.cli import main
 from tracker.evaluation.baselines.correlation import CorrelationTracker
+from tracker.evaluation.trackers import make_tracker
 from tracker.evaluation.vot import pool, run, tuning
 from tracker.evaluation.vot.figures import score_trackers
 from tracker.evaluation.vot.toolkit import download, official_url, toolkit_scores
@@ -364,6 +365,56 @@ class TestNetworkEntries:
             read_workspace(workspace), ["DFAT", "NCC"], untrained=True
         )
         assert (chosen, left_out) == (["DFAT@untrained", "NCC"], [])
+
+
+STILL = """
+class Still:
+    def init(self, rgb, ir, box): self.box = box
+    def track(self, rgb, ir): return self.box, 1.0
+"""
+
+
+class TestOtherTrackers:
+    """Entries that are no networks of this package: NanoTrack, and a user's own class."""
+
+    @pytest.mark.parametrize("place", ["the workspace", "PYTHONPATH"])
+    def test_a_tracker_of_ones_own(self, workspace, tmp_path, monkeypatch, place):
+        (workspace / "sequences" / "list.txt").write_text("dog\n")
+        name = f"own_{place[-4:].lower()}"  # a module of its own: the other's stays imported
+        folder = workspace if place == "the workspace" else tmp_path / "modules"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text(STILL)
+        if folder != workspace:
+            monkeypatch.syspath_prepend(str(folder))
+            monkeypatch.setenv("PYTHONPATH", str(folder))
+        entry = "\n[own]\nprotocol = traxpython\ncommand = rgbt_trax\npaths = .\n"
+        with (workspace / "trackers.ini").open("a") as file:
+            file.write(f"{entry}env_rgbt_tracker = {name}:Still\n")
+        monkeypatch.setenv(SEARCHED, "")  # restored afterwards; the command sets it
+        assert main(["vot", "evaluate", "own", "--workspace", str(workspace)]) == 0
+        path = workspace / "results" / "own" / "baseline" / "dog" / "dog_00000000.bin"
+        boxes = read_trajectory(path).boxes[1:]
+        assert (boxes == boxes[0]).all() and len(boxes) == 27
+        # Another version of the file: the results are not its.
+        (folder / f"{name}.py").write_text(f"{STILL}# changed\n")
+        assert run_all(workspace, ["own"]).outdated == ["own"]
+
+    def test_a_module_that_is_not_there(self, workspace, capsys):
+        entry = "\n[own]\nprotocol = traxpython\ncommand = rgbt_trax\npaths = .\n"
+        with (workspace / "trackers.ini").open("a") as file:
+            file.write(f"{entry}env_rgbt_tracker = nobody_wrote_this:Still\n")
+        assert main(["vot", "evaluate", "own", "--workspace", str(workspace)]) == 2
+        error = capsys.readouterr().err
+        assert "nobody_wrote_this" in error and error.count("\n") == 1
+
+    def test_nanotrack_as_without_the_toolkit(self, workspace, shared):
+        folder = str(shared / "data" / "weights" / "nanotrack")
+        (workspace / "sequences" / "list.txt").write_text("dog\n")
+        outcome = run_all(workspace, ["NANOTRACK_MIX"], environment={"RGBT_NANOTRACK": folder})
+        assert outcome.complete, outcome.faults()
+        direct = run_tracker(read_workspace(workspace), make_tracker("nanotrack_mix", Path(folder)))
+        found = scores(workspace, "NANOTRACK_MIX").figures()
+        assert direct.figures() == pytest.approx(found, abs=1e-3)
 
 
 class TestTuning:
