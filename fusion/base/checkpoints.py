@@ -203,15 +203,15 @@ def build_on_meta(path: str | Path, build: Callable[..., Network], arguments: Ma
         raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
 
 
-def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a network of `build_on_meta` its tensors, floating ones as float32, to run: in
-    evaluation mode, without gradients.
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], trainable: bool = False) -> None:
+    """Load tensors, floating ones as float32, into a network of `build_on_meta`.
 
     Args:
         network: changed in place.
         tensors: of `require_match`.
+        trainable: training mode with gradients; else evaluation mode with ``requires_grad=False``.
     """
     network.load_state_dict(
         {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True
     )
-    network.requires_grad_(False).eval()
+    network.requires_grad_(trainable).train(trainable)

@@ -218,7 +218,7 @@ class Ablation:
         folders = {run: self.out / "fused" / run for run in self.runs}
         notes = []
         for run, folder in folders.items():
-            network = load_network(self.weights(run), device)
+            network = load_network(self.weights(run), device=device)
             # What is there may be of other pairs; against training, fusing again is quick.
             notes += fuse_folders(network, ir, vis, folder, Options(color=False)).notes
         measured = compare(ir, vis, folders, metrics, workers)

@@ -11,7 +11,7 @@ from fusion.base.files import natural_key, whole_file
 from fusion.base.tables import MARKS, format_table, write_csv
 from fusion.base.workers import outcomes
 from fusion.evaluation.metrics import METRICS, evaluate
-from fusion.images.pairing import list_images, pair_folders
+from fusion.images.pairing import images_by_stem, pair_folders
 from fusion.images.pixels import luminance, to_8bit
 from fusion.images.reading import read_image
 
@@ -123,7 +123,7 @@ def compare(
     metrics = tuple(METRICS) if metrics is None else known_metrics(metrics)
     pairing = pair_folders(ir, vis)
     sources = {pair[0].stem: pair for pair in pairing.pairs}
-    fused = {name: {p.stem: p for p in list_images(folder)} for name, folder in methods.items()}
+    fused = {name: images_by_stem(folder) for name, folder in methods.items()}
     failures = [
         f"{path}: without a partner in {folder}"
         for folder, lonely in ((vis, pairing.only_infrared), (ir, pairing.only_visible))

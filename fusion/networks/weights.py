@@ -102,21 +102,25 @@ def description(network: FusionNetwork) -> dict[str, str]:
 
 def load_network(
     path: str | Path | None = None,
-    device: torch.device | str = "cpu",
+    *,
     method: str | None = None,
     rule: str | None = None,
+    device: torch.device | str = "cpu",
+    trainable: bool = False,
 ) -> FusionNetwork:
-    """Rebuild a fusion network from its weights, in evaluation mode.
+    """Rebuild a fusion network from its weights.
 
     Args:
         path: an own safetensors file, or a published checkpoint of LRRNet or of a method whose
             class says how it is ``published``; a folder that holds all published files of such a
             method, which must then be named; the LRRNet that ships with this package where None.
-        device: where the network is put.
         method: name among `NETWORKS`, which the weights must be of; found out from the file where
             None. Or one of `fusion.networks.classical`, which has no weights.
         rule: one of the network's ``rules``, to fuse by; the weights' own, or the published one,
-            where None.
+            where None. The pixel convention changes along where it depends on the rule.
+        device: where the network is put.
+        trainable: in training mode, with gradients, to continue training; else in evaluation mode,
+            and no parameter requires a gradient.
 
     Raises:
         UserError: as `read_tensors` and `require_match`; the weights are of no known network or of
@@ -163,10 +167,29 @@ def load_network(
         if rule not in build.rules:
             offered = f"its rules are {', '.join(build.rules)}" if build.rules else "it has none"
             raise UserError(f"{found}: no fusion rule {rule!r}; {offered}")
+        if "scaling" in arguments:
+            arguments["scaling"] = _scaling_by(rule, path, build, arguments)
         arguments["rule"] = rule
     network = build_on_meta(path, build, arguments)
-    fill(network, require_match(path, tensors, network, name_in_file))
+    fill(network, require_match(path, tensors, network, name_in_file), trainable)
     return network.to(device)
+
+
+def _scaling_by(
+    rule: str, path: str | Path, build: type[FusionNetwork], arguments: dict
+) -> PixelScaling:
+    """The pixel convention under another rule than the stored one's.
+
+    What the stored convention shares with the default of its own rule follows the default of the
+    new one; what training set otherwise stays.
+    """
+    plain = {name: value for name, value in arguments.items() if name != "scaling"}
+    before = dataclasses.asdict(build_on_meta(path, build, plain).scaling)
+    after = dataclasses.asdict(build_on_meta(path, build, plain | {"rule": rule}).scaling)
+    stored = dataclasses.asdict(arguments["scaling"])
+    return PixelScaling(
+        **{name: after[name] if stored[name] == before[name] else stored[name] for name in stored}
+    )
 
 
 def _published_method(path: str | Path, tensors: Mapping[str, Tensor]) -> str:

@@ -29,10 +29,12 @@ def fuse_decisions(
 
     Args:
         responses: one a branch, of one shape.
-        weights: one a branch, not negative; equal where None.
+        weights: one a branch, not negative; equal where None. They are equal too for an item
+            whose available branches all have weight 0: what is left is all there is.
         drop: leave out of ``cls`` the branches without a positive target logit.
         available: ``(N, B)`` booleans; a branch that is not available to an item of the batch is
-            left out of that item altogether, N counting the others. All where None.
+            left out of that item altogether, N counting the others; every item needs one. All
+            where None.
 
     Returns:
         The joint response.
@@ -41,8 +43,9 @@ def fuse_decisions(
     loc = torch.stack([response.loc for response in responses])
     # Filled, not copied from the host: a copy would make a GPU wait.
     weight = torch.stack([cls.new_full(cls.shape[1:2], w) for w in weights or [1.0] * len(cls)])
-    if available is not None:
-        weight = weight * available
+    present = torch.ones_like(weight) if available is None else available.to(weight.dtype)
+    weight = weight * present
+    weight = torch.where(weight.sum(0) > 0, weight, present)
     count = (weight > 0).sum(0)
     cls_weight = weight
     if drop:

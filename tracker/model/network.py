@@ -323,8 +323,6 @@ class TrackerNetwork(nn.Module):
         if self.branch_weights is not None:
             by_name = dict(zip(self.branches, self.branch_weights, strict=True))
             weights = [by_name[name] for name in names]
-            if not any(weights):  # what is left has no weight, yet is all there is
-                weights = None
         return fuse_decisions(
             [responses[name] for name in names], weights, drop=self.drop_branches, available=mask
         )
