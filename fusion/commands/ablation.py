@@ -5,6 +5,7 @@ take; the rows of a table are all combinations. Every row has a run of its own, 
 changes, so that a row that equals the base, or stands in two tables, is trained once.
 """
 
+import glob
 import itertools
 import shutil
 import subprocess
@@ -138,13 +139,13 @@ class Ablation:
         """Write every run's configuration.
 
         Raises:
-            UserError: one is there already with other settings; what was trained by it would be
+            UserError: a run that has begun has other settings; what was trained by them would be
                 mixed with what is to come.
         """
         for run, row in self.runs.items():
             path = self.configuration(run)
             keys = self._placed(row)
-            if path.is_file() and read_config(path) != keys:
+            if self._has_begun(run) and path.is_file() and read_config(path) != keys:
                 raise UserError(f"{path}: of other settings; give another folder, or remove it")
             write_config(path, keys, f"fusion train fit --config {path}")
 
@@ -167,11 +168,17 @@ class Ablation:
             print(f"training {number} of {len(waiting)}: {run}", file=sys.stderr)
             self._train(run)
 
+    def _has_begun(self, run: str | None = None) -> bool:
+        """Whether a run, or any, has trained: wrong settings that train nothing bind nobody."""
+        run = "*" if run is None else glob.escape(run)
+        trained = f"weights/{run}.safetensors", f"runs/{run}/version_*/checkpoints/*.ckpt"
+        return any(any(self.out.glob(pattern)) for pattern in trained)
+
     def _hold_options(self) -> None:
         """All rows of a table must have been trained under the same options."""
         path = self.out / "options.txt"
         text = "\n".join(self.options) + "\n"
-        if path.is_file() and (held := read_text(path)) != text:
+        if self._has_begun() and path.is_file() and (held := read_text(path)) != text:
             before = " ".join(held.split()) or "no options"
             raise UserError(f"{path}: begun with {before}; give another folder")
         with whole_file(path) as temporary:

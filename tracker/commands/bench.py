@@ -213,7 +213,8 @@ def _measure(
         name = _name(runtime, precision)
         # Without update: the published code's falls on the same frames, and costs both the same.
         settings = OnlineSettings(update_interval=0)
-        tracker = RGBTTracker(network, device, settings, runtime, precision)
+        threads = torch.get_num_threads()
+        tracker = RGBTTracker(network, device, settings, runtime, precision, threads)
         with torch.inference_mode():
             ours = tracker.network
             tracker.search.learn(ours.kernels(ours.template(small)))

@@ -6,6 +6,7 @@ and refine the anchors, discourages jumps and changes of shape, and takes the be
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +14,13 @@ import torch
 from torch import Tensor
 
 from fusion.base.errors import UserError
+from fusion.base.threads import limited_threads
 from tracker.data.boxes import start_box
 from tracker.data.crops import context_side, crop_square, is_usable, mean_colour
 from tracker.model.anchors import decode
 from tracker.model.network import TrackerNetwork, infrared_shift
 from tracker.model.settings import OnlineSettings
-from tracker.online.runtime import make_search
+from tracker.online.runtime import default_threads, make_search
 
 __all__ = ["RGBTTracker"]
 
@@ -65,14 +67,16 @@ class RGBTTracker:
         device: where the network runs.
         settings: those the network was saved with (`TrackerNetwork.online`) where None.
         runtime: what computes the search of a frame, of `tracker.online.runtime.RUNTIMES`. With
-        "onnx" and
-            "compile", frames that lack a modality, and those before every modality was in a
-            template, are searched the eager way.
+            "onnx" and "compile", frames that lack a modality, and those before every modality was
+            in a template, are searched the eager way.
         precision: of the search, of `tracker.online.runtime.PRECISIONS`. Templates, the joint
-        decision and
-            the box are float32 in any case.
+            decision and the box are float32 in any case.
+        threads: that a frame is computed with on the CPU; what
+            `tracker.online.runtime.default_threads` says where None. PyTorch's own number is the
+            same before and after each call.
 
     Attributes:
+        threads: in use.
         search: the search pass, see `tracker.online.runtime.Search`.
         settings: in use.
         last_branches: names of the branches that the last frame's box came from; empty where both
@@ -89,10 +93,13 @@ class RGBTTracker:
         settings: OnlineSettings | None = None,
         runtime: str = "eager",
         precision: str = "float32",
+        threads: int | None = None,
     ):
         self.device = torch.device(device)
-        self.network = network.for_inference(self.device)
-        self.search = make_search(runtime, precision, self.network, network)
+        self.threads = default_threads(network) if threads is None else threads
+        with self._in_threads():
+            self.network = network.for_inference(self.device)
+            self.search = make_search(runtime, precision, self.network, network)
         self.settings = settings or OnlineSettings(**network.online)
         self.last_branches: tuple[str, ...] = ()
         self._anchors = self.network.anchors().to(self.device)
@@ -101,9 +108,11 @@ class RGBTTracker:
         self._hanning = torch.from_numpy(hanning).to(self.device)
         self._target: _Target | None = None
 
+    def _in_threads(self) -> AbstractContextManager[None]:
+        return limited_threads(self.threads if self.device.type == "cpu" else None)
+
     # --- First frame ---
 
-    @torch.inference_mode()
     def init(
         self,
         rgb: np.ndarray | None,
@@ -122,6 +131,12 @@ class RGBTTracker:
             UserError: no usable frame, or an unusable box.
             ValueError: a frame of another shape or type than described.
         """
+        with torch.inference_mode(), self._in_threads():
+            self._init(rgb, ir, box)
+
+    def _init(
+        self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Sequence[float] | np.ndarray
+    ) -> None:
         frames = self._frames(rgb, ir)
         if not frames:
             raise UserError(
@@ -143,7 +158,6 @@ class RGBTTracker:
 
     # --- Every other frame ---
 
-    @torch.inference_mode()
     def track(
         self, rgb: np.ndarray | None, ir: np.ndarray | None
     ) -> tuple[tuple[float, float, float, float], float]:
@@ -161,9 +175,14 @@ class RGBTTracker:
         """
         if self._target is None:
             raise ValueError("track needs a target: call init first")
+        with torch.inference_mode(), self._in_threads():
+            return self._track(rgb, ir, self._target)
+
+    def _track(
+        self, rgb: np.ndarray | None, ir: np.ndarray | None, target: _Target
+    ) -> tuple[tuple[float, float, float, float], float]:
         self._count += 1
         frames = self._frames(rgb, ir)
-        target = self._target
         score = 0.0
         self.last_branches = ()
         side = context_side(target.width, target.height, self.settings.context)
@@ -180,6 +199,7 @@ class RGBTTracker:
             and self._count % self.settings.update_interval == 0
         ):
             self._learn(frames, rate=self.settings.update_rate)
+        assert self._target is not None
         return self._target.box(), score
 
     def _best(self, cls: Tensor, loc: Tensor, target: _Target) -> Tensor:

@@ -126,7 +126,11 @@ def _track(arguments: argparse.Namespace) -> int:
     device = resolve_device(arguments.device)
     network = load_tracker(arguments.weights, preset=arguments.preset)
     tracker = RGBTTracker(
-        network, device=device, runtime=arguments.runtime, precision=arguments.precision
+        network,
+        device=device,
+        runtime=arguments.runtime,
+        precision=arguments.precision,
+        threads=arguments.threads,
     )
     try:
         account = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)

@@ -165,7 +165,7 @@ def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
 def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str]) -> list[str]:
     from tracker.data.sequences import load_dataset
     from tracker.evaluation.ope.run import run_dataset
-    from tracker.evaluation.origin import is_of_other_origin, weights_digest, write_origin
+    from tracker.evaluation.origin import describe_origin, is_of_other_origin, write_origin
     from tracker.model.pretrained import COMPACT
 
     weights = arguments.weights or COMPACT
@@ -174,11 +174,12 @@ def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str])
     dataset = load_dataset(arguments.root, arguments.dataset)
     name = arguments.name or weights.stem
     folder = results / name
-    origin = f"{weights_digest(weights)} {arguments.preset} {arguments.dataset}"
+    search = {"runtime": arguments.runtime, "precision": arguments.precision}
+    origin = describe_origin(weights, arguments.preset, arguments.dataset, **search)
     if any(folder.glob("*.txt")):
         other = is_of_other_origin(folder, origin)
         if other is not False:
-            what = "other weights, another preset or another benchmark"
+            what = "other weights, preset, benchmark, runtime or precision"
             what = what if other else "weights that no note names"
             raise UserError(f"{folder}: has results of {what}; give --name, or remove them")
     write_origin(folder, origin)
@@ -187,10 +188,10 @@ def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str])
         weights,
         arguments.preset,
         arguments.device,
-        runtime=arguments.runtime,
-        precision=arguments.precision,
+        threads=arguments.threads,
+        **search,
     )
-    failures = run_dataset(make, dataset, folder, names, arguments.workers)
+    failures = run_dataset(make, dataset, folder, names, arguments.workers, arguments.threads)
     return [f"{name} could not run {failure}" for failure in failures]
 
 

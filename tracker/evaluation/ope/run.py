@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from fusion.base.errors import UserError
 from fusion.base.files import make_folder, whole_file
+from fusion.base.threads import limited_threads, requested_threads
 from tracker.data.sequences import Dataset
 from tracker.online.running import Tracker, track
 
@@ -31,6 +32,7 @@ def run_dataset(
     folder: str | Path,
     names: Iterable[str] | None = None,
     workers: int = 1,
+    threads: int | None = None,
 ) -> list[str]:
     """Track through the sequences of a dataset that have no results file yet.
 
@@ -42,6 +44,8 @@ def run_dataset(
         folder: gets ``<sequence>.txt``, a line ``x,y,w,h`` for each frame.
         names: the sequences to run; all if None.
         workers: processes.
+        threads: of PyTorch in each process; where None, OMP_NUM_THREADS, or one where that is not
+            set: the last digits of a box depend on it, and must not depend on ``workers``.
 
     Returns:
         A line for each sequence that could not be tracked; the others are done.
@@ -58,10 +62,11 @@ def run_dataset(
         )
     todo = [name for name in names if not result_path(folder, name).exists()]
     failures = []
+    threads = threads or requested_threads() or 1
     with tqdm(
         total=len(names), initial=len(names) - len(todo), unit="sequence", disable=None
     ) as progress:
-        for failure in _outcomes(make_tracker, dataset, folder, todo, workers):
+        for failure in _outcomes(make_tracker, dataset, folder, todo, workers, threads):
             failures += [failure] if failure else []
             progress.update()
     return failures
@@ -73,14 +78,19 @@ def _outcomes(
     folder: Path,
     todo: list[str],
     workers: int,
+    threads: int,
 ) -> Iterator[str | None]:
     """What went wrong, or None, a sequence as it is done."""
     if not todo:
         return
-    tracker = make_tracker()  # also where workers make their own: it fails here with its message
+    with limited_threads(threads):
+        # Also where workers make their own: it fails here with its message.
+        tracker = make_tracker()
     if workers == 1:
         for name in todo:
-            yield _run_sequence(tracker, dataset, name, folder)
+            with limited_threads(threads):
+                outcome = _run_sequence(tracker, dataset, name, folder)
+            yield outcome
         return
     workers = min(workers, len(todo))
     # Spawned, not forked: a fork of a process with PyTorch's threads or CUDA may hang.
@@ -88,7 +98,7 @@ def _outcomes(
         workers,
         mp_context=get_context("spawn"),
         initializer=_start_worker,
-        initargs=(make_tracker, dataset, folder, max(1, (os.cpu_count() or 1) // workers)),
+        initargs=(make_tracker, dataset, folder, threads),
     )
     try:
         tasks = {pool.submit(_work, name): name for name in todo}
@@ -112,7 +122,7 @@ def _start_worker(
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Read by numeric libraries when they load, which they do with the tracker.
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     _worker = (make_tracker(), dataset, folder)
 
 

@@ -17,7 +17,13 @@ from tqdm import tqdm
 from vot.tracker import Tracker
 
 from fusion.base.errors import UserError
-from tracker.evaluation.origin import is_of_other_origin, weights_digest, write_origin
+from tracker.evaluation.origin import (
+    DEFAULT_PRECISION,
+    DEFAULT_RUNTIME,
+    describe_origin,
+    is_of_other_origin,
+    write_origin,
+)
 from tracker.evaluation.vot import files as vot_files
 from tracker.evaluation.vot.entries import find_weights, needs_weights, require_baseline
 from tracker.evaluation.vot.pool import Failure, Pool
@@ -135,8 +141,8 @@ def _environment(tracker: Tracker) -> dict[str, str]:
 
 
 def _origin(folder: Path, tracker: Tracker) -> str | None:
-    """Of what an entry's results are, its weights and the modality that it sees alone; None for an
-    entry without weights.
+    """What an entry's results depend on: weights, the only modality it sees, runtime and precision;
+    None for an entry without weights.
 
     Raises:
         UserError: what the entry needs to run is not there.
@@ -144,8 +150,14 @@ def _origin(folder: Path, tracker: Tracker) -> str | None:
     file = _weights(folder, tracker)
     if file is None:
         return None
-    modality = _environment(tracker).get("RGBT_MODALITY")
-    return f"{weights_digest(file)} {modality}" if modality else weights_digest(file)
+    environment = _environment(tracker)
+    modality = environment.get("RGBT_MODALITY")
+    return describe_origin(
+        file,
+        *([modality] if modality else []),
+        runtime=environment.get("RGBT_RUNTIME") or DEFAULT_RUNTIME,
+        precision=environment.get("RGBT_PRECISION") or DEFAULT_PRECISION,
+    )
 
 
 def evaluate(
