@@ -1,9 +1,7 @@
 """Callbacks that leave curves, weights and pictures of a training in its folder."""
 
-import itertools
+import csv
 import math
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,16 +23,16 @@ from fusion.training.procedures import FusionTraining
 __all__ = [
     "KeepRecord",
     "LossRecord",
-    "PairRate",
     "plot_curves",
+    "read_curves",
 ]
 
 
 class LossRecord(Callback):
     """Loss curves in the run's folder, ``losses.png``; a subclass adds what else it shows.
 
-    Written every ``every_n_steps`` and at the end. The curves go into checkpoints, so that those
-    of a resumed run are whole.
+    Written every ``every_n_steps`` and at the end, from what `lightning.pytorch.loggers.CSVLogger`
+    has logged in that folder. Training ends where a loss is not finite.
 
     Args:
         every_n_steps: steps between two records.
@@ -47,7 +45,6 @@ class LossRecord(Callback):
                 raise UserError(f"{type(self).__name__}.{name}: at least 1, got {value}")
         self.every_n_steps = every_n_steps
         self.samples = samples
-        self.curves: dict[str, list[tuple[int, float]]] = {}
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._has_trained = False
@@ -60,12 +57,6 @@ class LossRecord(Callback):
         """Write the rest of the record into ``folder``; called in one process alone."""
         raise NotImplementedError
 
-    def state_dict(self) -> dict:
-        return {"curves": self.curves}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.curves = state["curves"]
-
     def on_train_batch_end(
         self,
         trainer: L.Trainer,
@@ -74,13 +65,8 @@ class LossRecord(Callback):
         batch: Any,
         batch_index: int,
     ) -> None:
-        losses = {
-            name: value
-            for name, value in trainer.logged_metrics.items()
-            if name.startswith("train/") and not name.endswith(("_step", "_epoch"))
-        }
-        for name, value in losses.items():
-            if not math.isfinite(value):
+        for name, value in trainer.logged_metrics.items():
+            if name.startswith("train/") and not math.isfinite(value):
                 raise UserError(
                     f"step {trainer.global_step}: {name} is {float(value)}, and all that "
                     "follows would be; go on from a checkpoint before it with a smaller "
@@ -89,8 +75,6 @@ class LossRecord(Callback):
         if trainer.global_step == self._last_step:
             return  # a part of a step, where gradients are accumulated
         self._last_step = trainer.global_step
-        for name, value in losses.items():
-            self.curves.setdefault(name, []).append((trainer.global_step, float(value)))
         if trainer.global_step % self.every_n_steps == 0:
             self._record(trainer, module)
 
@@ -110,7 +94,9 @@ class LossRecord(Callback):
         folder = trainer.log_dir  # asked for by all processes: it is agreed among them
         if not trainer.is_global_zero or folder is None:
             return
-        plot_curves(self.curves, Path(folder) / "losses.png")
+        for logger in trainer.loggers:
+            logger.save()
+        plot_curves(read_curves(Path(folder) / "metrics.csv"), Path(folder) / "losses.png")
         self.write(trainer, module, Path(folder))
 
 
@@ -155,74 +141,21 @@ class KeepRecord(LossRecord):
         write_image(folder / "samples" / f"{trainer.global_step:06d}.png", tile(rows))
 
 
-class PairRate(Callback):
-    """Says at the end how many pairs a second were trained on, and whether reading kept up.
-
-    One line on stderr: pairs a second of the whole loop, the share of its time spent waiting for
-    data, pairs a second of the model without that, and those that reading alone delivers.
-
-    Args:
-        batches: read at the end, beside no training, to measure reading alone; 0 for none.
-    """
-
-    def __init__(self, batches: int = 8):
-        self.batches = batches
-        self._pairs = 0
-        self._waited = self._worked = 0.0
-        self._mark: float | None = None
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_index: int
-    ) -> None:
-        now = time.perf_counter()
-        # The first batch has no moment before it, and the first of a pass comes after validation.
-        if self._mark is not None and batch_index > 0:
-            self._waited += now - self._mark
-        self._mark = now
-
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_index: int,
-    ) -> None:
-        now = time.perf_counter()
-        assert self._mark is not None  # set when the batch started
-        self._worked += now - self._mark
-        self._mark = now
-        self._pairs += len(next(iter(batch.values()))) * trainer.world_size
-
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        total = self._worked + self._waited
-        if not trainer.is_global_zero or not total:
-            return
-        line = (
-            f"{self._pairs} pairs in {total:.1f} s: {_rate(self._pairs / total)} a second, "
-            f"{self._waited / total:.0%} of the time waiting for data; "
-            f"the model alone takes {_rate(self._pairs / self._worked)} a second"
-        )
-        if self.batches:
-            line += f", reading alone gives {_rate(self._reading_rate(trainer))} a second"
-        print(line, file=sys.stderr)
-
-    def _reading_rate(self, trainer: L.Trainer) -> float:
-        loader = data_module(trainer).train_dataloader()
-        batches = (batch for _ in itertools.count() for batch in loader)  # passes may be short
-        next(batches)  # processes start within the first
-        start = time.perf_counter()
-        pairs = sum(len(next(iter(b.values()))) for b in itertools.islice(batches, self.batches))
-        return pairs * trainer.world_size / (time.perf_counter() - start)
-
-
-def _rate(pairs: float) -> str:
-    """Pairs a second to read, also where one takes long."""
-    return f"{pairs:.1f} pairs" if pairs >= 1 else f"{pairs:.2g} pairs"
-
-
 def _picture(view: Tensor) -> np.ndarray:
     return np.rint(view[0, 0].clamp(0, 1).cpu().numpy() * 255).astype(np.uint8)
+
+
+def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values of the training losses that a ``metrics.csv`` holds; none without one."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    if not path.is_file():
+        return curves
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name.startswith("train/") and not name.endswith(("_step", "_epoch")):
+                    curves.setdefault(name, []).append((int(row["step"]), float(value)))
+    return curves
 
 
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:

@@ -6,6 +6,7 @@ take turns, so that what else the machine does disturbs all of them alike.
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -110,8 +111,10 @@ def _program(
     """A process that measures whenever it is asked."""
     code = f"{first}\nfrom tracker.commands.load import serve\n"
     code += f"serve({preset!r}, {runtime!r}, {threads!r}, {seconds!r})\n"
+    # This process has set a policy for itself, which a program that loads PyTorch first has not.
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", code], **pipes) as program:
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) as program:
         try:
             yield program
         finally:

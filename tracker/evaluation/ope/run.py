@@ -121,8 +121,9 @@ def _start_worker(
 ) -> None:
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Read by numeric libraries when they load, which they do with the tracker.
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
     _worker = (make_tracker(), dataset, folder)
 
 
