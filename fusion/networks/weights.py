@@ -69,9 +69,6 @@ NETWORKS: dict[str, type[FusionNetwork]] = {
 WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
 
 
-# --- Any weights file ---------------------------------------------------------------------------
-
-
 # --- Fusion networks ----------------------------------------------------------------------------
 
 

@@ -69,10 +69,10 @@ def test_every_way_is_measured_beside_a_busy_process(monkeypatch):
 
 def test_the_measuring_process_answers_each_question():
     answers = io.StringIO()
-    serve("compact", "eager", 2, 0.0, io.StringIO("\n\n"), answers)
+    serve("compact", "eager", 1, 0.0, io.StringIO("\n\n"), answers)
     lines = [json.loads(line) for line in answers.getvalue().splitlines()]
     assert len(lines) == 2
-    assert all(line["rate"] > 0 and line["threads"] == 2 for line in lines)
+    assert all(line["rate"] > 0 and line["threads"] == 1 for line in lines)
 
 
 def test_what_cannot_be_compared(capsys):
