@@ -29,6 +29,7 @@ __all__ = [
     "RUNTIMES",
     "Search",
     "add_runtime_options",
+    "add_threads_option",
     "check_runtime",
     "default_threads",
     "make_search",
@@ -290,7 +291,7 @@ def make_search(
 
 
 def add_runtime_options(parser: argparse._ActionsContainer) -> None:
-    """Add ``--runtime`` and ``--precision``, for `make_search`, and ``--threads``."""
+    """Add ``--runtime`` and ``--precision``, for `make_search`."""
     kinds = "; ".join(f"{name}: {kind.about}" for name, kind in RUNTIMES.items())
     parser.add_argument(
         "--runtime",
@@ -307,6 +308,10 @@ def add_runtime_options(parser: argparse._ActionsContainer) -> None:
         help="of the search: float32, or bfloat16, whose figures are in docs/speed.md; boxes are "
         "computed in float32 (default: float32)",
     )
+
+
+def add_threads_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--threads``, for `tracker.online.rgbt_tracker.RGBTTracker`."""
     parser.add_argument(
         "--threads",
         metavar="N",

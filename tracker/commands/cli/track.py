@@ -11,7 +11,7 @@ from fusion.base.errors import UserError
 from fusion.base.files import check_folder
 from tracker.commands.cli.data import LAYOUTS
 from tracker.online.options import add_preset_option
-from tracker.online.runtime import add_runtime_options
+from tracker.online.runtime import add_runtime_options, add_threads_option
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -70,6 +70,7 @@ def add_track(commands: Commands) -> None:
     add_preset_option(parser)
     add_device_option(parser)
     add_runtime_options(parser)
+    add_threads_option(parser)
     parser.add_argument(
         "--video",
         metavar="FILE",

@@ -11,7 +11,7 @@ from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option,
 from fusion.base.errors import UserError
 from fusion.base.tables import MARKS, counted, format_table, write_csv, write_json
 from tracker.online.options import add_output_options, add_preset_option
-from tracker.online.runtime import add_runtime_options
+from tracker.online.runtime import add_runtime_options, add_threads_option
 
 if TYPE_CHECKING:
     from tracker.evaluation.ope.figures import Protocol
@@ -112,6 +112,7 @@ def add_evaluate(commands: Commands) -> None:
     )
     add_device_option(run)
     add_runtime_options(run)
+    add_threads_option(run)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
