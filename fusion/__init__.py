@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fusion.base.threads import wait_passively
 
 if TYPE_CHECKING:
+    from fusion import metrics
     from fusion.base.errors import UserError
     from fusion.images.pixels import PixelScaling
     from fusion.images.reading import read_image, read_infrared, read_visible, write_image
@@ -48,6 +49,7 @@ __all__ = [
     "PixelScaling",
     "UserError",
     "load_network",
+    "metrics",
     "read_image",
     "read_infrared",
     "read_visible",
@@ -58,6 +60,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module("fusion.metrics")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

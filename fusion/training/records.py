@@ -1,4 +1,4 @@
-"""Callbacks that leave curves, weights and pictures of a training in its folder."""
+"""Callbacks that write curves, weights and sample images of a training run to its folder."""
 
 import csv
 import math
@@ -17,7 +17,8 @@ from fusion.base.files import whole_file
 from fusion.base.lightning import data_module
 from fusion.images.pixels import tile
 from fusion.images.reading import write_image
-from fusion.networks.weights import NETWORKS, save_network
+from fusion.networks.registry import NETWORKS
+from fusion.networks.weights import save_network
 from fusion.training.procedures import FusionTraining
 
 __all__ = [
@@ -29,14 +30,15 @@ __all__ = [
 
 
 class LossRecord(Callback):
-    """Loss curves in the run's folder, ``losses.png``; a subclass adds what else it shows.
+    """Writes loss curves to the run's folder as ``losses.png``; subclasses add further content.
 
-    Written every ``every_n_steps`` and at the end, from what `lightning.pytorch.loggers.CSVLogger`
-    has logged in that folder. Training ends where a loss is not finite.
+    The record is written every ``every_n_steps`` and at the end; the curves are what
+    `lightning.pytorch.loggers.CSVLogger` has logged in that folder. Training stops where a loss is
+    not finite.
 
     Args:
         every_n_steps: steps between two records.
-        samples: pairs shown.
+        samples: number of pairs shown.
     """
 
     def __init__(self, every_n_steps: int = 500, samples: int = 4):
@@ -54,7 +56,7 @@ class LossRecord(Callback):
         self._last_step = trainer.global_step
 
     def write(self, trainer: L.Trainer, module: Any, folder: Path) -> None:
-        """Write the rest of the record into ``folder``; called in one process alone."""
+        """Write the rest of the record to ``folder``; called in one process only."""
         raise NotImplementedError
 
     def on_train_batch_end(
@@ -68,12 +70,12 @@ class LossRecord(Callback):
         for name, value in trainer.logged_metrics.items():
             if name.startswith("train/") and not math.isfinite(value):
                 raise UserError(
-                    f"step {trainer.global_step}: {name} is {float(value)}, and all that "
-                    "follows would be; go on from a checkpoint before it with a smaller "
-                    "learning_rate, or with trainer.precision 32-true"
+                    f"step {trainer.global_step}: {name} is {float(value)}, and training cannot "
+                    "continue; resume from an earlier checkpoint with a smaller learning_rate, or "
+                    "with trainer.precision 32-true"
                 )
         if trainer.global_step == self._last_step:
-            return  # a part of a step, where gradients are accumulated
+            return  # part of a step, with accumulated gradients
         self._last_step = trainer.global_step
         if trainer.global_step % self.every_n_steps == 0:
             self._record(trainer, module)
@@ -84,14 +86,14 @@ class LossRecord(Callback):
     def on_fit_end(self, trainer: Any, module: L.LightningModule) -> None:
         if self._has_trained:
             return
-        # Resumed at its last step, a run trains nothing, and Lightning tells nobody of its end.
+        # A run that is resumed at its last step trains nothing, and Lightning skips on_train_end.
         for callback in trainer.callbacks:
             if isinstance(callback, WeightAveraging):
                 callback.on_train_end(trainer, module)
         self._record(trainer, module)
 
     def _record(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        folder = trainer.log_dir  # asked for by all processes: it is agreed among them
+        folder = trainer.log_dir  # read in all processes, because it is synchronised among them
         if not trainer.is_global_zero or folder is None:
             return
         for logger in trainer.loggers:
@@ -101,27 +103,27 @@ class LossRecord(Callback):
 
 
 class KeepRecord(LossRecord):
-    """Weights, sample pictures and loss curves in the run's folder.
+    """Writes weights, sample images and loss curves to the run's folder.
 
     Besides ``losses.png``: ``weights.safetensors`` (for ``fusion fuse``) and
-    ``samples/NNNNNN.png`` (infrared, visible, fused, perhaps the target or the best reference, of
-    a few held-out pairs).
+    ``samples/NNNNNN.png`` (infrared, visible, fused, and if available the target or the best
+    reference, for a few held-out pairs).
 
     Args:
         every_n_steps, samples: see `LossRecord`.
     """
 
     def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
-        """Refuse what could be trained and not be saved.
+        """Refuse a network that could be trained but not saved.
 
         Raises:
             UserError: the network has no name for its weights file.
         """
         kind = type(module.network)
-        if kind not in NETWORKS.values():
+        if NETWORKS.name_of(kind) is None:
             raise UserError(
                 f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
-                "in NETWORKS of fusion/networks/weights.py"
+                'by @NETWORKS.register("a-name") of fusion.networks.registry above the class'
             )
 
     def write(self, trainer: L.Trainer, module: FusionTraining, folder: Path) -> None:
@@ -129,7 +131,7 @@ class KeepRecord(LossRecord):
         data = data_module(trainer)
         shown = data.val_set if len(data.val_set) else data.train_set
         rows = []
-        module.eval()  # as the weights will be used: batch normalisation by its running statistics
+        module.eval()  # as the weights will be used: batch normalisation with running statistics
         for index in range(min(self.samples, len(shown))):
             item = shown[index, index]
             batch = {name: view[None].to(module.device) for name, view in item.items()}
@@ -159,7 +161,7 @@ def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:
-    """Loss terms over steps, one panel each, smoothed over a fiftieth of the run."""
+    """Plot loss terms over steps, one panel each, smoothed over a fiftieth of the run."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -174,7 +176,7 @@ def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> No
         axis.plot(steps, values, color="0.8", linewidth=0.7)
         axis.plot(steps[width - 1 :], smooth, linewidth=1.5)
         axis.set_title(name, fontsize=9)
-        # Within a decade a logarithmic axis has no labels, or labels of four figures.
+        # Within a decade, a logarithmic axis has no labels, or labels with four digits.
         axis.set_yscale(
             "log" if values.min() > 0 and values.max() > 10 * values.min() else "linear"
         )

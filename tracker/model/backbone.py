@@ -1,31 +1,100 @@
-"""Backbones of stride 8: the dilated ResNet-50 of SiamRPN++ and a small one of the same layout.
+"""Backbones: the interface, the dilated ResNet-50 of SiamRPN++, and a small one of its layout.
 
-Both keep the spatial resolution of the second stage and dilate what follows (Li et al.,
-SiamRPN++, CVPR 2019, Sec. 4.1). Convolutions that halve the resolution have no padding, so that the
-centre of a template or a search region of ``16 k + 15`` pixels falls on the centre of its middle
-cell, and a response is measured from there without a shift:
+The two backbones of stride 8 keep the spatial resolution of the second stage and dilate the
+following stages (Li et al., SiamRPN++, CVPR 2019, Sec. 4.1). Convolutions that halve the resolution
+have no padding. The centre of a template or search region of ``16 k + 15`` pixels therefore
+coincides with the centre of its middle cell, and positions in a response need no offset:
 
     127 -> 61 -> 31 -> 15 cells          255 -> 125 -> 63 -> 31 cells
 """
 
+import copy
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["STRIDE", "AtrousResNet50", "CompactResNet", "compact_stem"]
+from tracker.model.registry import BACKBONES
 
-STRIDE = 8
-"""Pixels of a crop between the centres of two cells."""
+__all__ = ["AtrousResNet50", "Backbone", "CompactResNet"]
+
+
+# --- The interface ------------------------------------------------------------------------------
+
+
+class Backbone(nn.Module):
+    """Base of the networks that turn a crop into feature maps of several levels.
+
+    A subclass defines `channels`, `stride` and ``forward``, and is registered in
+    `tracker.model.registry.BACKBONES`:
+
+    - ``forward(x)`` takes crops ``(B, 3, S, S)`` in the pixel convention of the network (or a map
+      of the modality's own stem, see `make_stem`) and returns a list of maps ``(B, C, H, W)``, one
+      per level, finest first, all of equal height and width.
+
+    Attributes:
+        channels: channels of the levels, such as ``(512, 1024, 2048)``.
+        stride: pixels of a crop between the centres of two cells.
+        imagenet: torchvision weights, such as ``ResNet50_Weights.IMAGENET1K_V1``, from which this
+            backbone can start (`tracker.model.weights.load_imagenet`); None for none.
+    """
+
+    channels: Sequence[int]
+    stride: int = 8
+    imagenet: ClassVar[str | None] = None
+
+    @classmethod
+    def make_stem(cls) -> nn.Module | None:
+        """Create the first layers that each modality has separately, before a shared backbone: from
+        crops ``(B, 3, S, S)`` to the input of ``forward``. None if ``forward`` takes crops."""
+        return None
+
+    def cells(self, size: int) -> int:
+        """Cells along a side of the maps of a crop of ``size`` pixels.
+
+        The default runs the layers on PyTorch's meta device, without computing anything.
+
+        Raises:
+            ValueError: the backbone does not accept crops of this size.
+        """
+        layers = copy.deepcopy(self).to("meta").eval()
+        stem = type(self).make_stem() or nn.Identity()
+        try:
+            maps = layers(stem.to("meta").eval()(torch.empty(1, 3, size, size, device="meta")))
+        except RuntimeError as error:
+            raise ValueError(f"crops of {size} pixels do not pass the backbone: {error}") from error
+        shapes = [tuple(level.shape[1:]) for level in maps]
+        expected = [(width, *shapes[0][1:]) for width in self.channels]
+        if shapes != expected or shapes[0][1] != shapes[0][2]:
+            raise ValueError(
+                f"{type(self).__name__} gives levels {shapes}; its channels are "
+                f"{tuple(self.channels)}, and all levels need one height and width"
+            )
+        return shapes[0][1]
+
+
+class _Unpadded(Backbone):
+    """A backbone of stride 8 whose strided convolutions have no padding, see the module."""
+
+    def cells(self, size: int) -> int:
+        if not isinstance(size, int) or size < 31 or size % 16 != 15:
+            raise ValueError(f"a crop must have 16 k + 15 pixels (31, 47, ... 255), got {size}")
+        return size // self.stride
+
+
+# --- Residual layers ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How a block's 3x3 convolutions and its shortcut sample.
+    """Sampling of a block's 3x3 convolutions and of its shortcut.
 
     A shortcut is 1x1, or 3x3 with the stride, padding and dilation of the block's own 3x3. One that
-    halves the resolution is always 3x3: without padding a 1x1 would see other centres.
+    halves the resolution is always 3x3: without padding, a 1x1 would have different centres.
     """
 
     stride: int = 1
@@ -38,7 +107,7 @@ class Shape:
         return nn.Conv2d(inputs, outputs, 3, self.stride, padding, self.dilation, bias=False)
 
     def shortcut(self, inputs: int, outputs: int) -> nn.Module | None:
-        """Brings a block's input to the size of its output; None where it has that already."""
+        """Maps a block's input to the size of its output; None if the sizes are equal."""
         if self.stride == 1 and inputs == outputs:
             return None
         if self.wide_shortcut or self.stride > 1:
@@ -100,8 +169,8 @@ def stage(
     dilation: int = 1,
     wide_shortcut: bool = False,
 ) -> nn.Sequential:
-    """``count`` blocks. The first one changes size or channels, at half the dilation of the rest:
-    going from one dilation to its double in a step would leave holes in what a cell sees."""
+    """``count`` blocks. The first one changes the size or the channels, at half the dilation of the
+    others: doubling the dilation in one step would leave gaps in the receptive field."""
     first = block(inputs, width, Shape(stride, max(1, dilation // 2), wide_shortcut))
     rest = [
         block(block.expansion * width, width, Shape(dilation=dilation)) for _ in range(count - 1)
@@ -109,16 +178,22 @@ def stage(
     return nn.Sequential(first, *rest)
 
 
-class AtrousResNet50(nn.Module):
+# --- The backbones ------------------------------------------------------------------------------
+
+
+@BACKBONES.register("resnet50")
+class AtrousResNet50(_Unpadded):
     """ResNet-50 of stride 8: the last two stages dilated by 2 and 4 instead of strided.
 
-    Parameters are named as in torchvision's ResNet, which published checkpoints follow too.
+    Parameters are named as in torchvision's ResNet, as in published checkpoints.
 
     Input: ``(B, 3, S, S)`` with S of the form ``16 k + 15``. Output: the maps of the last three
-    stages, 512, 1024 and 2048 channels, all of one size: 15 cells from 127 pixels, 31 from 255.
+    stages with 512, 1024 and 2048 channels, all of equal size: 15 cells from 127 pixels, 31 from
+    255.
     """
 
     channels = (512, 1024, 2048)
+    imagenet = "ResNet50_Weights.IMAGENET1K_V1"
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +207,7 @@ class AtrousResNet50(nn.Module):
         initialise(self)
 
     def stem(self, x: Tensor) -> Tensor:
-        """Up to and with the first stage: ``(B, 256, H, W)`` of stride 4."""
+        """The layers up to and including the first stage: ``(B, 256, H, W)`` of stride 4."""
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return self.layer1(self.maxpool(x))
 
@@ -142,23 +217,12 @@ class AtrousResNet50(nn.Module):
         return [level2, level3, self.layer4(level3)]
 
 
-def compact_stem() -> nn.Sequential:
-    """What each modality has of its own before a `CompactResNet`: colours and heat have different
-    edges and noise, but objects made of them look alike. ``(B, 3, S, S)`` to ``(B, 16, H, W)`` of
-    stride 2."""
-    stem = nn.Sequential(
-        OrderedDict(
-            conv=nn.Conv2d(3, 16, 7, stride=2, bias=False),
-            bn=nn.BatchNorm2d(16),
-            relu=nn.ReLU(inplace=True),
-        )
-    )
-    initialise(stem)
-    return stem
+@BACKBONES.register("compact")
+class CompactResNet(_Unpadded):
+    """A small residual network with the layout of `AtrousResNet50`, and one stem per modality.
 
-
-class CompactResNet(nn.Module):
-    """A small residual network of the layout of `AtrousResNet50`, after a `compact_stem`.
+    Visible and thermal images differ in edges and noise, but the shapes of objects are alike:
+    therefore the first convolution is separate for each modality, and the rest is shared.
 
     Input: ``(B, 16, H, W)``, the stem's map of stride 2. Output: the maps of the last two stages,
     64 and 96 channels of stride 8 (7 cells from a template of 63 pixels, 19 from a search region
@@ -166,6 +230,19 @@ class CompactResNet(nn.Module):
     """
 
     channels = (64, 96)
+
+    @classmethod
+    def make_stem(cls) -> nn.Module:
+        """``(B, 3, S, S)`` to ``(B, 16, H, W)`` of stride 2."""
+        stem = nn.Sequential(
+            OrderedDict(
+                conv=nn.Conv2d(3, 16, 7, stride=2, bias=False),
+                bn=nn.BatchNorm2d(16),
+                relu=nn.ReLU(inplace=True),
+            )
+        )
+        initialise(stem)
+        return stem
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,7 +258,7 @@ class CompactResNet(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """He initialisation of convolutions; the last normalisation of a residual block starts small,
+    """He initialisation of convolutions. The last normalisation of a residual block starts small,
     so that a deep network starts near the identity."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

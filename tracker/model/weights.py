@@ -1,15 +1,17 @@
 """Weights files of trackers: own safetensors, published DFAT and PySOT checkpoints, ImageNet.
 
-Own files hold architecture and preprocessing in the metadata, so that a file alone rebuilds its
-network. Of published ones the tensors are read, by PyTorch's restricted unpickler, and renamed; a
-file that would run code is refused.
+Files of this package contain architecture and preprocessing in their metadata, so that the network
+can be rebuilt from the file alone. The tensors of published checkpoints are read by PyTorch's
+restricted unpickler and renamed; a file that would execute code is refused.
 """
 
 import dataclasses
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +28,7 @@ from fusion.base.errors import UserError
 from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
 from tracker.model.network import PRESETS, TrackerNetwork
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS
+from tracker.model.registry import BACKBONES, NETWORKS
 from tracker.model.settings import OnlineSettings
 
 __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
@@ -36,11 +39,22 @@ FORMAT = "rgbt-tracker"
 def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
     """Write a network's weights, architecture, preprocessing and online settings as safetensors.
 
+    Args:
+        network: a network whose class is in `tracker.model.registry.NETWORKS`.
+
     Raises:
-        UserError: the place cannot be written.
+        UserError: the file cannot be written.
+        ValueError: the network's class is not registered.
     """
+    family = NETWORKS.name_of(type(network))
+    if family is None:
+        raise ValueError(
+            f"{type(network).__name__} has no name for its weights file; put "
+            '@NETWORKS.register("a-name") of tracker.model.registry above the class'
+        )
     metadata = {
         "network": FORMAT,
+        "family": family,
         "architecture": json.dumps(network.architecture),
         "online": json.dumps(network.online),
     }
@@ -72,7 +86,9 @@ def load_tracker(
     path = COMPACT if path is None else path
     tensors, metadata = read_tensors(path)
     if metadata.get("network") == FORMAT:
-        network = build_on_meta(path, TrackerNetwork, read_architecture(path, metadata))
+        family = metadata.get("family", "siamese")  # files before 2026-12 have none
+        arguments = _current(read_architecture(path, metadata))
+        network = build_on_meta(path, partial(NETWORKS.create, family), arguments)
         network.online = _online(path, metadata)
     elif preset in PUBLISHED_PRESETS:
         network = build_on_meta(path, TrackerNetwork, PRESETS[preset])
@@ -87,23 +103,36 @@ def load_tracker(
 
 
 def load_published(network: TrackerNetwork, path: str | Path) -> None:
-    """Start a network's training from a published DFAT or PySOT checkpoint.
+    """Initialise a network for training from a published DFAT or PySOT checkpoint.
 
-    Backbone, neck and RPN of every modality take its tensors. A fused branch and gates, which no
-    published checkpoint has, stay as they are.
+    Backbone, neck and RPN of every modality are loaded. A fused branch and gates, which published
+    checkpoints do not have, remain unchanged.
 
     Args:
-        network: with a ResNet-50, of the published sizes.
-        path: of the checkpoint.
+        network: a network with ResNet-50 and the published sizes.
+        path: the checkpoint.
 
     Raises:
-        UserError: as `load_tracker`.
+        UserError: see `load_tracker`.
     """
     modal = network.architecture | {"fusion": None, "gate": False, "branch_weights": None}
     reference = build_on_meta(path, TrackerNetwork, modal)
     tensors = _renamed(path, read_tensors(path)[0], reference)
     require_match(path, tensors, reference)
     network.load_state_dict(tensors, strict=False)
+
+
+def _current(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Convert the arguments of an older file to those of `TrackerNetwork` today.
+
+    Until 2026-12, the size of the LLRR stacks was given by two arguments of the network.
+    """
+    old = {"fusion_filters": "num_filters", "fusion_blocks": "num_blocks"}
+    stacks = {new: arguments[name] for name, new in old.items() if name in arguments}
+    current = {name: value for name, value in arguments.items() if name not in old}
+    if stacks and current.get("fusion") == "llrr":
+        current["fusion_args"] = stacks
+    return current
 
 
 def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, float]:
@@ -127,11 +156,11 @@ def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, float]:
 
 # --- Published names ----------------------------------------------------------------------------
 
-# Tensors no box depends on: heads for masks, and a scale of DFAT's that its RPN does not apply.
+# Tensors that do not affect boxes: mask heads, and a scale of DFAT's that its RPN does not apply.
 _UNUSED = ("mask_head.", "refine_head.", "rpn_head.loc_scale")
 
-# Published patterns to ours; "{part}" is the part of the network the tensor belongs to. Levels are
-# numbered from 2 there, after the stages of ResNet.
+# Published name patterns to ours; "{part}" is the part of the network that the tensor belongs to.
+# Their levels are numbered from 2, after the stages of ResNet.
 _NAMES = (
     (r"backbone\.(.+)", r"backbones.{part}.\1"),
     (r"neck\.downsample([234])\.downsample\.(.+)", r"necks.{part}.levels.<\1>.\2"),
@@ -143,9 +172,9 @@ _NAMES = (
 def _renamed(
     path: str | Path, tensors: Mapping[str, Tensor], network: TrackerNetwork
 ) -> dict[str, Tensor]:
-    """A published checkpoint's tensors under our names, for every part of the network.
+    """Rename a published checkpoint's tensors to our names, for every part of the network.
 
-    Names no pattern knows are kept, so that they are reported as surplus.
+    Names that match no pattern are kept, so that they are reported as unexpected.
     """
     if not any(name.startswith(("backbone.", "rpn_head.")) for name in tensors):
         raise UserError(
@@ -163,7 +192,7 @@ def _renamed(
                 ours = re.sub("<(.)>", lambda level: str(int(level[1]) - 2), ours)
         for part in network.backbones:
             renamed[ours.replace("{part}", part)] = tensor
-    # Counters of the running statistics came with PyTorch 0.4.1; older files have none.
+    # Counters of running statistics were added in PyTorch 0.4.1; older files have none.
     for name, tensor in network.state_dict().items():
         if name.endswith("num_batches_tracked"):
             renamed.setdefault(name, torch.zeros(tensor.shape, dtype=tensor.dtype))
@@ -174,27 +203,34 @@ def _renamed(
 
 
 def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> None:
-    """Start a network's backbones from torchvision's ResNet-50, trained on ImageNet.
+    """Initialise a network's backbones from torchvision's ResNet-50, trained on ImageNet.
 
-    Where the dilated layout has a 3x3 shortcut and ImageNet's network a 1x1 one, the 1x1 becomes
-    the centre of the 3x3. ImageNet's pixels are RGB in 0..1, shifted and scaled by colour; ours are
-    raw BGR. The first convolution and normalisation take the difference up, exactly, because that
-    convolution does not pad.
+    Where the dilated layout has a 3x3 shortcut and ImageNet's network a 1x1 one, the 1x1 kernel
+    becomes the centre of the 3x3 kernel. ImageNet's pixels are RGB in 0..1, normalised per channel;
+    ours are raw BGR. The first convolution and normalisation are adjusted for the difference, which
+    is exact because that convolution has no padding.
 
     Args:
-        network: with a ResNet-50 and raw pixels ("bgr255").
-        path: a state dict of ``torchvision.models.resnet50``, safetensors or a checkpoint;
-            downloaded (``ResNet50_Weights.IMAGENET1K_V1``) where None.
+        network: a network whose `Backbone.imagenet` names suitable weights, without separate stems,
+            on raw pixels ("bgr255").
+        path: a state dict of ``torchvision.models.resnet50``, as safetensors or a checkpoint; None
+            downloads it.
 
     Raises:
-        ValueError: the network has another backbone or pixel convention.
+        ValueError: the network has a different backbone or pixel convention.
         UserError: the file is unusable, or cannot be downloaded.
     """
-    if network.architecture["backbone"] != "resnet50" or network.pixels != "bgr255":
-        raise ValueError("ImageNet weights fit a resnet50 backbone on bgr255 pixels alone")
+    names = {backbone.imagenet for backbone in network.backbones.values()}
+    if names == {None} or network.pixels != "bgr255" or network.stems:
+        able = [name for name, kind in BACKBONES.items() if kind.imagenet is not None]
+        raise ValueError(
+            f"ImageNet weights fit the backbones {', '.join(able)} on bgr255 pixels alone; the "
+            f"network has {network.architecture['backbone']} on {network.pixels} pixels"
+        )
     source: str | Path
     if path is None:
-        source, tensors = "ResNet50_Weights.IMAGENET1K_V1", _downloaded()
+        name = next(name for name in names if name is not None)
+        source, tensors = name, _downloaded(name)
     else:
         source, (tensors, _) = path, read_tensors(path)
     tensors = {name: t for name, t in tensors.items() if not name.startswith("fc.")}
@@ -209,30 +245,32 @@ def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> No
         backbone.load_state_dict(fitted)
 
 
-def _downloaded() -> dict[str, Tensor]:
-    from torchvision.models import ResNet50_Weights
+def _downloaded(name: str) -> dict[str, Tensor]:
+    from torchvision.models import get_weight
 
+    weights = get_weight(name)
     try:
-        return ResNet50_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True, weights_only=True)
+        return weights.get_state_dict(check_hash=True, weights_only=True)
     except OSError as error:
         raise UserError(
-            f"{ResNet50_Weights.IMAGENET1K_V1.url}: cannot be downloaded ({error}); download it "
-            "elsewhere and give the file (--model.init_args.start FILE)"
+            f"{weights.url}: cannot be downloaded ({error}); download it elsewhere and give the "
+            "file (--model.init_args.start FILE)"
         ) from error
 
 
 def _centred(tensor: Tensor, expected: Tensor) -> Tensor:
-    """A 1x1 kernel as the centre of a 3x3 one, where that is expected."""
+    """Pad a 1x1 kernel to the centre of a 3x3 one, if that shape is expected."""
     if tensor.shape[2:] == (1, 1) and expected.shape[2:] == (3, 3):
         return torch.nn.functional.pad(tensor, (1, 1, 1, 1))
     return tensor
 
 
 def _to_raw_bgr(path: str | Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Let the first layer take raw BGR in 0..255 for standardised RGB.
+    """Convert the first layer from standardised RGB to raw BGR in 0..255.
 
-    With ``x = (p / 255 - m) / d``, a convolution by w on x is one by ``w / (255 d)`` on p, minus
-    ``sum(w m / d)``, which the running mean of the normalisation behind it takes up.
+    With ``x = (p / 255 - m) / d``, a convolution of x with w is a convolution of p with
+    ``w / (255 d)``, minus ``sum(w m / d)``, which is absorbed by the running mean of the following
+    normalisation.
     """
     try:
         weight, mean = tensors["conv1.weight"], tensors["bn1.running_mean"]

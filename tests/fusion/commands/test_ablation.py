@@ -1,4 +1,4 @@
-"""``fusion ablation``: rows from one place, each trained once, resumed, fused and tabulated."""
+"""``fusion ablation``: rows of one file, each trained once, resumed, fused and tabulated."""
 
 import csv
 import json
@@ -65,7 +65,7 @@ def test_a_row_can_be_trained_alone(root, tmp_path):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Trainings are processes of their own, which take long to start; gives their commands."""
+    """Replaces the training processes, which are slow to start; returns their commands."""
     commands = []
 
     def run(command):
@@ -112,7 +112,7 @@ def test_rows_are_trained_fused_tabulated_and_not_trained_again(
     assert float(rows["num_blocks=2"]["En"]) == means["num_blocks=2"]["en"]
     assert means["num_blocks=1"]["en"] != means["num_blocks=2"]["en"]
 
-    # Stopped in one of two trainings: that one goes on from its checkpoint, the other is left.
+    # Interrupted in one of two trainings: it resumes from its checkpoint, the other is kept.
     (out / "weights/num_blocks=2.safetensors").unlink()
     assert main(command) == 0
     again = capfd.readouterr()
@@ -158,9 +158,9 @@ def test_a_typing_error_does_not_lock_the_folder(
     ("tables", "complaint"),
     [
         ("", "has no tables"),
-        ("tables: {a: {model.init_args.gama: [1]}}", r"a: model\.init_args\.gama is no key"),
+        ("tables: {a: {model.init_args.gama: [1]}}", r"a: model\.init_args\.gama is not a key"),
         ("tables: {a: {data.size: 3}}", "a: not a table"),
-        ("tables: {a: {data.size.x: [3]}}", r"data\.size\.x is no key"),
+        ("tables: {a: {data.size.x: [3]}}", r"data\.size\.x is not a key"),
     ],
 )
 def test_wrong_tables_are_named(small, tables, complaint):
@@ -176,7 +176,7 @@ def test_settings_of_one_folder_do_not_mix(small, tmp_path):
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     small.write_text(small.read_text() + "trainer: {max_steps: 4}\n")
-    with pytest.raises(UserError, match=r"yaml: of other settings"):
+    with pytest.raises(UserError, match=r"yaml: has other settings"):
         Ablation(read_tables(small), tmp_path / "out").write_configurations()
 
 
@@ -187,7 +187,7 @@ def test_settings_of_one_folder_do_not_mix(small, tmp_path):
         ([], "give --ir and --vis"),
         (["--ir", "no", "--vis", "no"], "no: no such folder"),
         (["--metrics", "x", "--ir", "no", "--vis", "no"], "--metrics: 'x' is unknown"),
-        (["--configurations-only", "--data.root", "x"], "--data.root would be lost"),
+        (["--configurations-only", "--data.root", "x"], "--data.root would be ignored"),
     ],
 )
 def test_bad_options_are_one_line_before_any_training(tmp_path, arguments, complaint, capsys):

@@ -1,4 +1,4 @@
-"""Weights files: the authors' checkpoint gives their pictures; bad files are refused by name."""
+"""Weights files: the authors' checkpoint gives their images; invalid files are refused."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def test_published_checkpoint_gives_the_published_pictures(shared, published, pa
     expected = read_image(tno / "lrrnet_published" / name)
     difference = np.abs(fused.astype(int) - expected)
     assert difference.max() <= 1
-    assert difference.mean() < 1e-3  # rounding alone: hardly any pixel is off at all
+    assert difference.mean() < 1e-3  # rounding only: hardly any pixel differs
 
 
 def test_published_checkpoint_swapped_is_another_picture(shared, published):
@@ -63,7 +63,7 @@ def test_shipped_weights_are_small_and_say_their_convention():
 
 
 def test_shipped_weights_beat_the_published_ones_on_pairs_neither_was_chosen_by(shared, published):
-    """Held-out RoadScene pairs, by metrics that no output stretch decides."""
+    """Held-out RoadScene pairs, by metrics that do not depend on an output stretch."""
     folder = shared / "data/roadscene180"
     names = sorted(path.name for path in (folder / "ir").iterdir())[-30::15]
     shipped = load_network()
@@ -245,7 +245,7 @@ def test_checkpoints_of_other_things_are_refused(tmp_path):
     with pytest.raises(UserError, match="no named tensors"):
         load_network(path)
     torch.save({"a": 1}, path)
-    with pytest.raises(UserError, match="a is no tensor"):
+    with pytest.raises(UserError, match="a is not a tensor"):
         load_network(path)
     torch.save({"a": torch.zeros(2)}, path)
     with pytest.raises(UserError, match="no known network"):

@@ -1,4 +1,4 @@
-"""Training data and training: draws a seed decides, exact resume, configurations, errors."""
+"""Training data and training: seeded draws, exact resume, configurations, errors."""
 
 import csv
 import os
@@ -49,7 +49,7 @@ def test_kaist_is_found_as_distributed(tmp_path):
 
 
 def test_views_are_places_in_both_pictures_alike(root):
-    """A view of the infrared is found in the infrared, and the visible's at the same place."""
+    """A view occurs in the infrared image, and the visible view at the same position."""
     data = PairDataset(find_pairs(root), size=24, flip=False)
     ir = read_image(root / "ir/2.png").astype(np.float32)
     ir = (ir - ir.min()) / (ir.max() - ir.min() + 1e-5)
@@ -145,7 +145,7 @@ def fit(root, folder, steps, resume=None, module=None, batch_size=2, **trainer):
 
 
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(root, tmp_path):
-    """Stopped in the middle of a pass (5 pairs in batches of 2: two steps a pass)."""
+    """Interrupted in the middle of a pass (5 pairs in batches of 2: two steps per pass)."""
     whole, module = fit(root, tmp_path / "whole", 8)
     fit(root, tmp_path / "cut", 3)
     again, resumed = fit(root, tmp_path / "again", 8, resume=tmp_path / "cut" / "at_step=3.ckpt")
@@ -159,8 +159,8 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(root, tmp_path):
 
 
 def test_gradients_may_be_accumulated(root, tmp_path):
-    """Four draws of one pair, two a step, are two draws of two; a pass of five pairs has two steps,
-    also after a resumption in its middle, and a step is recorded once."""
+    """Four batches of one pair, two per step, equal two of two; a pass of 5 pairs has two steps,
+    also if resumed midway, and a step is recorded once."""
     record = {"callbacks": [KeepRecord(every_n_steps=2, samples=1)]}
     _, whole = fit(root, tmp_path / "whole", 4, batch_size=2, **record)
     parts = {"batch_size": 1, "accumulate_grad_batches": 2}
@@ -196,7 +196,7 @@ def test_a_few_pairs_are_learned_and_the_record_kept(root, tmp_path):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    # The structure term keeps a floor: no picture equals both sources.
+    # The structure term has a lower bound, because no image equals both sources.
     terms, _ = module.terms(batch)
     assert loss.item() < first / 3
     assert terms["intensity"].item() < start["intensity"].item() / 10
@@ -236,7 +236,7 @@ def test_the_published_procedure_stretches_and_reaches_every_parameter(root):
     sum(terms.values()).backward()
     for name, parameter in module.named_parameters():
         if name.startswith("network."):
-            # A constant added to the picture is stretched away: those biases cannot learn.
+            # Stretching removes a constant added to the image, so these biases have no gradient.
             final = name in ("network.decoder.low_rank.bias", "network.decoder.sparse.bias")
             assert final or parameter.grad.abs().sum() > 0, name
         else:
@@ -258,7 +258,7 @@ def test_stretch_is_the_published_scaling(rng):
 
 @pytest.mark.parametrize("name", ["saliency", "saliency_edges", "lrrnet"])
 def test_configurations_run(root, tmp_path, name, capfd, recwarn):
-    """Each shipped configuration, for two steps of a small picture."""
+    """Each configuration of experiments/, for two steps on small images."""
     arguments = ["train", "fit", "--config", str(EXPERIMENTS / f"{name}.yaml")]
     arguments += ["--data.root", str(root), "--data.size", "32", "--data.batch_size", "2"]
     arguments += ["--data.workers", "0", "--data.holdout", "1"]
@@ -278,7 +278,7 @@ def test_configurations_run(root, tmp_path, name, capfd, recwarn):
             assert not torch.equal(ours, start) and (ours - start).abs().max() < 1e-2
     errors = capfd.readouterr().err
     assert "the model alone takes" in errors and "reading alone gives" in errors
-    # What others say on the way is to the point.
+    # No irrelevant warnings of dependencies are printed.
     assert "Tip:" not in errors
     assert not [warning for warning in recwarn if "LeafSpec" in str(warning.message)]
 
@@ -305,7 +305,7 @@ def test_all_loggers_of_a_run_write_one_version(tmp_path):
 
 
 def test_two_processes_train_the_weights_of_one(root, tmp_path):
-    """The same draws in the same steps: a batch of two, or one in each of two processes."""
+    """The same draws in the same steps: a batch of two, or one item in each of two processes."""
     weights = []
     for name, extra in (
         ("one", ["--data.batch_size", "2"]),

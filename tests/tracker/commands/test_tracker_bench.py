@@ -1,4 +1,4 @@
-"""The benchmark: all sides compute the same. What each costs is for `tracker bench` to say."""
+"""The benchmark: all variants compute the same. Times are not tested."""
 
 import io
 import json

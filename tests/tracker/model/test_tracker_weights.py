@@ -33,7 +33,7 @@ def refusal(load, *arguments, **options) -> str:
 @pytest.fixture
 def own_file(tmp_path):
     torch.manual_seed(0)
-    network = build("compact_dfat_llrr", branch_weights=[1, 2, 3], fusion_blocks=1)
+    network = build("compact_dfat_llrr", branch_weights=[1, 2, 3], fusion_args={"num_blocks": 1})
     network.online = {"window": 0.3, "update_interval": 5}
     path = tmp_path / "own.safetensors"
     save_tracker(network, path)
@@ -71,7 +71,7 @@ def test_a_truncated_file(own_file):
         ({"architecture": "{"}, "damaged metadata"),
         ({"architecture": '{"channels": 1000000}'}, "a number above 4096"),
         ({"architecture": '{"layers": 3}'}, "unusable architecture.*layers"),
-        ({"architecture": '{"backbone": "vgg"}'}, "unusable architecture.*backbone"),
+        ({"architecture": '{"backbone": "vgg"}'}, "unknown backbone 'vgg'.*--import"),
         ({"architecture": '{"channels": "many"}'}, "unusable architecture"),
         ({"architecture": "{}"}, "does not fit TrackerNetwork: missing"),
         ({"online": '{"momentum": 1}'}, "damaged metadata.*momentum"),
@@ -225,7 +225,7 @@ def test_imagenet_files_that_do_not_fit(tmp_path):
     assert "does not fit AtrousResNet50: missing bn1.weight" in refusal(
         load_imagenet, network, path
     )
-    with pytest.raises(ValueError, match="fit a resnet50 backbone on bgr255 pixels alone"):
+    with pytest.raises(ValueError, match="resnet50 on bgr255 pixels alone"):
         load_imagenet(build("compact_dfat"), path)
 
 

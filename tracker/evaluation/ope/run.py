@@ -14,10 +14,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fusion.base.commandline import import_inherited
 from fusion.base.errors import UserError
 from fusion.base.files import make_folder, whole_file
 from fusion.base.threads import limited_threads, requested_threads
 from tracker.data.sequences import Dataset
+from tracker.evaluation.times import TIMES_SUFFIX
 from tracker.online.running import Tracker, track
 
 
@@ -41,7 +43,8 @@ def run_dataset(
     Args:
         make_tracker: called once in each process; a function that can be pickled where there is
             more than one worker.
-        folder: gets ``<sequence>.txt``, a line ``x,y,w,h`` for each frame.
+        folder: gets ``<sequence>.txt``, a line ``x,y,w,h`` for each frame, and
+            ``<sequence>_time.value``, the seconds in the tracker for each.
         names: the sequences to run; all if None.
         workers: processes.
         threads: of PyTorch in each process; where None, OMP_NUM_THREADS, or one where that is not
@@ -121,6 +124,8 @@ def _start_worker(
 ) -> None:
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    import_inherited()
+
     import torch
 
     torch.set_num_threads(threads)
@@ -146,10 +151,16 @@ def _run_sequence(tracker: Tracker, dataset: Dataset, name: str, folder: Path) -
         sequence = dataset[name]
         start = sequence.first_box()
         if start is None:
-            raise UserError("no box in the first frame's annotation; mend it or leave it out")
-        rows = [",".join(f"{v:.4f}" for v in step.box) for step in track(tracker, sequence, start)]
+            raise UserError(
+                "no box in the first frame's annotation; fix it or leave the sequence out"
+            )
+        steps = [(step.box, step.seconds) for step in track(tracker, sequence, start)]
     except UserError as error:
         return f"{name}: {error}"
-    with whole_file(result_path(folder, name)) as temporary:
-        temporary.write_text("\n".join(rows) + "\n")
+    path = result_path(folder, name)
+    # The times first: a sequence that has a results file is done.
+    with whole_file(path.with_name(f"{path.stem}{TIMES_SUFFIX}")) as temporary:
+        temporary.write_text("".join(f"{seconds:.6f}\n" for _, seconds in steps))
+    with whole_file(path) as temporary:
+        temporary.write_text("".join(",".join(f"{v:.4f}" for v in box) + "\n" for box, _ in steps))
     return None

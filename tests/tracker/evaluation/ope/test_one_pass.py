@@ -16,7 +16,7 @@ from tracker.evaluation.ope.run import result_path, run_dataset
 
 
 class Drifter:
-    """Moves a pixel a frame; waits or leaves at the sequences whose first box says so."""
+    """Moves one pixel per frame; waits or exits in sequences marked by their first box."""
 
     def __init__(self, note=None):
         self.note = note
@@ -53,7 +53,7 @@ def dataset(make_scene, tmp_path):
 
 
 def contents(folder):
-    return {path.name: path.read_text() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_text() for path in sorted(folder.glob("*.txt"))}
 
 
 def test_results_are_written_whole_and_kept(dataset, tmp_path):
@@ -61,6 +61,8 @@ def test_results_are_written_whole_and_kept(dataset, tmp_path):
     assert len(failures) == 1 and failures[0].startswith("three: no box in the first frame")
     first = contents(tmp_path / "out")
     assert sorted(first) == ["four.txt", "one.txt", "two.txt"]
+    for name in ("four", "one", "two"):
+        assert np.loadtxt(tmp_path / "out" / f"{name}_time.value").shape == (4,)
     boxes = np.loadtxt(tmp_path / "out" / "one.txt", delimiter=",")
     np.testing.assert_array_equal(boxes[0], dataset["one"].first_box())
     np.testing.assert_array_equal(np.diff(boxes[:, 0]), 1)
@@ -121,7 +123,7 @@ import functools, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_one_pass import Drifter, run_dataset
-from tracker.sequences import load_dataset
+from tracker.data.sequences import load_dataset
 if __name__ == "__main__":
     make = functools.partial(Drifter, Path({folder!r}))
     run_dataset(make, load_dataset({root!r}), {folder!r} + "/out", workers=2)

@@ -1,0 +1,20 @@
+"""Registries of a tracker network's parts, and of network classes.
+
+A part is one class with one decorator, in this package or in a user's own file. The names are used
+by `TrackerNetwork`'s arguments, in configurations and in weights files. The classes must be:
+
+- `BACKBONES`: a subclass of `tracker.model.backbone.Backbone`.
+- `HEADS`: constructed with ``(num_levels, channels, num_anchors)``, see `tracker.model.head.Head`.
+- `NETWORKS`: whole networks with their own decoding, see `tracker.model.weights`.
+
+Modules that fuse features are in `fusion.llrr.registry.FUSIONS`, their losses in
+`tracker.training.losses.FUSION_LOSSES`.
+"""
+
+from fusion.base.registry import Registry
+
+__all__ = ["BACKBONES", "HEADS", "NETWORKS"]
+
+BACKBONES = Registry("backbone", "tracker.model:BACKBONES")
+HEADS = Registry("head", "tracker.model:HEADS")
+NETWORKS = Registry("tracker network", "tracker.model:NETWORKS")
