@@ -136,6 +136,25 @@ def test_a_failed_training_stops_with_its_line(root, small, tmp_path, capfd):
     assert not list((tmp_path / "out").rglob("*.safetensors"))
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("wrong", [["--data.no_such", "1"], ["--data.size", "wide"]])
+def test_a_typing_error_does_not_lock_the_folder(
+    root, small, tmp_path, capfd, in_this_process, wrong
+):
+    """What trained nothing binds nobody: the same folder takes the corrected command."""
+    command = ["ablation", "--config", small, "-o", tmp_path / "out", "--data.root", root]
+    command = [*map(str, command), "--ir", str(root / "ir"), "--vis", str(root / "vis")]
+    command += ["--metrics", "en"]
+    assert main([*command, *wrong]) == 2
+    assert wrong[0].removeprefix("--") in capfd.readouterr().err
+    # So does a mistake in the configuration.
+    right = small.read_text()
+    small.write_text(right + "trainer: {max_steps: none}\n")
+    assert main(command) == 2
+    small.write_text(right)
+    assert main(command) == 0
+
+
 @pytest.mark.parametrize(
     ("tables", "complaint"),
     [
@@ -152,7 +171,11 @@ def test_wrong_tables_are_named(small, tables, complaint):
 
 
 def test_settings_of_one_folder_do_not_mix(small, tmp_path):
-    Ablation(read_tables(small), tmp_path / "out").write_configurations()
+    ablation = Ablation(read_tables(small), tmp_path / "out")
+    ablation.write_configurations()
+    checkpoint = tmp_path / "out/runs/num_blocks=2/version_0/checkpoints/last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
     small.write_text(small.read_text() + "trainer: {max_steps: 4}\n")
     with pytest.raises(UserError, match=r"yaml: has other settings"):
         Ablation(read_tables(small), tmp_path / "out").write_configurations()
