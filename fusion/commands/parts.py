@@ -17,7 +17,7 @@ from fusion.images.pixels import luminance, tile, to_8bit
 from fusion.llrr.fast.windows import Window, windows
 from fusion.networks.lrrnet import LRRNet, LRRParts
 
-#: Coefficient maps shown of each stack, the strongest first.
+#: Number of coefficient maps shown for each stack, the strongest first.
 MAPS_SHOWN = 4
 
 # Pictures of more pixels are computed in windows of this side, and shown with fewer pixels.
@@ -156,7 +156,7 @@ def _shrunk(image: np.ndarray, shrink: int) -> np.ndarray:
 def _signed(array: np.ndarray) -> np.ndarray:
     """Grey with zero in the middle, scaled to the 99.5th percentile of the magnitude.
 
-    A part may sit far from zero, so its median is taken out first: contrast shows, not level.
+    The values of a part may be far from zero, so the median is subtracted first to show contrast.
     """
     array = array - np.median(array)
     top = max(float(np.percentile(np.abs(array), 99.5)), 1e-12)

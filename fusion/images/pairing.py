@@ -33,7 +33,15 @@ from fusion.base.errors import UserError
 from fusion.base.files import natural_key
 from fusion.images.reading import IMAGE_SUFFIXES
 
-__all__ = ["Matching", "Pairing", "counter", "list_images", "match_names", "pair_folders"]
+__all__ = [
+    "Matching",
+    "Pairing",
+    "counter",
+    "images_by_stem",
+    "list_images",
+    "match_names",
+    "pair_folders",
+]
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,17 @@ def list_images(folder: str | Path) -> list[Path]:
         found = f"; {', '.join(sorted(others)[:4])} files are not read" if others else ""
         raise UserError(f"{folder}: holds no pictures (PNG, JPEG, TIFF, WebP, ...){found}")
     return sorted(images, key=natural_key)
+
+
+def images_by_stem(folder: str | Path) -> dict[str, Path]:
+    """Picture files of a folder by their stem, in natural order.
+
+    Raises:
+        UserError: as `list_images`, or two files have the same stem.
+    """
+    images = list_images(folder)
+    _require_distinct((path.name for path in images), Path(folder))
+    return {path.stem: path for path in images}
 
 
 def pair_folders(infrared: str | Path, visible: str | Path, pair: str | None = None) -> Pairing:

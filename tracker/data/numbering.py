@@ -134,7 +134,7 @@ Annotations = dict[str, np.ndarray]
 
 
 def read_annotations(
-    folder: Path, layout: Layout, problems: list[str], needed: bool = True
+    folder: Path, layout: type[Layout], problems: list[str], needed: bool = True
 ) -> Annotations:
     """Boxes line by line of each modality's best file; says which files are missing.
 
@@ -170,7 +170,7 @@ def read_annotations(
 
 def place_annotations(
     annotations: Annotations,
-    layout: Layout,
+    layout: type[Layout],
     sources: dict[str, ImageFrames],
     numbers: Sequence[int] | None,
     start: int | None,
