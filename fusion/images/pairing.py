@@ -163,7 +163,7 @@ def match_names(
         enough = shift is None and 2 * shared >= min(len(visible), len(infrared))
         if shared and (pair == "name" or enough):
             by_counter = _join(visible, infrared, counts[0], counts[1], "counter")
-            _require_equal_names_together(by_counter, *stems, visible, infrared)
+            _require_equal_names_together(by_counter, stems[0], stems[1], visible, infrared)
             return by_counter
         why = (
             f"visible pictures count from {counts[0][0]} to {counts[0][-1]}, infrared ones from "

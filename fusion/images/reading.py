@@ -169,7 +169,7 @@ def _what_it_is(data: bytes) -> str:
             if kind in (b"heic", b"heix", b"mif1")
             else " but a video"
         )
-    for start, kind in (
+    for start, name in (
         (b"%PDF", "PDF"),
         (b"<svg", "SVG"),
         (b"PK", "a ZIP archive"),
@@ -179,7 +179,7 @@ def _what_it_is(data: bytes) -> str:
         (b"<html", "a web page: download it again"),
     ):
         if data.startswith(start):
-            return f" but {kind}"
+            return f" but {name}"
     return ""
 
 
