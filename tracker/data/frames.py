@@ -12,11 +12,11 @@ from statistics import median
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.images.pairing import match_names
+from fusion.images.pairing import counter, list_images, match_names
 from fusion.images.pixels import luminance, to_8bit
 from fusion.images.reading import read_image
 from fusion.images.timing import Nearest
-from fusion.images.video import Video, VideoDamaged, VideoFrame
+from fusion.images.video import VIDEO_SUFFIXES, Video, VideoDamaged, VideoFrame
 from tracker.data.annotations import LONGEST
 
 MODALITIES = ("rgb", "ir")
@@ -245,6 +245,42 @@ class VideoFrames:
 
 
 FrameSource = ImageFrames | VideoFrames
+
+
+def video_path(path: Path) -> Path:
+    """A video's path, refused where its name is not one of a video.
+
+    Raises:
+        UserError: names the suffixes that are.
+    """
+    if path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES:
+        known = " ".join(sorted(VIDEO_SUFFIXES))
+        raise UserError(f"{path}: not a video; give a folder of pictures or a video file ({known})")
+    return path
+
+
+def open_numbered(path: Path, pair: str | None, deep: bool = False) -> FrameSource:
+    """One side of a folder and a video, whose frames are matched by number."""
+    if not path.is_dir():
+        return VideoFrames(Video(video_path(path), deep=deep))
+    names = picture_names(path)
+    counts = counter([Path(name).stem for name in names])
+    if pair is None and counts is not None and counts[-1] - counts[0] >= len(counts):
+        raise UserError(
+            f"{path}: pictures are missing between {names[0]} and {names[-1]}, so that it is "
+            "unknown which belong to a video's frames; give --pair index if the k-th picture "
+            "belongs to the k-th frame"
+        )
+    return ImageFrames(path, names)
+
+
+def picture_names(folder: Path) -> list[str]:
+    """Names of a folder's pictures in natural order.
+
+    Raises:
+        UserError: as `fusion.images.pairing.list_images`.
+    """
+    return [path.name for path in list_images(folder)]
 
 
 # --- Matching the frames of two folders -----------------------------------------------------------

@@ -33,11 +33,11 @@ import numpy as np
 
 from fusion.base.errors import UserError
 from fusion.base.files import natural_key, read_text, require_no_stream
-from fusion.images.pairing import counter, list_images
+from fusion.images.pairing import list_images
 from fusion.images.pixels import is_color, require_same_shape, resize_to
 from fusion.images.reading import read_image, turned_by_exif
 from fusion.images.timing import pair_videos
-from fusion.images.video import VIDEO_SUFFIXES, Video
+from fusion.images.video import Video
 from tracker.data.annotations import mask_to_box
 from tracker.data.frames import (
     MODALITIES,
@@ -51,7 +51,10 @@ from tracker.data.frames import (
     align_frames,
     as_ir,
     as_rgb,
+    open_numbered,
+    picture_names,
     shortage,
+    video_path,
 )
 from tracker.data.layouts import (
     LAYOUTS,
@@ -303,14 +306,14 @@ def _load_pair(rgb: Path, ir: Path, pair: str | None) -> Sequence:
     sources: tuple[FrameSource, FrameSource]
     if rgb.is_dir() and ir.is_dir():
         try:
-            aligned = align_frames(_picture_names(rgb), _picture_names(ir), pair=pair)
+            aligned = align_frames(picture_names(rgb), picture_names(ir), pair=pair)
         except UserError as error:
             raise UserError(f"{rgb} and {ir}: {error}") from None
         problems += aligned.problems
         sources = (ImageFrames(rgb, aligned.rgb), ImageFrames(ir, aligned.ir))
     else:
         if not rgb.is_dir() and not ir.is_dir():
-            visible, infrared = Video(_video_path(rgb)), Video(_video_path(ir), deep=True)
+            visible, infrared = Video(video_path(rgb)), Video(video_path(ir), deep=True)
             pairing = pair_videos(infrared, visible, pair)
             problems += pairing.notes
             first = VideoFrames(visible)
@@ -321,7 +324,7 @@ def _load_pair(rgb: Path, ir: Path, pair: str | None) -> Sequence:
                 raise UserError(
                     f"--pair {pair}: a folder and a video are matched by number; leave it out"
                 )
-            sources = (_open_source(rgb, pair), _open_source(ir, pair, deep=True))
+            sources = (open_numbered(rgb, pair), open_numbered(ir, pair, deep=True))
         for modality, source, other in zip(MODALITIES, sources, sources[::-1], strict=True):
             if len(source) < len(other):
                 problems.append(shortage(modality, len(source), len(other)))
@@ -338,32 +341,6 @@ def _load_pair(rgb: Path, ir: Path, pair: str | None) -> Sequence:
         fps=rates[0] if rates else None,
         problems=problems,
     )
-
-
-def _video_path(path: Path) -> Path:
-    if path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES:
-        known = " ".join(sorted(VIDEO_SUFFIXES))
-        raise UserError(f"{path}: not a video; give a folder of pictures or a video file ({known})")
-    return path
-
-
-def _open_source(path: Path, pair: str | None, deep: bool = False) -> FrameSource:
-    """One side of a folder and a video, whose frames are matched by number."""
-    if not path.is_dir():
-        return VideoFrames(Video(_video_path(path), deep=deep))
-    names = _picture_names(path)
-    counts = counter([Path(name).stem for name in names])
-    if pair is None and counts is not None and counts[-1] - counts[0] >= len(counts):
-        raise UserError(
-            f"{path}: pictures are missing between {names[0]} and {names[-1]}, so that it is "
-            "unknown which belong to a video's frames; give --pair index if the k-th picture "
-            "belongs to the k-th frame"
-        )
-    return ImageFrames(path, names)
-
-
-def _picture_names(folder: Path) -> list[str]:
-    return [path.name for path in list_images(folder)]
 
 
 def _require_folder(folder: Path) -> None:
@@ -405,7 +382,7 @@ def _load_folder(
     # Sparse annotations say too little about the number of frames, and so does the first box.
     longest = max(map(len, annotations.values()), default=0) if layout.step == 1 else 0
     start = layout.start if meta else None  # a `sequence` file promises it, a folder's name not
-    names = (_picture_names(folders["rgb"]), _picture_names(folders["ir"]))
+    names = (picture_names(folders["rgb"]), picture_names(folders["ir"]))
     try:
         aligned = align_frames(*names, longest if longest > 1 else None, start, pair)
         sources = {

@@ -350,7 +350,7 @@ def test_unusable_frames(random_network, rng):
         tracker.init(None, np.zeros_like(ir), (60, 50, 30, 20))
     with pytest.raises(ValueError, match=r"ir must be HxW.*got shape \(160, 200, 2\)"):
         tracker.init(rgb, np.dstack([ir] * 2), (60, 50, 30, 20))
-    with pytest.raises(ValueError, match="int64; fusion.images.pixels.to_8bit converts"):
+    with pytest.raises(ValueError, match=r"int64; fusion.images.pixels.to_8bit converts"):
         tracker.init(rgb, ir.astype(np.int64), (60, 50, 30, 20))
     with pytest.raises(ValueError, match=r"ir must be in 0\.\.255, got values in 0\.\.1"):
         tracker.init(rgb, ir / 255, (60, 50, 30, 20))
