@@ -102,14 +102,15 @@ def test_rows_are_trained_fused_tabulated_and_not_trained_again(
     assert main(command) == 0
     said = capfd.readouterr()
     lines = said.out.splitlines()
-    assert lines[0] == "blocks" and "num_blocks=1" in lines[2] and "num_blocks=2" in lines[3]
+    assert lines[0] == "blocks, convention lrrnet" and "[bit]" in lines[2]
+    assert "num_blocks=1" in lines[3] and "num_blocks=2" in lines[4]
     assert "training 2 of 2: num_blocks=2" in said.err
     assert load_network(out / "weights/num_blocks=2.safetensors").architecture["num_blocks"] == 2
     assert len(list((out / "fused/saliency").glob("*.png"))) == 4
     means = json.loads((out / "blocks/means.json").read_text())["means"]
     with (out / "blocks/means.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
-    assert float(rows["num_blocks=2"]["En"]) == means["num_blocks=2"]["en"]
+    assert float(rows["num_blocks=2"]["EN [bit]"]) == means["num_blocks=2"]["en"]
     assert means["num_blocks=1"]["en"] != means["num_blocks=2"]["en"]
 
     # Interrupted in one of two trainings: it resumes from its checkpoint, the other is kept.
