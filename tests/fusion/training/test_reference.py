@@ -313,7 +313,7 @@ def test_pairs_of_one_file_name_have_references_of_their_own(tmp_path):
     data = PairData(
         str(tmp_path / "kaist"), size=16, references=str(tmp_path / "references/set00/V001")
     )
-    with pytest.raises(UserError, match="set00/V001: .* no pair"):
+    with pytest.raises(UserError, match=r"set00/V001: .* no pair"):
         data.setup()
 
 
