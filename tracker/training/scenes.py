@@ -329,6 +329,7 @@ class SceneDrawer:
         width, height = cutout.shape
         # About the area of the target.
         size = (sides.prod() / (width * height)) ** 0.5 * np.exp(rng.normal(0, 0.15))
+        size = min(size, 2.0)  # enlarged further it would be a blur
         own = np.array([width, height]) * size
         hideable = moment.mask is not None or any(layer.is_target for layer in moment.layers)
         behind = bool(crosses and hideable and rng.random() < 0.5)

@@ -52,7 +52,7 @@ examples:
   tracker evaluate --dataset lasher --results results/ --annotations annos/ --attributes -o report
   tracker evaluate --dataset gtot --root GTOT/ --weights w.safetensors --workers 2 --json gtot.json
   tracker evaluate --dataset gtot --root GTOT/ --tracker my_tracker:MyTracker --workers 2
-  tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \
+  tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \\
       --nanotrack nanotrack/ --sheet sheet.png
 
 exit code: 0 when all figures are there, 2 when an input is bad or a sequence could not be run.
