@@ -14,7 +14,7 @@ from fusion.base.workers import outcomes
 from fusion.evaluation.metrics import DEFAULT, Convention, Metric, create_all, evaluate_levels
 from fusion.evaluation.metrics.inputs import require_one_size
 from fusion.evaluation.ranking import ranks
-from fusion.images.pairing import list_images, pair_folders
+from fusion.images.pairing import images_by_stem, pair_folders
 from fusion.images.pixels import to_8bit
 from fusion.images.reading import read_image
 
@@ -231,7 +231,7 @@ def compare(
     columns = create_all(metrics, convention)
     pairing = pair_folders(ir, vis)
     sources = {pair[0].stem: pair for pair in pairing.pairs}
-    fused = {name: {p.stem: p for p in list_images(folder)} for name, folder in methods.items()}
+    fused = {name: images_by_stem(folder) for name, folder in methods.items()}
     failures = [
         f"{path}: without a partner in {folder}"
         for folder, lonely in ((vis, pairing.only_infrared), (ir, pairing.only_visible))

@@ -89,6 +89,7 @@ class Moments:
         self._covariances: dict[tuple[str, str], np.ndarray] = {}
 
     def mean(self, name: str) -> np.ndarray:
+        """``E[x]``."""
         if name not in self._means:
             self._means[name] = self._blur(self._images[name])
         return self._means[name]
@@ -103,4 +104,5 @@ class Moments:
         return self._covariances[one, other]
 
     def variance(self, name: str) -> np.ndarray:
+        """`covariance` of an image with itself."""
         return self.covariance(name, name)

@@ -78,7 +78,7 @@ def _masked_contrast(image: np.ndarray, tiny: float) -> np.ndarray:
     fine, coarse = (_wide_gaussian(image, deviation) for deviation in (2, 4))
     with np.errstate(divide="ignore", invalid="ignore"):
         contrast = np.abs(fine / (coarse + tiny) - 1)
-    np.nan_to_num(contrast, copy=False, nan=0.0, posinf=1e150)
+    np.nan_to_num(contrast, copy=False, nan=0.0, posinf=1e50)
     square = contrast**2
     return square * contrast / (square + 1e-4)
 

@@ -173,6 +173,12 @@ def test_a_source_without_a_partner_is_said(root, capsys):
     assert "2.png: without a partner in" in said.err
 
 
+def test_two_pictures_of_one_stem_are_refused(root, capsys):
+    write_image(root / "average/2.jpg", np.zeros((80, 96), np.uint8))
+    assert run(root, "--fused", root / "average") == 2
+    assert "average/2." in capsys.readouterr().err
+
+
 def test_metrics_twice_and_folders_with_equals_signs(root, capsys):
     (root / "average").rename(root / "gamma1=0.0,gamma4=1.5")
     fused = root / "gamma1=0.0,gamma4=1.5"
