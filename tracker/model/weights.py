@@ -68,20 +68,19 @@ def load_tracker(
     device: torch.device | str = "cpu",
     trainable: bool = False,
 ) -> TrackerNetwork:
-    """Rebuild a tracker's network from its weights file.
+    """Load a tracker's network from its weights file.
 
     Args:
-        path: an own safetensors file, or a published DFAT or PySOT (SiamRPN++ on ResNet-50)
-            checkpoint; the compact tracker that ships where None.
-        preset: the network a published checkpoint is put into: "dfat", "rgb" or "ir". An own file
-            knows its network.
-        device: where the network is put.
-        trainable: in training mode, with gradients, to continue training; else in evaluation mode,
-            and no parameter requires a gradient.
+        path: a safetensors file of this package, or a published DFAT or PySOT (SiamRPN++ on
+            ResNet-50) checkpoint. None loads the included compact tracker.
+        preset: the network of a published checkpoint: "dfat", "rgb" or "ir". Files of this package
+            contain their architecture.
+        device: the device of the network.
+        trainable: training mode with gradients; else evaluation mode with ``requires_grad=False``.
 
     Raises:
-        UserError: the file is missing, truncated, holds code, or its tensors do not fit; the line
-            names the file and the tensors.
+        UserError: the file is missing, truncated, contains code, or its tensors do not match; the
+            message names the file and the tensors.
     """
     path = COMPACT if path is None else path
     tensors, metadata = read_tensors(path)
