@@ -3,7 +3,8 @@
 README.md is the start page. Links between pages are written for the repository, where GitHub and
 editors follow them; for the website they are rewritten to the pages' places there.
 
-In the pages of the API reference, ``::: package.*`` stands for all modules of a package.
+In the pages of the API reference, ``::: package.*`` stands for all modules of a package, and
+``::: package.**`` also for those of its subpackages.
 """
 
 import posixpath
@@ -26,7 +27,7 @@ ADDED = {
 _IN_REPOSITORY = {target: source for source, target in ADDED.items()}
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-_MODULES = re.compile(r"^::: ([\w.]+)\.\*$", re.M)
+_MODULES = re.compile(r"^::: ([\w.]+)\.(\*\*?)$", re.M)
 _FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
 
 
@@ -43,7 +44,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     A link to a file of the repository that is not a page is replaced by its text.
     """
-    markdown = _MODULES.sub(lambda match: _modules(match[1]), markdown)
+    markdown = _MODULES.sub(lambda match: _modules(match[1], match[2]), markdown)
     here = page.file.src_uri
     source = _IN_REPOSITORY.get(here, f"docs/{here}")
 
@@ -67,12 +68,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return "".join([*parts, _LINK.sub(rewrite, markdown[end:])])
 
 
-def _modules(package: str) -> str:
-    """The documentation of a package and of every public module in it."""
+def _modules(package: str, wildcard: str) -> str:
+    """The documentation of a package and of its public modules; ``**`` includes subpackages."""
     folder = ROOT.joinpath(*package.split("."))
     # The package's own names are those of its modules, where they are documented.
     names = [f"::: {package}\n    options: {{members: false}}"]
-    for path in sorted(folder.rglob("*.py"), key=lambda path: (path.parent, path.name)):
+    pattern = "**/*.py" if wildcard == "**" else "*.py"
+    for path in sorted(folder.glob(pattern), key=lambda path: (path.parent, path.name)):
         if not path.name.startswith("_"):
             names.append("::: " + ".".join(path.relative_to(ROOT).with_suffix("").parts))
     return "\n\n".join(names)

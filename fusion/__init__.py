@@ -9,6 +9,8 @@ The names below are loaded when first used, so that ``import fusion`` is quick:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fusion.base.threads import wait_passively
+
 if TYPE_CHECKING:
     from fusion import metrics
     from fusion.base.errors import UserError
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from fusion.networks.base import FusionNetwork
     from fusion.networks.lrrnet import LRRNet, LRRParts
     from fusion.networks.weights import load_network, save_network
+
+wait_passively()  # now, because it has no effect once PyTorch is loaded
 
 _HOMES = {
     "UserError": "base.errors",

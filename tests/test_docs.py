@@ -105,6 +105,20 @@ def test_the_architecture_page_explains_every_folder(package):
         assert f"`{name.split('/')[0]}/`" in rows[f"{package}/{parent}"], folder
 
 
+def test_the_api_reference_covers_every_folder():
+    """``::: package.*`` documents the modules of a folder, ``**`` those of its subfolders too."""
+    entries = {
+        entry
+        for path in (ROOT / "docs" / "reference").glob("*.md")
+        for entry in re.findall(r"^::: (\S+)$", path.read_text(encoding="utf-8"), flags=re.M)
+    }
+    for package in PACKAGES:
+        for folder in subpackages(package) - {f"{package}/commands/cli"}:
+            name = folder.replace("/", ".")
+            parent = name.rpartition(".")[0]
+            assert entries & {f"{name}.*", f"{name}.**", f"{parent}.**"}, folder
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_files_named_in_the_pages_exist(name):
     """Paths below the repository's folders, as in ``tests/test_docs.py``."""

@@ -217,15 +217,15 @@ def build_on_meta(path: str | Path, build: Callable[..., Network], arguments: Ma
         raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
 
 
-def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load tensors into a meta network, floating-point ones as float32, and set evaluation mode
-    and ``requires_grad=False``.
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], trainable: bool = False) -> None:
+    """Load tensors into a meta network, floating-point ones as float32.
 
     Args:
         network: a network from `build_on_meta`; modified in place.
         tensors: the tensors returned by `require_match`.
+        trainable: training mode with gradients; else evaluation mode with ``requires_grad=False``.
     """
     network.load_state_dict(
         {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True
     )
-    network.requires_grad_(False).eval()
+    network.requires_grad_(trainable).train(trainable)

@@ -83,17 +83,17 @@ def _give_up_stdout() -> None:
 
 
 IMPORTS = "RGBT_IMPORT"
-"""The environment variable that names modules to import, as ``--import`` does, by commas."""
+"""Environment variable with modules to import, separated by commas, like ``--import``."""
 SEARCHED = "RGBT_PATH"
-"""The one that names folders where they are found, see `share_search_path`."""
+"""Environment variable with folders in which to find them, see `share_search_path`."""
 
 
 def import_inherited(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Import the modules that an environment's `IMPORTS` names, and return their names. Folders of
+    """Import the modules named in an environment's `IMPORTS`, and return their names. Folders in
     its `SEARCHED` are searched last.
 
     Raises:
-        UserError: a module is missing or fails.
+        UserError: a module is missing or its import fails.
     """
     folders = [path for path in environment.get(SEARCHED, "").split(os.pathsep) if path]
     sys.path += [path for path in folders if path not in sys.path]
@@ -103,29 +103,29 @@ def import_inherited(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def add_import_option(parser: argparse.ArgumentParser) -> None:
-    """Describe ``--import``, which `import_parts` takes out of a command line beforehand."""
+    """Add ``--import`` to the help; `import_parts` removes it from a command line beforehand."""
     parser.add_argument(
         "--import",
         metavar="MODULE",
-        help="a module of your own that registers parts (networks, layouts, trackers, ...), found "
-        "on PYTHONPATH or in the current folder; may be repeated and may follow the command; the "
-        f"environment variable {IMPORTS} does the same",
+        help="your own module that registers parts (networks, layouts, trackers, ...), found on "
+        "PYTHONPATH or in the current folder; can be repeated and can follow the command; the "
+        f"environment variable {IMPORTS} has the same effect",
     )
 
 
 def import_parts(argv: list[str]) -> list[str]:
-    """Take ``--import MODULE`` out of a command line and import the modules.
+    """Remove ``--import MODULE`` from a command line and import the modules.
 
-    Programs that the command starts import them too, see `import_inherited`.
+    Programs started by the command import them too, see `import_inherited`.
 
     Args:
-        argv: changed in place.
+        argv: modified in place.
 
     Returns:
         The modules of the command line.
 
     Raises:
-        UserError: a module is missing or fails, or the option has no value.
+        UserError: a module is missing or its import fails, or the option has no value.
     """
     modules: list[str] = []
     for place in reversed([i for i, a in enumerate(argv) if a.split("=")[0] == "--import"]):
@@ -144,8 +144,8 @@ def import_parts(argv: list[str]) -> list[str]:
 
 
 def share_search_path() -> None:
-    """Let programs that are started from here find modules where this one does: on PYTHONPATH,
-    which the VOT toolkit replaces for its trackers, and in the current folder."""
+    """Make started programs find modules where this one does: on PYTHONPATH, which the VOT toolkit
+    replaces for its trackers, and in the current folder."""
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     os.environ[SEARCHED] = os.pathsep.join(map(os.path.abspath, [*paths, os.getcwd()]))
 

@@ -76,8 +76,8 @@ def write_config(path: Path, keys: Mapping[str, Any], comment: str = "") -> None
 def merged(base: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` updated with ``keys``; mappings are merged, other values replaced.
 
-    Where ``keys`` names another part than ``base``, such as another ``fusion``, the arguments of
-    the base's part, in ``fusion_args``, are left out.
+    If ``keys`` selects a different part than ``base``, such as another ``fusion``, the arguments of
+    the base's part (``fusion_args``) are dropped.
     """
     left_out = {f"{key}_args" for key in keys if keys[key] != base.get(key)}
     result = {key: value for key, value in base.items() if key not in left_out}

@@ -68,6 +68,8 @@ def open_session(model: str | Path | bytes, threads: int | None = None) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Threads that wait would hold processors that others need, see `fusion.base.threads`.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     model = model if isinstance(model, bytes) else str(model)

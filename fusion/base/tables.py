@@ -44,6 +44,7 @@ def format_table(
         ]
         for line in range(max(map(len, names)))
     ]
+    head = [line for line in head if any(text.strip() for text in line)]
     widths = [max(map(len, column)) for column in zip(*head, *cells, strict=True)]
     return "\n".join(
         "  ".join(

@@ -5,6 +5,7 @@ values they take; the rows of a table are all combinations. Every row has its ow
 its changes, so a row that equals the base or occurs in two tables is trained once.
 """
 
+import glob
 import itertools
 import shutil
 import subprocess
@@ -140,13 +141,12 @@ class Ablation:
         """Write the configuration of every run.
 
         Raises:
-            UserError: a configuration with different settings exists; results of both would be
-                mixed.
+            UserError: a run that has begun has other settings; results of both would be mixed.
         """
         for run, row in self.runs.items():
             path = self.configuration(run)
             keys = self._placed(row)
-            if path.is_file() and read_config(path) != keys:
+            if self._has_begun(run) and path.is_file() and read_config(path) != keys:
                 raise UserError(f"{path}: has other settings; give another folder, or remove it")
             write_config(path, keys, f"fusion train fit --config {path}")
 
@@ -169,11 +169,17 @@ class Ablation:
             print(f"training {number} of {len(waiting)}: {run}", file=sys.stderr)
             self._train(run)
 
+    def _has_begun(self, run: str | None = None) -> bool:
+        """Whether a run, or any, has trained: wrong settings that train nothing bind nobody."""
+        run = "*" if run is None else glob.escape(run)
+        trained = f"weights/{run}.safetensors", f"runs/{run}/version_*/checkpoints/*.ckpt"
+        return any(any(self.out.glob(pattern)) for pattern in trained)
+
     def _hold_options(self) -> None:
         """Check that all rows are trained with the same options."""
         path = self.out / "options.txt"
         text = "\n".join(self.options) + "\n"
-        if path.is_file() and (held := read_text(path)) != text:
+        if self._has_begun() and path.is_file() and (held := read_text(path)) != text:
             before = " ".join(held.split()) or "no options"
             raise UserError(f"{path}: begun with {before}; give another folder")
         with whole_file(path) as temporary:
@@ -222,7 +228,7 @@ class Ablation:
         folders = {run: self.out / "fused" / run for run in self.runs}
         notes = []
         for run, folder in folders.items():
-            network = load_network(self.weights(run), device)
+            network = load_network(self.weights(run), device=device)
             # Existing images may be of other pairs; compared to training, fusing again is fast.
             notes += fuse_folders(network, ir, vis, folder, Options(color=False)).notes
         measured = compare(ir, vis, folders, metrics, workers, convention)

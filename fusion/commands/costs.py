@@ -40,7 +40,7 @@ def _least(run: Callable[[], object], rounds: int) -> float:
 def network_costs(
     size: tuple[int, int] = (640, 512), rounds: int = 3, only: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Parameters, FLOPs and CPU seconds of networks for one pair of pictures.
+    """Parameters, FLOPs and CPU seconds of networks for one pair of images.
 
     Weights are random: none of the three depends on them. PyTorch is set to one thread.
 

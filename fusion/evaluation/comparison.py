@@ -1,4 +1,4 @@
-"""Comparing fusion methods on folders of pictures: every metric of every picture and method."""
+"""Comparing fusion methods on folders of pictures: every metric of every image and method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fusion.base.workers import outcomes
 from fusion.evaluation.metrics import DEFAULT, Convention, Metric, create_all, evaluate_levels
 from fusion.evaluation.metrics.inputs import require_one_size
 from fusion.evaluation.ranking import ranks
-from fusion.images.pairing import list_images, pair_folders
+from fusion.images.pairing import images_by_stem, pair_folders
 from fusion.images.pixels import to_8bit
 from fusion.images.reading import read_image
 
@@ -32,8 +32,8 @@ class Comparison:
 
     Attributes:
         metrics: the columns.
-        values: ``values[method][picture][metric name]``.
-        failures: a line for each picture that could not be measured, a source without a partner
+        values: ``values[method][image][metric name]``.
+        failures: a line for each image that could not be measured, a source without a partner
             too; it counts for no method.
     """
 
@@ -47,7 +47,7 @@ class Comparison:
         return self.metrics[0].convention
 
     def means(self) -> dict[str, dict[str, float]]:
-        """Plain mean over the pictures, by method and metric."""
+        """Plain mean over the images, by method and metric."""
         return {
             method: {
                 metric.name: float(np.mean([picture[metric.name] for picture in pictures.values()]))
@@ -127,7 +127,7 @@ class Comparison:
         }
 
     def write(self, folder: Path) -> None:
-        """``means.csv``, ``ranks.csv``, ``pictures.csv`` (a row per picture and method) and
+        """``means.csv``, ``ranks.csv``, ``pictures.csv`` (a row per image and method) and
         ``means.png``. Every row names the convention, every column its definition and unit."""
         headings = [metric.heading for metric in self.metrics]
         name = self.convention.name
@@ -150,7 +150,7 @@ class Comparison:
         self._plot(folder / "means.png")
 
     def _plot(self, path: Path) -> None:
-        """A panel per metric: bars for the methods' means and dots for the pictures, or, for many
+        """A panel per metric: bars for the methods' means and dots for the images, or, for many
         methods, their means in order."""
         from matplotlib.figure import Figure
 
@@ -212,14 +212,14 @@ def compare(
     workers: int = 1,
     convention: str = DEFAULT,
 ) -> Comparison:
-    """Measure the pictures of several methods, matched with the sources by file stem.
+    """Measure the images of several methods, matched with the sources by file stem.
 
-    A picture that a method lacks, or that cannot be measured, is left out for all methods, so that
-    means are over the same pictures. Pictures deeper than 8 bits are stretched to it.
+    An image that a method lacks, or that cannot be measured, is left out for all methods, so that
+    means are over the same images. Images deeper than 8 bits are stretched to it.
 
     Args:
         ir, vis: folders of the sources.
-        methods: folder of fused pictures by name.
+        methods: folder of fused images by name.
         metrics: names of the convention's metrics; all where None.
         workers: processes.
         convention: whose definitions and grey conversion to use.
@@ -231,7 +231,7 @@ def compare(
     columns = create_all(metrics, convention)
     pairing = pair_folders(ir, vis)
     sources = {pair[0].stem: pair for pair in pairing.pairs}
-    fused = {name: {p.stem: p for p in list_images(folder)} for name, folder in methods.items()}
+    fused = {name: images_by_stem(folder) for name, folder in methods.items()}
     failures = [
         f"{path}: without a partner in {folder}"
         for folder, lonely in ((vis, pairing.only_infrared), (ir, pairing.only_visible))
@@ -251,7 +251,7 @@ def compare(
     ]
     values: dict[str, dict[str, dict[str, float]]] = {name: {} for name in methods}
     broken = set()
-    results = outcomes(_measure, jobs, workers, "picture")
+    results = outcomes(_measure, jobs, workers, "image")
     for (name, stem, *_), result in zip(jobs, results, strict=True):
         if isinstance(result, str):
             failures.append(result)
@@ -263,12 +263,12 @@ def compare(
             del pictures[stem]
     if not any(values.values()):
         reason = f"; {failures[0]}" if failures else ""
-        raise UserError(f"{ir}, {vis}: no picture of all methods could be measured{reason}")
+        raise UserError(f"{ir}, {vis}: no image of all methods could be measured{reason}")
     return Comparison(columns, values, list(dict.fromkeys(failures)))
 
 
 def _measure(job: tuple) -> dict[str, float] | str:
-    """Values of one picture, or a line that says why there are none."""
+    """Values of one image, or a line that says why there are none."""
     _, _, ir, vis, fused, metrics = job
     try:
         pictures = [to_8bit(read_image(path)) for path in (fused, ir, vis)]

@@ -1,4 +1,4 @@
-"""Contact sheets: some pairs, their sources and several methods' pictures, to look at."""
+"""Contact sheets: some pairs, their sources and several methods' images, to look at."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,21 +23,21 @@ def draw_comparison(
 
     Args:
         ir, vis: folders of the sources.
-        methods: folder of fused pictures by name.
+        methods: folder of fused images by name.
         count: pairs, spread evenly over those that all methods have.
-        cell: width and height of a picture; others are fitted into it.
+        cell: width and height of an image; others are fitted into it.
 
     Returns:
         RGB uint8.
 
     Raises:
-        UserError: a folder or picture is missing or unreadable, or no pair is in all.
+        UserError: a folder or image is missing or unreadable, or no pair is in all.
     """
     found = {name: {p.stem: p for p in list_images(folder)} for name, folder in methods.items()}
     pairs = {b.stem: (a, b) for a, b in pair_folders(ir, vis).pairs}
     stems = [stem for stem in pairs if all(stem in pictures for pictures in found.values())]
     if not stems:
-        raise UserError(f"{ir}: no pair has a picture of every method")
+        raise UserError(f"{ir}: no pair has an image of every method")
     rows = []
     for stem in _spread(stems, count):
         paths = {"infrared": pairs[stem][0], f"visible {stem}": pairs[stem][1]}
@@ -53,7 +53,7 @@ def _spread(items: Sequence[str], count: int) -> list[str]:
 
 
 def _fit(image: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
-    """The picture in the middle of a white cell, RGB ``HxWx3``."""
+    """The image in the middle of a white cell, RGB ``HxWx3``."""
     width, height = cell
     scale = min(width / image.shape[1], height / image.shape[0])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

@@ -1,6 +1,6 @@
 """Metrics of fused videos: flicker and warping error.
 
-Pictures fused one by one may each score well and still flicker, for example where every frame is
+Images fused one by one may each score well and still flicker, for example where every frame is
 stretched from its own smallest to its own largest value. Both measures compare a video with itself
 over time, so sources have them too: a fused video should not be far above its sources.
 

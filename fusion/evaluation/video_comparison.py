@@ -1,4 +1,4 @@
-"""Comparing fusion methods on a video: flicker, warping error, and means of picture metrics."""
+"""Comparing fusion methods on a video: flicker, warping error, and means of image metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -34,7 +34,7 @@ class VideoComparison:
         frames: how many were measured.
         motion: measures of `fusion.evaluation.video` by name of the video; the sources are
             "infrared" and "visible".
-        metrics: metrics of pictures, if any.
+        metrics: metrics of images, if any.
         means: their means over the frames, by method and metric.
     """
 
@@ -118,7 +118,7 @@ def compare_videos(
         ir, vis: sources: a video file each, or a folder of frames, which are taken in natural
             order of their names.
         methods: fused video or folder of frames by name.
-        metrics: names of metrics of pictures to average over the frames.
+        metrics: names of metrics of images to average over the frames.
         convention: whose definitions.
 
     Raises:

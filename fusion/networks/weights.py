@@ -69,21 +69,24 @@ def description(network: FusionNetwork) -> dict[str, str]:
 
 def load_network(
     path: str | Path | None = None,
-    device: torch.device | str = "cpu",
+    *,
     method: str | None = None,
     rule: str | None = None,
+    device: torch.device | str = "cpu",
+    trainable: bool = False,
 ) -> FusionNetwork:
-    """Load a fusion network from its weights, in evaluation mode.
+    """Load a fusion network from its weights.
 
     Args:
         path: a safetensors file of this package; a published checkpoint of LRRNet or of a method
             whose class defines ``published``; or a folder with all published files of such a
             method, which then has to be named by ``method``. None loads the included LRRNet.
-        device: the device of the network.
         method: a name from `NETWORKS`, which the weights must belong to; None detects it from the
             file. Or a method from `fusion.networks.classical`, which has no weights.
         rule: one of the network's ``rules`` for fusing features; defaults to the rule stored with
-            the weights, or the published one.
+            the weights, or the published one. The pixel convention follows the rule.
+        device: the device of the network.
+        trainable: training mode with gradients; else evaluation mode with ``requires_grad=False``.
 
     Raises:
         UserError: see `read_tensors` and `require_match`; the weights belong to an unknown network
@@ -133,10 +136,29 @@ def load_network(
         if rule not in build.rules:
             offered = f"its rules are {', '.join(build.rules)}" if build.rules else "it has none"
             raise UserError(f"{found}: no fusion rule {rule!r}; {offered}")
+        if "scaling" in arguments:
+            arguments["scaling"] = _scaling_by(rule, path, build, arguments)
         arguments["rule"] = rule
     network = build_on_meta(path, build, arguments)
-    fill(network, require_match(path, tensors, network, name_in_file))
+    fill(network, require_match(path, tensors, network, name_in_file), trainable)
     return network.to(device)
+
+
+def _scaling_by(
+    rule: str, path: str | Path, build: type[FusionNetwork], arguments: dict
+) -> PixelScaling:
+    """The pixel convention under another rule than the stored one's.
+
+    What the stored convention shares with the default of its own rule follows the default of the
+    new one; what training set otherwise stays.
+    """
+    plain = {name: value for name, value in arguments.items() if name != "scaling"}
+    before = dataclasses.asdict(build_on_meta(path, build, plain).scaling)
+    after = dataclasses.asdict(build_on_meta(path, build, plain | {"rule": rule}).scaling)
+    stored = dataclasses.asdict(arguments["scaling"])
+    return PixelScaling(
+        **{name: after[name] if stored[name] == before[name] else stored[name] for name in stored}
+    )
 
 
 def _published_method(path: str | Path, tensors: Mapping[str, Tensor]) -> str:

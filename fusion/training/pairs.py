@@ -54,6 +54,18 @@ def find_pairs(root: Path, ir: str = "ir", vis: str = "vis") -> list[tuple[Path,
     return pairs
 
 
+def pair_name(root: Path, vis: str, visible: Path) -> str:
+    """Name of a pair within its root: ``7`` of ``root/vis/7.png``, or ``set00/V000/I00007`` of
+    KAIST's ``root/set00/V000/visible/I00007.jpg``.
+
+    Args:
+        root, vis: as for `find_pairs`.
+        visible: the pair's visible picture.
+    """
+    folder = Path(root) if visible.parent == Path(root) / vis else visible.parent.parent
+    return (folder.relative_to(root) / visible.stem).as_posix()
+
+
 class PairDataset(Dataset):
     """Random views of greyscale pairs, each determined by the seed and the draw's number alone.
 
@@ -71,8 +83,8 @@ class PairDataset(Dataset):
         saliency: also return the `saliency_target`, computed from the whole images.
         cache: keep decoded images in memory.
         seed: seed of the views.
-        references: also return the references of each pair and their weights, see
-            `fusion.training.reference.read_references`; every pair must have some.
+        references: also return the references of each pair and their weights, by the path of the
+            pair's visible image, best first; every pair must have some.
     """
 
     def __init__(
@@ -85,7 +97,7 @@ class PairDataset(Dataset):
         cache: bool = False,
         seed: int = 0,
         scaling: Literal["min-max", "unit"] = "min-max",
-        references: Mapping[str, Sequence[tuple[Path, float]]] | None = None,
+        references: Mapping[Path, Sequence[tuple[Path, float]]] | None = None,
     ):
         self.pairs = list(pairs)
         self.size = size
@@ -136,7 +148,7 @@ class PairDataset(Dataset):
     def _ranked(self, index: int) -> list[tuple[Path, float]]:
         """The pair's references and weights, padded to the largest number that any pair has."""
         assert self.references is not None
-        references = list(self.references[self.pairs[index][1].stem])
+        references = list(self.references[self.pairs[index][1]])
         return references + [(references[0][0], 0.0)] * (self._ranks - len(references))
 
     def _place(self, height: int, width: int, rng: np.random.Generator) -> tuple[slice, slice]:
@@ -229,7 +241,8 @@ class PairData(L.LightningDataModule):
         batch_size: pairs per step and device.
         workers: number of worker processes.
         seed: seed of subset, order and views.
-        references: folder written by ``fusion reference``; pairs without references are left out.
+        references: folder written by ``fusion reference``, for KAIST with a subfolder
+            ``setNN/VNNN`` per video; pairs without references are left out.
     """
 
     def __init__(
@@ -257,11 +270,17 @@ class PairData(L.LightningDataModule):
         h: Any = self.hparams
         require_at_least(h, size=1, batch_size=1, workers=0, holdout=0, subset=1)
         pairs = find_pairs(h.root, h.ir, h.vis)
-        references = None if h.references is None else read_references(h.references)
-        if references is not None:
-            pairs = [pair for pair in pairs if pair[1].stem in references]
+        references = None
+        if h.references is not None:
+            named = {pair_name(h.root, h.vis, vis): vis for _, vis in pairs}
+            found = read_references(h.references)
+            references = {vis: found[name] for name, vis in named.items() if name in found}
+            pairs = [pair for pair in pairs if pair[1] in references]
             if not pairs:
-                raise UserError(f"{h.references}: contains references of no pair in {h.root}")
+                raise UserError(
+                    f"{h.references}: contains references of no pair in {h.root}: of "
+                    f"{next(iter(found))} and so on, not of {next(iter(named))}"
+                )
         if h.holdout >= len(pairs):
             raise UserError(
                 f"{h.root}: {len(pairs)} pairs, of which data.holdout takes all; give fewer than "

@@ -1,9 +1,7 @@
 """Callbacks that write curves, weights and sample images of a training run to its folder."""
 
-import itertools
+import csv
 import math
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,16 +24,17 @@ from fusion.training.procedures import FusionTraining
 __all__ = [
     "KeepRecord",
     "LossRecord",
-    "PairRate",
     "plot_curves",
+    "read_curves",
 ]
 
 
 class LossRecord(Callback):
     """Writes loss curves to the run's folder as ``losses.png``; subclasses add further content.
 
-    The record is written every ``every_n_steps`` and at the end. The curves are stored in
-    checkpoints, so that those of a resumed run are complete.
+    The record is written every ``every_n_steps`` and at the end; the curves are what
+    `lightning.pytorch.loggers.CSVLogger` has logged in that folder. Training stops where a loss is
+    not finite.
 
     Args:
         every_n_steps: steps between two records.
@@ -48,7 +47,6 @@ class LossRecord(Callback):
                 raise UserError(f"{type(self).__name__}.{name}: at least 1, got {value}")
         self.every_n_steps = every_n_steps
         self.samples = samples
-        self.curves: dict[str, list[tuple[int, float]]] = {}
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._has_trained = False
@@ -61,12 +59,6 @@ class LossRecord(Callback):
         """Write the rest of the record to ``folder``; called in one process only."""
         raise NotImplementedError
 
-    def state_dict(self) -> dict:
-        return {"curves": self.curves}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.curves = state["curves"]
-
     def on_train_batch_end(
         self,
         trainer: L.Trainer,
@@ -75,13 +67,8 @@ class LossRecord(Callback):
         batch: Any,
         batch_index: int,
     ) -> None:
-        losses = {
-            name: value
-            for name, value in trainer.logged_metrics.items()
-            if name.startswith("train/") and not name.endswith(("_step", "_epoch"))
-        }
-        for name, value in losses.items():
-            if not math.isfinite(value):
+        for name, value in trainer.logged_metrics.items():
+            if name.startswith("train/") and not math.isfinite(value):
                 raise UserError(
                     f"step {trainer.global_step}: {name} is {float(value)}, and training cannot "
                     "continue; resume from an earlier checkpoint with a smaller learning_rate, or "
@@ -90,8 +77,6 @@ class LossRecord(Callback):
         if trainer.global_step == self._last_step:
             return  # part of a step, with accumulated gradients
         self._last_step = trainer.global_step
-        for name, value in losses.items():
-            self.curves.setdefault(name, []).append((trainer.global_step, float(value)))
         if trainer.global_step % self.every_n_steps == 0:
             self._record(trainer, module)
 
@@ -111,7 +96,9 @@ class LossRecord(Callback):
         folder = trainer.log_dir  # read in all processes, because it is synchronised among them
         if not trainer.is_global_zero or folder is None:
             return
-        plot_curves(self.curves, Path(folder) / "losses.png")
+        for logger in trainer.loggers:
+            logger.save()
+        plot_curves(read_curves(Path(folder) / "metrics.csv"), Path(folder) / "losses.png")
         self.write(trainer, module, Path(folder))
 
 
@@ -156,75 +143,21 @@ class KeepRecord(LossRecord):
         write_image(folder / "samples" / f"{trainer.global_step:06d}.png", tile(rows))
 
 
-class PairRate(Callback):
-    """Reports the number of pairs per second at the end, and whether reading kept up.
-
-    Prints one line on stderr: pairs per second of the whole loop, the share of its time spent
-    waiting for data, pairs per second of the model without waiting, and of reading alone.
-
-    Args:
-        batches: number of batches read at the end, without training, to measure reading alone; 0
-            for none.
-    """
-
-    def __init__(self, batches: int = 8):
-        self.batches = batches
-        self._pairs = 0
-        self._waited = self._worked = 0.0
-        self._mark: float | None = None
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_index: int
-    ) -> None:
-        now = time.perf_counter()
-        # The first batch has no previous one, and the first of a pass follows a validation.
-        if self._mark is not None and batch_index > 0:
-            self._waited += now - self._mark
-        self._mark = now
-
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_index: int,
-    ) -> None:
-        now = time.perf_counter()
-        assert self._mark is not None  # set when the batch started
-        self._worked += now - self._mark
-        self._mark = now
-        self._pairs += len(next(iter(batch.values()))) * trainer.world_size
-
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        total = self._worked + self._waited
-        if not trainer.is_global_zero or not total:
-            return
-        line = (
-            f"{self._pairs} pairs in {total:.1f} s: {_rate(self._pairs / total)} a second, "
-            f"{self._waited / total:.0%} of the time waiting for data; "
-            f"the model alone takes {_rate(self._pairs / self._worked)} a second"
-        )
-        if self.batches:
-            line += f", reading alone gives {_rate(self._reading_rate(trainer))} a second"
-        print(line, file=sys.stderr)
-
-    def _reading_rate(self, trainer: L.Trainer) -> float:
-        loader = data_module(trainer).train_dataloader()
-        batches = (batch for _ in itertools.count() for batch in loader)  # passes may be short
-        next(batches)  # worker processes start with the first batch
-        start = time.perf_counter()
-        pairs = sum(len(next(iter(b.values()))) for b in itertools.islice(batches, self.batches))
-        return pairs * trainer.world_size / (time.perf_counter() - start)
-
-
-def _rate(pairs: float) -> str:
-    """Format pairs per second readably, also for less than one."""
-    return f"{pairs:.1f} pairs" if pairs >= 1 else f"{pairs:.2g} pairs"
-
-
 def _picture(view: Tensor) -> np.ndarray:
     return np.rint(view[0, 0].clamp(0, 1).cpu().numpy() * 255).astype(np.uint8)
+
+
+def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values of the training losses that a ``metrics.csv`` holds; none without one."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    if not path.is_file():
+        return curves
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name.startswith("train/") and not name.endswith(("_step", "_epoch")):
+                    curves.setdefault(name, []).append((int(row["step"]), float(value)))
+    return curves
 
 
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:

@@ -39,7 +39,7 @@ from fusion.base.workers import outcomes
 from fusion.evaluation.metrics import evaluate
 from fusion.evaluation.metrics.contrast import average_gradient
 from fusion.evaluation.ranking import mean_ranks
-from fusion.images.pairing import list_images, pair_folders
+from fusion.images.pairing import images_by_stem, pair_folders
 from fusion.images.pixels import luminance, tile, to_8bit
 from fusion.images.reading import read_image, read_infrared, read_visible, write_image
 
@@ -236,7 +236,7 @@ def make_references(
     """
     pairs = pair_folders(ir, vis).pairs
     check_apart(out, (ir, vis, *results.values()))
-    found = {name: {p.stem: p for p in list_images(folder)} for name, folder in results.items()}
+    found = {name: images_by_stem(folder) for name, folder in results.items()}
     known = _read_table(out / "references.csv") if skip_existing else {}
     jobs = [
         (*pair, {m: p[pair[0].stem] for m, p in found.items() if pair[0].stem in p}, out, keep)
@@ -278,6 +278,12 @@ def _rank_lists(folder: Path) -> list[Path]:
     """The ``rank_K.txt`` files of a folder, by K."""
     found = [path for path in folder.glob("rank_*.txt") if re.fullmatch(r"rank_\d+", path.stem)]
     return sorted(found, key=_rank)
+
+
+def _all_rank_lists(folder: Path) -> list[Path]:
+    """The ``rank_K.txt`` of a folder and of those below it, each folder's by K."""
+    folders = sorted({path.parent for path in folder.rglob("rank_*.txt")})
+    return [path for each in folders for path in _rank_lists(each)]
 
 
 def _rank(path: Path) -> int:
@@ -343,26 +349,37 @@ def _read(
 
 
 def read_references(folder: Path) -> dict[str, list[tuple[Path, float]]]:
-    """References and weights by the stem of their pair, best first, written by `make_references`.
+    """References and weights by the name of their pair, best first, written by `make_references`.
+
+    The name is the path of the image below ``rank_K`` without its suffix, after the path of
+    ``rank_K.txt`` below ``folder``: ``7``, or ``set00/V000/I00007`` where the references of each
+    video are in a folder of their own.
 
     Raises:
-        UserError: the folder does not exist or has no ranks, or a line is not ``name,weight``.
+        UserError: the folder does not exist or has no ranks, a line is not ``name,weight``, or a
+            list names an image twice.
     """
-    lists = _rank_lists(Path(folder))
+    folder = Path(folder)
+    lists = _all_rank_lists(folder)
     if not lists:
         raise UserError(f"{folder}: contains no rank_1.txt; create it with fusion reference")
     references: dict[str, list[tuple[Path, float]]] = {}
     for path in lists:
+        named = set()
         for number, line in enumerate(read_text(path).splitlines(), 1):
             name, comma, weight = line.rpartition(",")
             try:
                 value = float(weight)
             except ValueError:
                 value = -1.0
-            if not comma or not value >= 0:
+            if not comma or not Path(name).name or not value >= 0:
                 raise UserError(f"{path}: line {number} is not name,weight: {line!r}")
             picture = path.with_suffix("") / name
-            references.setdefault(Path(name).stem, []).append((picture, value))
+            key = (path.parent.relative_to(folder) / name).with_suffix("").as_posix()
+            if key in named:
+                raise UserError(f"{path}: line {number} names {key} again; remove one of the two")
+            named.add(key)
+            references.setdefault(key, []).append((picture, value))
     return references
 
 
@@ -414,8 +431,8 @@ def draw_sheet(
         UserError: an image is missing, unreadable, or of a different size than its pair.
     """
     stem = vis_path.stem
-    found = {m: [p for p in list_images(folder) if p.stem == stem] for m, folder in results.items()}
-    ir, vis, candidates = _read(ir_path, vis_path, {m: p[0] for m, p in found.items() if p})
+    found = {m: images_by_stem(folder).get(stem) for m, folder in results.items()}
+    ir, vis, candidates = _read(ir_path, vis_path, {m: p for m, p in found.items() if p})
     candidates = {m: picture for m, picture in candidates.items() if picture.shape == vis.shape}
     if ir.shape != vis.shape:
         raise UserError(f"{ir_path} and {vis_path}: sizes differ; register them")
@@ -429,7 +446,7 @@ def draw_sheet(
         enhanced.append((done, read_image(references / f"rank_{rank}" / name)))
     first = [("infrared", ir), ("visible", vis)]
     if fused is not None:
-        result = next((path for path in list_images(fused) if path.stem == stem), None)
+        result = images_by_stem(fused).get(stem)
         if result is None:
             raise UserError(f"{fused}: contains no image {stem}")
         picture = to_8bit(luminance(read_image(result)))

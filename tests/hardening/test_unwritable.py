@@ -90,7 +90,7 @@ COMMANDS = {
     "fusion evaluate": lambda inputs, out: (
         fusion,
         ["evaluate", "--ir", inputs / "ir", "--vis", inputs / "vis", "--fused", inputs / "vis",
-         "--metrics", "en,sd", "-o", out],
+         "--metrics", "en,sd_sqrt_n", "-o", out],
     ),
     "track": lambda inputs, out: (
         tracker,

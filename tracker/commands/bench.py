@@ -212,7 +212,8 @@ def _measure(
         name = _name(runtime, precision)
         # Without template updates: the published ones occur at the same frames and cost the same.
         settings = OnlineSettings(update_interval=0)
-        tracker = RGBTTracker(network, device, settings, runtime, precision)
+        threads = torch.get_num_threads()
+        tracker = RGBTTracker(network, device, settings, runtime, precision, threads)
         with torch.inference_mode():
             ours = tracker.network
             tracker.search.learn(ours.kernels(ours.template(small)))

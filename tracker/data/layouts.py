@@ -1,4 +1,4 @@
-"""Folder layouts of data sets, and how a folder's layout is recognised."""
+"""Folder layouts of datasets, and their detection."""
 
 import os
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import ClassVar
 from fusion.base.errors import UserError
 from fusion.base.registry import Registry, unknown
 
-#: Layouts of sequences by the name ``--layout`` takes; subclasses of `Layout`, which are used as
-#: they are and never instantiated.
+#: Layouts of sequences by their name for ``--layout``; subclasses of `Layout`, which are used as
+#: classes and never instantiated.
 LAYOUTS = Registry("layout", "tracker.data:LAYOUTS")
 
 # Still pairs with masks: a folder holds many unrelated pairs, not a sequence.
@@ -19,16 +19,16 @@ STILL_DATASETS = ("vt821", "vt1000", "vt5000")
 
 
 class Layout:
-    """How a dataset lays out a sequence: folders and annotations by modality.
+    """The layout of a dataset's sequences: folders and annotations by modality.
 
     A subclass sets the attributes and is registered in `LAYOUTS`.
 
     Attributes:
-        rgb, ir: names of the picture folders.
-        annotations: for each modality the files that may hold its boxes, best first.
+        rgb, ir: names of the image folders.
+        annotations: for each modality, the files that may contain its boxes, best first.
         corners: annotations are ``x1 y1 x2 y2`` instead of ``x y w h``.
-        step: every how many frames there is an annotation line.
-        start: the number of the first frame's picture, where the layout fixes it.
+        step: number of frames per annotation line.
+        start: number of the first frame's image, if the layout defines it.
     """
 
     rgb: ClassVar[str]
@@ -40,15 +40,14 @@ class Layout:
 
     @classmethod
     def holds(cls, folder: Path) -> bool:
-        """Whether a folder can be a sequence of this layout: it has both picture folders."""
+        """Whether a folder can be a sequence of this layout: it has both image folders."""
         return has_folders(folder, (cls.rgb, cls.ir))
 
     @classmethod
     def is_recognised(cls, folder: Path) -> bool:
-        """Whether a folder is to be taken for a sequence of this layout where none is named.
+        """Whether a folder is detected as a sequence of this layout if none is named.
 
-        Of several layouts that say so, the first that was registered is taken, those of this
-        package before others.
+        If several layouts match, the one registered first is used, this package's before others.
         """
         return cls.holds(folder)
 
@@ -58,7 +57,7 @@ class Layout:
 
 @LAYOUTS.register("vot")
 class Vot(Layout):
-    """What the VOT toolkit writes and reads; a file ``sequence`` names the channels."""
+    """The layout of the VOT toolkit; a file ``sequence`` names the channels."""
 
     rgb, ir = "color", "ir"
     annotations: ClassVar = {"rgb": ("groundtruth.txt",), "ir": ("groundtruth.txt",)}
@@ -71,7 +70,7 @@ class Vot(Layout):
 
 @LAYOUTS.register("gtot")
 class Gtot(Layout):
-    """GTOT, of corners."""
+    """GTOT, with boxes as corners."""
 
     rgb, ir = "v", "i"
     annotations: ClassVar = {"rgb": ("groundTruth_v.txt",), "ir": ("groundTruth_i.txt",)}
@@ -88,7 +87,7 @@ class _VisibleInfrared(Layout):
 
 @LAYOUTS.register("rgbt210")
 class Rgbt210(_VisibleInfrared):
-    """RGBT210, of one annotation for both modalities."""
+    """RGBT210, with one annotation for both modalities."""
 
     annotations: ClassVar = {"rgb": ("init.txt",), "ir": ("init.txt",)}
 
@@ -99,7 +98,7 @@ class Rgbt210(_VisibleInfrared):
 
 @LAYOUTS.register("rgbt234")
 class Rgbt234(_VisibleInfrared):
-    """RGBT234, of one annotation for each modality."""
+    """RGBT234, with one annotation per modality."""
 
     annotations: ClassVar = {
         "rgb": ("visible.txt", "init.txt"),
@@ -116,7 +115,7 @@ class Rgbt234(_VisibleInfrared):
 
     @staticmethod
     def _is_lasher(pictures: Path) -> bool:
-        """LasHeR is laid out alike, but its visible pictures are named ``v...``."""
+        """LasHeR has the same layout, but its visible images are named ``v...``."""
         first = next((name for name in list_folder(pictures) if name[0] != "."), "")
         return first.startswith("v")
 
@@ -155,7 +154,7 @@ def layout_of(dataset: str) -> str:
     """The name of a dataset's layout, `STILL_LAYOUT` for still pairs.
 
     Raises:
-        UserError: no dataset has this name.
+        UserError: the name is unknown.
     """
     if dataset in STILL_DATASETS:
         return STILL_LAYOUT
@@ -165,7 +164,7 @@ def layout_of(dataset: str) -> str:
 
 
 def child_folder(folder: Path, name: str) -> Path | None:
-    """``folder/name``, also where copies of a dataset have changed upper and lower case."""
+    """``folder/name``, ignoring case, which some copies of datasets have changed."""
     if (folder / name).exists():
         return folder / name
     matches = [path for path in folder.iterdir() if path.name.lower() == name.lower()]
@@ -173,10 +172,10 @@ def child_folder(folder: Path, name: str) -> Path | None:
 
 
 def list_folder(folder: Path) -> dict[str, bool]:
-    """The names in a folder, and whether each is a folder itself.
+    """The names in a folder, and whether each is a folder.
 
     Raises:
-        UserError: it cannot be listed.
+        UserError: the folder cannot be listed.
     """
     try:
         with os.scandir(folder) as entries:
@@ -191,8 +190,8 @@ def has_folders(folder: Path, names: tuple[str, ...]) -> bool:
 
 
 def guess_layout(folder: str | Path) -> str | None:
-    """The name of a folder's layout by what is in it, `STILL_LAYOUT` for still pairs; None if none
-    fits."""
+    """Detect the name of a folder's layout from its contents: `STILL_LAYOUT` for still pairs, None
+    if no layout matches."""
     folder = Path(folder)
     if has_folders(folder, STILL_FOLDERS):
         return STILL_LAYOUT

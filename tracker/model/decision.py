@@ -30,10 +30,12 @@ def fuse_decisions(
 
     Args:
         responses: one response per branch, all with the same shape.
-        weights: one non-negative weight per branch; None for equal weights.
+        weights: one non-negative weight per branch; None for equal weights. They are equal
+            too for an item whose available branches all have weight 0.
         drop: leave branches without a positive target logit out of ``cls``.
         available: ``(N, B)`` booleans; a branch that is not available for an item of the batch is
-            ignored for that item, and N counts the others. None if all are available.
+            ignored for that item, and N counts the others; every item needs one. None if all are
+            available.
 
     Returns:
         The joint response.
@@ -42,8 +44,9 @@ def fuse_decisions(
     loc = torch.stack([response.loc for response in responses])
     # Filled on the device: a copy from the host would make a GPU wait.
     weight = torch.stack([cls.new_full(cls.shape[1:2], w) for w in weights or [1.0] * len(cls)])
-    if available is not None:
-        weight = weight * available
+    present = torch.ones_like(weight) if available is None else available.to(weight.dtype)
+    weight = weight * present
+    weight = torch.where(weight.sum(0) > 0, weight, present)
     count = (weight > 0).sum(0)
     cls_weight = weight
     if drop:

@@ -334,8 +334,6 @@ class TrackerNetwork(nn.Module):
         if self.branch_weights is not None:
             by_name = dict(zip(self.branches, self.branch_weights, strict=True))
             weights = [by_name[name] for name in names]
-            if not any(weights):  # all remaining branches have weight 0: use them equally
-                weights = None
         return fuse_decisions(
             [responses[name] for name in names], weights, drop=self.drop_branches, available=mask
         )

@@ -66,9 +66,9 @@ def load_tracker(
     *,
     preset: str = "dfat",
     device: torch.device | str = "cpu",
+    trainable: bool = False,
 ) -> TrackerNetwork:
-    """Rebuild a tracker's network from its weights file, to run: in evaluation mode, without
-    gradients (``network.train().requires_grad_()`` goes on training it).
+    """Rebuild a tracker's network from its weights file.
 
     Args:
         path: an own safetensors file, or a published DFAT or PySOT (SiamRPN++ on ResNet-50)
@@ -76,6 +76,8 @@ def load_tracker(
         preset: the network a published checkpoint is put into: "dfat", "rgb" or "ir". An own file
             knows its network.
         device: where the network is put.
+        trainable: in training mode, with gradients, to continue training; else in evaluation mode,
+            and no parameter requires a gradient.
 
     Raises:
         UserError: the file is missing, truncated, holds code, or its tensors do not fit; the line
@@ -96,7 +98,7 @@ def load_tracker(
             f"{path}: a published checkpoint fills {', '.join(PUBLISHED_PRESETS)}, not {preset}; "
             "name one of these"
         )
-    fill(network, require_match(path, tensors, network))
+    fill(network, require_match(path, tensors, network), trainable)
     return network.to(device)
 
 

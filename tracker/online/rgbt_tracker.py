@@ -7,6 +7,7 @@ is selected.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,13 @@ import torch
 from torch import Tensor
 
 from fusion.base.errors import UserError
+from fusion.base.threads import limited_threads
 from tracker.data.boxes import start_box
 from tracker.data.crops import context_side, crop_square, is_usable, mean_colour
 from tracker.model.anchors import decode
 from tracker.model.network import TrackerNetwork, infrared_shift
 from tracker.model.settings import OnlineSettings
-from tracker.online.runtime import make_search
+from tracker.online.runtime import default_threads, make_search
 
 __all__ = ["RGBTTracker"]
 
@@ -68,8 +70,12 @@ class RGBTTracker:
             been part of a template, use the eager runtime.
         precision: precision of the search pass, one of `tracker.online.runtime.PRECISIONS`.
             Templates, the joint decision and the box are always computed in float32.
+        threads: number of threads that compute a frame on the CPU; defaults to
+            `tracker.online.runtime.default_threads`. PyTorch's own number is the same before and
+            after each call.
 
     Attributes:
+        threads: in use.
         search: the search pass, see `tracker.online.runtime.Search`.
         settings: the online settings in use.
         last_branches: names of the branches that contributed to the last frame's box; empty if both
@@ -86,10 +92,13 @@ class RGBTTracker:
         settings: OnlineSettings | None = None,
         runtime: str = "eager",
         precision: str = "float32",
+        threads: int | None = None,
     ):
         self.device = torch.device(device)
-        self.network = network.for_inference(self.device)
-        self.search = make_search(runtime, precision, self.network, network)
+        self.threads = default_threads(network) if threads is None else threads
+        with self._in_threads():
+            self.network = network.for_inference(self.device)
+            self.search = make_search(runtime, precision, self.network, network)
         self.settings = settings or OnlineSettings(**network.online)
         self.last_branches: tuple[str, ...] = ()
         self._anchors = self.network.anchors().to(self.device)
@@ -98,9 +107,11 @@ class RGBTTracker:
         self._hanning = torch.from_numpy(hanning).to(self.device)
         self._target: _Target | None = None
 
+    def _in_threads(self) -> AbstractContextManager[None]:
+        return limited_threads(self.threads if self.device.type == "cpu" else None)
+
     # --- First frame ---
 
-    @torch.inference_mode()
     def init(
         self,
         rgb: np.ndarray | None,
@@ -119,6 +130,12 @@ class RGBTTracker:
             UserError: there is no usable frame, or the box is unusable.
             ValueError: a frame has a different shape or type.
         """
+        with torch.inference_mode(), self._in_threads():
+            self._init(rgb, ir, box)
+
+    def _init(
+        self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Sequence[float] | np.ndarray
+    ) -> None:
         frames = self._frames(rgb, ir)
         if not frames:
             raise UserError(
@@ -140,7 +157,6 @@ class RGBTTracker:
 
     # --- Every other frame ---
 
-    @torch.inference_mode()
     def track(
         self, rgb: np.ndarray | None, ir: np.ndarray | None
     ) -> tuple[tuple[float, float, float, float], float]:
@@ -158,9 +174,14 @@ class RGBTTracker:
         """
         if self._target is None:
             raise ValueError("track needs a target: call init first")
+        with torch.inference_mode(), self._in_threads():
+            return self._track(rgb, ir, self._target)
+
+    def _track(
+        self, rgb: np.ndarray | None, ir: np.ndarray | None, target: _Target
+    ) -> tuple[tuple[float, float, float, float], float]:
         self._count += 1
         frames = self._frames(rgb, ir)
-        target = self._target
         score = 0.0
         self.last_branches = ()
         side = context_side(target.width, target.height, self.settings.context)
@@ -177,6 +198,7 @@ class RGBTTracker:
             and self._count % self.settings.update_interval == 0
         ):
             self._learn(frames, rate=self.settings.update_rate)
+        assert self._target is not None
         return self._target.box(), score
 
     def _best(self, cls: Tensor, loc: Tensor, target: _Target) -> Tensor:

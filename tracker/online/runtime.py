@@ -13,7 +13,9 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fusion.base.commandline import positive_int
 from fusion.base.errors import UserError
+from fusion.base.threads import requested_threads
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +29,32 @@ __all__ = [
     "RUNTIMES",
     "Search",
     "add_runtime_options",
+    "add_threads_option",
     "check_runtime",
+    "default_threads",
     "make_search",
 ]
 
 #: Precisions of the search pass.
 PRECISIONS = ("float32", "bfloat16")
+
+
+#: Networks of fewer parameters are computed in one thread, see `default_threads`.
+SHARED_PARAMETERS = 10_000_000
+
+
+def default_threads(network: "TrackerNetwork") -> int:
+    """How many threads a tracker computes with unless told otherwise.
+
+    PyTorch's number for large networks, such as those on ResNet-50, and where OMP_NUM_THREADS is
+    set. One for others: between two of their convolutions, which take a tenth of a millisecond,
+    threads wait for each other, and beside another busy process they wait long. docs/speed.md has
+    the rates.
+    """
+    import torch
+
+    is_large = sum(p.numel() for p in network.parameters()) >= SHARED_PARAMETERS
+    return torch.get_num_threads() if is_large or requested_threads() else 1
 
 
 class Search:
@@ -284,4 +306,15 @@ def add_runtime_options(parser: argparse._ActionsContainer) -> None:
         default="float32",
         help="precision of the search pass: float32, or bfloat16 (see docs/speed.md for its speed "
         "and accuracy); boxes are always computed in float32 (default: float32)",
+    )
+
+
+def add_threads_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--threads``, for `tracker.online.rgbt_tracker.RGBTTracker`."""
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=positive_int,
+        help="threads that compute a frame on a processor (default: OMP_NUM_THREADS where it is "
+        "set; else all for large networks, such as dfat, and 1 for others)",
     )

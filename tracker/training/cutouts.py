@@ -181,10 +181,10 @@ def _warp(
 
 
 def _feather(mask: np.ndarray) -> np.ndarray:
-    """Erode and soften a silhouette, because annotated masks include a little background."""
-    if min(mask.shape) < 24:
-        return mask
-    return cv2.blur(cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=0), (3, 3))
+    """Soften a silhouette. Large ones are eroded first: annotated masks include some background."""
+    if min(mask.shape) >= 24:
+        mask = cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=0)
+    return cv2.GaussianBlur(mask, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
 
 
 def _blend(

@@ -87,8 +87,12 @@ def localisation_loss(
     Returns:
         A scalar; pairs without a positive anchor count as 0.
     """
-    loc = by_anchor(response)[1].float()
-    boxes = boxes.float()[:, :, None, None, None]
+    positive = labels == POSITIVE
+    # Others are selected away before anything is computed from them: their decoded box may be
+    # infinite, and an infinity that is selected away afterwards still makes its gradient NaN.
+    loc = torch.where(positive[:, None], by_anchor(response)[1], 0)
+    loc = loc.to(torch.promote_types(loc.dtype, torch.float32))
+    boxes = boxes.to(loc.dtype)[:, :, None, None, None]
     if kind == "giou":
         found = decode(loc, anchors).movedim(1, -1)
         truth = boxes.expand_as(loc).movedim(1, -1)
@@ -98,8 +102,7 @@ def localisation_loss(
         measure = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss}[kind]
         target = encode(boxes, anchors).expand_as(loc)
         error = measure(loc, target, reduction="none").sum(1)
-    positive = (labels == POSITIVE).flatten(1)
-    # Selected, not multiplied: a far anchor's decoded box may be infinite.
+    positive = positive.flatten(1)
     error = torch.where(positive, error.flatten(1), 0)
     return (error.sum(1) / positive.sum(1).clamp(min=1)).mean()
 

@@ -6,7 +6,7 @@ occluder.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -47,8 +47,8 @@ class Scene:
 
     Attributes:
         template, search: the moments.
-        known: identifies the target.
-        source: number of the source.
+        target: numbers of the source and the footage that the target is from.
+        background: likewise of the frames; different if the target is pasted.
         kind: of the target, see `Track`; empty if there is none.
         labelled: whether the box of the search moment is ground truth.
         look: makes infrared for images and cut-outs without it.
@@ -57,12 +57,16 @@ class Scene:
 
     template: Moment
     search: Moment
-    known: tuple[int, ...]
-    source: int
+    target: tuple[int, int]
+    background: tuple[int, int]
     kind: str
     labelled: bool
     look: ThermalLook
     shows: frozenset[str]
+
+    def lacks(self, target: tuple[int, int]) -> bool:
+        """Whether neither the target nor the frames are from this footage."""
+        return target not in (self.target, self.background)
 
 
 class _Unusable(Exception):
@@ -107,16 +111,11 @@ class SceneDrawer:
                     f"{source.name}: {len(source.footage)} videos or pictures are too few for a "
                     f"share of {part[1] - part[0]:.2f}; change data.holdout"
                 )
-        self._of_kind: dict[str, list[Footage]] = {}
-        for source, numbers in zip(self.sources, self._ranges, strict=True):
-            for number in numbers:
-                for kind in source.footage[number].kinds:
-                    self._of_kind.setdefault(kind, []).append(source.footage[number])
-        #: Footage with targets that may have silhouettes.
+        #: Footage with targets that may have silhouettes, by the numbers of source and footage.
         self._cut_from = [
-            source.footage[number]
-            for source, numbers in zip(self.sources, self._ranges, strict=True)
-            for number in numbers
+            (number, which)
+            for number, source in enumerate(self.sources)
+            for which in self._ranges[number]
             if source.silhouettes
         ]
         self._warned: set[str] = set()
@@ -159,8 +158,7 @@ class SceneDrawer:
         tracks = [track for track in footage.tracks if len(track.frames)]
         if not tracks:
             raise _Unusable("nothing in it stands out")
-        chosen = int(rng.integers(len(tracks)))
-        track = tracks[chosen]
+        track = tracks[int(rng.integers(len(tracks)))]
         first, second = self._two_frames(track.frames, self.sources[number].reach, rng)
         moments = [
             Moment(
@@ -174,13 +172,14 @@ class SceneDrawer:
             shows |= {"ir"}
         if not shows:
             raise _Unusable("frames have no modality in common")
-        known = (number, which, chosen)
         kind, labelled = track.kind, track.labelled
-        return Scene(moments[0], moments[1], known, number, kind, labelled, look, shows)
+        place = number, which
+        return Scene(moments[0], moments[1], place, place, kind, labelled, look, shows)
 
     def _pasted(self, number: int, which: int, rng: np.random.Generator) -> Scene:
         """A cut-out over other footage, both at two moments."""
-        donor = self._cut_from[int(rng.integers(len(self._cut_from)))]
+        origin = self._cut_from[int(rng.integers(len(self._cut_from)))]
+        donor = self._footage(origin)
         tracks = [track for track in donor.tracks if track.silhouette and len(track.frames)]
         if not tracks:
             raise _Unusable("no silhouette in it")
@@ -213,8 +212,8 @@ class SceneDrawer:
             scale *= np.exp(rng.normal(0, 0.06))
             centre = np.clip(centre + rng.normal(0, 0.4, 2) * sides.mean(), 0, (width, height))
         shows = frozenset({"rgb"} | ({"ir"} if cutouts[0].ir is not None or look.shows else set()))
-        known = (number, which, *(int(v) for v in rng.integers(1 << 30, size=2)))
-        return Scene(moments[0], moments[1], known, number, track.kind, True, look, shows)
+        place = number, which
+        return Scene(moments[0], moments[1], origin, place, track.kind, True, look, shows)
 
     def _unlabelled(self, number: int, which: int, rng: np.random.Generator) -> Scene:
         """A random box of any image, and the same place in a nearby frame."""
@@ -238,8 +237,12 @@ class SceneDrawer:
             shows |= {"ir"}
         if not shows:
             raise _Unusable("frames have no modality in common")
-        known = (number, which, -2, int(rng.integers(1 << 30)))
-        return Scene(moments[0], moments[1], known, number, "", False, look, shows)
+        place = number, which
+        return Scene(moments[0], moments[1], place, place, "", False, look, shows)
+
+    def _footage(self, place: tuple[int, int]) -> Footage:
+        number, which = place
+        return self.sources[number].footage[which]
 
     def _two_frames(
         self, frames: np.ndarray, reach: int, rng: np.random.Generator
@@ -254,22 +257,33 @@ class SceneDrawer:
 
     # --- Look-alikes and occluders ---
 
-    def surround(self, scene: Scene, rng: np.random.Generator) -> None:
-        """Add look-alikes to both moments and an occluder to the search moment, as drawn."""
+    def surround(
+        self, scene: Scene, rng: np.random.Generator, avoid: tuple[int, int] | None = None
+    ) -> None:
+        """Add look-alikes to both moments and an occluder to the search moment, as drawn.
+
+        Args:
+            avoid: footage whose targets are not to be look-alikes, besides that of the scene's own
+                target; the latter is used if there is no other of its kind.
+        """
         recipe = self.recipe
         if scene.kind and rng.random() < recipe.lookalikes and recipe.most_lookalikes:
-            self._add_lookalikes(scene, rng)
+            self._add_lookalikes(scene, avoid, rng)
         if rng.random() < recipe.occluded:
             occluder = self._occluder(scene, rng)
             if occluder is not None:
                 scene.search.layers.append(occluder)
 
-    def _add_lookalikes(self, scene: Scene, rng: np.random.Generator) -> None:
+    def _add_lookalikes(
+        self, scene: Scene, avoid: tuple[int, int] | None, rng: np.random.Generator
+    ) -> None:
         crossing = rng.random() < self.recipe.crossing
         in_template = rng.random() < self.recipe.lookalikes_in_template
         count = 1 + min(int(rng.geometric(0.5)) - 1, self.recipe.most_lookalikes - 1)
         for number in range(count):
-            cutout = self._one_of(scene.kind, rng)
+            cutout = self._one_of(scene.kind, {scene.target, avoid}, rng)
+            if cutout is None and avoid is None:
+                cutout = self._one_of(scene.kind, {avoid}, rng)  # the target's own twin
             if cutout is None:
                 return
             look = scene.look.varied(rng)
@@ -281,18 +295,23 @@ class SceneDrawer:
                 layer = self._beside(scene.template, cutout, crosses and rng.random() < 0.2, rng)
                 scene.template.layers.append(replace(layer, look=look, gain=gain, heat=heat))
 
-    def _one_of(self, kind: str, rng: np.random.Generator) -> Cutout | None:
-        """A cut-out of this kind; None if several attempts found none."""
-        footages = self._of_kind.get(kind, [])
-        for _ in range(6 if footages else 0):
-            footage = footages[int(rng.integers(len(footages)))]
+    def _one_of(
+        self, kind: str, avoid: Container[tuple[int, int] | None], rng: np.random.Generator
+    ) -> Cutout | None:
+        """A cut-out of this kind from other footage; None if several attempts found none."""
+        places = [
+            place
+            for place in self._cut_from
+            if place not in avoid and kind in self._footage(place).kinds
+        ]
+        for _ in range(6 if places else 0):
+            footage = self._footage(places[int(rng.integers(len(places)))])
             try:
                 tracks = [t for t in footage.tracks if t.kind == kind and t.silhouette]
+                tracks = [track for track in tracks if len(track.frames)]
                 if not tracks:
                     continue
                 track = tracks[int(rng.integers(len(tracks)))]
-                if not len(track.frames):
-                    continue
                 index = int(track.frames[rng.integers(len(track.frames))])
                 cutout = cut_out(footage.picture(index), track, index)
             except UserError:
@@ -310,6 +329,7 @@ class SceneDrawer:
         width, height = cutout.shape
         # About the area of the target.
         size = (sides.prod() / (width * height)) ** 0.5 * np.exp(rng.normal(0, 0.15))
+        size = min(size, 2.0)  # enlarged further it would be a blur
         own = np.array([width, height]) * size
         hideable = moment.mask is not None or any(layer.is_target for layer in moment.layers)
         behind = bool(crosses and hideable and rng.random() < 0.5)

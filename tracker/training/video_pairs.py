@@ -161,17 +161,17 @@ class VideoPairs(Dataset):
             item[f"shows_{modality}"] = torch.tensor(modality in shows)
         item["positive"] = torch.tensor(other is None)
         item["labelled"] = torch.tensor(searched.labelled)
-        item["source"] = torch.tensor(scene.source)
+        item["source"] = torch.tensor(scene.background[0])
         return item
 
     # --- Geometry ---
 
     def _other(self, scene: Scene, rng: np.random.Generator) -> Scene | None:
-        """A scene with another target; None if none was found."""
+        """A scene in which the target of another cannot be; None if none was found."""
         for _ in range(10):
             other = self.scenes.draw(rng)
-            if other.known[:3] != scene.known[:3] or other.known != scene.known:
-                self.scenes.surround(other, rng)
+            if other.lacks(scene.target):
+                self.scenes.surround(other, rng, avoid=scene.target)
                 return other
         return None
 

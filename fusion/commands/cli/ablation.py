@@ -99,6 +99,6 @@ def _ablation(arguments: argparse.Namespace) -> int:
     for failure in failures:
         print(failure, file=sys.stderr)
     for name, comparison in comparisons.items():
-        print(f"{name}\n{comparison.table()}\n")
+        print(f"{name}, convention {comparison.convention.name}\n{comparison.table()}\n")
     print(f"tables and plots: {arguments.output}", file=sys.stderr)
     return EXIT_BAD_INPUT if failures else 0

@@ -31,7 +31,7 @@ def add_costs(commands: Commands) -> None:
         metavar="WxH",
         type=_size,
         default=(640, 512),
-        help="size of the pictures in pixels (default: 640x512)",
+        help="size of the images in pixels (default: 640x512)",
     )
     parser.add_argument(
         "--rounds",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fusion.evaluation.comparison import Comparison
 
 EVALUATE_EXAMPLES = """\
-Fused pictures are matched with the sources by file stem. 'fusion metrics' lists the conventions and
+Fused images are matched with the sources by file stem. 'fusion metrics' lists the conventions and
 their metrics; docs/metrics.md says which numbers to report. OUT gets means.csv, ranks.csv,
 pictures.csv and means.png, for videos video.csv.
 
@@ -38,24 +38,24 @@ def add_evaluate(commands: Commands) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "evaluate",
-        help="measure fused pictures or videos of one or several methods",
-        description="Objective metrics of fused pictures: methods down, metrics across; of fused "
+        help="measure fused images or videos of one or several methods",
+        description="Objective metrics of fused images: methods down, metrics across; of fused "
         "videos, their\nflicker and warping error.",
         epilog=EVALUATE_EXAMPLES,
     )
     parser.set_defaults(command=_evaluate)
     parser.add_argument(
-        "--ir", metavar="PATH", type=Path, required=True, help="infrared pictures, or a video"
+        "--ir", metavar="PATH", type=Path, required=True, help="infrared images, or a video"
     )
     parser.add_argument(
-        "--vis", metavar="PATH", type=Path, required=True, help="visible pictures, or a video"
+        "--vis", metavar="PATH", type=Path, required=True, help="visible images, or a video"
     )
     parser.add_argument(
         "--fused",
         metavar="PATH",
         nargs="+",
         default=[],
-        help="a method's pictures or video, or NAME=PATH",
+        help="a method's images or video, or NAME=PATH",
     )
     parser.add_argument(
         "--network",
@@ -63,7 +63,7 @@ def add_evaluate(commands: Commands) -> None:
         nargs="+",
         default=[],
         help="a network to fuse the pairs with first: a weights file, or a method that needs none "
-        "(see 'fusion methods'); its pictures are kept in OUT/fused/NAME where -o is given",
+        "(see 'fusion methods'); its images are kept in OUT/fused/NAME where -o is given",
     )
     add_convention_options(parser)
     parser.add_argument(
@@ -149,7 +149,7 @@ def _print(comparison: "Comparison", ranks: bool) -> None:
     from fusion.base.tables import counted
 
     count = len(next(iter(comparison.values.values())))
-    print(f"{counted(count, 'picture')}; {comparison.head()}\n\n{comparison.table()}")
+    print(f"{counted(count, 'image')}; {comparison.head()}\n\n{comparison.table()}")
     if ranks:
         print(f"\nranks of the means, 1 is best\n\n{comparison.rank_table()}")
 
@@ -157,7 +157,7 @@ def _print(comparison: "Comparison", ranks: bool) -> None:
 def _fused_by(
     arguments: argparse.Namespace, methods: Mapping[str, Path], folder: Path
 ) -> tuple[dict[str, Path], list[str]]:
-    """The methods with the networks' pictures among them, and what could not be fused."""
+    """The methods with the networks' images among them, and what could not be fused."""
     from fusion.commands.pipeline import Options, fuse_folders
     from fusion.networks.weights import load_network
 
@@ -204,7 +204,7 @@ def _evaluate_videos(arguments: argparse.Namespace, methods: dict[str, Path]) ->
 
     for option in ("network", "ranks", "sheet"):
         if getattr(arguments, option):
-            raise UserError(f"--{option}: for pictures only, not for videos")
+            raise UserError(f"--{option}: for images only, not for videos")
     metrics = parse_metrics(arguments) if arguments.metrics else None
     comparison = compare_videos(
         arguments.ir, arguments.vis, methods, metrics or (), arguments.convention

@@ -43,12 +43,12 @@ def add_export(commands: Commands) -> None:
 def _export(arguments: argparse.Namespace) -> int:
     from fusion.base.onnx import check_packages, check_path
     from fusion.commands.export import export_network
-    from fusion.networks.weights import NETWORKS
+    from fusion.networks.registry import NETWORKS
 
     check_packages()
     path = check_path(arguments.output)
     network = load_chosen(arguments.weights, "cpu", arguments.method, arguments.rule)
-    if type(network) not in NETWORKS.values():
+    if NETWORKS.name_of(type(network)) is None:
         raise UserError(f"--method {arguments.method}: not a network; there is nothing to export")
     difference = export_network(network, path)
     print(f"{path}: differs from PyTorch by {difference:.1e} of the largest value at most")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option
 from fusion.commands.cli.options import load_chosen
+from fusion.networks.registry import CLASSICAL, NETWORKS
 
 FUSE_EXAMPLES = """\
 IR and VIS are two images, two folders (pairs have the same file stem) or two videos.
@@ -44,8 +45,8 @@ def add_fuse(commands: Commands) -> None:
     parser.add_argument(
         "--method",
         metavar="NAME",
-        help="the network, by a name that 'fusion methods' lists; detected from a weights file, "
-        "required for a folder of files and for methods without weights",
+        help=f"the network: {', '.join((*NETWORKS, *CLASSICAL))} (see 'fusion methods'); detected "
+        "from a weights file, required for a folder of files and for methods without weights",
     )
     parser.add_argument(
         "--rule",

@@ -24,8 +24,7 @@ def _methods(arguments: argparse.Namespace) -> int:
     import torch
 
     from fusion.base.tables import format_table
-    from fusion.networks.classical import CLASSICAL
-    from fusion.networks.weights import NETWORKS
+    from fusion.networks.registry import CLASSICAL, NETWORKS
 
     rows: list[tuple[str, int, str, str | None]] = []
     about: list[str] = []

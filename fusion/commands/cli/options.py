@@ -64,4 +64,4 @@ def load_chosen(
     """
     from fusion.networks.weights import load_network
 
-    return load_network(weights, resolve_device(device), method, rule)
+    return load_network(weights, method=method, rule=rule, device=resolve_device(device))

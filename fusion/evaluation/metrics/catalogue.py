@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from fusion.base.registry import Registry
 
-#: ``(fused, ir, vis, **variants) -> float`` on uint8 pictures of one size.
+#: ``(fused, ir, vis, **variants) -> float`` on uint8 images of one size.
 Function = Callable[..., float]
 
-#: "each": the function sees grey pictures ``HxW``, and a convention that does not convert colour to
-#: grey calls it once per channel. "together": it sees pictures with all their channels.
+#: "each": the function sees grey images ``HxW``, and a convention that does not convert colour to
+#: grey calls it once per channel. "together": it sees images with all their channels.
 Channels = Literal["each", "together"]
 
 
@@ -63,8 +63,8 @@ def register(
         title: column title; the name where None.
         unit: of its values, for heads of tables; empty for pure numbers.
         higher_is_better: direction of the marks and ranks.
-        channels: "each" for a function of grey pictures ``HxW``, "together" for one that takes
-            pictures with all their channels, ``HxW`` or RGB ``HxWx3``.
+        channels: "each" for a function of grey images ``HxW``, "together" for one that takes
+            images with all their channels, ``HxW`` or RGB ``HxWx3``.
 
     Raises:
         ValueError: the name is taken by another function. One of the same module and name replaces

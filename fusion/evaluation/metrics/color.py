@@ -1,6 +1,6 @@
-"""Metrics of colour: how colourful the fused picture is and whose colours it has.
+"""Metrics of colour: how colourful the fused image is and whose colours it has.
 
-Every function takes uint8 pictures, RGB ``HxWx3`` or grey ``HxW`` (which has no chroma), and
+Every function takes uint8 images, RGB ``HxWx3`` or grey ``HxW`` (which has no chroma), and
 returns a float.
 """
 
@@ -11,7 +11,7 @@ from fusion.evaluation.metrics.catalogue import register
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """A grey picture with its channel three times; a colour one as it is."""
+    """A grey image with its channel three times; a colour one as it is."""
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 
@@ -19,7 +19,7 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 def colorfulness(
     fused: np.ndarray, ir: np.ndarray | None = None, vis: np.ndarray | None = None
 ) -> float:
-    """Colourfulness (Hasler and Suesstrunk, 2003) of the fused picture, 0 for grey, from 0 on.
+    """Colourfulness (Hasler and Suesstrunk, 2003) of the fused image, 0 for grey, from 0 on.
 
     ``sqrt(sd_rg^2 + sd_yb^2) + 0.3 sqrt(mean_rg^2 + mean_yb^2)`` of the opponent colours
     ``rg = R - G`` and ``yb = (R + G) / 2 - B``. About 15 is slightly, 60 quite colourful. A false
@@ -37,7 +37,7 @@ def chroma_error(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """Mean distance ``sqrt(da^2 + db^2)`` of fused and visible colours in CIELAB, from 0 on.
 
     sRGB under D65; lightness is left out, because fusion is meant to change it. About 2.3 is just
-    noticeable. A grey picture has the visible picture's mean chroma as its error. The colour
+    noticeable. A grey image has the visible image's mean chroma as its error. The colour
     space's gamut couples chroma with lightness, so even a kept hue has a small error where the
     lightness changed. Lower is better.
     """

@@ -1,6 +1,6 @@
-"""Metrics of the fused picture alone: contrast, frequency and gradient of its grey levels.
+"""Metrics of the fused image alone: contrast, frequency and gradient of its grey levels.
 
-Every function takes uint8 pictures and returns a float; the sources are accepted and ignored, so
+Every function takes uint8 images and returns a float; the sources are accepted and ignored, so
 that all metrics have one signature. None of these measures says whether the contrast comes from the
 sources: noise raises all of them.
 """
@@ -41,7 +41,7 @@ def deviation_norm(
     """``sqrt(sum((f - mean f)^2))`` on 0..1, which RFN-Nest and LRRNet tabulate as SD.
 
     It is the standard deviation times the root of the number of pixels, over 255. It grows with the
-    size of the picture and therefore compares methods on one data set only. Higher is better.
+    size of the image and therefore compares methods on one data set only. Higher is better.
     """
     return float(fused.std(dtype=np.float64) * np.sqrt(fused.size) / 255)
 
@@ -60,7 +60,7 @@ def spatial_frequency(
 
     Args:
         fused: uint8 ``HxW``.
-        peak: value of the brightest level: 255, or 1 for pictures on 0..1.
+        peak: value of the brightest level: 255, or 1 for images on 0..1.
     """
     rows = _mean_square(fused[1:], fused[:-1])
     columns = _mean_square(fused[:, 1:], fused[:, :-1])
@@ -80,9 +80,9 @@ def _mean_square(a: np.ndarray, b: np.ndarray) -> float:
 def spatial_frequency_with_seams(
     fused: np.ndarray, ir: np.ndarray | None = None, vis: np.ndarray | None = None
 ) -> float:
-    """SF of VIFB's program: the colour channels side by side as one picture.
+    """SF of VIFB's program: the colour channels side by side as one image.
 
-    A colour picture ``HxWx3`` is read as ``Hx3W``; the differences across the two seams count, and
+    A colour image ``HxWx3`` is read as ``Hx3W``; the differences across the two seams count, and
     both sums are divided by all ``3HW`` pixels. Higher is better.
 
     Args:
@@ -141,7 +141,7 @@ def edge_intensity(
 
     Args:
         fused: uint8 ``HxW``.
-        border: outside the picture: the nearest pixel, or black, which adds an edge around it.
+        border: outside the image: the nearest pixel, or black, which adds an edge around it.
     """
     kind = cv2.BORDER_REPLICATE if border == "replicate" else cv2.BORDER_CONSTANT
     gx = cv2.Sobel(fused, cv2.CV_64F, 1, 0, borderType=kind)

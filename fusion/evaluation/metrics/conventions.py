@@ -114,7 +114,7 @@ _PSNR_HIGH = Column(
     {"scale": 1},
     fault="MSE on 0..1 with the peak 255: 48.1308 dB too high",
 )
-_SMALL_PEAK = "constants for pictures on 0..{}, used on 0..255: far below the usual SSIM"
+_SMALL_PEAK = "constants for images on 0..{}, used on 0..255: far below the usual SSIM"
 
 # --- This package's own: LRRNet's and RFN-Nest's table, and the original papers -------------------
 
@@ -345,7 +345,7 @@ _add(
             "sf_seams",
             "SF with seams",
             "level",
-            fault="channels side by side as one picture, with the differences across the seams",
+            fault="channels side by side as one image, with the differences across the seams",
         ),
         "rmse": Column("rmse_over_n", "RMSE/√N", "level", fault="N outside the root"),
         "ssim": Column("ssim", "SSIM sum per channel", "", {"border": "crop", "combine": "sum"}),
@@ -354,7 +354,7 @@ _add(
     },
 )
 
-# --- Colour pictures ------------------------------------------------------------------------------
+# --- Colour images ------------------------------------------------------------------------------
 
 _add(
     "color",

@@ -1,6 +1,6 @@
-"""Edges of the sources that the fused picture keeps (Qabf) or that it makes up (Nabf).
+"""Edges of the sources that the fused image keeps (Qabf) or that it makes up (Nabf).
 
-Every function takes uint8 pictures ``HxW`` of one size and returns a float. Both metrics compare
+Every function takes uint8 images ``HxW`` of one size and returns a float. Both metrics compare
 the strength and the angle of Sobel gradients. In flat areas Sobel sums of values on 0..1 cancel to
 0 or to 1e-17, and what follows depends on which, so where a definition is on 0..1 the order of
 summation is part of it.
@@ -78,7 +78,7 @@ def qabf(
 def _bordered(
     fused: np.ndarray, ir: np.ndarray, vis: np.ndarray, border: int
 ) -> dict[str, np.ndarray]:
-    """The pictures with one pixel more on every side."""
+    """The images with one pixel more on every side."""
     return {
         name: cv2.copyMakeBorder(image, 1, 1, 1, 1, border)
         for name, image in by_letter(fused, ir, vis).items()
@@ -152,7 +152,7 @@ def nabf(
             each column of the 3x3 products from top to bottom, then the columns from left to
             right; other orders move the third digit.
         weak: weight of an edge below strength 2.
-        judged: the picture that is taken for the fused one. "ir" reproduces a program whose
+        judged: the image that is taken for the fused one. "ir" reproduces a program whose
             arguments are exchanged: it judges the infrared by the visible and the fused.
     """
     if judged == "ir":

@@ -33,7 +33,7 @@ def feature_mutual_information(
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
-        features: the 2-D DCT of the whole picture, or its pixels. Features of the original
+        features: the 2-D DCT of the whole image, or its pixels. Features of the original
             program that are not here: MATLAB's thinned ``edge`` map, which it calls "pixel", and
             one level of the discrete Meyer wavelet.
     """

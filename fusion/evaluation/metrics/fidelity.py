@@ -1,7 +1,7 @@
-"""Pixel-wise likeness of the fused picture and its sources: errors and linear correlations.
+"""Pixel-wise likeness of the fused image and its sources: errors and linear correlations.
 
-Every function takes uint8 pictures ``HxW`` of one size and returns a float. The plain average of
-the sources is the best possible picture by `mean_squared_error` and `psnr`.
+Every function takes uint8 images ``HxW`` of one size and returns a float. The plain average of
+the sources is the best possible image by `mean_squared_error` and `psnr`.
 """
 
 from typing import Literal
@@ -13,7 +13,7 @@ from fusion.evaluation.metrics.catalogue import register
 
 
 def squared_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Sum of squared differences of two uint8 pictures, exact."""
+    """Sum of squared differences of two uint8 images, exact."""
     return float(cv2.norm(a, b, cv2.NORM_L2SQR))
 
 
@@ -25,7 +25,7 @@ def mean_squared_error(
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
-        peak: value of the brightest level: 255, or 1 for pictures on 0..1.
+        peak: value of the brightest level: 255, or 1 for images on 0..1.
     """
     error = (squared_error(fused, ir) + squared_error(fused, vis)) / (2 * fused.size)
     return error * (peak / 255) ** 2
@@ -35,7 +35,7 @@ def mean_squared_error(
 def root_error_over_pixels(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """Mean over the sources of ``sqrt(sum (f - s)^2) / N``, which VIFB tabulates as RMSE.
 
-    The number of pixels stands outside the root, so the value falls with the size of the picture.
+    The number of pixels stands outside the root, so the value falls with the size of the image.
     Lower is better.
     """
     return sum(np.sqrt(squared_error(fused, s)) for s in (ir, vis)) / (2 * fused.size)
@@ -53,11 +53,11 @@ def psnr(
     """``10 log10(peak^2 / MSE)`` in dB, of the error averaged over the two sources.
 
     Highest for the plain average of the sources. Infinite where both sources equal the fused
-    picture. Higher is better.
+    image. Higher is better.
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
-        peak: 255 ("level"), or the fused picture's largest level ("fused").
+        peak: 255 ("level"), or the fused image's largest level ("fused").
         scale: of the pixels the error is computed on: 255, or 1, which with the peak 255 is
             48.1308 dB too high and is what two families tabulate.
     """
@@ -80,7 +80,7 @@ def psnr_of_root_error(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> fl
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation over all pixels; 0 where a picture is flat."""
+    """Pearson's correlation over all pixels; 0 where an image is flat."""
     a, b = a - a.mean(), b - b.mean()
     norm = np.sqrt(np.vdot(a, a) * np.vdot(b, b))
     return float(np.vdot(a, b) / norm) if norm > 0 else 0.0
@@ -97,7 +97,7 @@ def correlation(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
 def sum_of_correlations_of_differences(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """SCD (Aslantas and Bendes, 2015): ``corr(F - vis, ir) + corr(F - ir, vis)``, -2..2.
 
-    A correlation with a flat picture counts as 0. Amplified sums of the sources score best, clipped
+    A correlation with a flat image counts as 0. Amplified sums of the sources score best, clipped
     or not. Higher is better.
     """
     f, a, b = (image.astype(np.float64) for image in (fused, ir, vis))

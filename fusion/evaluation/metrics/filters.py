@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 import cv2
 import numpy as np
 
-#: Maps a picture to its local means.
+#: Maps an image to its local means.
 Blur = Callable[[np.ndarray], np.ndarray]
 
 
@@ -15,12 +15,12 @@ STRIP = 64
 
 
 def by_letter(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> dict[str, np.ndarray]:
-    """The pictures under the letters of the formulas: F fused, A infrared, B visible."""
+    """The images under the letters of the formulas: F fused, A infrared, B visible."""
     return {"f": fused, "a": ir, "b": vis}
 
 
 def strips(images: Mapping[str, np.ndarray], margin: int) -> Iterator[dict[str, np.ndarray]]:
-    """Horizontal strips of pictures, whose windows of ``2 margin + 1`` pixels cover every row once.
+    """Horizontal strips of images, whose windows of ``2 margin + 1`` pixels cover every row once.
 
     Args:
         images: ``HxW`` of one size, any type, by name.
@@ -42,7 +42,7 @@ def separable(kernel: np.ndarray, border: int | None) -> Blur:
     Args:
         kernel: 1-D, of odd length.
         border: an OpenCV border type, for an output of the input's size; None for windows wholly
-            inside the picture.
+            inside the image.
     """
     half = len(kernel) // 2
     kind = cv2.BORDER_REPLICATE if border is None else border
@@ -72,9 +72,9 @@ def box(size: int, border: int | None = None) -> Blur:
 
 
 class Moments:
-    """Local means, variances and covariances of pictures under one window.
+    """Local means, variances and covariances of images under one window.
 
-    Each is computed when first asked for and kept, so that a picture compared with two others is
+    Each is computed when first asked for and kept, so that an image compared with two others is
     filtered once.
 
     Args:
@@ -89,6 +89,7 @@ class Moments:
         self._covariances: dict[tuple[str, str], np.ndarray] = {}
 
     def mean(self, name: str) -> np.ndarray:
+        """``E[x]``."""
         if name not in self._means:
             self._means[name] = self._blur(self._images[name])
         return self._means[name]
@@ -103,4 +104,5 @@ class Moments:
         return self._covariances[one, other]
 
     def variance(self, name: str) -> np.ndarray:
+        """`covariance` of an image with itself."""
         return self.covariance(name, name)

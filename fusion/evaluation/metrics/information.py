@@ -1,6 +1,6 @@
 """Metrics of information theory, from histograms of 256 grey levels.
 
-Every function takes uint8 pictures ``HxW`` of one size and returns a float. Keyword arguments are
+Every function takes uint8 images ``HxW`` of one size and returns a float. Keyword arguments are
 the variants that the conventions of `fusion.evaluation.metrics.conventions` choose from.
 """
 
@@ -50,7 +50,7 @@ def entropy(
     *,
     epsilon: float = 0.0,
 ) -> float:
-    """Entropy of the fused picture's histogram, ``-sum p log2(p + epsilon)``, 0..8 bits.
+    """Entropy of the fused image's histogram, ``-sum p log2(p + epsilon)``, 0..8 bits.
 
     Noise and a stretched histogram raise it; the sources play no part. Higher is better.
     """
@@ -115,8 +115,8 @@ def normalised_mutual_information(fused: np.ndarray, ir: np.ndarray, vis: np.nda
 def total_entropy(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """``H(A) + H(B) - H(F)``, with ``p + 1e-10`` in the logarithms.
 
-    Its family ranks it higher is better, which prefers a fused picture with *less* entropy and
-    contradicts `entropy`.
+    The column is marked higher is better, as the name suggests. It falls with the entropy of the
+    fused image, however, so that it contradicts `entropy` and is of little use for ranking.
     """
     a, b, f = (entropy_of(counts(image), _TINY) for image in (ir, vis, fused))
     return a + b - f
@@ -126,7 +126,7 @@ def total_entropy(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
 def cross_entropy(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """Mean over the sources of ``sum p_S log2(p_S / p_F)`` over the levels that both have.
 
-    Levels that the fused picture lacks are dropped instead of counting as infinite, so a picture
+    Levels that the fused image lacks are dropped instead of counting as infinite, so an image
     with few levels can score well, even below 0. Lower is better.
     """
     q = counts(fused) / fused.size
@@ -160,7 +160,7 @@ def nonlinear_correlation_information(fused: np.ndarray, ir: np.ndarray, vis: np
 
     The 3x3 matrix holds the linear correlations of infrared, visible and fused, so despite its name
     this variant sees linear dependence alone. Copying raises it. Higher is better. NaN where a
-    picture is flat.
+    image is flat.
     """
     stacked = np.stack([image.ravel() for image in (ir, vis, fused)]).astype(np.float64)
     if (np.ptp(stacked, axis=1) == 0).any():

@@ -1,16 +1,16 @@
-"""What metrics take: pictures of levels 0..255 from arrays or tensors, one or many.
+"""What metrics take: images of levels 0..255 from arrays or tensors, one or many.
 
     ========================  ===========================  =========================
-    pictures                  arrays                       tensors
-    ========================  ===========================  =========================
-    one, grey                 ``HxW``                      ``HxW``, ``1xHxW``
-    one, RGB                  ``HxWx3``                    ``3xHxW``
-    several, grey             ``NxHxW``                    ``Nx1xHxW``
-    several, RGB              ``NxHxWx3``                  ``Nx3xHxW``
-    ========================  ===========================  =========================
+images                    arrays                       tensors
+========================  ===========================  =========================
+one, grey                 ``HxW``                      ``HxW``, ``1xHxW``
+one, RGB                  ``HxWx3``                    ``3xHxW``
+several, grey             ``NxHxW``                    ``Nx1xHxW``
+several, RGB              ``NxHxWx3``                  ``Nx3xHxW``
+========================  ===========================  =========================
 
 uint8 holds levels 0..255. Floating point holds 0..1 and is rounded to levels, half to even; other
-values are refused, because a picture on 0..255 or -1..1 would give wrong numbers silently.
+values are refused, because an image on 0..255 or -1..1 would give wrong numbers silently.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ _SLACK = 1e-5
 
 
 def to_levels(title: str, pictures: Any) -> tuple[list[np.ndarray], bool]:
-    """uint8 pictures, ``HxW`` or RGB ``HxWx3`` each, and whether the input was a batch.
+    """uint8 images, ``HxW`` or RGB ``HxWx3`` each, and whether the input was a batch.
 
     Args:
         title: what they are, for errors.
@@ -37,7 +37,7 @@ def to_levels(title: str, pictures: Any) -> tuple[list[np.ndarray], bool]:
     elif hasattr(pictures, "detach"):
         array, is_batch = _batch_of_tensor(title, pictures)
     else:
-        raise ValueError(f"{title}: pictures are arrays or tensors, got {type(pictures).__name__}")
+        raise ValueError(f"{title}: images are arrays or tensors, got {type(pictures).__name__}")
     return [_levels(title, picture) for picture in array], is_batch
 
 
@@ -67,15 +67,15 @@ def _batch_of_tensor(title: str, tensor: Any) -> tuple[np.ndarray, bool]:
 
 def _levels(title: str, picture: np.ndarray) -> np.ndarray:
     if picture.size == 0:
-        raise ValueError(f"{title}: the picture is empty, {_shape(picture)}")
+        raise ValueError(f"{title}: the image is empty, {_shape(picture)}")
     if picture.dtype == np.uint8:
         return np.ascontiguousarray(picture)
     if not np.issubdtype(picture.dtype, np.floating):
-        raise ValueError(f"{title}: pictures are uint8 or floating point, got {picture.dtype}")
+        raise ValueError(f"{title}: images are uint8 or floating point, got {picture.dtype}")
     low, high = float(picture.min()), float(picture.max())
     if not (low >= -_SLACK and high <= 1 + _SLACK):  # NaN too
         raise ValueError(
-            f"{title}: floating-point pictures are on 0..1, got {low:.6g}..{high:.6g}; "
+            f"{title}: floating-point images are on 0..1, got {low:.6g}..{high:.6g}; "
             "divide by the largest level or pass uint8"
         )
     return np.rint(np.clip(picture, 0, 1).astype(np.float64) * 255).astype(np.uint8)

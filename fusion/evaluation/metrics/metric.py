@@ -25,7 +25,7 @@ DEFAULT = "lrrnet"
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric under one convention. Call it with fused, infrared and visible pictures.
+    """One metric under one convention. Call it with fused, infrared and visible images.
 
     Attributes:
         name: by which the convention knows it.
@@ -53,7 +53,7 @@ class Metric:
         return f"{self.title} [{self.unit}]" if self.unit else self.title
 
     def __call__(self, fused: Any, ir: Any, vis: Any) -> Any:
-        """The metric of a picture, or of each picture of a batch.
+        """The metric of an image, or of each image of a batch.
 
         Args:
             fused, ir, vis: arrays or tensors; `fusion.evaluation.metrics.inputs` lists the shapes
@@ -74,7 +74,7 @@ class Metric:
         return result if isinstance(fused, np.ndarray) else _tensor(result)
 
     def of_levels(self, fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
-        """The metric of one picture, uint8 ``HxW`` or RGB ``HxWx3`` each, of one size."""
+        """The metric of one image, uint8 ``HxW`` or RGB ``HxWx3`` each, of one size."""
         function = self.family(**self.variant)
         if self.family.channels == "together":
             return float(function(fused, ir, vis))
@@ -108,7 +108,7 @@ def _trios(fused: Any, ir: Any, vis: Any) -> tuple[list[tuple[np.ndarray, ...]],
     counts = [len(pictures) for pictures in lists]
     if len(set(counts)) > 1 or len(set(are_batches)) > 1:
         raise ValueError(
-            f"{counts[0]} fused, {counts[1]} infrared and {counts[2]} visible pictures; "
+            f"{counts[0]} fused, {counts[1]} infrared and {counts[2]} visible images; "
             "give one of each, or batches of one length"
         )
     trios = list(zip(*lists, strict=True))
@@ -118,9 +118,9 @@ def _trios(fused: Any, ir: Any, vis: Any) -> tuple[list[tuple[np.ndarray, ...]],
 
 
 def _channel_trios(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> list[tuple]:
-    """The channels of the fused picture with the same channels of the sources.
+    """The channels of the fused image with the same channels of the sources.
 
-    A grey source serves every channel. A grey fused picture with a coloured source counts as three
+    A grey source serves every channel. A grey fused image with a coloured source counts as three
     equal channels.
     """
     images = (fused, ir, vis)
@@ -280,7 +280,7 @@ def evaluate(
 def evaluate_levels(
     metrics: Sequence[Metric], fused: np.ndarray, ir: np.ndarray, vis: np.ndarray
 ) -> dict[str, float]:
-    """Metrics of one picture, uint8 ``HxW`` or RGB ``HxWx3`` each, of one size."""
+    """Metrics of one image, uint8 ``HxW`` or RGB ``HxWx3`` each, of one size."""
     grey: dict[str, tuple[np.ndarray, ...]] = {}  # by convention, converted once
     values = {}
     for metric in metrics:

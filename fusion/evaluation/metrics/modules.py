@@ -90,10 +90,10 @@ class FusionMetric(TorchMetric):
         return create(self.name, self.convention).higher_is_better
 
     def update(self, fused: Tensor, ir: Tensor, vis: Tensor) -> None:
-        """Add pictures.
+        """Add images.
 
         Args:
-            fused, ir, vis: ``NxCxHxW`` with 1 or 3 channels (or one picture, ``CxHxW`` or ``HxW``),
+            fused, ir, vis: ``NxCxHxW`` with 1 or 3 channels (or one image, ``CxHxW`` or ``HxW``),
                 uint8 or floating point on 0..1.
 
         Raises:
@@ -105,7 +105,7 @@ class FusionMetric(TorchMetric):
         self.count += values.numel()
 
     def compute(self) -> Tensor:
-        """Mean over all pictures, float64; NaN without any."""
+        """Mean over all images, float64; NaN without any."""
         return self.total / self.count
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:

@@ -1,7 +1,7 @@
 """Metrics by models of contrast sensitivity: Qcb and Qcv.
 
-Both filter the pictures by how well the eye sees each spatial frequency. Every function takes uint8
-pictures ``HxW`` of one size and returns a float.
+Both filter the images by how well the eye sees each spatial frequency. Every function takes uint8
+images ``HxW`` of one size and returns a float.
 """
 
 from typing import Literal
@@ -14,14 +14,14 @@ from fusion.evaluation.metrics.catalogue import register
 
 
 def _stretched(image: np.ndarray, whole: bool) -> np.ndarray:
-    """Levels stretched to 0..255 and rounded (``whole``), or to 0..1; a flat picture gives 0."""
+    """Levels stretched to 0..255 and rounded (``whole``), or to 0..1; a flat image gives 0."""
     low, high = int(image.min()), int(image.max())
     unit = (image - float(low)) / max(high - low, 1)
     return np.floor(unit * 255 + 0.5) if whole else unit
 
 
 def _filtered(image: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """A real picture after its spectrum was multiplied by a symmetric response (half spectrum)."""
+    """A real image after its spectrum was multiplied by a symmetric response (half spectrum)."""
     return scipy.fft.irfft2(scipy.fft.rfft2(image) * response, s=image.shape)
 
 
@@ -49,7 +49,7 @@ def chen_blum(
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
-        levels: "stretched" stretches each picture to whole levels 0..255 and measures ``r`` as the
+        levels: "stretched" stretches each image to whole levels 0..255 and measures ``r`` as the
             original program does, in steps of 1/15 of a frequency; "unit" stretches to 0..1
             unrounded, halves ``r``, and adds 1e-10 to denominators, as IVIF_ZOO does.
     """
@@ -78,7 +78,7 @@ def _masked_contrast(image: np.ndarray, tiny: float) -> np.ndarray:
     fine, coarse = (_wide_gaussian(image, deviation) for deviation in (2, 4))
     with np.errstate(divide="ignore", invalid="ignore"):
         contrast = np.abs(fine / (coarse + tiny) - 1)
-    np.nan_to_num(contrast, copy=False, nan=0.0, posinf=1e150)
+    np.nan_to_num(contrast, copy=False, nan=0.0, posinf=1e50)
     square = contrast**2
     return square * contrast / (square + 1e-4)
 
@@ -100,7 +100,7 @@ def chen_varshney(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
 
     Mean square of the differences filtered by Mannos and Sakrison's contrast sensitivity, per
     16x16 block and source, weighted by the sum of the fifth powers of the source's Sobel strength.
-    Pictures are stretched to 0..255 first, so a change of contrast goes unseen. Lower is better. 0
+    Images are stretched to 0..255 first, so a change of contrast goes unseen. Lower is better. 0
     where the sources have no edge.
     """
     f, a, b = (_stretched(image, whole=True) for image in (fused, ir, vis))

@@ -1,6 +1,6 @@
-"""Structural similarity of the fused picture and its sources, single and multi scale.
+"""Structural similarity of the fused image and its sources, single and multi scale.
 
-Every function takes uint8 pictures ``HxW`` of one size and returns a float.
+Every function takes uint8 images ``HxW`` of one size and returns a float.
 """
 
 from typing import Literal
@@ -33,13 +33,13 @@ def ssim(
 
     ``(2 m_s m_f + C1)(2 c + C2) / ((m_s^2 + m_f^2 + C1)(v_s + v_f + C2))`` with
     ``C1 = (0.01 L)^2``, ``C2 = (0.03 L)^2`` on levels 0..255. Higher is better. NaN where the
-    picture is smaller than the window and the border is cropped.
+    image is smaller than the window and the border is cropped.
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
         window: Gaussian 11x11 of deviation 1.5 with biased moments, or plain 7x7 windows with
             unbiased ones, which scikit-image has by default.
-        border: whole map with the picture's edge repeated, or windows inside the picture alone.
+        border: whole map with the image's edge repeated, or windows inside the image alone.
         peak: L. The paper's is 255 for these levels; programs that leave 1 or 2 in its place tell
             flat noise from structure no more and give much lower values.
         combine: "mean" or "sum" over the sources.
@@ -115,7 +115,7 @@ def ms_ssim(
 ) -> float:
     """MS-SSIM (Wang et al., 2003) with both sources, five scales with the standard weights.
 
-    Windows lie wholly inside the picture. A scale's negative mean counts as 0. Not the
+    Windows lie wholly inside the image. A scale's negative mean counts as 0. Not the
     multi-exposure variant some families use under this name (`mef_ssim`). Higher is better. NaN
     where a side is shorter than 161 pixels, for want of a fifth scale.
 
@@ -171,7 +171,7 @@ _MEF_TINY = float(np.finfo(float).eps)
 def mef_ssim(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray, *, scales: int = 1) -> float:
     """MEF-SSIM (Ma, Zeng and Wang, 2015), made for multi-exposure fusion, -1..1.
 
-    The fused picture is compared with one wanted patch made of both sources: the stronger contrast
+    The fused image is compared with one wanted patch made of both sources: the stronger contrast
     with the weighted direction of both. It has no luminance term, so brightness goes unseen. Higher
     is better. NaN where the smallest scale is smaller than its 11x11 windows.
 

@@ -1,8 +1,8 @@
-"""Visual information fidelity: what of the sources' information passes into the fused picture.
+"""Visual information fidelity: what of the sources' information passes into the fused image.
 
 Three definitions go by the name VIF in the fusion literature: the wavelet-domain model (`vif`,
 "VIFm"), its pixel-domain approximation (`vifp`), and VIFF, made for fusion (`viff`). Their values
-have nothing to do with one another. Every function takes uint8 pictures ``HxW`` of one size and
+have nothing to do with one another. Every function takes uint8 images ``HxW`` of one size and
 returns a float.
 """
 
@@ -29,8 +29,8 @@ def vif(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """VIF in the wavelet domain, mean with each source as the reference.
 
     Sheikh and Bovik's vector model (2006) on a steerable pyramid, as LRRNet's table has it: the
-    picture on 0..1 with the noise variance 0.4 that was meant for 0..255. Values are therefore not
-    comparable with VIF elsewhere, exceed 1 for amplified pictures, and may rise with added noise.
+    image on 0..1 with the noise variance 0.4 that was meant for 0..255. Values are therefore not
+    comparable with VIF elsewhere, exceed 1 for amplified images, and may rise with added noise.
     Higher is better. NaN where a side is shorter than 21 pixels or a source is flat, for want of
     information; below 65 pixels the coarsest levels have none and do not count.
     """
@@ -43,7 +43,7 @@ def vif(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
 
 
 def wavelet_vif(reference: np.ndarray, distorted: np.ndarray) -> float:
-    """`vif` of a picture with one reference, both uint8 ``HxW`` of at least 21 pixels a side."""
+    """`vif` of an image with one reference, both uint8 ``HxW`` of at least 21 pixels a side."""
     return _fidelity(_pyramid_bands(reference / 255.0), _pyramid_bands(distorted / 255.0))
 
 
@@ -94,10 +94,10 @@ def _pyramid_bands(image: np.ndarray) -> list["_Band"]:
 
 
 def _filter_and_halve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Every second row and column of a filtered picture, without computing the others.
+    """Every second row and column of a filtered image, without computing the others.
 
     Even and odd pixels meet even and odd elements of the kernel alone, so that four small filters
-    on a quarter of the picture each add up to the result.
+    on a quarter of the image each add up to the result.
     """
     half = len(kernel) // 2
     height, width = ((side + 1) // 2 for side in image.shape)
@@ -219,7 +219,7 @@ def _doubles(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> dict[str, np
 
 @dataclass
 class _Channel:
-    """The pixel-domain channel from a source to the fused picture, per pixel."""
+    """The pixel-domain channel from a source to the fused image, per pixel."""
 
     gain: np.ndarray
     noise: np.ndarray
@@ -268,7 +268,7 @@ def vifp(
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
-        window: Gaussian windows inside the picture ("centred"), or, as one program has them, with
+        window: Gaussian windows inside the image ("centred"), or, as one program has them, with
             their taps half a step off the centre and a border of zeros ("shifted").
         saturate: let products of pixels stop at 255 at the first scale, as in 8-bit arithmetic,
             which takes that scale out of the value except in the dark.

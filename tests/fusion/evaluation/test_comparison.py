@@ -55,7 +55,7 @@ def test_means_are_over_the_metrics_of_each_picture(root, capsys, workers):
     for key in chosen:
         assert content["means"]["max"][key] == np.mean([value[key] for value in expected])
     table = capsys.readouterr().out
-    assert table.startswith("3 pictures") and "lower is better: Nabf" in table
+    assert table.startswith("3 images") and "lower is better: Nabf" in table
     assert "convention: lrrnet" in table and "[bit]" in table
     with (root / "out" / "pictures.csv").open(newline="") as file:
         rows = list(csv.reader(file))
@@ -169,8 +169,14 @@ def test_a_source_without_a_partner_is_said(root, capsys):
     (root / "vis/2.png").unlink()
     assert run(root, "--fused", root / "average", "--metrics", "en") == 2
     said = capsys.readouterr()
-    assert said.out.startswith("2 pictures")
+    assert said.out.startswith("2 images")
     assert "2.png: without a partner in" in said.err
+
+
+def test_two_pictures_of_one_stem_are_refused(root, capsys):
+    write_image(root / "average/2.jpg", np.zeros((80, 96), np.uint8))
+    assert run(root, "--fused", root / "average") == 2
+    assert "average/2." in capsys.readouterr().err
 
 
 def test_metrics_twice_and_folders_with_equals_signs(root, capsys):
@@ -201,7 +207,7 @@ def test_bad_input_is_named_in_one_line(root, capsys):
         (["--fused", average, "--sheet", "2"], "--sheet: give -o"),
         (["--fused", average, "--network", "average"], "average is there already"),
         (["--fused", average, average], "average is there already"),
-        (["--fused", root / "small", "--metrics", "en"], "no picture of all methods"),
+        (["--fused", root / "small", "--metrics", "en"], "no image of all methods"),
     ):
         assert run(root, *arguments) == 2
         said = capsys.readouterr()

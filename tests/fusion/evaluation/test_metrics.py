@@ -242,7 +242,7 @@ def test_odd_pictures_give_numbers_or_nan(rng, convention, kind):
     missing = {name for name, value in values.items() if np.isnan(value)}
     assert missing <= MAY_BE_MISSING | {"qncie"}, missing
     if kind == "equal":
-        assert not missing
+        assert missing <= {"ms_ssim"}  # too small for five scales
 
 
 @pytest.mark.filterwarnings("error")

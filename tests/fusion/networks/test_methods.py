@@ -1,5 +1,7 @@
 """Every registered network: parameter counts, interface, files; loading by method name."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -205,6 +207,21 @@ def test_weights_of_another_method_are_refused(shared, tmp_path):
     assert "no weights" in complaint(method="auif")
     assert "unknown method 'vgg'" in complaint(method="vgg")
     assert load_network(method="lrrnet").architecture == load_network().architecture
+
+
+@pytest.mark.parametrize("before", ["sum", "average", "l1"])
+@pytest.mark.parametrize("after", ["sum", "average", "l1"])
+def test_another_rule_brings_its_pixel_convention(tmp_path, before, after):
+    """DenseFuse's sum is stretched, its averages are clipped."""
+    own = tmp_path / "own.safetensors"
+    save_network(NETWORKS["densefuse"](rule=before), own)
+    assert load_network(own, rule=after).scaling == NETWORKS["densefuse"](rule=after).scaling
+    # What training set otherwise than the default stays.
+    made = dataclasses.replace(NETWORKS["densefuse"](rule=before).scaling, input="min-max", gain=2)
+    save_network(NETWORKS["densefuse"](rule=before, scaling=made), own)
+    loaded = load_network(own, rule=after).scaling
+    assert (loaded.input, loaded.gain) == ("min-max", 2)
+    assert loaded.output == NETWORKS["densefuse"](rule=after).scaling.output
 
 
 def test_rules_a_network_does_not_have(tmp_path):

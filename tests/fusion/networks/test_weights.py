@@ -99,12 +99,20 @@ def saved(network, tmp_path):
     return path
 
 
+def test_a_trainable_network_learns(saved):
+    loaded = load_network(saved, trainable=True)
+    assert loaded.training
+    pair = torch.rand(2, 1, 1, 16, 16)
+    loaded(*pair).mean().backward()
+    assert all(parameter.grad is not None for parameter in loaded.parameters())
+
+
 def test_own_file_rebuilds_the_network_alone(network, saved):
     loaded = load_network(saved)
     assert loaded.architecture == network.architecture
     assert loaded.scaling == network.scaling
     assert not loaded.training
-    assert not any(parameter.is_meta for parameter in loaded.parameters())
+    assert not any(p.is_meta or p.requires_grad for p in loaded.parameters())
     for name, tensor in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
     assert not list(saved.parent.glob(".*"))  # no temporary file stays

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import lightning as L
 import numpy as np
@@ -25,7 +24,7 @@ from fusion.networks.lrrnet import LRRNet
 from fusion.networks.weights import SHIPPED, load_network, save_network
 from fusion.training.pairs import PairData, PairDataset, find_pairs
 from fusion.training.procedures import DetailToSemanticTraining, SaliencyTraining, stretch
-from fusion.training.records import KeepRecord, PairRate
+from fusion.training.records import KeepRecord, read_curves
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "fusion"
 
@@ -175,7 +174,8 @@ def test_gradients_may_be_accumulated(root, tmp_path):
     for module in (accumulated, resumed):
         for a, b in zip(whole.network.parameters(), module.network.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
-    assert [step for step, _ in keep.curves["train/loss"]] == [1, 2, 3, 4]
+    curves = read_curves(tmp_path / "parts/run/v/metrics.csv")
+    assert [step for step, _ in curves["train/loss"]] == [0, 1, 2, 3]
     pictures = (tmp_path / "parts/run/v/samples").iterdir()
     assert sorted(path.stem for path in pictures) == ["000002", "000004"]
 
@@ -211,11 +211,17 @@ def test_a_few_pairs_are_learned_and_the_record_kept(root, tmp_path):
     assert {"train/intensity", "train/gradient", "train/structure", "train/range"} <= rows[0].keys()
 
 
-def test_a_rate_below_one_is_no_zero(capsys):
-    callback = PairRate(batches=0)
-    callback._pairs, callback._worked = 8, 313.6
-    callback.on_train_end(SimpleNamespace(is_global_zero=True), None)
-    assert "8 pairs in 313.6 s: 0.026 pairs a second, 0% of" in capsys.readouterr().err
+def test_curves_are_of_losses_in_training_alone(tmp_path):
+    path = tmp_path / "metrics.csv"
+    assert read_curves(path) == {}
+    path.write_text("epoch,step,train/a,train/a_epoch,val/a\n0,0,1.5,,\n0,9,,2,3\n0,10,1,,\n")
+    assert read_curves(path) == {"train/a": [(0, 1.5), (10, 1.0)]}
+
+
+def test_checkpoints_hold_no_curves(root, tmp_path):
+    fit(root, tmp_path, 3)
+    checkpoint = torch.load(tmp_path / "at_step=3.ckpt", weights_only=True)
+    assert not any("Record" in name for name in checkpoint["callbacks"])
 
 
 def test_the_published_procedure_stretches_and_reaches_every_parameter(root):

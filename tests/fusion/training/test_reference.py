@@ -262,7 +262,7 @@ def test_damaged_references_are_named(tmp_path):
     with pytest.raises(UserError, match=r"contains no rank_1\.txt"):
         read_references(tmp_path)
     (tmp_path / "rank_1.txt").write_text("a.png,0.5\nb.png\n")
-    with pytest.raises(UserError, match=r"rank_1\.txt: line 2 is not name,weight"):
+    with pytest.raises(UserError, match=r"rank_1\.txt: line 2 "):
         read_references(tmp_path)
 
 
@@ -272,8 +272,9 @@ def test_damaged_references_are_named(tmp_path):
 def test_views_of_references_are_those_of_their_pair(root):
     references = read_references(root / "out")
     # The visible images are the references, divided by 255: both views must agree.
-    same = {stem: [(root / "vis" / f"{stem}.png", 0.75)] for stem in references}
-    same["0"] = [*same["0"], (root / "ir/0.png", 0.25)]
+    visible = [root / "vis" / f"{name}.png" for name in references]
+    same = {path: [(path, 0.75)] for path in visible}
+    same[visible[0]].append((root / "ir/0.png", 0.25))
     data = PairDataset(find_pairs(root), size=24, scaling="unit", references=same)
     for key in ((0, 3), (1, 4), (2, 9)):
         item = data[key]
@@ -290,8 +291,41 @@ def test_pairs_without_references_are_left_out(root, tmp_path):
     data.setup()
     assert [vis.stem for _, vis in data.train_set.pairs] == ["1"]
     write_image(tmp_path / "rank_1" / "1.png", np.zeros((9, 9), np.uint8))
-    with pytest.raises(UserError, match="9x9, its sources 96x80"):
+    with pytest.raises(UserError, match=r"rank_1/1\.png: 9x9"):
         data.train_set[0, 0]
+
+
+def test_pairs_of_one_file_name_have_references_of_their_own(tmp_path):
+    """In KAIST's tree every video begins with a picture of the same name."""
+    grey = {"set00/V000": 40, "set00/V001": 120, "set01/V000": 200}
+    for video, value in grey.items():
+        picture = np.full((24, 32), value, np.uint8)
+        for side in ("lwir", "visible"):
+            write_image(tmp_path / "kaist" / video / side / "I00000.png", picture)
+        folder = tmp_path / "references" / video
+        write_image(folder / "rank_1/I00000.png", picture)
+        (folder / "rank_1.txt").write_text("I00000.png,1\n")
+    data = PairData(str(tmp_path / "kaist"), size=16, references=str(tmp_path / "references"))
+    data.setup()
+    items = [data.train_set[index, 0] for index in range(3)]
+    assert [round(255 * float(item["references"].mean())) for item in items] == [40, 120, 200]
+    # The references of one video alone are of none of the tree's pairs by that name.
+    data = PairData(
+        str(tmp_path / "kaist"), size=16, references=str(tmp_path / "references/set00/V001")
+    )
+    with pytest.raises(UserError, match="set00/V001: holds references of no pair"):
+        data.setup()
+
+
+def test_names_of_a_list_may_have_folders_and_are_there_once(tmp_path):
+    (tmp_path / "rank_1.txt").write_text("set00/V000/I0.png,0.5\nset00/V001/I0.png,0.25\n")
+    assert read_references(tmp_path) == {
+        "set00/V000/I0": [(tmp_path / "rank_1/set00/V000/I0.png", 0.5)],
+        "set00/V001/I0": [(tmp_path / "rank_1/set00/V001/I0.png", 0.25)],
+    }
+    (tmp_path / "rank_1.txt").write_text("1.png,0.5\n1.jpg,0.25\n")
+    with pytest.raises(UserError, match=r"rank_1\.txt: line 2 .* again"):
+        read_references(tmp_path)
 
 
 @pytest.mark.parametrize("aggregate", ["weighted", "mean", "max"])
@@ -357,7 +391,8 @@ def test_training_regresses_to_the_references(root):
 
     torch.manual_seed(0)
     module = ReferenceTraining(LRRNet(num_filters=8, num_blocks=1), w_structure=0.0)
-    references = {stem: [(root / "vis" / f"{stem}.png", 1.0)] for stem in "012"}
+    visible = [root / "vis" / f"{stem}.png" for stem in "012"]
+    references = {path: [(path, 1.0)] for path in visible}
     data = PairDataset(find_pairs(root), size=32, references=references)
     batch = torch.utils.data.default_collate([data[0, 0], data[1, 1]])
     optimizer = torch.optim.Adam(module.network.parameters(), 1e-2)

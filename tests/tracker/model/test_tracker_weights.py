@@ -45,6 +45,10 @@ def test_the_file_alone_rebuilds_the_network(own_file):
     loaded = load_tracker(path)
     assert loaded.architecture == network.architecture
     assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    trainable = load_tracker(path, trainable=True)
+    assert trainable.training
+    assert all(parameter.requires_grad for parameter in trainable.parameters())
     # What was chosen for the weights is what the tracker uses; the rest is as published.
     settings = RGBTTracker(loaded).settings
     assert settings == OnlineSettings(window=0.3, update_interval=5)

@@ -39,7 +39,7 @@ def test_what_is_held_out_does_not_train(masked_root):
     data = VideoPairData(masked_video=str(masked_root), holdout=0.34, pairs=8, val_pairs=3)
     data.prepare_pairs(63, 127)
     drawn = [
-        {pairs.scenes.draw(np.random.default_rng(seed)).known[1] for seed in range(40)}
+        {pairs.scenes.draw(np.random.default_rng(seed)).target[1] for seed in range(40)}
         for pairs in (data.train_set, data.val_set)
     ]
     assert drawn == [{0, 1}, {2}]

@@ -110,7 +110,9 @@ def test_the_box_is_on_the_object(red_root, changes):
                 seen = cv2.erode((seen & inside).astype(np.uint8), np.ones((2, 2), np.uint8)) > 0
             # Beyond the frame its border is repeated: there the block may seem longer.
             low, high = np.maximum(box[:2], 0), np.minimum(box[:2] + box[2:], size)
-            part = seen[int(low[1]) + 2 : int(high[1]) - 2, int(low[0]) + 2 : int(high[0]) - 2]
+            rim = 5 if "pasted" in changes else 2  # the rim of a cut-out is soft
+            low, high = low.astype(int) + rim, high.astype(int) - rim
+            part = seen[low[1] : high[1], low[0] : high[0]]
             assert part.mean() > 0.85, (draw, place)
             if changes.keys() <= {"flip", "search_shift", "far", "scale", "stretch"}:
                 np.testing.assert_allclose(box_about(seen), box, atol=2.1)
@@ -214,6 +216,21 @@ def test_occluders_hide_a_part(red_root):
     assert max(hidden) < 0.75
 
 
+def test_lookalikes_are_other_individuals_where_there_are_others(masked_root):
+    recipe = Recipe(**QUIET | {"lookalikes": 1})
+    drawer = SceneDrawer([load_masked_video(masked_root)], recipe, 127, 255)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        scene = drawer.draw(rng)
+        drawer.surround(scene, rng)
+        if scene.kind == "animal":  # one is red, the other magenta
+            x, y, w, h = scene.search.box.astype(int)
+            _, _, own = scene.search.picture.rgb[y + h // 2, x + w // 2]
+            for layer in scene.search.layers:
+                _, _, blue = layer.cutout.rgb[5, 5]
+                assert (blue > 128) != (own > 128)
+
+
 # --- Teacher and student ------------------------------------------------------------------------
 
 
@@ -289,7 +306,18 @@ def test_shares_are_as_the_recipe_says(masked_root):
     assert 0.72 < share["labelled"] < 0.88
 
 
-def test_negative_pairs_are_about_another_target(masked_root):
+@pytest.mark.parametrize("pasted", [0, 1])
+def test_negative_pairs_are_about_another_target(masked_root, pasted):
+    pairs = pairs_of(masked_root, negatives=1, pasted=pasted)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        scene = pairs.scenes.draw(rng)
+        other = pairs._other(scene, rng)
+        # Neither pasted nor in the frames over which another target is pasted.
+        assert other is None or scene.target not in (other.target, other.background)
+
+
+def test_negative_pairs_do_not_show_the_target(masked_root):
     colours = {"red": (250, 0, 0), "magenta": (250, 0, 250), "blue": (0, 0, 250)}
     pairs = pairs_of(masked_root, negatives=1)
     for draw in range(20):

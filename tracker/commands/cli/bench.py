@@ -13,8 +13,13 @@ arranged and, where stated, in precision. "compact" is the included tracker; oth
 untrained weights. Runtimes that are not installed are left out. A round of compact takes a second
 and one of dfat about ten; compilation can take minutes.
 
+--beside-load measures frames a second instead, alone and beside a busy process that it starts:
+with one thread, with the default, and with all threads, each also in a program that has loaded
+PyTorch first. --threads and --device are not for it.
+
 examples:
   tracker bench
+  tracker bench --beside-load --runtimes eager onnx
   tracker bench --preset dfat --rounds 3
   tracker bench --preset compact_dfat --runtimes eager onnx --rounds 20 --threads 2 --json
 """
@@ -61,11 +66,26 @@ def add_bench(commands: Commands) -> None:
         help=f"see --runtime of tracker track; each is measured in all its precisions (default: "
         f"{' '.join(RUNTIMES)})",
     )
+    parser.add_argument(
+        "--beside-load",
+        action="store_true",
+        help="measure frames a second alone and beside a busy process, with one and default "
+        "threads",
+    )
     add_device_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    if arguments.beside_load:
+        from tracker.commands.load import bench_beside_load, report_beside_load
+
+        result = bench_beside_load(
+            arguments.preset, rounds=arguments.rounds, runtimes=arguments.runtimes
+        )
+        print(json.dumps(result, indent=1) if arguments.json else report_beside_load(result))
+        return 0
+
     from tracker.commands.bench import bench, report
 
     result = bench(

@@ -12,7 +12,7 @@ from fusion.base.files import check_folder
 from tracker.data.layouts import LAYOUTS
 from tracker.evaluation.trackers import TRACKERS, make_tracker
 from tracker.online.options import add_preset_option
-from tracker.online.runtime import add_runtime_options
+from tracker.online.runtime import add_runtime_options, add_threads_option
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -80,6 +80,7 @@ def add_track(commands: Commands) -> None:
     add_preset_option(parser)
     add_device_option(parser)
     add_runtime_options(parser)
+    add_threads_option(parser)
     parser.add_argument(
         "--video",
         metavar="FILE",
@@ -159,7 +160,11 @@ def _make_tracker(arguments: argparse.Namespace) -> "Tracker":
     device = resolve_device(arguments.device)
     network = load_tracker(arguments.weights, preset=arguments.preset)
     return RGBTTracker(
-        network, device=device, runtime=arguments.runtime, precision=arguments.precision
+        network,
+        device=device,
+        runtime=arguments.runtime,
+        precision=arguments.precision,
+        threads=arguments.threads,
     )
 
 

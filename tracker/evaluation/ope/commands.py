@@ -14,7 +14,7 @@ from fusion.base.errors import UserError
 from fusion.base.tables import MARKS, counted, format_table, write_csv, write_json
 from tracker.evaluation.trackers import TRACKERS, tracker_name
 from tracker.online.options import add_output_options, add_preset_option
-from tracker.online.runtime import add_runtime_options
+from tracker.online.runtime import add_runtime_options, add_threads_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ examples:
   tracker evaluate --dataset lasher --results results/ --annotations annos/ --attributes -o report
   tracker evaluate --dataset gtot --root GTOT/ --weights w.safetensors --workers 2 --json gtot.json
   tracker evaluate --dataset gtot --root GTOT/ --tracker my_tracker:MyTracker --workers 2
-  tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \
+  tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \\
       --nanotrack nanotrack/ --sheet sheet.png
 
 exit code: 0 when all figures are there, 2 when an input is bad or a sequence could not be run.
@@ -149,6 +149,7 @@ def add_evaluate(commands: Commands) -> None:
     )
     add_device_option(run)
     add_runtime_options(run)
+    add_threads_option(run)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -275,7 +276,14 @@ def _network_entrant(arguments: argparse.Namespace) -> _Entrant:
     if not weights.is_file():
         raise UserError(f"{weights}: no such file; give a weights file")
     search = {"runtime": arguments.runtime, "precision": arguments.precision}
-    make = partial(_load_tracker, weights, arguments.preset, arguments.device, **search)
+    make = partial(
+        _load_tracker,
+        weights,
+        arguments.preset,
+        arguments.device,
+        threads=arguments.threads,
+        **search,
+    )
     origin = describe_origin(weights, arguments.preset, arguments.dataset, **search)
     return _Entrant(arguments.name or weights.stem, make, origin)
 
@@ -304,7 +312,9 @@ def _run_trackers(
     for entrant in entrants:
         folder = results / entrant.name
         write_origin(folder, entrant.origin)
-        found = run_dataset(entrant.make, dataset, folder, names, arguments.workers)
+        found = run_dataset(
+            entrant.make, dataset, folder, names, arguments.workers, arguments.threads
+        )
         failures += [f"{entrant.name} could not run {failure}" for failure in found]
     return failures
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from fusion.base.commandline import import_inherited
 from fusion.base.errors import UserError
 from fusion.base.files import make_folder, whole_file
+from fusion.base.threads import limited_threads, requested_threads
 from tracker.data.sequences import Dataset
 from tracker.evaluation.times import TIMES_SUFFIX
 from tracker.online.running import Tracker, track
@@ -33,6 +34,7 @@ def run_dataset(
     folder: str | Path,
     names: Iterable[str] | None = None,
     workers: int = 1,
+    threads: int | None = None,
 ) -> list[str]:
     """Track through the sequences of a dataset that have no results file yet.
 
@@ -45,6 +47,8 @@ def run_dataset(
             ``<sequence>_time.value``, the seconds in the tracker for each.
         names: the sequences to run; all if None.
         workers: processes.
+        threads: of PyTorch in each process; where None, OMP_NUM_THREADS, or one where that is not
+            set: the last digits of a box depend on it, and must not depend on ``workers``.
 
     Returns:
         A line for each sequence that could not be tracked; the others are done.
@@ -61,10 +65,11 @@ def run_dataset(
         )
     todo = [name for name in names if not result_path(folder, name).exists()]
     failures = []
+    threads = threads or requested_threads() or 1
     with tqdm(
         total=len(names), initial=len(names) - len(todo), unit="sequence", disable=None
     ) as progress:
-        for failure in _outcomes(make_tracker, dataset, folder, todo, workers):
+        for failure in _outcomes(make_tracker, dataset, folder, todo, workers, threads):
             failures += [failure] if failure else []
             progress.update()
     return failures
@@ -76,14 +81,19 @@ def _outcomes(
     folder: Path,
     todo: list[str],
     workers: int,
+    threads: int,
 ) -> Iterator[str | None]:
     """What went wrong, or None, a sequence as it is done."""
     if not todo:
         return
-    tracker = make_tracker()  # also where workers make their own: it fails here with its message
+    with limited_threads(threads):
+        # Also where workers make their own: it fails here with its message.
+        tracker = make_tracker()
     if workers == 1:
         for name in todo:
-            yield _run_sequence(tracker, dataset, name, folder)
+            with limited_threads(threads):
+                outcome = _run_sequence(tracker, dataset, name, folder)
+            yield outcome
         return
     workers = min(workers, len(todo))
     # Spawned, not forked: a fork of a process with PyTorch's threads or CUDA may hang.
@@ -91,7 +101,7 @@ def _outcomes(
         workers,
         mp_context=get_context("spawn"),
         initializer=_start_worker,
-        initargs=(make_tracker, dataset, folder, max(1, (os.cpu_count() or 1) // workers)),
+        initargs=(make_tracker, dataset, folder, threads),
     )
     try:
         tasks = {pool.submit(_work, name): name for name in todo}
@@ -114,9 +124,11 @@ def _start_worker(
 ) -> None:
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Read by numeric libraries when they load, which they do with the tracker.
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     import_inherited()
+
+    import torch
+
+    torch.set_num_threads(threads)
     _worker = (make_tracker(), dataset, folder)
 
 

@@ -22,21 +22,22 @@ A, R and EAO of the trackers in a VOT workspace, by the definition of VOT2020 (m
 EXAMPLES = """\
 Computed here from the toolkit's trajectory files, without opening an image.
 
-The EAO of a sequence is the mean of its own curve over the lengths that its runs reach (- where
-none is long enough); the EAO over all sequences is not the mean of these.
+The EAO of a sequence is the mean of its own curve over the lengths that its runs reach (- if none
+is long enough); the EAO over all sequences is not the mean of these.
 
-DFAT's published figures (EAO 0.390 in the VOT2020 report, 0.4079 in the LRRNet paper) are not met
-by its published raw results, which give EAO 0.3705, A 0.6782, R 0.7430, in the VOT toolkit too:
-they look like the real-time experiment's (the docstring of tracker.evaluation.vot.figures).
+DFAT's published figures (EAO 0.390 in the VOT2020 report, 0.4079 in the LRRNet paper) cannot be
+reproduced from its published raw results, which give EAO 0.3705, A 0.6782, R 0.7430, in the VOT
+toolkit too: they resemble the real-time experiment's (see the docstring of
+tracker.evaluation.vot.figures).
 
-OUT gets eao.png and .pdf, ar.png and .pdf, sequences.csv and curve.csv.
+OUT receives eao.png and .pdf, ar.png and .pdf, sequences.csv and curve.csv.
 
 examples:
   tracker vot analyze
   tracker vot analyze DFAT DFAT_LLRR --workspace vot_workspace --per-sequence -o report
   tracker vot analyze --json -
 
-exit code: 0 when all figures are there, 2 when results are missing or cut off.
+exit code: 0 if all figures were computed, 2 if results are missing or truncated.
 """
 
 
@@ -53,7 +54,7 @@ def add_analyze(vot_commands: Commands) -> None:
         "trackers",
         metavar="TRACKER",
         nargs="*",
-        help="which to analyse (default: all that have results in the workspace)",
+        help="trackers to analyse (default: all that have results in the workspace)",
     )
     add_workspace_option(parser)
     add_experiment_option(parser)
@@ -61,7 +62,7 @@ def add_analyze(vot_commands: Commands) -> None:
     parser.add_argument(
         "--toolkit",
         action="store_true",
-        help="run the VOT toolkit's own analysis too; print both, the difference and the times",
+        help="also run the VOT toolkit's own analysis; print both, the difference and the times",
     )
 
 
@@ -155,7 +156,7 @@ def _toolkit_text(workspace: "Workspace", scores: Mapping, seconds: float) -> st
 
     Args:
         scores: `tracker.evaluation.vot.figures.MultistartScores` by tracker.
-        seconds: that they took, files included.
+        seconds: time of our computation, including files.
     """
     from tracker.evaluation.vot.toolkit import toolkit_scores
 

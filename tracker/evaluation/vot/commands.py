@@ -24,13 +24,13 @@ evaluate, vot analysis, vot report) work in the same folder."""
 
 INIT_EXAMPLES = f"""\
 --stack downloads the official data through the toolkit; an interrupted download resumes.
---dataset takes a copy of it by a link (its list.txt and anchor.value are used as they are), or lays
-out sequences of another dataset; pictures are linked, not copied.
---rgbt234 takes the benchmark's 60 sequences from RGBT234, where VOT2020 has them from; the anchors
-follow from VOT2020's rule.
---synthetic makes a small set. Its figures cannot be compared with anyone's.
+--dataset links a local copy of it (with its list.txt and anchor.value), or converts the sequences
+of another dataset; images are linked, not copied.
+--rgbt234 takes the benchmark's 60 sequences from RGBT234, their source; the anchors are derived by
+VOT2020's rule.
+--synthetic generates a small set, whose figures are not comparable with others.
 
-Weights go into DIR/weights, named as DIR/trackers.ini says.
+Put weights into DIR/weights, with the names given in DIR/trackers.ini.
 
 examples:
   tracker vot init --stack {STACK}
@@ -39,19 +39,19 @@ examples:
 """
 
 EVALUATE_EXAMPLES = """\
-TRACKER is an entry of DIR/trackers.ini; without one, all that can run. The toolkit runs them, a
-sequence at a time in each of N processes. What has a result is not run again, so that an
-evaluation resumes after any interruption. Runs that are damaged are put aside and repeated. A
-tracker computes in one thread, so that figures do not depend on N; OMP_NUM_THREADS changes that.
+TRACKER is an entry of DIR/trackers.ini; by default, all that can run. The toolkit runs them, with
+one sequence at a time in each of N processes. Runs that have a result are not repeated, so an
+interrupted evaluation resumes. Damaged results are set aside and computed again. A tracker uses one
+thread, so that figures do not depend on N; OMP_NUM_THREADS changes that.
 
-Results are of the weights they were made with: when those change, results are put aside too, and
-run again; likewise for another modality, runtime or precision. TRACKER@VERSION keeps results of
-several apart.
+Results belong to the weights that produced them: if these change, the results are set aside and
+computed again; the same holds for another modality, runtime or precision. TRACKER@VERSION keeps
+the results of several versions apart.
 
 RGBT_RUNTIME and RGBT_PRECISION in the environment are --runtime and --precision of tracker track.
-NANOTRACK entries take NanoTrack v2's ONNX files from --nanotrack, RGBT_NANOTRACK or weights/.
+NANOTRACK entries use NanoTrack v2's ONNX files from --nanotrack, RGBT_NANOTRACK or weights/.
 
-With --untrained an entry that has no weights runs with random ones, under the name
+With --untrained, an entry without weights runs with random ones, under the name
 TRACKER@untrained.
 
 examples:
@@ -61,13 +61,13 @@ examples:
   tracker vot evaluate compact_DFAT --untrained --workspace try
   tracker vot evaluate --tracker my_tracker:MyTracker --workspace try
 
-exit code: 0 when every run has a result, 2 when one is missing or an input is bad.
+exit code: 0 if every run has a result, 2 if one is missing or an input is invalid.
 """
 
 TUNE_EXAMPLES = """\
 Tries values of the cosine window, the rate of size, the penalty on change and the rate of template
-updates, a setting at a time, and writes the weights with the settings that have the best EAO: every
-command that loads the file uses them. Choose on sequences that figures are not reported on.
+updates, one setting at a time, and writes the weights with the settings of the best EAO; every
+command that loads the file uses them. Use sequences on which figures are not reported.
 
 example:
   tracker vot tune runs/weights.safetensors --workspace validation -o tuned.safetensors
@@ -81,7 +81,7 @@ examples:
   tracker vot report
   tracker vot report DFAT DFAT_LLRR -o dfat.html
 
-exit code: 0, or 2 when an input is bad or a tracker had to be left out.
+exit code: 0, or 2 if an input is invalid or a tracker was left out.
 """
 
 
@@ -107,8 +107,8 @@ def add_vot(commands: Commands) -> None:
 def _add_init(vot_commands: Commands) -> None:
     parser = vot_commands.add_parser(
         "init",
-        help="make a workspace with its sequences",
-        description="Make a workspace of the VOT toolkit with its sequences.",
+        help="create a workspace with its sequences",
+        description="Create a workspace of the VOT toolkit with its sequences.",
         epilog=INIT_EXAMPLES,
     )
     parser.set_defaults(command=_init)
@@ -118,10 +118,10 @@ def _add_init(vot_commands: Commands) -> None:
         "--stack", metavar="NAME", choices=[STACK], help=f"download the data of {STACK}"
     )
     source.add_argument(
-        "--dataset", metavar="DIR", type=Path, help="take a local copy, or another dataset"
+        "--dataset", metavar="DIR", type=Path, help="use a local copy, or another dataset"
     )
     source.add_argument(
-        "--rgbt234", metavar="DIR", type=Path, help="take its sequences from a local RGBT234"
+        "--rgbt234", metavar="DIR", type=Path, help="use its sequences from a local RGBT234"
     )
     source.add_argument(
         "--synthetic", action="store_true", help="generate a small set of sequences"
@@ -145,7 +145,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _take_sequences(arguments: argparse.Namespace) -> list[str]:
-    """Fill the workspace from where the options say; the sequences' names."""
+    """Fill the workspace from the source given by the options; returns the sequences' names."""
     from tracker.evaluation.vot import creation
 
     folder = arguments.workspace
@@ -182,7 +182,7 @@ def _add_evaluate(vot_commands: Commands) -> None:
     parser.add_argument(
         "--tracker",
         metavar="NAME",
-        help="run this tracker: module:factory of your own; it gets an entry in trackers.ini",
+        help="run this tracker: your own as module:factory; it gets an entry in trackers.ini",
     )
     add_workspace_option(parser)
     add_experiment_option(parser)
@@ -191,7 +191,7 @@ def _add_evaluate(vot_commands: Commands) -> None:
         metavar="N",
         type=positive_int,
         default=1,
-        help="processes that run sequences side by side (default: 1)",
+        help="number of processes, each with one sequence at a time (default: 1)",
     )
     parser.add_argument(
         "--weights",
@@ -205,9 +205,7 @@ def _add_evaluate(vot_commands: Commands) -> None:
         type=Path,
         help="folder of NanoTrack v2's ONNX files (default: the workspace's weights/)",
     )
-    parser.add_argument(
-        "--untrained", action="store_true", help="run entries without weights all the same"
-    )
+    parser.add_argument("--untrained", action="store_true", help="also run entries without weights")
     parser.add_argument("--force", action="store_true", help="repeat runs that have a result")
     parser.add_argument(
         "--start-limit",
@@ -292,7 +290,7 @@ def _add_report(vot_commands: Commands) -> None:
         "--output",
         metavar="FILE",
         type=Path,
-        help="file to write (default: DIR/reports/report.html)",
+        help="output file (default: DIR/reports/report.html)",
     )
 
 
@@ -318,7 +316,7 @@ def _add_tune(vot_commands: Commands) -> None:
     parser = vot_commands.add_parser(
         "tune",
         help="choose a tracker's online settings on a workspace",
-        description="Choose what of online tracking is not learned, by EAO on a workspace.",
+        description="Choose the settings of online tracking by EAO on a workspace.",
         epilog=TUNE_EXAMPLES,
     )
     parser.set_defaults(command=_tune)
@@ -338,7 +336,7 @@ def _add_tune(vot_commands: Commands) -> None:
         metavar="N",
         type=positive_int,
         default=1,
-        help="try on every N-th sequence alone (default: 1)",
+        help="use every N-th sequence only (default: 1)",
     )
     add_workspace_option(parser)
     add_experiment_option(parser)
@@ -378,17 +376,17 @@ def _tune(arguments: argparse.Namespace) -> int:
 # --- tracker demo ---------------------------------------------------------------------------------
 
 DEMO_EXAMPLES = """\
-Makes a small set of synthetic RGBT sequences, runs the tracker that ships, others that have weights
-and the correlation baselines through the VOT toolkit, prints their figures, and writes a report and
-a video. Takes a few minutes.
+Generates a small set of RGBT sequences, runs the included tracker, others that have weights and the
+correlation baselines through the VOT toolkit, prints their figures, and writes a report and a
+video. Takes a few minutes.
 
-Run again, it resumes with what is there.
+A second call resumes from the existing results.
 
 examples:
   tracker demo
   tracker demo -o demo --weights ~/weights
 
-exit code: 0, or 2 when an input is bad or a tracker failed.
+exit code: 0, or 2 if an input is invalid or a tracker failed.
 """
 
 
@@ -396,8 +394,8 @@ def add_demo(commands: Commands) -> None:
     """Register ``tracker demo`` with the subparsers of ``tracker``."""
     parser = commands.add_parser(
         "demo",
-        help="make sequences, track, evaluate and report",
-        description="Track and evaluate on a small synthetic set, and say what to open.",
+        help="generate sequences, track, evaluate and report",
+        description="Track and evaluate on a small generated set, and print which files to open.",
         epilog=DEMO_EXAMPLES,
     )
     parser.set_defaults(command=_demo)
@@ -407,20 +405,20 @@ def add_demo(commands: Commands) -> None:
         metavar="DIR",
         type=Path,
         default=Path("demo"),
-        help="folder to write (default: demo)",
+        help="output folder (default: demo)",
     )
     parser.add_argument(
         "--weights",
         metavar="PATH",
         type=Path,
-        help="folder of weights files (default: the tracker that ships alone)",
+        help="folder of weights files (default: only the included tracker)",
     )
     parser.add_argument(
         "--workers",
         metavar="N",
         type=positive_int,
         default=2,
-        help="processes that run sequences side by side (default: 2)",
+        help="number of processes, each with one sequence at a time (default: 2)",
     )
     add_device_option(parser)
     add_runtime_options(parser)

@@ -1,6 +1,6 @@
-"""Sequences for a workspace: linked, laid out from another dataset, or generated.
+"""Sequences for a workspace: linked, converted from another dataset, or generated.
 
-Each `take_*` fills ``sequences/`` whole or not at all, and fits the stack to what it took.
+Each `take_*` fills ``sequences/`` completely or not at all, and adapts the stack to the sequences.
 """
 
 import os
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def check_free_for_download(workspace: Path) -> None:
-    """Make sure that a download goes beside nothing but an earlier one's sequences.
+    """Check that a download will not be mixed with sequences other than those of an earlier one.
 
     Raises:
         UserError: the workspace has other sequences, or a link to some.
@@ -48,7 +48,7 @@ def check_free_for_download(workspace: Path) -> None:
 
 
 def take_download(workspace: Path, names: Sequence[str], title: str) -> list[str]:
-    """Take sequences that were downloaded into ``sequences/``.
+    """Use sequences that were downloaded into ``sequences/``.
 
     Returns:
         Their names.
@@ -59,7 +59,7 @@ def take_download(workspace: Path, names: Sequence[str], title: str) -> list[str
 
 
 def take_dataset(workspace: Path, dataset: Path) -> list[str]:
-    """Take a local dataset: linked where it is complete in VOT layout, else laid out anew.
+    """Use a local dataset: linked if it is complete in VOT layout, converted otherwise.
 
     Returns:
         The names of its sequences.
@@ -84,13 +84,13 @@ def take_dataset(workspace: Path, dataset: Path) -> list[str]:
 
 
 def take_rgbt234(workspace: Path, dataset: Path) -> list[str]:
-    """Lay the benchmark's 60 sequences out from a local RGBT234.
+    """Convert the benchmark's 60 sequences from a local RGBT234.
 
     Returns:
         Their names.
 
     Raises:
-        UserError: as `take_dataset`.
+        UserError: see `take_dataset`.
     """
     lengths = _lay_out(workspace, dataset, "rgbt234", VOT2020_RGBT)
     choose_stack(workspace, lengths)
@@ -100,11 +100,11 @@ def take_rgbt234(workspace: Path, dataset: Path) -> list[str]:
 def take_synthetic(workspace: Path, count: int = 12, length: int = 120) -> list[str]:
     """Fill a workspace with sequences of `tracker.synthetic`, the embedded default.
 
-    Interrupted, it resumes where it was.
+    An interrupted call resumes.
 
     Args:
-        count: sequences, of the test split.
-        length: frames of each.
+        count: number of sequences, from the test split.
+        length: frames per sequence.
 
     Returns:
         Their names.
@@ -126,12 +126,12 @@ def take_synthetic(workspace: Path, count: int = 12, length: int = 120) -> list[
 
 
 def choose_stack(workspace: Path, lengths: Mapping[str, int], title: str = "") -> None:
-    """Give a workspace the benchmark's stack, or one for sequences that are not the benchmark's.
+    """Give a workspace the benchmark's stack, or one for other sequences.
 
     Args:
-        lengths: of the sequences, by name. The benchmark's stack, where it is there, stays as it
-            is.
-        title: of the other stack.
+        lengths: lengths of the sequences, by name. For the benchmark's sequences, an existing stack
+            is kept.
+        title: title of a stack for other sequences.
     """
     path = workspace / "stack.yaml"
     if set(lengths) != set(VOT2020_RGBT):
@@ -141,13 +141,13 @@ def choose_stack(workspace: Path, lengths: Mapping[str, int], title: str = "") -
 
 
 def _check_stack(workspace: Path, names: Sequence[str] = ()) -> None:
-    """Make sure that `choose_stack` will succeed, before sequences are laid out."""
+    """Check that `choose_stack` will succeed, before sequences are written."""
     if set(names) != set(VOT2020_RGBT):
         check_fits(workspace / "stack.yaml")
 
 
 def _claim(workspace: Path) -> Path:
-    """The place of the sequences, which must be free."""
+    """The folder for the sequences, which must not exist."""
     folder = workspace / "sequences"
     if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
         raise UserError(
@@ -160,10 +160,10 @@ def _claim(workspace: Path) -> Path:
 
 
 def _link(workspace: Path, dataset: Path) -> None:
-    """Take a dataset in VOT layout, with its list and anchors, by a link: nothing is copied.
+    """Link a dataset in VOT layout, with its list and anchors, without copying.
 
-    The link, and not the toolkit's ``sequences`` setting, keeps the machine's path out of
-    ``config.yaml``. Where the file system has no links, the setting is written all the same.
+    The link, rather than the toolkit's ``sequences`` setting, keeps the machine's path out of
+    ``config.yaml``. If the file system does not support links, the setting is used.
     """
     folder = _claim(workspace)
     try:
@@ -179,22 +179,22 @@ def _link(workspace: Path, dataset: Path) -> None:
 def _lay_out(
     workspace: Path, dataset: Path, layout: str | None = None, names: Sequence[str] | None = None
 ) -> dict[str, int]:
-    """Lay sequences of any dataset out for the toolkit: pictures by links, annotations as files.
+    """Convert sequences of any dataset for the toolkit: images as links, annotations as files.
 
     The ground truth is the infrared annotation, as in VOT2020-RGBT. Anchors follow
     `anchor_directions`, unless the dataset has its own.
 
     Args:
-        workspace: gets ``sequences/``, whole or not at all.
-        dataset: a folder with sequences of a layout that `tracker.data.sequences` knows.
-        layout: its name, where it is not to be guessed.
-        names: those to take, in this order; all where None.
+        workspace: receives ``sequences/``, completely or not at all.
+        dataset: a folder with sequences of a layout that `tracker.data.sequences` supports.
+        layout: its name; None detects it.
+        names: the sequences to use, in this order; None uses all.
 
     Returns:
         Lengths by name.
 
     Raises:
-        UserError: a sequence is missing or unusable; the line names it.
+        UserError: a sequence is missing or unusable; the message names it.
     """
     target = _claim(workspace)
     found = load_dataset(dataset, layout)
@@ -227,7 +227,7 @@ def _lay_out(
 
 
 def _write_sequence(folder: Path, sequence: RGBTSequence) -> None:
-    """One sequence in VOT layout."""
+    """Write one sequence in VOT layout."""
     length = len(sequence)
     faults = toolkit_faults(sequence)
     if faults:
@@ -246,7 +246,7 @@ def _write_sequence(folder: Path, sequence: RGBTSequence) -> None:
         "length": length,
     }
     for channel, frames in (("color", sequence.rgb), ("ir", sequence.ir)):
-        assert isinstance(frames, ImageFrames)  # by `toolkit_faults`
+        assert isinstance(frames, ImageFrames)  # checked by `toolkit_faults`
         meta[f"channels.{channel}"] = f"{channel}/%08d{_link_pictures(folder / channel, frames)}"
     (folder / "sequence").write_text("".join(f"{key}={value}\n" for key, value in meta.items()))
 
@@ -266,9 +266,9 @@ def _write_sequence(folder: Path, sequence: RGBTSequence) -> None:
 
 
 def _link_pictures(folder: Path, frames: ImageFrames) -> str:
-    """Number a modality's pictures from 1, by links or else copies; returns their suffix."""
+    """Number a modality's images from 1, as links or copies; returns their suffix."""
     paths = [frames.path(index) for index in range(len(frames))]
-    pictures = [path for path in paths if path is not None]  # all, by `toolkit_faults`
+    pictures = [path for path in paths if path is not None]  # all, checked by `toolkit_faults`
     suffixes = {path.suffix.lower() for path in pictures}
     if len(suffixes) > 1 or suffixes - {".jpg", ".png"}:
         raise UserError(

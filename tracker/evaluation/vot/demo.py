@@ -26,22 +26,21 @@ def run_demo(
     sequences: int = 6,
     length: int = 100,
 ) -> None:
-    """Tell the whole story, and print what to open.
+    """Run the whole demonstration, and print which files to open.
 
     A second call resumes with the sequences and results of the first.
 
     Args:
         output: folder for the workspace, the report and the video.
-        weights: folder of weights files whose networks run too.
-        workers: processes of the evaluation.
+        weights: folder of weights files of further networks to run.
+        workers: number of processes for the evaluation.
         device: auto, cpu, cuda or cuda:N.
-        runtime, precision: of the networks' search, see `tracker.online.runtime`.
-        sequences: how many are made.
-        length: frames of each.
+        runtime, precision: runtime of the networks' search pass, see `tracker.online.runtime`.
+        sequences: number of sequences.
+        length: frames per sequence.
 
     Raises:
-        UserError: a runtime that cannot be used, a place that cannot be written, or trackers that
-            failed.
+        UserError: a runtime cannot be used, an output cannot be written, or trackers failed.
     """
     check_runtime(runtime, precision)
     output = Path(output)
@@ -84,7 +83,7 @@ def run_demo(
 
 
 def write_video(workspace: Workspace, tracker: ReportedTracker, path: Path) -> None:
-    """The tracker's first forward run in every sequence that has one, one after the other."""
+    """Write the tracker's first forward run of every sequence to a video, one after the other."""
     with VideoWriter(path, 25) as video:
         for sequence in workspace.sequences:
             run = sequence.runs[0]  # the forward ones come first
@@ -92,7 +91,7 @@ def write_video(workspace: Workspace, tracker: ReportedTracker, path: Path) -> N
                 continue
             boxes = tracker.runs[sequence.name][0].boxes.copy()
             truth = sequence.groundtruth.boxes[run.frames]
-            boxes[0] = truth[0]  # given, not found
+            boxes[0] = truth[0]  # the given box
             for frame, box, true in zip(run.frames.tolist(), boxes, truth, strict=True):
                 annotation = {"rgb": true, "ir": true}
                 size = sequence.size

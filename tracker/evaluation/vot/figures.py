@@ -14,22 +14,22 @@ its end.
   long enough, and over those that failed, for which the frames that are missing have overlap 0.
 
 The VOT toolkit's analysis gives the same numbers; this one takes a small part of its time, because
-it works on the arrays of all runs at once. Where the toolkit's code decides more than the
-definition does, it is followed:
+it operates on the arrays of all runs at once. Where the toolkit's code goes beyond the definition,
+its behaviour is followed:
 
 - Regions overlap by their pixels, see `tracker.evaluation.vot.regions`.
-- The first frame of a run holds no region but a code; its overlap is 0. It counts in A, so that the
-  A of a perfect tracker is below 1, and not in the EAO curve.
-- A frame without target is not lost; the count of lost frames starts anew after it.
+- The first frame of a run has a code instead of a region, and its overlap is 0. It counts in A, so
+  that the A of a perfect tracker is below 1, but not in the EAO curve.
+- A frame without target is not lost; the count of lost frames restarts after it.
 - The curve divides a failed run's overlaps by j - 1, not j, beyond its last frame. It ends at
   ``high - 1``, so that the mean is over 115 to 754.
-- R weighs a sequence by its frames, A by the frames before failure of its runs.
+- R weights a sequence by its frames, A by the frames before failure of its runs.
 
 Published figures of DFAT (EAO 0.390, A 0.672, R 0.779 in the VOT2020 report; 0.4079, 0.6739, 0.7785
-in Table 8 of the LRRNet paper) are not met by the raw results published with it, which give
-EAO 0.3705, A 0.6782, R 0.7430, here and in toolkits 0.5.1, 0.7.4 and 0.9.0 alike. These results
-look like the real-time experiment's: after the fifth frame of a run about every other box, 92,356
-of 178,128 in all, repeats the one before at a time of 0.
+in Table 8 of the LRRNet paper) cannot be reproduced from the raw results published with it, which
+give EAO 0.3705, A 0.6782, R 0.7430, here and in toolkits 0.5.1, 0.7.4 and 0.9.0. These results
+resemble the real-time experiment's: after the fifth frame of a run about every other box, 92,356 of
+178,128 in all, repeats the previous one with a time of 0.
 """
 
 from collections.abc import Sequence
@@ -51,11 +51,11 @@ FAILURE_FRAMES = 10
 
 @dataclass(frozen=True, eq=False)
 class RunScores:
-    """How a run went.
+    """Scores of a run.
 
     Attributes:
-        run: where it started.
-        overlaps: ``(n,)``, a frame; the first is 0.
+        run: the run.
+        overlaps: ``(n,)``, one per frame; the first is 0.
         progress: frames before failure; all of them if it did not fail.
     """
 
@@ -79,11 +79,11 @@ class SequenceScores:
     """Figures of a sequence.
 
     Attributes:
-        name: the sequence's.
+        name: name of the sequence.
         frames: its length, which is its weight in R.
-        runs: one for each anchor.
+        runs: one per anchor.
         curve_sum: ``(high,)``, sum over the runs that count at each length of the EAO curve.
-        curve_runs: ``(high,)``, how many count.
+        curve_runs: ``(high,)``, the number of these runs.
     """
 
     name: str
@@ -113,13 +113,13 @@ class SequenceScores:
 
     @property
     def curve(self) -> np.ndarray:
-        """The sequence's EAO curve, 0 where no run counts."""
+        """The sequence's EAO curve; 0 where no run counts."""
         return self.curve_sum / np.maximum(self.curve_runs, 1)
 
     def eao(self, low: int, high: int) -> float:
-        """Mean of the curve over those lengths between low and high that a run counts at.
+        """Mean of the curve over the lengths between low and high at which a run counts.
 
-        NaN where no run is that long. The EAO over all sequences is not the mean of these.
+        NaN if no run is that long. The EAO over all sequences is not the mean of these.
         """
         counts = self.curve_runs[low : high + 1] > 0
         return float(self.curve[low : high + 1][counts].mean()) if counts.any() else float("nan")

@@ -19,11 +19,11 @@ __all__ = ["SequenceFailure", "WorkerPool"]
 
 @dataclass(frozen=True)
 class SequenceFailure:
-    """A sequence that a tracker did not get through.
+    """A sequence that a tracker failed to complete.
 
     Attributes:
         reason: one line.
-        log: the file with what the tracker wrote, if it wrote anything.
+        log: the file with the tracker's output, if there was any.
     """
 
     tracker: str
@@ -37,7 +37,7 @@ class SequenceFailure:
 
 
 class _Worker:
-    """A process with the toolkit loaded, which takes a sequence at a time."""
+    """A process with the toolkit loaded, which runs one sequence at a time."""
 
     def __init__(self, folder: Path, experiment: str, environment: dict[str, str]):
         context = multiprocessing.get_context("spawn")
@@ -56,14 +56,14 @@ class _Worker:
             self.connection.send(task)
 
     def failure(self, reason: str, log: str | None = None) -> SequenceFailure:
-        """Of the task at hand, which is then no more."""
+        """The failure of the current task, which is then finished."""
         assert self.task is not None
         (tracker, sequence), self.task = self.task, None
         self.starting_since = None
         return SequenceFailure(tracker, sequence, reason, log)
 
     def kill(self) -> None:
-        """End the process and the tracker it runs, which may hang and not notice otherwise."""
+        """End the process and its tracker, which may hang and not notice otherwise."""
         assert self.process.pid is not None  # it was started
         with suppress(ProcessLookupError, PermissionError, AttributeError):
             os.killpg(self.process.pid, signal.SIGKILL)  # no groups on Windows
@@ -73,7 +73,7 @@ class _Worker:
 
 
 class WorkerPool:
-    """Keeps workers at work, replaces those that die, and gives up on trackers that never start."""
+    """Keeps workers busy, replaces those that die, and gives up on trackers that never start."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class WorkerPool:
                         reason = f"not ready {limit} after its start; it was stopped"
                         failures.append(worker.failure(reason))
                         worker.kill()
-                # One that died at its task is still to be heard of.
+                # A worker that died during its task still has to be reported.
                 workers = [w for w in workers if w.task or w.process.is_alive()]
         finally:
             for worker in workers:
@@ -130,7 +130,7 @@ class WorkerPool:
         except (EOFError, OSError):
             worker.process.join(5)
             reason = f"the evaluating process ended (exit code {worker.process.exitcode})"
-            worker.kill()  # and the tracker it may have left
+            worker.kill()  # and the tracker that it may have left running
             failures.append(worker.failure(reason))
             return
         if event == "starting":
@@ -147,12 +147,12 @@ class WorkerPool:
 
 
 def _work(pipe: connection.Connection, folder: str, name: str, environment: dict[str, str]) -> None:
-    """A worker's life: sequences from the pipe, until it is ended or its parent is gone."""
+    """Main loop of a worker: run sequences from the pipe until ended or its parent is gone."""
     if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)  # a group with its tracker: killed together, and out of reach of Ctrl-C
+        os.setpgid(0, 0)  # a group with its tracker: killed together, and not reached by Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
-    from tracker.evaluation.vot.toolkit import SequenceRunner  # in this process alone: it is slow
+    from tracker.evaluation.vot.toolkit import SequenceRunner  # only in this process: it is slow
 
     try:
         runner = SequenceRunner(Path(folder), name)

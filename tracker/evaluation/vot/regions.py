@@ -1,11 +1,11 @@
 """Regions of a run or an annotation, frame by frame, and their overlap.
 
-A region is a box, a polygon or a mask of pixels. What the VOT toolkit's code makes of them decides:
+A region is a box, a polygon or a mask of pixels. The VOT toolkit's code defines their overlap:
 
 - Regions are rasterised: boxes are rounded to integers (in single precision, halves to even), and
   polygons include their right and bottom edge. Both are clipped to the image.
-- Regions whose common extent is at most one pixel wide or high overlap by 1; where that is so
-  only inside the image, by 0.
+- Regions whose common extent is at most one pixel wide or high have an overlap of 1; if this holds
+  only within the image, of 0.
 """
 
 from collections.abc import Iterable
@@ -33,10 +33,10 @@ class Regions:
     """A region for each frame.
 
     Attributes:
-        boxes: ``(N, 4)`` float32 ``x, y, w, h``; NaN where the frame has no box.
-        shapes: regions that are no boxes, by frame: polygons ``(K, 2)`` float32, or masks.
+        boxes: ``(N, 4)`` float32 ``x, y, w, h``; NaN for frames without a box.
+        shapes: regions other than boxes, by frame: polygons ``(K, 2)`` float32, or masks.
 
-    A frame in neither has a code instead of a region: the first of a run, an absent target.
+    A frame in neither has a code instead of a region: the first of a run, or an absent target.
     """
 
     boxes: np.ndarray
@@ -46,7 +46,7 @@ class Regions:
         return len(self.boxes)
 
     def take(self, frames: np.ndarray) -> "Regions":
-        """The regions of some frames, in their order."""
+        """The regions of the given frames, in their order."""
         shapes = {}
         if self.shapes:
             shapes = {
@@ -57,14 +57,14 @@ class Regions:
         return Regions(self.boxes[frames], shapes)
 
     def present(self) -> np.ndarray:
-        """``(N,)`` bool: frames with a region that is not empty."""
+        """``(N,)`` bool: frames with a non-empty region."""
         present = (self.boxes[:, 2] > 0) & (self.boxes[:, 3] > 0)
         frames, corners = self.quadrilaterals
         present[frames] = (np.ptp(corners, axis=1) > 0).all(axis=1)
         for frame in self.shapes.keys() - set(frames.tolist()):
             shape = self.shapes[frame]
             if isinstance(shape, Mask):
-                # As the toolkit has it: a mask of a single row or column counts as empty.
+                # As in the toolkit: a mask of a single row or column counts as empty.
                 rows, columns = np.nonzero(shape.pixels)
                 present[frame] = len(rows) > 0 and rows.max() > 0 and columns.max() > 0
             else:
@@ -72,9 +72,9 @@ class Regions:
         return present
 
     def start(self, frame: int) -> np.ndarray:
-        """The box ``x, y, w, h`` a tracker of boxes starts on, of a polygon the smallest about it.
+        """The box ``x, y, w, h`` on which a tracker starts; for a polygon, its bounding box.
 
-        So does the toolkit have it. NaN where the frame has neither.
+        This follows the toolkit. NaN if the frame has neither.
         """
         shape = self.shapes.get(frame)
         if shape is None or isinstance(shape, Mask):
@@ -83,9 +83,9 @@ class Regions:
 
     @cached_property
     def quadrilaterals(self) -> tuple[np.ndarray, np.ndarray]:
-        """Frames whose shape is a polygon of four corners, ``(M,)``, and these, ``(M, 4, 2)``.
+        """Frames whose shape is a polygon with four corners, ``(M,)``, and these, ``(M, 4, 2)``.
 
-        Most polygons are, and can be worked on at once.
+        Most polygons are of this kind, and can be processed together.
         """
         found = {
             frame: shape
@@ -97,7 +97,7 @@ class Regions:
 
 
 def concatenate(parts: Iterable[Regions]) -> Regions:
-    """One `Regions` of several, end to end."""
+    """Concatenate several `Regions`."""
     parts = list(parts)
     shapes: dict[int, np.ndarray | Mask] = {}
     start = 0
@@ -145,14 +145,14 @@ def region_overlaps(a: Regions, b: Regions, size: np.ndarray | tuple[int, int]) 
 
 
 def _pixel_ranges(regions: Regions) -> tuple[np.ndarray, np.ndarray, np.ndarray, set[int]]:
-    """First and last pixels, whether there is an area, and the frames that need more to say."""
+    """First and last pixels, whether there is an area, and the frames that need further checks."""
     has_area = np.isfinite(regions.boxes).all(axis=1)
     boxes = np.where(has_area[:, None], regions.boxes, 0).astype(np.float32)
     rounded = np.round(boxes).astype(float)
     first = rounded[:, :2]
     last = np.where(has_area[:, None], first + rounded[:, 2:] - 1, 0)
 
-    # Polygons with sides along x and y in turn are ranges too.
+    # Polygons with sides alternately along x and y are ranges too.
     frames, corners = regions.quadrilaterals
     corners = np.round(corners)
     along = corners != np.roll(corners, 1, axis=1)
@@ -248,9 +248,9 @@ def _raster_polygon(corners: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _spans(crossings: list[float]) -> list[tuple[float, float]]:
-    """Pairs of crossings to fill between. At a corner two edges cross at one place; it counts once.
+    """Pairs of crossings to fill between. Two edges that meet in a corner cross once.
 
-    As in the toolkit, places that rounding has set apart are two crossings, and of the last two
+    As in the toolkit, positions that differ by rounding are two crossings, and the last two
     crossings both count.
     """
     spans = []

@@ -1,9 +1,9 @@
 """Running a workspace's trackers through the VOT toolkit, in parallel, resumable.
 
-The toolkit (0.7.4) runs one sequence after another, ends with success when a tracker failed, and
-accepts half a file of a killed run as a whole one. `run_trackers` has its experiment run sequences
-in parallel processes, reports which runs are missing in the end and why, and repeats damaged ones.
-The processes write into one results folder, each a sequence of its own; there is nothing to merge.
+The toolkit (0.7.4) runs one sequence after another, ends with success even if a tracker failed, and
+accepts truncated files of a killed run as complete. `run_trackers` has its experiment run sequences
+in parallel processes, reports which runs are missing at the end and why, and repeats damaged ones.
+The processes write separate sequences into one results folder, so nothing has to be merged.
 """
 
 import os
@@ -29,17 +29,17 @@ __all__ = ["RunOutcome", "choose_trackers", "run_trackers"]
 
 @dataclass
 class RunOutcome:
-    """What `run_trackers` did.
+    """Outcome of `run_trackers`.
 
     Attributes:
-        runs: how many the experiment has of each tracker.
-        new: by tracker, those that were run now.
-        missing: by tracker, sequences and anchors that have no result in the end.
-        failures: why, where a reason is known.
-        damaged: result files that were put aside (renamed to end in ``.old``) and run again.
-        outdated: trackers whose results were of other weights or settings, and were put aside
-            likewise.
-        seconds: in all.
+        runs: number of runs that the experiment has of each tracker.
+        new: by tracker, the number of runs executed now.
+        missing: by tracker, sequences and anchors without a result at the end.
+        failures: the reasons, where known.
+        damaged: result files that were set aside (renamed to end in ``.old``) and run again.
+        outdated: trackers whose results had other weights or settings and were set aside in the
+            same way.
+        seconds: total time.
     """
 
     runs: int
@@ -72,19 +72,19 @@ def choose_trackers(
     untrained: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Which entries of a workspace to run.
+    """Select the entries of a workspace to run.
 
     Args:
-        trackers: references to take; every entry that can run where there is none.
-        untrained: take entries that have no weights as ``NAME@untrained``.
+        trackers: references to use; by default, every entry that can run.
+        untrained: use entries without weights as ``NAME@untrained``.
         environment: variables for the trackers, see `run_trackers`.
 
     Returns:
-        References for `run_trackers`, and a line for each entry left out because it lacks what it
-        needs.
+        References for `run_trackers`, and a line for each entry left out because a requirement is
+        missing.
 
     Raises:
-        UserError: an unknown tracker, or one that lacks what it needs and was named.
+        UserError: an unknown tracker, or a named tracker whose requirements are missing.
     """
     chosen, left_out = [], []
     for reference in trackers or list(workspace.entries):
@@ -107,12 +107,13 @@ def choose_trackers(
 
 
 def _origin(workspace: Workspace, entry: Entry, outside: Mapping[str, str] | None) -> str | None:
-    """What the results of an entry depend on; None for a tracker that is not this package's.
+    """The settings on which the results of an entry depend; None for trackers of other packages.
 
     Args:
-        outside: variables for the trackers, over this process's environment.
+        outside: variables for the trackers, in addition to this process's environment.
 
     Raises:
+        UserError: a requirement of the entry is missing; names the entry.
         UserError: what the entry needs to run is not there; names the entry.
     """
     environment = entry.environment({**os.environ, **(outside or {})})
@@ -138,25 +139,25 @@ def run_trackers(
 ) -> RunOutcome:
     """Run trackers on all sequences of a workspace, by the toolkit's own experiment.
 
-    Runs that have a result are not repeated, so that an evaluation resumes where it ended, however
-    it did; those of other weights or settings than the tracker has now are. A tracker that fails on
-    a sequence does not stop the others.
+    Runs that have a result are not repeated, so an interrupted evaluation resumes; results of other
+    weights or settings than the tracker's current ones are repeated. A tracker that fails on a
+    sequence does not stop the others.
 
     Args:
-        trackers: references: identifiers of trackers.ini; ``NAME@VERSION`` for results to be kept
-            apart; ``NAME@untrained`` for a network that is to run without weights.
-        workers: processes; each has a tracker at work on a sequence, which computes in one thread
-            unless OMP_NUM_THREADS says otherwise.
+        trackers: references: identifiers of trackers.ini; ``NAME@VERSION`` to keep results apart;
+            ``NAME@untrained`` for a network without trained weights.
+        workers: number of processes; each runs a tracker on one sequence, in one thread unless
+            OMP_NUM_THREADS is set.
         force: repeat runs that have a result.
-        start_limit: seconds a tracker may take from its start to being ready. (Replies have the
-            limit that trackers.ini sets.)
+        start_limit: maximum time in seconds for a tracker to start. (The limit for replies is set
+            in trackers.ini.)
         environment: variables for the trackers, such as RGBT_DEVICE.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Raises:
-        UserError: no such tracker, no weights, unusable sequences, several workers for an
-            experiment in real time, or another evaluation is running here.
-        ValueError: no worker.
+        UserError: a tracker is unknown or has no weights, sequences are unusable, several workers
+            are requested for a real-time experiment, or another evaluation is running here.
+        ValueError: workers is less than 1.
     """
     if workers < 1:
         raise ValueError(f"run_trackers needs a worker, got {workers}")
@@ -183,7 +184,7 @@ def run_trackers(
             outcome.damaged += _put_aside(workspace, tracker, _is_damaged)
             missing = _missing(workspace, tracker)
             outcome.new[tracker] = sum(map(len, missing.values()))
-            # The longest first, so that no worker is left with one in the end.
+            # The longest sequences first, so that no worker is left with one at the end.
             names = sorted(missing, key=lambda name: -lengths[name] * len(missing[name]))
             tasks += [(tracker, name) for name in names]
         with tqdm(
@@ -201,16 +202,16 @@ def run_trackers(
 
 
 def _note_origin(workspace: Workspace, tracker: str, origin: str, outcome: RunOutcome) -> None:
-    """Put results of another origin aside, and write down the origin of those to come."""
+    """Set results of another origin aside, and record the origin of those to come."""
     results = workspace.results(tracker)
     if is_of_other_origin(results, origin):
         outcome.outdated.append(tracker)
         _put_aside(workspace, tracker, lambda *_: True)
-    write_origin(results, origin)  # only now: what was made otherwise is out of the way
+    write_origin(results, origin)  # only after the other results are set aside
 
 
 def _missing(workspace: Workspace, tracker: str) -> dict[str, list[int]]:
-    """Anchors without a trajectory, by sequence; sequences that have all are left out."""
+    """Anchors without a trajectory, by sequence; complete sequences are left out."""
     missing = {
         sequence.name: [
             run.anchor
@@ -238,7 +239,7 @@ def _put_aside(
 
 
 def _is_damaged(path: Path, length: int) -> bool:
-    """Whether a trajectory cannot be that of a whole run."""
+    """Whether a trajectory cannot be that of a complete run."""
     try:
         return len(read_trajectory(path)) != length
     except UserError:
@@ -247,7 +248,7 @@ def _is_damaged(path: Path, length: int) -> bool:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second evaluation out of the workspace; the lock ends with the process, however."""
+    """Prevent a second evaluation in the workspace; the lock ends with the process in any case."""
     try:
         import fcntl
     except ImportError:  # not on Windows
