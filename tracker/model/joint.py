@@ -1,0 +1,180 @@
+"""A small siamese network on both modalities: one backbone, joined before an anchor-free head.
+
+    rgb --- backbone --- correlation with its template ---+
+                                                          +--- join --- towers --- score and box
+    ir ---- backbone --- correlation with its template ---+
+
+The backbone and the head are those of NanoTrack v3 (github.com/HonglinChu/SiamTrackers), whose
+published checkpoint fits. NanoTrack reads one picture; here both modalities pass the same layers,
+and a gate weighs them at every cell of the correlation maps.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tracker.frames import MODALITIES
+from tracker.head import Response
+from tracker.model.correlation_head import JOINS, CorrelationHead, CorrelationKernels
+from tracker.model.mobile import NANOTRACK_BLOCKS, MobileBackbone
+from tracker.network import fold_batch_norm
+
+__all__ = ["JointTracker"]
+
+
+class JointTracker(nn.Module):
+    """A siamese network whose modalities share all layers and are joined before the head's towers.
+
+    Images are dictionaries of crops by modality as for `tracker.network.TrackerNetwork`, raw pixels
+    in 0..255; any modality may be absent from a dictionary.
+
+    Args:
+        modalities: among "rgb" and "ir".
+        join: how the modalities are joined: "gate" or "llrr", see `ModalityJoin`; "pixels" reads
+            the mean of both pictures as one, as a tracker of one modality would be given them.
+        blocks, stem: of the `MobileBackbone`.
+        depth: of the `CorrelationHead`.
+        fusion_filters, fusion_blocks: see `ModalityJoin`.
+        exemplar_size, search_size: sides of template and search crops in pixels, ``32 k - 1``.
+
+    Attributes:
+        modalities, exemplar_size, search_size: as given.
+        branches: names of what takes part in a decision: the modalities.
+        architecture: the arguments, of JSON's types, by which a weights file rebuilds the network.
+        response_size: cells of a response along a side.
+        stride: pixels of the search region between two cells.
+        online: settings of the online tracker that were chosen for the weights.
+
+    Raises:
+        ValueError: an argument is none of the known ones.
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[str] = MODALITIES,
+        *,
+        join: str = "gate",
+        blocks: Sequence[Sequence] = NANOTRACK_BLOCKS,
+        stem: int = 16,
+        depth: int = 6,
+        fusion_filters: int = 16,
+        fusion_blocks: int = 2,
+        exemplar_size: int = 127,
+        search_size: int = 255,
+    ):
+        super().__init__()
+        self.architecture: dict[str, Any] = {
+            "modalities": list(modalities),
+            "join": join,
+            "blocks": [list(block) for block in blocks],
+            "stem": stem,
+            "depth": depth,
+            "fusion_filters": fusion_filters,
+            "fusion_blocks": fusion_blocks,
+            "exemplar_size": exemplar_size,
+            "search_size": search_size,
+        }
+        if not modalities or set(modalities) - set(MODALITIES):
+            raise ValueError(f"modalities must be some of {MODALITIES}, got {tuple(modalities)}")
+        if join not in (*JOINS, "pixels"):
+            raise ValueError(f"join must be one of {(*JOINS, 'pixels')}, got {join!r}")
+        for name, size in (("exemplar", exemplar_size), ("search", search_size)):
+            if size < 63 or size % 32 != 31:
+                raise ValueError(f"{name}_size must be 32 k - 1 (63, 95, ... 255), got {size}")
+        self.modalities = tuple(modalities)
+        self.branches = self.modalities
+        self.join = join
+        self.exemplar_size, self.search_size = exemplar_size, search_size
+        self.backbone = MobileBackbone(blocks, stem)
+        self.stride = self.backbone.stride
+        cells = (exemplar_size + 1) // self.stride
+        self.head = CorrelationHead(
+            ("mean",) if join == "pixels" else self.modalities,
+            self.backbone.channels,
+            cells,
+            cells // 2,
+            depth,
+            join,
+            fusion_filters,
+            fusion_blocks,
+        )
+        self.response_size = (search_size + 1) // self.stride - 1
+        self.online: dict[str, Any] = {}
+
+    # --- From images to responses ---
+
+    def prepare(self, images: Mapping[str, Tensor], ir_shift: Tensor | None = None) -> dict:
+        """Images as the backbone reads them: BGR in 0..255, ``(B, 3, S, S)`` float each.
+
+        Args:
+            images: by modality; those the network does not read are left out.
+            ir_shift: not used; networks of other families shift the infrared.
+        """
+        dtype = next(self.parameters()).dtype
+        inputs = {
+            m: images[m].to(dtype).expand(-1, 3, -1, -1).flip(1)
+            for m in self.modalities
+            if m in images
+        }
+        if self.join == "pixels" and inputs:
+            return {"mean": sum(inputs.values()) / len(inputs)}
+        return inputs
+
+    def features(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Features ``(B, C, H, W)`` of every modality, which pass the backbone as one batch."""
+        joined = self.backbone(torch.cat(list(inputs.values())))
+        return dict(zip(inputs, joined.chunk(len(inputs)), strict=True))
+
+    template = features
+
+    def kernels(self, template: Mapping[str, Tensor]) -> dict[str, list[CorrelationKernels]]:
+        """What of `template`'s features a search needs."""
+        return {m: self.head.kernels(x) for m, x in template.items()}
+
+    def correlate(
+        self, kernels: Mapping[str, list[CorrelationKernels]], features: Mapping[str, Tensor]
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Correlation maps of the modalities that have both kernels and search features."""
+        names = [m for m in features if m in kernels]
+        joined = [
+            CorrelationKernels(*(torch.cat(parts) for parts in zip(*of_part, strict=True)))
+            for of_part in zip(*(kernels[m] for m in names), strict=True)
+        ]
+        maps = self.head.correlate(joined, torch.cat([features[m] for m in names]))
+        parts = (x.chunk(len(names)) for x in maps)
+        return dict(zip(names, zip(*parts, strict=True), strict=True))
+
+    def forward(
+        self,
+        template: Mapping[str, Tensor],
+        search: Mapping[str, Tensor],
+        available: Mapping[str, Tensor] | None = None,
+    ) -> Response:
+        """Response to search images, given template images, both as read."""
+        kernels = self.kernels(self.template(self.prepare(template)))
+        maps = self.correlate(kernels, self.features(self.prepare(search)))
+        return self.head.decide(maps, available)
+
+    # --- Boxes ---
+
+    def centres(self) -> Tensor:
+        """Centres x and y of the response's cells from the search region's, ``(2, H, W)`` pixels."""
+        offsets = (torch.arange(self.response_size) - self.response_size // 2) * self.stride
+        y, x = torch.meshgrid(offsets, offsets, indexing="ij")
+        return torch.stack((x, y)).float()
+
+    # --- Inference ---
+
+    def for_inference(
+        self, device: torch.device | str = "cpu", *, winograd: bool = True
+    ) -> "JointTracker":
+        """A copy to run on ``device`` without training: batch norm folded, channels last.
+
+        ``winograd`` is for networks with large convolutions, of which this one has none.
+        """
+        network = fold_batch_norm(copy.deepcopy(self).eval().requires_grad_(False))
+        return network.to(device).to(memory_format=torch.channels_last)
