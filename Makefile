@@ -36,12 +36,12 @@ gallery: .venv/installed
 
 clean:
 	rm -rf .venv demo build *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
-	rm -f fusion/fast/_llrr*.so
+	rm -f fusion/llrr/fast/_llrr*.so
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
-.venv/installed: setup.py pyproject.toml $(wildcard fusion/fast/*.cpp fusion/fast/*.h) | $(BIN)/python
+.venv/installed: setup.py pyproject.toml $(wildcard fusion/llrr/fast/*.cpp fusion/llrr/fast/*.h) | $(BIN)/python
 	$(PIP) install --editable .
 	# opencv-python needs a desktop's libGL. Where there is none, its twin without windows serves.
 	$(BIN)/python -c "import cv2" || \

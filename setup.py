@@ -50,11 +50,11 @@ TEST_REQUIREMENTS = [
 ]
 
 # LRRNet's kernel for processors: a shared library without a Python module's entry point, loaded by
-# fusion/fast/cpu.py. Optional: without a compiler the package installs and PyTorch serves.
+# fusion/llrr/fast/cpu.py. Optional: without a compiler the package installs and PyTorch serves.
 KERNEL = Extension(
-    "fusion.fast._llrr",
-    sources=[f"fusion/fast/{name}.cpp" for name in ("llrr", "baseline", "avx2", "avx512")],
-    depends=["fusion/fast/llrr.h", "fusion/fast/kernel.h"],
+    "fusion.llrr.fast._llrr",
+    sources=[f"fusion/llrr/fast/{name}.cpp" for name in ("llrr", "baseline", "avx2", "avx512")],
+    depends=["fusion/llrr/fast/llrr.h", "fusion/llrr/fast/kernel.h"],
     language="c++",
     # After Python's own flags, which may ask for -O2; no flag names an instruction set, because
     # the sources do.
@@ -88,6 +88,9 @@ setup(
     install_requires=REQUIREMENTS,
     extras_require={"export": EXPORT_REQUIREMENTS, "test": TEST_REQUIREMENTS},
     entry_points={
-        "console_scripts": ["fusion = fusion.cli:main", "tracker = tracker.cli:main"],
+        "console_scripts": [
+            "fusion = fusion.commands.cli:main",
+            "tracker = tracker.commands.cli:main",
+        ],
     },
 )

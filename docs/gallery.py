@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from fusion import load_network, write_image
-from fusion.images import luminance, tile
-from fusion.methods.classical import CLASSICAL
-from fusion.parts import parts_sheet
-from fusion.pipeline import compare
-from fusion.scene import street_pair
+from fusion.commands.parts import parts_sheet
+from fusion.commands.pipeline import compare
+from fusion.commands.scene import street_pair
+from fusion.images.pixels import luminance, tile
+from fusion.networks.classical import CLASSICAL
 from tracker import RGBTTracker, load_tracker
-from tracker.drawing import draw_frame
-from tracker.frames import Frame, FrameProblem
+from tracker.data.drawing import draw_frame
+from tracker.data.frames import Frame, FrameProblem
 from tracker.synthetic import contact_sheet, dataset_specs, random_spec, render, render_still
 
 FOLDER = Path(__file__).parent

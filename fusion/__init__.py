@@ -10,34 +10,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusion.errors import UserError
-    from fusion.images import (
-        PixelScaling,
-        read_image,
-        read_infrared,
-        read_visible,
-        write_image,
-    )
-    from fusion.llrr import LLRR, LLRRBlock, soft_threshold
-    from fusion.lrrnet import LRRNet, LRRParts
-    from fusion.network import FusionNetwork
-    from fusion.weights import load_network, save_network
+    from fusion.base.errors import UserError
+    from fusion.images.pixels import PixelScaling
+    from fusion.images.reading import read_image, read_infrared, read_visible, write_image
+    from fusion.llrr.block import LLRR, LLRRBlock, soft_threshold
+    from fusion.networks.base import FusionNetwork
+    from fusion.networks.lrrnet import LRRNet, LRRParts
+    from fusion.networks.weights import load_network, save_network
 
 _HOMES = {
-    "UserError": "errors",
-    "PixelScaling": "images",
-    "read_image": "images",
-    "read_infrared": "images",
-    "read_visible": "images",
-    "write_image": "images",
-    "LLRR": "llrr",
-    "LLRRBlock": "llrr",
-    "soft_threshold": "llrr",
-    "LRRNet": "lrrnet",
-    "LRRParts": "lrrnet",
-    "FusionNetwork": "network",
-    "load_network": "weights",
-    "save_network": "weights",
+    "UserError": "base.errors",
+    "PixelScaling": "images.pixels",
+    "read_image": "images.reading",
+    "read_infrared": "images.reading",
+    "read_visible": "images.reading",
+    "write_image": "images.reading",
+    "LLRR": "llrr.block",
+    "LLRRBlock": "llrr.block",
+    "soft_threshold": "llrr.block",
+    "LRRNet": "networks.lrrnet",
+    "LRRParts": "networks.lrrnet",
+    "FusionNetwork": "networks.base",
+    "load_network": "networks.weights",
+    "save_network": "networks.weights",
 }
 
 __all__ = [

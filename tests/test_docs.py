@@ -124,9 +124,9 @@ def arguments_of(line: str) -> list[str]:
 
 def parse(program: str, line: str) -> None:
     """Parse a command line with the program's own parser, and run nothing."""
-    from fusion.cli import _parser as fusion_parser
-    from tracker.cli import _parser as tracker_parser
-    from tracker.cli import _with_joined_box
+    from fusion.commands.cli import _parser as fusion_parser
+    from tracker.commands.cli import _parser as tracker_parser
+    from tracker.commands.cli import _with_joined_box
 
     arguments = arguments_of(line)
     if program == "tracker":
@@ -175,8 +175,8 @@ def nothing_runs(monkeypatch):
 
 @pytest.mark.parametrize("program", ["fusion", "tracker"])
 def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
-    from fusion.training_commands import main as train_fusion
-    from tracker.training_commands import main as train_tracker
+    from fusion.commands.train import main as train_fusion
+    from tracker.training.command import main as train_tracker
 
     train = {"fusion": train_fusion, "tracker": train_tracker}[program]
     lines = [line for line in of_program(program) if arguments_of(line)[0] == "train"]
@@ -189,8 +189,8 @@ def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
 
 
 def test_an_unknown_key_of_a_training_is_found(nothing_runs):
-    from fusion.errors import UserError
-    from fusion.training_commands import main as train
+    from fusion.base.errors import UserError
+    from fusion.commands.train import main as train
 
     with pytest.raises(UserError, match="no_such"):
         train(["fit", "--config", "experiments/fusion/saliency.yaml", "--data.no_such", "1"])
@@ -210,9 +210,9 @@ def test_make_targets_of_the_pages_exist():
 @pytest.fixture
 def registries():
     """Examples may add to the registries; nobody else is to see it."""
-    from fusion.metrics import METRICS
-    from fusion.weights import NETWORKS
-    from tracker.sequences import DATASETS, LAYOUTS
+    from fusion.evaluation.metrics import METRICS
+    from fusion.networks.weights import NETWORKS
+    from tracker.data.layouts import DATASETS, LAYOUTS
 
     saved = [(registry, dict(registry)) for registry in (METRICS, NETWORKS, DATASETS, LAYOUTS)]
     yield

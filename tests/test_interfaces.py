@@ -30,7 +30,7 @@ def module_names() -> list[str]:
 
 
 def load(name: str) -> ModuleType:
-    if name == "fusion.fast.gpu":
+    if name == "fusion.llrr.fast.gpu":
         pytest.importorskip("triton")
     return importlib.import_module(name)
 
@@ -164,7 +164,7 @@ HEAVY = (
 
 WALK = """
 import argparse, json, sys
-from {package}.cli import _parser
+from {package}.commands.cli import _parser
 
 helps = {{}}
 

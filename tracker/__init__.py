@@ -10,20 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracker.network import PRESETS, TrackerNetwork, build
-    from tracker.online import RGBTTracker
-    from tracker.sequences import load_dataset, load_sequence
-    from tracker.weights import load_tracker, save_tracker
+    from tracker.data.sequences import load_dataset, load_sequence
+    from tracker.model.network import PRESETS, TrackerNetwork, build
+    from tracker.model.weights import load_tracker, save_tracker
+    from tracker.online.rgbt_tracker import RGBTTracker
 
 _HOMES = {
-    "PRESETS": "network",
-    "TrackerNetwork": "network",
-    "build": "network",
-    "RGBTTracker": "online",
-    "load_dataset": "sequences",
-    "load_sequence": "sequences",
-    "load_tracker": "weights",
-    "save_tracker": "weights",
+    "PRESETS": "model.network",
+    "TrackerNetwork": "model.network",
+    "build": "model.network",
+    "RGBTTracker": "online.rgbt_tracker",
+    "load_dataset": "data.sequences",
+    "load_sequence": "data.sequences",
+    "load_tracker": "model.weights",
+    "save_tracker": "model.weights",
 }
 
 __all__ = [

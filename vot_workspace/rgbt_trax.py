@@ -20,10 +20,10 @@ from pathlib import Path
 
 import trax
 
-from fusion.errors import UserError
-from fusion.images import read_image
-from tracker.evaluation.entries import make_tracker
-from tracker.frames import as_ir, as_rgb
+from fusion.base.errors import UserError
+from fusion.images.reading import read_image
+from tracker.data.frames import as_ir, as_rgb
+from tracker.evaluation.vot.entries import make_tracker
 
 GRACE = 5.0
 """Seconds to end by oneself after the toolkit is gone."""

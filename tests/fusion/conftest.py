@@ -6,8 +6,8 @@ import pytest
 @pytest.fixture(scope="session")
 def street_pairs(tmp_path_factory):
     """A function that makes generated pairs in ``ir`` and ``vis`` of a new folder."""
-    from fusion.images import write_image
-    from fusion.scene import street_pair
+    from fusion.commands.scene import street_pair
+    from fusion.images.reading import write_image
 
     def make(count, width, height):
         folder = tmp_path_factory.mktemp("pairs")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from malformed import DAMAGES, assert_refused, counts, damaged, examples, run, scratch, tree
 
-from fusion.images import write_image
-from tracker.cli import main
+from fusion.images.reading import write_image
+from tracker.commands.cli import main
 
 FRAMES = 6
 BOXES = [(4 + 2 * i, 5 + i, 12, 9) for i in range(FRAMES)]

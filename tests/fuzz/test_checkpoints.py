@@ -28,13 +28,14 @@ from malformed import (
     tree,
 )
 
-from fusion.cli import main as fusion
-from fusion.images import PixelScaling, read_image, write_image
-from fusion.lrrnet import LRRNet
-from fusion.weights import save_network
-from tracker.cli import main as tracker
-from tracker.network import build
-from tracker.weights import save_tracker
+from fusion.commands.cli import main as fusion
+from fusion.images.pixels import PixelScaling
+from fusion.images.reading import read_image, write_image
+from fusion.networks.lrrnet import LRRNet
+from fusion.networks.weights import save_network
+from tracker.commands.cli import main as tracker
+from tracker.model.network import build
+from tracker.model.weights import save_tracker
 
 SMALL = {"search_size": 111, "channels": 8, "fusion_filters": 2, "fusion_blocks": 1}
 

@@ -23,9 +23,9 @@ from malformed import (
     tree,
 )
 
-from fusion.cli import main as fusion
-from fusion.images import write_image
-from tracker.cli import main as tracker
+from fusion.commands.cli import main as fusion
+from fusion.images.reading import write_image
+from tracker.commands.cli import main as tracker
 from tracker.synthetic import random_spec, write_sequence
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -36,14 +36,14 @@ FUSION = {
         "gradient_clip_val": 1.0,
         "log_every_n_steps": 1,
         "callbacks": [
-            {"class_path": "fusion.training.KeepRecord", "init_args": {"every_n_steps": 5}},
+            {"class_path": "fusion.training.records.KeepRecord", "init_args": {"every_n_steps": 5}},
         ],
     },
     "model": {
-        "class_path": "fusion.training.SaliencyTraining",
+        "class_path": "fusion.training.procedures.SaliencyTraining",
         "init_args": {
             "network": {
-                "class_path": "fusion.lrrnet.LRRNet",
+                "class_path": "fusion.networks.lrrnet.LRRNet",
                 "init_args": {"num_filters": 2, "num_blocks": 1},
             },
             "w_hot": 2.0,
@@ -67,10 +67,10 @@ FUSION = {
 }
 AUTOENCODER = FUSION | {
     "model": {
-        "class_path": "fusion.methods.training.ReconstructionTraining",
+        "class_path": "fusion.training.methods.ReconstructionTraining",
         "init_args": {
             "network": {
-                "class_path": "fusion.methods.AUIF",
+                "class_path": "fusion.networks.AUIF",
                 "init_args": {"num_steps": 1, "num_filters": 4},
             },
             "window": 3,
@@ -84,7 +84,7 @@ AUTOENCODER = FUSION | {
 TRACKER = {
     "trainer": {"gradient_clip_val": 5.0},
     "model": {
-        "class_path": "tracker.training.TrackerTraining",
+        "class_path": "tracker.training.module.TrackerTraining",
         "init_args": {
             "preset": "compact_rgb",
             "changes": {"search_size": 63, "exemplar_size": 31, "template_cells": 3, "channels": 8},

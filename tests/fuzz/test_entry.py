@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from malformed import DAMAGES, PATIENCE, counts, damaged, examples
 
-from fusion.images import write_image
+from fusion.images.reading import write_image
 
 WORKSPACE = Path(__file__).parents[2] / "vot_workspace"
 

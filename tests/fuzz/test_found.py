@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from fusion.configuration import read_config
-from fusion.errors import UserError
-from fusion.files import natural_key
-from fusion.images import read_image
-from fusion.reference import read_references
-from tracker.evaluation.correlation import CorrelationTracker
-from tracker.evaluation.ope import PROTOCOLS
-from tracker.evaluation.ope_files import read_annotations
-from tracker.evaluation.regions import read_trajectory
-from tracker.evaluation.vot_files import read_anchored_sequence, read_workspace
-from tracker.network import build
-from tracker.online import RGBTTracker
-from tracker.sequences import read_vot_meta
+from fusion.base.configuration import read_config
+from fusion.base.errors import UserError
+from fusion.base.files import natural_key
+from fusion.images.reading import read_image
+from fusion.training.reference import read_references
+from tracker.data.sequences import read_vot_meta
+from tracker.evaluation.baselines.correlation import CorrelationTracker
+from tracker.evaluation.ope.figures import PROTOCOLS
+from tracker.evaluation.ope.files import read_annotations
+from tracker.evaluation.vot.files import read_anchored_sequence, read_workspace
+from tracker.evaluation.vot.regions import read_trajectory
+from tracker.model.network import build
+from tracker.online.rgbt_tracker import RGBTTracker
 
 
 def test_digits_that_are_no_numbers(tmp_path):

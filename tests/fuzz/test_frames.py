@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from malformed import counts, examples, patience
 
-from fusion.errors import UserError
-from tracker.evaluation.correlation import CorrelationTracker
-from tracker.evaluation.csrt import CSRTTracker, require_csrt
-from tracker.network import build
-from tracker.online import RGBTTracker
+from fusion.base.errors import UserError
+from tracker.evaluation.baselines.correlation import CorrelationTracker
+from tracker.evaluation.baselines.csrt import CSRTTracker, require_csrt
+from tracker.model.network import build
+from tracker.online.rgbt_tracker import RGBTTracker
 
 HEIGHT, WIDTH = 48, 64
 BOX = (20, 14, 16, 12)

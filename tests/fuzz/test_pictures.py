@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from malformed import DAMAGES, assert_refused, counts, damaged, examples, run, scratch, tree
 
-from fusion.cli import main
-from fusion.errors import UserError
-from fusion.images import read_image, write_image
+from fusion.base.errors import UserError
+from fusion.commands.cli import main
+from fusion.images.reading import read_image, write_image
 
 HEIGHT, WIDTH = 24, 32
 

@@ -18,15 +18,15 @@ import pytest
 import torch
 from malformed import FULL, run, tree
 
-from fusion.cli import main as fusion
-from fusion.images import read_image, write_image
-from fusion.weights import load_network
-from tracker.annotations import read_regions
-from tracker.cli import main as tracker
-from tracker.network import build
-from tracker.sequences import load_dataset
+from fusion.commands.cli import main as fusion
+from fusion.images.reading import read_image, write_image
+from fusion.networks.weights import load_network
+from tracker.commands.cli import main as tracker
+from tracker.data.annotations import read_regions
+from tracker.data.sequences import load_dataset
+from tracker.model.network import build
+from tracker.model.weights import load_tracker, save_tracker
 from tracker.synthetic import random_spec, write_sequence
-from tracker.weights import load_tracker, save_tracker
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 
@@ -180,7 +180,7 @@ def test_synthetic(tmp_path):
 @pytest.mark.skipif(not FULL, reason="the suite has one death in test_vot.py")
 def test_vot_evaluate(tmp_path):
     """Also the toolkit's own files, which it writes in place: cut ones are found and repeated."""
-    from tracker.evaluation.workspace import copy_template, take_dataset
+    from tracker.evaluation.vot.workspace import copy_template, take_dataset
 
     rng = np.random.default_rng(0)
     for name in ("car", "dog"):
@@ -292,7 +292,7 @@ def test_fusion_train(tmp_path, one_thread):
     command = ["train", "fit", "--config", EXPERIMENTS / "fusion/saliency.yaml", *TINY]
     command += ["--data.root", tmp_path / "pairs", "--data.size=32", "--data.holdout=1"]
     command += ["--model.init_args.network.init_args.num_filters=4"]
-    command += ["--trainer.callbacks=fusion.training.KeepRecord"]
+    command += ["--trainer.callbacks=fusion.training.records.KeepRecord"]
     command += ["--trainer.callbacks.every_n_steps=2", *CALLBACKS]
     check_training(tmp_path, fusion, command, 4, load_network)
 
@@ -309,7 +309,7 @@ def test_tracker_train(tmp_path, one_thread):
     command += ["--trainer.callbacks=lightning.pytorch.callbacks.EMAWeightAveraging"]
     command += [
         "--trainer.callbacks.decay=0.8",
-        "--trainer.callbacks+=tracker.training.KeepTracker",
+        "--trainer.callbacks+=tracker.training.module.KeepTracker",
     ]
     command += ["--trainer.callbacks.every_n_steps=2", "--trainer.callbacks.samples=2", *CALLBACKS]
     check_training(tmp_path, tracker, command, 5, load_tracker)

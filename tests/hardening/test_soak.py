@@ -9,13 +9,13 @@ import pytest
 import torch
 from malformed import FULL, figures, run
 
-from fusion.cli import main as fusion
-from fusion.images import VideoWriter
-from fusion.lrrnet import LRRNet
-from fusion.pipeline import overlapped
-from fusion.weights import save_network
-from tracker.network import build
-from tracker.online import RGBTTracker
+from fusion.commands.cli import main as fusion
+from fusion.commands.pipeline import overlapped
+from fusion.images.video import VideoWriter
+from fusion.networks.lrrnet import LRRNet
+from fusion.networks.weights import save_network
+from tracker.model.network import build
+from tracker.online.rgbt_tracker import RGBTTracker
 
 STATUS = Path("/proc/self/statm")
 pytestmark = pytest.mark.skipif(not STATUS.exists(), reason="no /proc on this system")

@@ -16,15 +16,16 @@ import pytest
 import torch
 from malformed import FULL, assert_refused, run, tree
 
-from fusion.cli import main as fusion
-from fusion.errors import UserError
-from fusion.files import whole_file
-from fusion.images import VideoWriter, write_image
-from fusion.lrrnet import LRRNet
-from fusion.weights import save_network
-from tracker.cli import main as tracker
-from tracker.network import build
-from tracker.weights import save_tracker
+from fusion.base.errors import UserError
+from fusion.base.files import whole_file
+from fusion.commands.cli import main as fusion
+from fusion.images.reading import write_image
+from fusion.images.video import VideoWriter
+from fusion.networks.lrrnet import LRRNet
+from fusion.networks.weights import save_network
+from tracker.commands.cli import main as tracker
+from tracker.model.network import build
+from tracker.model.weights import save_tracker
 
 resource = pytest.importorskip("resource")
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"

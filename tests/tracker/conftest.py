@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion.images import VideoWriter, write_image
+from fusion.images.reading import write_image
+from fusion.images.video import VideoWriter
 
 
 @dataclass

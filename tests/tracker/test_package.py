@@ -9,10 +9,13 @@ import tracker
 def test_public_names_are_importable():
     for name in tracker.__all__:
         assert getattr(tracker, name) is not None
-    assert tracker.build is tracker.network.build
+    assert tracker.build is tracker.model.network.build
 
 
 def test_import_loads_nothing_slow():
-    code = "import sys, tracker, tracker.cli; print({'torch', 'cv2', 'vot'} & set(sys.modules))"
+    code = (
+        "import sys, tracker, tracker.commands.cli;"
+        "print({'torch', 'cv2', 'vot'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from fusion.errors import UserError
-from fusion.files import read_text, whole_file
+from fusion.base.errors import UserError
+from fusion.base.files import read_text, whole_file
 
 __all__ = ["is_of_other_origin", "weights_digest", "write_origin"]
 

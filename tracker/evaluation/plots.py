@@ -13,10 +13,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fusion.comparison import COLOURS
-from fusion.errors import UserError
-from fusion.files import whole_file
-from tracker.evaluation import multistart, ope
+from fusion.base.errors import UserError
+from fusion.base.files import whole_file
+from fusion.evaluation.comparison import COLOURS
+from tracker.evaluation.ope import figures as ope
+from tracker.evaluation.vot import figures as multistart
 
 # Dashes where there are more trackers than colours.
 DASHES = ("-", "--", ":", "-.")

@@ -1,0 +1,1 @@
+"""The siamese network: backbone, neck, heads, fusion of branches, weights."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusion.errors import UserError
+from fusion.base.errors import UserError
 from tracker.synthetic.looks import LOOKS
 from tracker.synthetic.noise import generator
 from tracker.synthetic.specs import FAILURE_MODES, SPLITS, Failure, SequenceSpec

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fusion.errors import UserError
-from fusion.files import make_folder, whole_file
-from fusion.images import tile, write_image
+from fusion.base.errors import UserError
+from fusion.base.files import make_folder, whole_file
+from fusion.images.pixels import tile
+from fusion.images.reading import write_image
 from tracker.synthetic.cameras import failure_mode
 from tracker.synthetic.challenges import challenge_names, check_choice, random_spec
 from tracker.synthetic.motion import FPS, CameraPath
@@ -224,7 +225,8 @@ def vot_anchors(good: list[bool]) -> list[int]:
     """VOT anchors: 1 starts a run to the end, -1 one to the beginning.
 
     One about every `ANCHOR_SPACING` frames and one near the end, each moved to the nearest good
-    frame. `tracker.evaluation.workspace.anchor_directions` has VOT2020's own rule, which leaves out
+    frame. `tracker.evaluation.vot.workspace.anchor_directions` has VOT2020's own rule, which
+    leaves out
     one that is close to the last.
     """
     length = len(good)

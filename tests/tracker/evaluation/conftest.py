@@ -5,8 +5,8 @@ import configparser
 import numpy as np
 import pytest
 
-from fusion.images import write_image
-from tracker.evaluation.workspace import copy_template, take_dataset
+from fusion.images.reading import write_image
+from tracker.evaluation.vot.workspace import copy_template, take_dataset
 
 # A correlation tracker whose start, or every frame, does what PROBE says.
 PROBE = """

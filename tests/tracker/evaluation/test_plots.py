@@ -3,10 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fusion.errors import UserError
-from fusion.images import read_image
-from tracker.evaluation import multistart, ope, plots, vot_files
-from tracker.evaluation.regions import Regions
+from fusion.base.errors import UserError
+from fusion.images.reading import read_image
+from tracker.evaluation import plots
+from tracker.evaluation.ope import figures as ope
+from tracker.evaluation.vot import figures as multistart
+from tracker.evaluation.vot import files as vot_files
+from tracker.evaluation.vot.regions import Regions
 
 
 def ope_scores(rng, name, spread):

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tracker.boxes import box_iou, clip_box, xywh_to_xyxy
-from tracker.evaluation.correlation import CorrelationTracker
+from tracker.data.boxes import box_iou, clip_box, xywh_to_xyxy
+from tracker.evaluation.baselines.correlation import CorrelationTracker
 from tracker.synthetic import FAILURE_MODES, SPLITS, Failure, random_spec, render
 from tracker.synthetic.rendering import Renderer
 

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from fusion.errors import UserError
-from fusion.images import read_image
-from tracker.sequences import load_dataset
+from fusion.base.errors import UserError
+from fusion.images.reading import read_image
+from tracker.data.sequences import load_dataset
 from tracker.synthetic import (
     Failure,
     SequenceSpec,

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tracker.boxes import clip_box, xywh_to_xyxy
+from tracker.data.boxes import clip_box, xywh_to_xyxy
 from tracker.synthetic import LOOKS, SPLITS, random_spec, render, render_still, silhouettes
 from tracker.synthetic.rendering import Renderer
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from fusion.errors import UserError
+from fusion.base.errors import UserError
 from tracker.synthetic import (
     CHALLENGES,
     FAILURE_MODES,

@@ -1,0 +1,1 @@
+"""What both packages stand on: errors, files, checkpoints, tables, commands, trainings."""

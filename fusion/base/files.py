@@ -1,0 +1,93 @@
+"""Files on disk: outputs that are whole or absent, and the order people expect names in."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fusion.base.errors import UserError
+
+
+def natural_key(path: Path) -> list:
+    """Sort key by which ``2.png`` comes before ``10.png``."""
+    return [
+        int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", path.name)
+    ]
+
+
+def make_folder(folder: Path) -> Path:
+    """Create ``folder`` and its parents where missing.
+
+    Raises:
+        UserError: a file is in the way, or the place cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot create this folder ({error.strerror})") from error
+    return folder
+
+
+def check_folder(folder: Path) -> Path:
+    """An output's folder, refused where a file is in its place, before anything takes long.
+
+    Raises:
+        UserError: a file of this name exists.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; give a folder")
+    return folder
+
+
+def check_apart(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output's folder that is an input's, before anything is written into it.
+
+    Raises:
+        UserError: it is one of them.
+    """
+    if output.resolve() in {path.resolve() for path in inputs}:
+        raise UserError(f"{output}: the output folder holds the inputs; give another folder")
+
+
+def read_text(path: str | Path, mend: str = "") -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Args:
+        mend: closes the line that says why the file cannot be used.
+
+    Raises:
+        UserError: the file is missing, cannot be read, or is no such text.
+    """
+    end = f"; {mend}" if mend else ""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}){end}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a text file{end}") from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    Yields a temporary path in the same folder, with the same suffix. It is renamed to ``path`` when
+    the block ends, and removed when the block raises, so that no reader ever meets half a file.
+
+    Raises:
+        UserError: the folder or the file cannot be written, or the name is a folder's or device's.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    if path.exists() and not path.is_file():  # renaming would put a file in a device's place
+        what = "a folder" if path.is_dir() else "no plain file"
+        raise UserError(f"{path}: cannot be written (it is {what}); give a file's name")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)

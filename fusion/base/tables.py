@@ -1,0 +1,93 @@
+"""Tables for terminals and files: columns with the best two marked, CSV, JSON."""
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fusion.base.files import whole_file
+
+MARKS = "* best, + second"
+
+
+def format_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence],
+    marked: bool = False,
+    lower_is_better: Collection[str] = (),
+) -> str:
+    """Columns for a terminal: the first left-aligned, numbers with three decimals, None as ``-``.
+
+    Args:
+        marked: put ``*`` at the best fraction of a column and ``+`` at the second; equal ones, as
+            shown, share a mark. Needs two rows.
+        lower_is_better: names of the columns whose best is the smallest instead of the largest.
+    """
+    header = list(header)
+    cells = [[_cell(value) for value in row] for row in rows]
+    if marked and len(rows) > 1:
+        for column in range(1, len(header)):
+            marks = _marks([row[column] for row in rows], header[column] in lower_is_better)
+            header[column] += " "
+            for row, mark in zip(cells, marks, strict=True):
+                row[column] += mark
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [f"{row[0]:<{widths[0]}}"]
+            + [f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for row in (header, *cells)
+    )
+
+
+def _marks(column: Sequence, lower_is_better: bool) -> list[str]:
+    shown = [_cell(value) if isinstance(value, float) else "-" for value in column]
+    ranked = sorted(set(shown) - {"-"}, key=float, reverse=not lower_is_better)
+    marks = dict(zip(ranked, "*+", strict=False))
+    return [marks.get(text, " ") for text in shown]
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 sequence``, ``2 sequences``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> None:
+    """Write a header and rows, whole or not at all."""
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def write_json(target: str, content: Any) -> None:
+    """Write JSON to a file, whole or not at all, or to stdout where ``target`` is ``-``.
+
+    JSON has no NaN and no infinity: they become null.
+    """
+    text = json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    with whole_file(Path(target)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

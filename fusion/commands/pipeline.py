@@ -1,0 +1,452 @@
+"""From files to files: fuse a pair of pictures, two folders or two videos."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from fusion.base.errors import UserError
+from fusion.base.files import check_apart, make_folder
+from fusion.base.tables import counted
+from fusion.images.pairing import pair_folders
+from fusion.images.pixels import is_color, luminance, resize_to, scale_to_255, tile, to_8bit
+from fusion.images.reading import (
+    IMAGE_SUFFIXES,
+    read_image,
+    read_visible,
+    require_image_suffix,
+    write_image,
+)
+from fusion.images.video import VIDEO_SUFFIXES, Video, VideoWriter
+from fusion.networks.base import FusionNetwork
+from fusion.networks.lrrnet import LRRNet
+
+Item = TypeVar("Item")
+Arrays = TypeVar("Arrays", bound=tuple[np.ndarray, ...])
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How pairs are read and what is written.
+
+    Attributes:
+        color: keep the chroma of a coloured visible picture.
+        resize: bring an infrared picture of another size to the visible's; else that is an error.
+        percentiles: stretch the infrared from these percentiles, see
+        `fusion.images.pixels.scale_to_255`.
+        compare: also write infrared, visible and fused side by side.
+        parts: also write the contact sheet of `fusion.commands.parts` (LRRNet, pictures only).
+        skip_existing: leave pairs alone whose outputs all exist.
+    """
+
+    color: bool = True
+    resize: bool = False
+    percentiles: tuple[float, float] | None = None
+    compare: bool = False
+    parts: bool = False
+    skip_existing: bool = False
+
+
+@dataclass
+class Account:
+    """What a run did, in ``unit``s: ``pair`` of pictures, or ``frame``.
+
+    ``notes`` are on what had no partner, failed or differed; ``doubt`` is on what was done and may
+    not be meant.
+    """
+
+    unit: str = "pair"
+    fused: int = 0
+    skipped: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    doubt: str = ""
+
+    def summary(self, out: Path) -> str:
+        """The closing line: counts, speed, and where to look."""
+        counts = [f"{counted(self.fused, self.unit)} fused"]
+        counts += [f"{self.skipped} skipped, there already"] * bool(self.skipped)
+        counts += [f"{self.failed} failed"] * bool(self.failed)
+        speed = f", {self.fused / self.seconds:.2f} {self.unit}s/s" if self.fused else ""
+        return f"{', '.join(counts)}{speed}: {out}"
+
+
+def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> Account:
+    """Fuse two pictures, two folders or two videos, whichever the paths are.
+
+    Args:
+        network: in evaluation mode.
+        ir, vis: both files or both folders.
+        out: picture file or folder for pictures, folder for folders, video file for videos.
+
+    Returns:
+        The account, whose notes say what had no partner, failed or differed.
+
+    Raises:
+        UserError: the inputs are missing, of different kinds, or unusable; in a folder a pair that
+            cannot be fused is a failure in the account instead.
+    """
+    for path in (ir, vis):
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+    if options.parts and not isinstance(network, LRRNet):
+        raise UserError(f"--parts: {type(network).__name__} has no low-rank and sparse parts")
+    if ir.is_dir() != vis.is_dir():
+        raise UserError(f"{ir} and {vis}: one is a folder, the other a file; give two of a kind")
+    if ir.is_dir():
+        return fuse_folders(network, ir, vis, out, options)
+    videos = [path.suffix.lower() in VIDEO_SUFFIXES for path in (ir, vis)]
+    if all(videos):
+        return fuse_videos(network, ir, vis, out, options)
+    if any(videos):
+        raise UserError(f"{ir} and {vis}: one is a video, the other is not; give two of a kind")
+    return fuse_files(network, ir, vis, out, options)
+
+
+# --- Reading, fusing and writing at once ----------------------------------------------------------
+
+# A pair of more bytes has the memory to itself: the next one is not read beside it.
+_LARGE = 1 << 26
+
+
+def overlapped(
+    items: Iterable[Item],
+    read: Callable[[Item], Arrays],
+    work: Callable[[Item, Arrays], Result],
+    write: Callable[[Item, Result], None],
+) -> Iterator[tuple[Item, UserError | None]]:
+    """Read, work on and write items in order: one is read and one written while one is worked on.
+
+    Reading and writing happen in a thread each, work in the caller's. At most one item waits
+    before each step, so that memory does not grow with their number.
+
+    Yields:
+        Each item when it is written or has failed, in order, with the error it failed with. Errors
+        of other kinds are raised.
+    """
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        iterator = iter(items)
+
+        def read_next() -> tuple[Item, Arrays | UserError] | None:
+            for item in iterator:
+                try:
+                    return item, read(item)
+                except UserError as error:
+                    return item, error
+            return None
+
+        written: tuple[Item, Future] | None = None
+        coming: Future[tuple[Item, Arrays | UserError] | None] | None = reader.submit(read_next)
+        while coming and (current := coming.result()):
+            item, arrays = current
+            fits = isinstance(arrays, UserError) or sum(a.nbytes for a in arrays) <= _LARGE
+            coming = reader.submit(read_next) if fits else None
+            outcome: Result | UserError
+            try:
+                if isinstance(arrays, UserError):
+                    raise arrays
+                outcome = work(item, arrays)
+            except UserError as error:
+                outcome = error
+            del current, arrays  # before a large picture is written, or the next one read
+            if written:
+                yield written[0], _error_of(written[1])
+            written = item, writer.submit(_write, write, item, outcome)
+            del outcome
+            if coming is None:
+                wait([written[1]])
+                coming = reader.submit(read_next)
+        if written:
+            yield written[0], _error_of(written[1])
+
+
+def _write(write: Callable[[Item, Result], None], item: Item, outcome: Result | UserError) -> None:
+    if isinstance(outcome, UserError):
+        raise outcome
+    write(item, outcome)
+
+
+def _error_of(future: Future) -> UserError | None:
+    try:
+        future.result()
+    except UserError as error:
+        return error
+    return None
+
+
+# --- Pictures -----------------------------------------------------------------------------------
+
+
+def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> Account:
+    """Fuse one pair. ``out`` is a picture file, or a folder that gets ``<visible's stem>.png``."""
+    if out.is_dir() or not out.suffix:
+        out = out / f"{vis.stem}.png"
+    else:
+        require_image_suffix(out)
+    job = _Job(
+        ir,
+        vis,
+        out,
+        compare=out.with_name(f"{out.stem}_compare.png") if options.compare else None,
+        parts=out.with_name(f"{out.stem}_parts.png") if options.parts else None,
+    )
+    _refuse_overwriting(job.outputs(), ir, vis)
+    account = Account()
+    started = time.perf_counter()
+    if options.skip_existing and job.is_done():
+        account.skipped = 1
+    else:
+        # Without a name here, the pair is gone before a large picture is written.
+        job.write(job.fuse(job.read(network, options, account), network, options))
+        account.fused = 1
+    account.seconds = time.perf_counter() - started
+    return account
+
+
+def fuse_folders(
+    network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
+) -> Account:
+    """Fuse all pairs of two folders to ``out/<stem>.png``, a few pairs in memory at a time.
+
+    Side-by-side pictures go to ``out/compare``, contact sheets to ``out/parts``.
+    """
+    pairing = pair_folders(ir, vis)
+    if out.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not out.is_dir():
+        raise UserError(f"{out}: two folders become a folder of pictures; give a folder's name")
+    compare_out = out / "compare" if options.compare else None
+    parts_out = out / "parts" if options.parts else None
+    for written in filter(None, (out, compare_out, parts_out)):
+        check_apart(written, (ir, vis))
+    make_folder(out)
+    account = Account()
+    for folder, lonely in ((ir, pairing.only_infrared), (vis, pairing.only_visible)):
+        if lonely:
+            names = ", ".join(path.name for path in lonely[:5])
+            more = f" and {len(lonely) - 5} more" if len(lonely) > 5 else ""
+            account.notes.append(f"{folder}: {len(lonely)} without a partner: {names}{more}")
+    jobs = []
+    for ir_path, vis_path in pairing.pairs:
+        name = f"{vis_path.stem}.png"
+        job = _Job(
+            ir_path,
+            vis_path,
+            out / name,
+            compare=compare_out / name if compare_out else None,
+            parts=parts_out / name if parts_out else None,
+        )
+        jobs.append(job)
+    started = time.perf_counter()
+    todo = [job for job in jobs if not (options.skip_existing and job.is_done())]
+    account.skipped = len(jobs) - len(todo)
+
+    progress = tqdm(total=len(todo), unit="pair", disable=None, leave=False)
+    read = partial(_Job.read, network=network, options=options, account=account)
+    work = partial(_Job.fuse, network=network, options=options)
+    for job, error in overlapped(todo, read, work, _Job.write):
+        progress.set_postfix_str(job.vis.name, refresh=False)
+        progress.update()
+        if error is None:
+            account.fused += 1
+        else:
+            account.failed += 1
+            account.notes.append(f"{error}")
+    progress.close()
+    account.seconds = time.perf_counter() - started
+    return account
+
+
+_Pair = tuple[np.ndarray, np.ndarray]  # infrared and visible
+_Pictures = dict[Path, np.ndarray]  # by where they are written
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One pair of picture files and the files it becomes."""
+
+    ir: Path
+    vis: Path
+    out: Path
+    compare: Path | None
+    parts: Path | None
+
+    def outputs(self) -> list[Path]:
+        return [path for path in (self.out, self.compare, self.parts) if path is not None]
+
+    def is_done(self) -> bool:
+        return all(path.is_file() for path in self.outputs())
+
+    def read(self, network: FusionNetwork, options: Options, account: Account) -> _Pair:
+        picture = read_image(self.ir)
+        colored = is_color(picture)
+        ir = scale_to_255(luminance(picture), options.percentiles)
+        del picture
+        vis = read_visible(self.vis)
+        if colored and not account.doubt and not is_color(vis):
+            account.doubt = (
+                f"{self.ir} is in colour and {self.vis} grey; the infrared comes first: are they "
+                "swapped?"
+            )
+        names = f"{self.ir} and {self.vis}"
+        return _same_size(ir, vis, names, options.resize, network.min_side), vis
+
+    def fuse(self, pair: _Pair, network: FusionNetwork, options: Options) -> _Pictures:
+        """The pictures to write."""
+        ir, vis = pair
+        pictures = {}
+        if self.parts is None:
+            fused = network.fuse(ir, vis, options.color)
+        else:
+            assert isinstance(network, LRRNet)  # `fuse` has seen to it
+            fused, pictures[self.parts] = _fuse_with_parts(network, ir, vis, options.color)
+        if self.compare is not None:
+            pictures[self.compare] = compare(ir, vis, fused)
+        # Last, so that the picture's presence says that its companions are there.
+        pictures[self.out] = fused
+        return pictures
+
+    def write(self, pictures: _Pictures) -> None:
+        for path, picture in pictures.items():
+            write_image(path, picture)
+
+
+def _fuse_with_parts(
+    network: LRRNet, ir: np.ndarray, vis: np.ndarray, color: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The fused picture and the contact sheet of its parts."""
+    import torch
+
+    from fusion.commands.parts import parts_sheet
+
+    with torch.inference_mode():
+        parts = network.parts(network.to_input(luminance(ir)), network.to_input(luminance(vis)))
+    fused = network.to_picture(parts.fused, vis if color else None)
+    return fused, parts_sheet(to_8bit(ir), to_8bit(vis), fused, parts)
+
+
+def compare(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
+    """Infrared, visible and fused picture side by side, RGB uint8."""
+    return tile([[("infrared", to_8bit(ir)), ("visible", to_8bit(vis)), ("fused", fused)]])
+
+
+def _same_size(
+    ir: np.ndarray, vis: np.ndarray, names: str, resize: bool, min_side: int
+) -> np.ndarray:
+    if ir.shape[:2] != vis.shape[:2]:
+        if not resize:
+            raise UserError(
+                f"{names}: sizes differ, {ir.shape[1]}x{ir.shape[0]} and "
+                f"{vis.shape[1]}x{vis.shape[0]}; register them, or give --resize if they show the "
+                "same view"
+            )
+        ir = resize_to(ir, vis)
+    if min(ir.shape[:2]) < min_side:
+        raise UserError(f"{names}: at least {min_side}x{min_side} pixels are needed")
+    return ir
+
+
+def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
+    for out in outputs:
+        if out.resolve() in (ir.resolve(), vis.resolve()):
+            raise UserError(f"{out}: is an input too; give another name for the output")
+
+
+# --- Videos -------------------------------------------------------------------------------------
+
+
+def fuse_videos(
+    network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
+) -> Account:
+    """Fuse two videos frame by frame, a few pairs of frames in memory at a time.
+
+    Frames are paired by their number and written at the visible's rate. ``out`` is a video file, or
+    a folder that gets ``<visible's stem>.mp4``. It appears when it is complete.
+    """
+    if options.parts:
+        raise UserError("--parts: shows single pictures; give two pictures or folders")
+    if out.is_dir() or not out.suffix:
+        out = out / f"{vis.stem}.mp4"
+    compare_out = out.with_name(f"{out.stem}_compare{out.suffix}") if options.compare else None
+    _refuse_overwriting(filter(None, (out, compare_out)), ir, vis)
+    account = Account(unit="frame")
+    if options.skip_existing and out.is_file() and (not compare_out or compare_out.is_file()):
+        account.skipped = 1
+        return account
+    started = time.perf_counter()
+    with Video(ir) as ir_video, Video(vis) as vis_video, ExitStack() as writers:
+        if abs(ir_video.fps - vis_video.fps) > 0.01:
+            account.notes.append(
+                f"{ir} has {ir_video.fps:g} frames/s, {vis} {vis_video.fps:g}: frames are paired "
+                "by their number, at the visible's rate"
+            )
+        writer = writers.enter_context(VideoWriter(out, vis_video.fps))
+        compare_writer = (
+            writers.enter_context(VideoWriter(compare_out, vis_video.fps)) if compare_out else None
+        )
+        total = min(ir_video.frame_count, vis_video.frame_count) or None
+        progress = tqdm(unit="frame", total=total, disable=None, leave=False)
+
+        def read(frames: _Pair) -> _Pair:
+            grey, visible = scale_to_255(luminance(frames[0]), options.percentiles), frames[1]
+            names = f"{ir} and {vis}"
+            return _same_size(grey, visible, names, options.resize, network.min_side), visible
+
+        def work(_: _Pair, frames: _Pair) -> list[np.ndarray]:
+            fused = network.fuse(*frames, options.color)
+            return [fused, compare(*frames, fused)] if compare_writer else [fused]
+
+        def write(_: _Pair, pictures: list[np.ndarray]) -> None:
+            writer.write(pictures[0])
+            if compare_writer:
+                compare_writer.write(pictures[1])
+
+        frames = _paired_frames(ir_video, vis_video, account)
+        for _, error in overlapped(frames, read, work, write):
+            if error is not None:
+                raise error
+            account.fused += 1
+            progress.update()
+        progress.close()
+    account.seconds = time.perf_counter() - started
+    return account
+
+
+def _paired_frames(
+    ir: Video, vis: Video, account: Account
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames of both videos by number; what one has beyond the other is noted."""
+    ir_frames, vis_frames = iter(ir), iter(vis)
+    count = 0
+    while True:
+        ir_frame, vis_frame = next(ir_frames, None), next(vis_frames, None)
+        if ir_frame is None or vis_frame is None:
+            break
+        yield ir_frame, vis_frame
+        count += 1
+    for video, frame in ((ir, ir_frame), (vis, vis_frame)):
+        if frame is None and video.frame_count > count:
+            account.failed += video.frame_count - count
+            account.notes.append(
+                f"{video.path}: damaged after frame {count} of {video.frame_count}; copy it again"
+            )
+        elif frame is not None:
+            other = vis if video is ir else ir
+            account.notes.append(
+                f"{video.path}: longer than {other.path}, fused up to frame {count}"
+            )
+
+
+def report(account: Account, out: Path) -> None:
+    """Print the notes and the doubt on stderr, and the closing line on stdout."""
+    for line in filter(None, (*account.notes, account.doubt)):
+        print(line, file=sys.stderr)
+    print(account.summary(out))

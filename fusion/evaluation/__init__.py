@@ -1,0 +1,1 @@
+"""Quality of fused pictures: metrics, and tables that compare methods."""

@@ -1,0 +1,1 @@
+"""Learned low-rank representation (LLRR): the block, its kernels, fusion of features."""

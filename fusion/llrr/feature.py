@@ -1,0 +1,107 @@
+"""Fusion of two feature maps into one, for trackers and other networks on two modalities.
+
+`LLRRFusion` is LRRNet's feature fusion (Li et al., TPAMI 2023, Sec. 5, Fig. 14), `RFNFusion` the
+residual fusion network it is compared with (Li, Wu, Kittler, RFN-Nest, 2021). Both take any two
+maps of equal size and are made once for every level of a feature pyramid. To fuse inside another
+tracker, between its backbone and its head:
+
+    from fusion.feature import LLRRFusion
+
+    class FusedTracker(nn.Module):
+        def __init__(self, backbone, head, channels=256):
+            super().__init__()
+            self.backbone, self.head = backbone, head
+            self.fuse = LLRRFusion(channels)
+
+        def forward(self, rgb, ir):  # (B, 3, H, W) each
+            fused = self.fuse(self.backbone(rgb), self.backbone(ir))  # (B, channels, h, w)
+            return self.head(fused)
+"""
+
+import torch
+from torch import Tensor, nn
+
+from fusion.llrr.block import LLRR, conv3x3
+
+__all__ = ["LLRRFusion", "RFNFusion"]
+
+
+def _require_equal(rgb: Tensor, ir: Tensor) -> None:
+    if rgb.shape != ir.shape:
+        raise ValueError(
+            f"feature maps of one shape are needed, got {tuple(rgb.shape)} and {tuple(ir.shape)}"
+        )
+
+
+class LLRRFusion(nn.Module):
+    """Fea_f of Fig. 14: decompose each modality, convolve, concatenate, convolve.
+
+    Each modality passes an unrolled `LLRR` stack of its own and a 3x3 convolution from its low-rank
+    and sparse coefficients back to ``channels``; a 3x3 convolution joins the two.
+
+    The paper does not give the size of these stacks; defaults are those of the image-level network.
+
+    Args:
+        channels: channels of each input and of the output.
+        num_filters: low-rank coefficient maps of a stack, and as many sparse ones.
+        num_blocks: unrolled steps of a stack.
+    """
+
+    def __init__(self, channels: int = 256, num_filters: int = 128, num_blocks: int = 4):
+        super().__init__()
+        self.llrr_rgb = LLRR(channels, num_filters, num_blocks)
+        self.llrr_ir = LLRR(channels, num_filters, num_blocks)
+        self.conv_rgb = conv3x3(2 * num_filters, channels)
+        self.conv_ir = conv3x3(2 * num_filters, channels)
+        self.conv_fused = conv3x3(2 * channels, channels)
+
+    def forward(self, rgb: Tensor, ir: Tensor) -> Tensor:
+        """Fuse two maps.
+
+        Args:
+            rgb: features of the visible image, ``(B, channels, H, W)``, H and W at least 2.
+            ir: features of the infrared image, of the same shape.
+
+        Returns:
+            The fused feature, of the same shape.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        _require_equal(rgb, ir)
+        rgb = self.conv_rgb(torch.cat(self.llrr_rgb(rgb), dim=1))
+        ir = self.conv_ir(torch.cat(self.llrr_ir(ir), dim=1))
+        return self.conv_fused(torch.cat((rgb, ir), dim=1))
+
+
+def _conv_bn(inputs: int, outputs: int, size: int) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode="reflect")
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+class RFNFusion(nn.Module):
+    """Residual fusion network as in DFAT+RFN: a short cut plus a learned residual, without ReLU.
+
+    ``conv3x3(cat(rgb, ir)) + conv3x3(conv3x3(conv1x1(cat(conv1x1(rgb), conv1x1(ir)))))``, every
+    convolution with reflection padding and batch normalisation.
+
+    Args:
+        channels: channels of each input and of the output.
+    """
+
+    def __init__(self, channels: int = 256):
+        super().__init__()
+        self.direct = _conv_bn(2 * channels, channels, 3)
+        self.conv_rgb = _conv_bn(channels, channels, 1)
+        self.conv_ir = _conv_bn(channels, channels, 1)
+        self.residual = nn.Sequential(
+            _conv_bn(2 * channels, channels, 1),
+            _conv_bn(channels, channels, 3),
+            _conv_bn(channels, channels, 3),
+        )
+
+    def forward(self, rgb: Tensor, ir: Tensor) -> Tensor:
+        """Fuse two maps; arguments, result and errors as `LLRRFusion.forward`."""
+        _require_equal(rgb, ir)
+        inner = torch.cat((self.conv_rgb(rgb), self.conv_ir(ir)), dim=1)
+        return self.direct(torch.cat((rgb, ir), dim=1)) + self.residual(inner)

@@ -1,0 +1,208 @@
+"""What every fusion network offers: tensors in `forward`, pictures in `fuse`."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile, gettempdir
+from typing import IO, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fusion.base.errors import UserError
+from fusion.images.pixels import PixelScaling, is_color, luminance, with_luminance
+from fusion.llrr.fast.windows import windows
+
+#: ``x / 255`` in, ``round(255 x)`` clipped out: the convention of most published networks.
+UNIT_SCALING = PixelScaling(input="unit", output="clamp", rounding="round")
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """How the authors' files of a network are recognised, and their tensors named.
+
+    Attributes:
+        markers: a tensor's name for each of the files, by which it is told.
+        names: beginnings of our tensor names to beginnings of theirs.
+        shifted: for some of these beginnings, how many places the number after it moves on: an
+            activation or padding that has no tensors may count as a layer with them.
+        prepare: changes the tensors, under their names, to what our network needs.
+    """
+
+    markers: tuple[str, ...]
+    names: Mapping[str, str]
+    shifted: Mapping[str, int] = field(default_factory=dict)
+    prepare: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
+
+    def name_in_file(self, name: str) -> str:
+        """Their name of one of our tensors."""
+        start = max((s for s in self.names if name.startswith(f"{s}.")), key=len)
+        rest = name[len(start) + 1 :]
+        if start in self.shifted:
+            number, _, rest = rest.partition(".")
+            rest = f"{int(number) + self.shifted[start]}.{rest}"
+        return f"{self.names[start]}.{rest}"
+
+
+class FusionNetwork(nn.Module):
+    """Base of the networks that fuse an infrared and a visible picture.
+
+    A subclass defines ``forward(ir, vis)`` on scaled tensors ``(B, 1, H, W)`` and records its
+    constructor's arguments in `architecture`; reading, pairing, colour and writing work with any
+    of them through `fuse`.
+
+    Attributes:
+        architecture: the constructor's arguments, all of JSON's types, by which a weights file
+            rebuilds the network.
+        scaling: the pixel convention the weights were made for.
+        rules: the rules the network may fuse features by, under their names; empty where fusion
+            is learned.
+        min_side: pixels the shorter side of a picture needs.
+        published: how the authors' own files are read, where they can be.
+    """
+
+    architecture: dict
+    scaling: PixelScaling
+    rules: ClassVar[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {}
+    min_side: ClassVar[int] = 2
+    published: ClassVar[PublishedWeights | None] = None
+
+    @property
+    def reach(self) -> int | None:
+        """How many pixels away an input pixel may change the output; None for anywhere.
+
+        Where it is known, pictures of any size are fused in windows.
+        """
+        return None
+
+    def to_input(self, image: np.ndarray, value_range: tuple[float, float] | None = None) -> Tensor:
+        """Grey picture ``HxW`` in 0..255 to the ``(1, 1, H, W)`` tensor `forward` takes.
+
+        Args:
+            value_range: see `fusion.images.pixels.PixelScaling.to_network`.
+        """
+        parameter = next(self.parameters())
+        return torch.from_numpy(self.scaling.to_network(image, value_range))[None, None].to(
+            parameter.device, parameter.dtype
+        )
+
+    def to_picture(self, output: Tensor, vis: np.ndarray | None = None) -> np.ndarray:
+        """Output ``(1, 1, H, W)`` of `forward` to a uint8 picture.
+
+        Args:
+            vis: the visible picture, whose chroma is kept where it has any; None for grey.
+        """
+        grey = self.scaling.to_pixels(output[0, 0].float().cpu().numpy())
+        return grey if vis is None or not is_color(vis) else with_luminance(vis, grey)
+
+    def fuse(self, ir: np.ndarray, vis: np.ndarray, color: bool = True) -> np.ndarray:
+        """Fuse one pair of pictures.
+
+        Args:
+            ir: infrared, ``HxW`` (or ``HxWx3``, of which the luminance is taken), uint8, or
+                floating point in 0..255 (any range where `scaling` stretches pixels by their own):
+                what `fusion.read_infrared` gives.
+            vis: visible, ``HxW`` or RGB ``HxWx3``, likewise: `fusion.read_visible`.
+            color: keep the chroma of a coloured visible picture around the fused luminance; False
+                gives the grey picture of the papers.
+
+        Returns:
+            uint8, RGB ``HxWx3`` where the visible has colour and ``color`` is set, else ``HxW``.
+
+        Raises:
+            ValueError: other numbers than these, sizes differ, or a side is shorter than
+                `min_side`.
+        """
+        for title, image in (("infrared", ir), ("visible", vis)):
+            _require_pixels(title, image, any_range=self.scaling.input == "min-max")
+        if ir.shape[:2] != vis.shape[:2]:
+            raise ValueError(
+                f"infrared is {ir.shape[1]}x{ir.shape[0]}, visible {vis.shape[1]}x{vis.shape[0]}; "
+                "both must have one size"
+            )
+        if min(ir.shape[:2]) < self.min_side:
+            raise ValueError(
+                f"pictures of at least {self.min_side}x{self.min_side} pixels are needed, got "
+                f"{ir.shape[1]}x{ir.shape[0]}"
+            )
+        if self.reach is not None and ir.shape[0] * ir.shape[1] > self.WHOLE_PIXELS:
+            return self._fuse_in_windows(ir, vis, color and is_color(vis), self.reach)
+        with torch.inference_mode():
+            output = self(self.to_input(luminance(ir)), self.to_input(luminance(vis)))
+        return self.to_picture(output, vis if color else None)
+
+    # A picture of more pixels is fused in windows of this side, which bounds memory. Its raw
+    # output, kept until its range is known, is in a file where it exceeds so many bytes.
+    WHOLE_PIXELS: ClassVar[int] = 1 << 22
+    WINDOW: ClassVar[int] = 1024
+    RAW_BYTES: ClassVar[int] = 1 << 24
+
+    def _fuse_in_windows(
+        self, ir: np.ndarray, vis: np.ndarray, color: bool, reach: int
+    ) -> np.ndarray:
+        height, width = ir.shape[:2]
+        areas = [
+            (rows, columns)
+            for rows in windows(height, self.WINDOW, reach)
+            for columns in windows(width, self.WINDOW, reach)
+        ]
+        ranges = [_range(luminance(image[row]) for row in _rows(image)) for image in (ir, vis)]
+
+        def outputs() -> Iterator[np.ndarray]:
+            for rows, columns in areas:
+                inputs = [
+                    self.to_input(luminance(image[rows.read, columns.read]), value_range)
+                    for image, value_range in zip((ir, vis), ranges, strict=True)
+                ]
+                with torch.inference_mode():
+                    output = self(*inputs)[0, 0, rows.inner, columns.inner]
+                yield output.float().cpu().numpy()
+
+        try:
+            with SpooledTemporaryFile(self.RAW_BYTES) as raw:
+                value_range = _range(_stored(outputs(), raw))
+                raw.seek(0)
+                fused = np.empty((height, width, 3) if color else (height, width), np.uint8)
+                for rows, columns in areas:
+                    place = rows.kept, columns.kept
+                    shape = ir[place].shape[:2]
+                    output = np.frombuffer(raw.read(4 * shape[0] * shape[1]), np.float32)
+                    grey = self.scaling.to_pixels(output.reshape(shape), value_range)
+                    fused[place] = with_luminance(vis[place], grey) if color else grey
+        except OSError as error:
+            raise UserError(
+                f"{gettempdir()}: no room for {4 * height * width >> 20} MiB ({error.strerror}); "
+                "let TMPDIR name another folder"
+            ) from error
+        return fused
+
+
+def _require_pixels(title: str, image: np.ndarray, any_range: bool) -> None:
+    if image.dtype == np.uint8:
+        return
+    mend = "read files by fusion.read_infrared and fusion.read_visible"
+    if not np.issubdtype(image.dtype, np.floating):
+        raise ValueError(f"{title}: {image.dtype} pixels, not uint8 or floating point; {mend}")
+    if any_range:
+        return
+    low, high = image.min(), image.max()
+    if not (low >= 0 and high <= 255):
+        raise ValueError(f"{title}: pixels from {low:g} to {high:g}, not in 0..255; {mend}")
+
+
+def _rows(image: np.ndarray) -> Iterator[slice]:
+    """A picture's rows, some at a time."""
+    return (slice(row, row + 256) for row in range(0, image.shape[0], 256))
+
+
+def _range(parts: Iterable[np.ndarray]) -> tuple[float, float]:
+    """Smallest and largest value of all parts."""
+    extremes = [(float(part.min()), float(part.max())) for part in parts]
+    return min(low for low, _ in extremes), max(high for _, high in extremes)
+
+
+def _stored(parts: Iterable[np.ndarray], file: IO[bytes]) -> Iterator[np.ndarray]:
+    """Pass arrays on, writing each to a file."""
+    for part in parts:
+        file.write(np.ascontiguousarray(part).data)
+        yield part

@@ -1,0 +1,52 @@
+"""DDcGAN's generator (Ma et al., TIP 2020), for pictures of one resolution."""
+
+import torch
+from torch import Tensor, nn
+
+from fusion.images.pixels import PixelScaling
+from fusion.llrr.block import conv3x3
+from fusion.networks.base import UNIT_SCALING, FusionNetwork
+
+__all__ = ["DDcGAN"]
+
+GROWTH = 48
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(conv3x3(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class DDcGAN(FusionNetwork):
+    """Infrared and visible picture to fused picture; 1 097 665 parameters.
+
+    DenseNet of both pictures' concatenation with batch normalisation: a convolution, four densely
+    connected ones, and a decoder of five. Table 7 does not have it. The released program applies
+    the decoder's first convolution twice and normalises by the batch in testing too; here every
+    layer is applied once, and testing has its running statistics. Without the two discriminators of
+    its adversarial training, which is not offered; published weights are TensorFlow's and cannot be
+    loaded.
+
+    Args:
+        scaling: pixel convention of the weights.
+    """
+
+    reach = 1 + 4 + 5
+
+    def __init__(self, scaling: PixelScaling | None = None):
+        super().__init__()
+        self.architecture = {}
+        self.scaling = scaling or UNIT_SCALING
+        self.first = _block(2, GROWTH)
+        self.dense = nn.ModuleList(_block(GROWTH * (i + 1), GROWTH) for i in range(4))
+        channels = 5 * GROWTH
+        self.decoder = nn.Sequential(
+            _block(channels, channels), _block(channels, 128), _block(128, 64), _block(64, 32)
+        )
+        self.last = conv3x3(32, 1)
+
+    def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
+        """Fused picture ``(B, 1, H, W)`` on 0..1 from two, likewise."""
+        x = self.first(torch.cat([vis, ir], dim=1))
+        for layer in self.dense:
+            x = torch.cat([layer(x), x], dim=1)
+        return self.last(self.decoder(x)).tanh() / 2 + 0.5

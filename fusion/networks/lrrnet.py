@@ -1,0 +1,253 @@
+"""LRRNet, the image-level fusion network (Li et al., TPAMI 2023, Sec. 4.1).
+
+Two `LLRR` stacks with parameters of their own split the infrared and the visible picture into
+low-rank and sparse coefficients; a decoder of single convolutions fuses each kind and adds the two
+fused parts. The extractors of the paper's ablations (Tables 1 to 4) take the place of the stacks.
+"""
+
+import itertools
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusion.images.pixels import PixelScaling
+from fusion.llrr.block import LLRR, conv3x3, has_hooks, is_recorded
+from fusion.llrr.fast.branches import Branch, GPUKernel, branch_maps
+from fusion.llrr.fast.windows import windows
+from fusion.networks.base import FusionNetwork
+
+__all__ = ["ConvExtractor", "DenseExtractor", "LRRNet", "LRRParts"]
+
+
+class LRRParts(NamedTuple):
+    """Everything between the two pictures and the fused one."""
+
+    low_rank_ir: Tensor  #: L of the infrared, ``(B, num_filters, H, W)``
+    sparse_ir: Tensor  #: S of the infrared, likewise
+    low_rank_vis: Tensor  #: L of the visible, likewise
+    sparse_vis: Tensor  #: S of the visible, likewise
+    low_rank: Tensor  #: fused low-rank part L_f, ``(B, 1, H, W)``
+    sparse: Tensor  #: fused sparse part S_f, ``(B, 1, H, W)``
+    fused: Tensor  #: the fused picture, L_f + S_f
+
+
+class ConvExtractor(nn.Module):
+    """Plain 3x3 convolutions in place of the LLRR stack, as in the ablation.
+
+    Eight layers of 256 maps in the paper, two for each of the four blocks they replace. The ReLU
+    after each layer is our choice.
+    """
+
+    def __init__(self, num_filters: int = 128, num_layers: int = 8):
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError("the convolutional extractor needs num_blocks >= 1")
+        channels = [1] + [2 * num_filters] * num_layers
+        self.layers = nn.ModuleList(
+            conv3x3(c_in, c_out) for c_in, c_out in itertools.pairwise(channels)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, 1, H, W)`` to two halves of the last layer's maps, ``(B, num_filters, H, W)``."""
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        low_rank, sparse = x.chunk(2, dim=1)
+        return low_rank, sparse
+
+
+class DenseExtractor(nn.Module):
+    """Dense blocks in place of the LLRR stack, as in the ablation.
+
+    The paper gives the number of blocks, four, alone. Ours, after DenseFuse: a first convolution to
+    ``num_filters / 2`` maps, then blocks of three convolutions, each of which sees all maps
+    before it and adds ``num_filters / (2 num_blocks)``. For 128 filters and 4 blocks that is
+    64 + 4 x 3 x 16 = 256 maps, DenseFuse's growth of 16.
+    """
+
+    LAYERS_PER_BLOCK = 3
+
+    def __init__(self, num_filters: int = 128, num_blocks: int = 4):
+        super().__init__()
+        if num_blocks < 1 or num_filters % (2 * num_blocks):
+            raise ValueError(
+                "the dense extractor needs num_filters to be a multiple of 2 num_blocks, got "
+                f"{num_filters} filters and {num_blocks} blocks"
+            )
+        growth = num_filters // (2 * num_blocks)
+        first = num_filters // 2
+        self.encode = conv3x3(1, first)
+        self.layers = nn.ModuleList(
+            conv3x3(first + i * growth, growth) for i in range(self.LAYERS_PER_BLOCK * num_blocks)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, 1, H, W)`` to two halves of all maps, ``(B, num_filters, H, W)``."""
+        x = F.relu(self.encode(x))
+        for layer in self.layers:
+            x = torch.cat([x, F.relu(layer(x))], dim=1)
+        low_rank, sparse = x.chunk(2, dim=1)
+        return low_rank, sparse
+
+
+class Decoder(nn.Module):
+    """Coefficients of both modalities to the fused picture.
+
+    Each of the four stacks of coefficients becomes one map. The two low-rank maps are concatenated
+    (or added) and convolved to L_f, the two sparse ones to S_f.
+    """
+
+    _STRIP = 64  # rows convolved at a time where no graph is kept
+
+    def __init__(self, num_filters: int, combine: Literal["concat", "add"]):
+        super().__init__()
+        self.combine = combine
+        joined = 2 if combine == "concat" else 1
+        self.low_rank_ir = conv3x3(num_filters, 1)
+        self.sparse_ir = conv3x3(num_filters, 1)
+        self.low_rank_vis = conv3x3(num_filters, 1)
+        self.sparse_vis = conv3x3(num_filters, 1)
+        self.low_rank = conv3x3(joined, 1)
+        self.sparse = conv3x3(joined, 1)
+
+    def reduce_ir(self, low_rank: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
+        """Infrared coefficients ``(B, num_filters, H, W)`` to one map each, ``(B, 1, H, W)``."""
+        return self.low_rank_ir(low_rank), self.sparse_ir(sparse)
+
+    def reduce_vis(self, low_rank: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
+        """Visible coefficients to one map each, as `reduce_ir`."""
+        return self.low_rank_vis(low_rank), self.sparse_vis(sparse)
+
+    def forward(
+        self, ir: tuple[Tensor, Tensor], vis: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Reduced (low-rank, sparse) maps of both modalities to the fused parts L_f and S_f."""
+        return (
+            self._fuse(self.low_rank, ir[0], vis[0]),
+            self._fuse(self.sparse, ir[1], vis[1]),
+        )
+
+    def _fuse(self, conv: nn.Module, ir: Tensor, vis: Tensor) -> Tensor:
+        """Two maps joined and convolved to one."""
+
+        def fuse(rows: slice) -> Tensor:
+            parts = ir[..., rows, :], vis[..., rows, :]
+            return conv(torch.cat(parts, dim=1) if self.combine == "concat" else sum(parts))
+
+        if torch.is_grad_enabled() or ir.device.type != "cpu" or is_recorded(ir) or has_hooks(conv):
+            return fuse(slice(None))
+        # On a CPU, PyTorch makes 8 or 16 channels of these two: whole, that is most of the memory
+        # that a picture takes.
+        strips = windows(ir.shape[2], self._STRIP, reach=1)
+        return torch.cat([fuse(rows.read)[..., rows.inner, :] for rows in strips], dim=2)
+
+
+class LRRNet(FusionNetwork):
+    """Infrared and visible picture to fused picture; 49 204 parameters as published.
+
+    Args:
+        num_filters: low-rank maps a modality, and as many sparse ones (n = 128).
+        num_blocks: LLRR blocks (T = 4; 2 to 8 in the ablation). The convolutional extractor has two
+            layers a block, the dense one as many dense blocks.
+        combine: how the decoder joins the modalities: ``concat`` as published, or ``add``.
+        extractor: ``llrr``, or the ablation's ``conv`` or ``dense``.
+        scaling: pixel convention of the weights; LRRNet's published one by default.
+
+    Attributes:
+        fast: let `forward` use what `fusion.llrr.fast` has instead of the modules one by one,
+        which is
+            faster many times over and differs by rounding alone. Second derivatives need False.
+        gpu_kernel: on a GPU and without a graph, use the Triton kernels of `fusion.llrr.fast.gpu`,
+        with
+            coefficients stored in "float32" or "bfloat16". Not measured yet, therefore "off".
+    """
+
+    fast: bool = True
+    gpu_kernel: GPUKernel = "off"
+
+    def __init__(
+        self,
+        num_filters: int = 128,
+        num_blocks: int = 4,
+        combine: Literal["concat", "add"] = "concat",
+        extractor: Literal["llrr", "conv", "dense"] = "llrr",
+        scaling: PixelScaling | None = None,
+    ):
+        super().__init__()
+        if combine not in ("concat", "add"):
+            raise ValueError(f"combine is 'concat' or 'add', got {combine!r}")
+        if extractor not in ("llrr", "conv", "dense"):
+            raise ValueError(f"extractor is 'llrr', 'conv' or 'dense', got {extractor!r}")
+        self.architecture = {
+            "num_filters": num_filters,
+            "num_blocks": num_blocks,
+            "combine": combine,
+            "extractor": extractor,
+        }
+        self.scaling = scaling or PixelScaling()
+
+        def make_extractor() -> nn.Module:
+            if extractor == "llrr":
+                return LLRR(1, num_filters, num_blocks)
+            if extractor == "conv":
+                return ConvExtractor(num_filters, 2 * num_blocks)
+            return DenseExtractor(num_filters, num_blocks)
+
+        self.infrared = make_extractor()
+        self.visible = make_extractor()
+        self.decoder = Decoder(num_filters, combine)
+
+    @property
+    def reach(self) -> int:
+        """3x3 convolutions on the way from the pictures to the fused one, a pixel each."""
+        num_blocks = self.architecture["num_blocks"]
+        extractor = {
+            "llrr": 2 * num_blocks + 1,
+            "conv": 2 * num_blocks,
+            "dense": DenseExtractor.LAYERS_PER_BLOCK * num_blocks + 1,
+        }[self.architecture["extractor"]]
+        return extractor + 2  # to one map each, and joined
+
+    def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
+        """Fused picture before it is scaled to pixels.
+
+        Args:
+            ir: infrared, ``(B, 1, H, W)``, scaled as `scaling` says (0..1); H and W at least 2.
+            vis: visible, likewise.
+
+        Returns:
+            ``(B, 1, H, W)``, of no fixed range; `scaling` brings it to pixels.
+        """
+        branches = (
+            Branch(self.infrared, self.decoder.low_rank_ir, self.decoder.sparse_ir),
+            Branch(self.visible, self.decoder.low_rank_vis, self.decoder.sparse_vis),
+        )
+        maps = branch_maps((ir, vis), branches, self.gpu_kernel) if self.fast else None
+        if maps is None:
+            # One modality after the other: without a graph, the first one's coefficients, by far
+            # the largest arrays, are gone before the second one's are made.
+            ir_maps = self.decoder.reduce_ir(*self.infrared(ir))
+            vis_maps = self.decoder.reduce_vis(*self.visible(vis))
+        else:
+            ir_maps, vis_maps = maps
+        low_rank, sparse = self.decoder(ir_maps, vis_maps)
+        return low_rank + sparse
+
+    def parts(self, ir: Tensor, vis: Tensor) -> LRRParts:
+        """`forward`, with everything it makes on the way; holds all coefficients at once."""
+        low_rank_ir, sparse_ir = self.infrared(ir)
+        low_rank_vis, sparse_vis = self.visible(vis)
+        low_rank, sparse = self.decoder(
+            self.decoder.reduce_ir(low_rank_ir, sparse_ir),
+            self.decoder.reduce_vis(low_rank_vis, sparse_vis),
+        )
+        return LRRParts(
+            low_rank_ir,
+            sparse_ir,
+            low_rank_vis,
+            sparse_vis,
+            low_rank,
+            sparse,
+            low_rank + sparse,
+        )

@@ -1,0 +1,109 @@
+"""RFN-Nest (Li, Wu and Kittler, Information Fusion 2021): a nested autoencoder, fused by learning.
+
+An encoder of four scales sees each picture; a residual fusion network joins the two at each scale;
+a decoder with nested connections goes back up.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusion.images.pixels import PixelScaling
+from fusion.networks.base import UNIT_SCALING, FusionNetwork
+
+__all__ = ["RFNNest"]
+
+CHANNELS = (64, 112, 160, 208)
+
+
+def _conv(inputs: int, outputs: int, size: int) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode="reflect")
+    return nn.Sequential(conv, nn.ReLU())
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(_conv(inputs, inputs // 2, 3), _conv(inputs // 2, outputs, 1))
+
+
+class ResidualFusion(nn.Module):
+    """RFN of one scale: a convolution of both maps, plus a deeper way from a convolution of each.
+
+    `fusion.llrr.feature.RFNFusion` is the variant of DFAT's tracker: 1x1 instead of 3x3
+    convolutions of
+    each map, batch normalisation, no ReLU.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.direct = _conv(2 * channels, channels, 3)
+        self.ir = _conv(channels, channels, 3)
+        self.vis = _conv(channels, channels, 3)
+        self.residual = nn.Sequential(
+            _conv(2 * channels, channels, 1),
+            _conv(channels, channels, 3),
+            _conv(channels, channels, 3),
+        )
+
+    def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
+        """Two maps ``(B, channels, H, W)`` to one."""
+        deep = torch.cat([self.ir(ir), self.vis(vis)], dim=1)
+        return self.direct(torch.cat([ir, vis], dim=1)) + self.residual(deep)
+
+
+def _up(x: Tensor, like: Tensor) -> Tensor:
+    """Twice the size, mirrored by the row or column that an odd size lost when it was halved."""
+    x = F.interpolate(x, scale_factor=2)
+    missing = (0, like.shape[3] - x.shape[3], 0, like.shape[2] - x.shape[2])
+    return F.pad(x, missing, mode="reflect") if any(missing) else x
+
+
+class RFNNest(FusionNetwork):
+    """Infrared and visible picture to fused picture; 7 524 249 parameters, Table 7's 7.52425 M.
+
+    The authors train the autoencoder first and the fusion networks then; the procedures of
+    `fusion.training.procedures` train both together. Their ReLU on the picture itself is left out:
+    clipping
+    to pixels does the same, and a random start may lie wholly below it, where nothing learns.
+
+    Args:
+        scaling: pixel convention of the weights.
+    """
+
+    min_side = 16  # two pixels, the least that can be mirrored, are left at the coarsest scale
+
+    def __init__(self, scaling: PixelScaling | None = None):
+        super().__init__()
+        self.architecture = {}
+        self.scaling = scaling or UNIT_SCALING
+        c1, c2, c3, c4 = CHANNELS
+        self.first = _conv(1, 16, 1)
+        self.encoder = nn.ModuleList(map(_block, (16, c1, c2, c3), CHANNELS))
+        self.fusion = nn.ModuleList(map(ResidualFusion, CHANNELS))
+        # Named by scale and position in the nest.
+        self.decode_1_1, self.decode_2_1 = _block(c1 + c2, c1), _block(c2 + c3, c2)
+        self.decode_3_1 = _block(c3 + c4, c3)
+        self.decode_1_2, self.decode_2_2 = _block(2 * c1 + c2, c1), _block(2 * c2 + c3, c2)
+        self.decode_1_3 = _block(3 * c1 + c2, c1)
+        self.last = nn.Conv2d(c1, 1, 1)
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Picture ``(B, 1, H, W)`` to features of four scales, finest first."""
+        x, scales = self.first(image), []
+        for index, block in enumerate(self.encoder):
+            x = block(F.max_pool2d(x, 2) if index else x)
+            scales.append(x)
+        return scales
+
+    def decode(self, f1: Tensor, f2: Tensor, f3: Tensor, f4: Tensor) -> Tensor:
+        """Fused features of four scales, finest first, to a picture ``(B, 1, H, W)``."""
+        x11 = self.decode_1_1(torch.cat([f1, _up(f2, f1)], dim=1))
+        x21 = self.decode_2_1(torch.cat([f2, _up(f3, f2)], dim=1))
+        x31 = self.decode_3_1(torch.cat([f3, _up(f4, f3)], dim=1))
+        x12 = self.decode_1_2(torch.cat([f1, x11, _up(x21, f1)], dim=1))
+        x22 = self.decode_2_2(torch.cat([f2, x21, _up(x31, f2)], dim=1))
+        return self.last(self.decode_1_3(torch.cat([f1, x11, x12, _up(x22, f1)], dim=1)))
+
+    def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
+        """Fused picture ``(B, 1, H, W)``, of no fixed range, from two on 0..1, likewise."""
+        scales = zip(self.fusion, self.encode(ir), self.encode(vis), strict=True)
+        return self.decode(*(fuse(a, b) for fuse, a, b in scales))

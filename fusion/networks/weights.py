@@ -1,0 +1,287 @@
+"""Weights files: own safetensors, and the published checkpoints through a name map.
+
+An own file holds its network's name, architecture and pixel convention in the metadata, so that the
+file alone rebuilds the network. A published one, or a folder where a network is published as
+several, is read by PyTorch's restricted unpickler, which accepts tensors and plain containers; a
+file that would run code is refused.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fusion.base.checkpoints import (
+    build_on_meta,
+    fill,
+    read_architecture,
+    read_tensors,
+    require_match,
+    write_tensors,
+)
+from fusion.base.errors import UserError
+from fusion.images.pixels import PixelScaling
+from fusion.networks import (
+    AUIF,
+    IFCNN,
+    PMGI,
+    DDcGAN,
+    DenseFuse,
+    DIDFuse,
+    FusionGAN,
+    Res2Fusion,
+    RFNNest,
+    SDNet,
+    SwinFusion,
+    U2Fusion,
+)
+from fusion.networks.base import FusionNetwork
+from fusion.networks.classical import CLASSICAL
+from fusion.networks.lrrnet import LRRNet
+
+__all__ = ["NETWORKS", "SHIPPED", "description", "load_network", "save_network"]
+
+#: LRRNet as this package trained it; experiments/README.md says how.
+SHIPPED = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
+
+#: Networks by the name their weights files carry, which is the name of the method.
+NETWORKS: dict[str, type[FusionNetwork]] = {
+    "lrrnet": LRRNet,
+    "didfuse": DIDFuse,
+    "auif": AUIF,
+    "densefuse": DenseFuse,
+    "rfn-nest": RFNNest,
+    "ifcnn": IFCNN,
+    "res2fusion": Res2Fusion,
+    "swinfusion": SwinFusion,
+    "u2fusion": U2Fusion,
+    "fusiongan": FusionGAN,
+    "ddcgan": DDcGAN,
+    "pmgi": PMGI,
+    "sdnet": SDNet,
+}
+
+#: How weights files are named; others in a folder are passed over.
+WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
+
+
+# --- Any weights file ---------------------------------------------------------------------------
+
+
+# --- Fusion networks ----------------------------------------------------------------------------
+
+
+def save_network(network: FusionNetwork, path: str | Path) -> None:
+    """Write a network's weights, architecture and pixel convention as safetensors.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    write_tensors(path, network, description(network))
+
+
+def description(network: FusionNetwork) -> dict[str, str]:
+    """What a file says of the network it holds: "network", "architecture" and "scaling".
+
+    Raises:
+        ValueError: it is not among `NETWORKS`.
+    """
+    names = [name for name, kind in NETWORKS.items() if type(network) is kind]
+    if not names:
+        raise ValueError(f"{type(network).__name__} is not among NETWORKS")
+    return {
+        "network": names[0],
+        "architecture": json.dumps(network.architecture),
+        "scaling": json.dumps(dataclasses.asdict(network.scaling)),
+    }
+
+
+def load_network(
+    path: str | Path | None = None,
+    device: torch.device | str = "cpu",
+    method: str | None = None,
+    rule: str | None = None,
+) -> FusionNetwork:
+    """Rebuild a fusion network from its weights, in evaluation mode.
+
+    Args:
+        path: an own safetensors file, or a published checkpoint of LRRNet or of a method whose
+            class says how it is ``published``; a folder that holds all published files of such a
+            method, which must then be named; the LRRNet that ships with this package where None.
+        device: where the network is put.
+        method: name among `NETWORKS`, which the weights must be of; found out from the file where
+            None. Or one of `fusion.networks.classical`, which has no weights.
+        rule: one of the network's ``rules``, to fuse by; the weights' own, or the published one,
+            where None.
+
+    Raises:
+        UserError: as `read_tensors` and `require_match`; the weights are of no known network or of
+            another method; a folder lacks a file; or the network has no such rule.
+    """
+    if method in CLASSICAL:
+        if path is not None or rule is not None:
+            raise UserError(f"{method}: learned nothing, so it takes no weights and has no rules")
+        return CLASSICAL[method]().eval()
+    if method is not None and method not in NETWORKS:
+        raise UserError(f"no method {method!r}; known are {', '.join((*NETWORKS, *CLASSICAL))}")
+    if path is None:
+        if method not in (None, "lrrnet"):
+            raise UserError(
+                f"{method}: no weights ship for this method; give --weights, published ones or "
+                "what fusion train left"
+            )
+        path = SHIPPED
+    metadata: dict[str, str]
+    if Path(path).is_dir():
+        tensors, metadata = _read_folder(Path(path), method), {}
+    else:
+        tensors, metadata = read_tensors(path)
+    found = metadata.get("network") or _published_method(path, tensors)
+    if found not in NETWORKS:
+        raise UserError(f"{path}: of unknown network {found!r}; known are {', '.join(NETWORKS)}")
+    if method not in (None, found):
+        raise UserError(
+            f"{path}: holds weights of {found}, not of {method}; give {method}'s own, or another "
+            "method"
+        )
+    build = NETWORKS[found]
+    name_in_file: Callable[[str], str] = str
+    if metadata.get("network"):
+        arguments = _described(path, metadata)
+    elif build is LRRNet:
+        name_in_file = _published_lrrnet_name
+        arguments, tensors = _published_lrrnet(path, tensors)
+    else:
+        assert build.published is not None  # by which it was found
+        name_in_file = build.published.name_in_file
+        arguments, tensors = {}, build.published.prepare(tensors)
+    if rule is not None:
+        if rule not in build.rules:
+            offered = f"its rules are {', '.join(build.rules)}" if build.rules else "it has none"
+            raise UserError(f"{found}: no fusion rule {rule!r}; {offered}")
+        arguments["rule"] = rule
+    network = build_on_meta(path, build, arguments)
+    fill(network, require_match(path, tensors, network, name_in_file))
+    return network.to(device)
+
+
+def _published_method(path: str | Path, tensors: Mapping[str, Tensor]) -> str:
+    """Name of the method whose published tensors these are."""
+    if _PUBLISHED_LRRNET_MARKER in tensors:
+        return "lrrnet"
+    for name, network in NETWORKS.items():
+        if network.published is None:
+            continue
+        there = [marker in tensors for marker in network.published.markers]
+        if all(there):
+            return name
+        if any(there):
+            raise UserError(
+                f"{path}: one of the {len(there)} files {network.__name__} is published as; "
+                f"give the folder that holds all, and {name} for the method"
+            )
+    raise UserError(
+        f"{path}: of no known network (first tensor: {next(iter(tensors), 'none')}); give "
+        "a file saved by this package or a published checkpoint of LRRNet, "
+        + ", ".join(n.__name__ for n in NETWORKS.values() if n.published)
+    )
+
+
+def _read_folder(folder: Path, method: str | None) -> dict[str, Tensor]:
+    """Tensors of all published files of a method in a folder that may hold others' too."""
+    if method is None:
+        inside = folder / "weights.safetensors"  # of a training's run
+        mend = f"give {inside}" if inside.is_file() else "name the method whose files to take of it"
+        raise UserError(f"{folder}: is a directory; {mend}")
+    network = NETWORKS[method]
+    published = network.published
+    if published is None:
+        raise UserError(f"{folder}: is a directory; {method} takes a single file")
+    sources: dict[str, Path] = {}
+    tensors: dict[str, Tensor] = {}
+    unread: list[str] = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in WEIGHTS_SUFFIXES:
+            continue
+        try:
+            content, _ = read_tensors(path)
+        except UserError as error:
+            unread.append(str(error))  # another's, perhaps: of interest where something is missing
+            continue
+        for marker in published.markers:
+            if marker not in content:
+                continue
+            if marker in sources:
+                raise UserError(
+                    f"{folder}: {sources[marker].name} and {path.name} hold the same part of "
+                    f"{network.__name__}; leave one there"
+                )
+            sources[marker] = path
+            tensors |= content
+    missing = [marker for marker in published.markers if marker not in sources]
+    if missing:
+        raise UserError(
+            f"{folder}: lacks {len(missing)} of the {len(published.markers)} files "
+            f"{network.__name__} is published as (the one with {missing[0]})"
+            + (f"; unreadable: {unread[0]}" if unread else "; add it")
+        )
+    return tensors
+
+
+def _described(path: str | Path, metadata: dict[str, str]) -> dict:
+    """Constructor's arguments from an own file's metadata, with the pixel convention."""
+    architecture = read_architecture(path, metadata)
+    try:
+        scaling = PixelScaling(**json.loads(metadata["scaling"]))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
+    return architecture | {"scaling": scaling}
+
+
+_PUBLISHED_LRRNET_MARKER = "get_ls1.lamj"
+
+# Our names to the published ones. The authors' branch 1 takes the infrared. Of their four
+# reductions, Z stands for low-rank and U for sparse, x and y for branch 1 and 2.
+_PUBLISHED_LRRNET = {
+    "infrared": "get_ls1",
+    "visible": "get_ls2",
+    "encode": "conv_W00.conv2d",
+    "threshold": "lamj",
+    "lam": "lamz",
+    "synthesis": "conv_Wdz.conv2d",
+    "analysis": "conv_Wdtz.conv2d",
+    "low_rank_ir": "conv_ReZx.conv2d",
+    "sparse_ir": "conv_ReUx.conv2d",
+    "low_rank_vis": "conv_ReZy.conv2d",
+    "sparse_vis": "conv_ReUy.conv2d",
+    "low_rank": "conv_ReL.conv2d",
+    "sparse": "conv_ReH.conv2d",
+}
+
+
+def _published_lrrnet_name(name: str) -> str:
+    name = re.sub(r"\bblocks\.(\d+)", r"lrrblock\1", name)
+    return ".".join(_PUBLISHED_LRRNET.get(part, part) for part in name.split("."))
+
+
+def _published_lrrnet(
+    path: str | Path, tensors: Mapping[str, Tensor]
+) -> tuple[dict, dict[str, Tensor]]:
+    """Constructor's arguments and, in our shapes, the tensors of the authors' checkpoint."""
+    num_coefficients = tensors[_PUBLISHED_LRRNET_MARKER].numel()
+    if num_coefficients % 2:
+        raise UserError(f"{path}: get_ls1.lamj has {num_coefficients} thresholds, an odd number")
+    blocks = set(re.findall(r"\blrrblock\d+\b", " ".join(tensors)))
+    reshaped = {
+        name: tensor.reshape(-1, 1, 1)
+        if name.endswith("lamj")
+        else tensor.reshape(())
+        if name.endswith("lamz") and tensor.numel() == 1
+        else tensor
+        for name, tensor in tensors.items()
+    }
+    return {"num_filters": num_coefficients // 2, "num_blocks": len(blocks)}, reshaped

@@ -1,0 +1,1 @@
+"""Training of fusion networks: losses, pairs, Lightning modules, references."""

@@ -1,0 +1,233 @@
+"""Training of single methods: of the autoencoders that fuse by a rule, and of SDNet.
+
+Autoencoders are trained on single pictures, without fusing. All other networks learn to fuse, by
+any procedure of `fusion.training.procedures`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusion.base.errors import UserError
+from fusion.base.lightning import require_within
+from fusion.networks.autoencoder import AutoencoderFusion
+from fusion.networks.didfuse import DIDFuse
+from fusion.networks.sdnet import SDNet
+from fusion.training.losses import dssim, sobel
+from fusion.training.procedures import FusionTraining, SaliencyTraining
+
+__all__ = ["DIDFuseTraining", "DecomposingTraining", "DecompositionLoss", "ReconstructionTraining"]
+
+
+class DecompositionLoss(nn.Module):
+    """DIDFuse's loss: reconstruct both pictures, bases alike and details apart.
+
+        pixel      w_pixel (MSE_vis + MSE_ir)
+        structure  w_pixel w_dssim (DSSIM_vis + DSSIM_ir)
+        gradient   w_gradient L1(Sobel of the visible and its reconstruction)
+        base       w_base tanh(L1(base_ir, base_vis))
+        detail     -w_detail tanh(L1(detail_ir, detail_vis))
+
+    Args:
+        w_pixel, w_dssim, w_gradient, w_base, w_detail: weights as published.
+    """
+
+    def __init__(
+        self,
+        w_pixel: float = 2.0,
+        w_dssim: float = 5.0,
+        w_gradient: float = 10.0,
+        w_base: float = 1.0,
+        w_detail: float = 0.5,
+    ):
+        super().__init__()
+        self.w_pixel, self.w_dssim, self.w_gradient = w_pixel, w_dssim, w_gradient
+        self.w_base, self.w_detail = w_base, w_detail
+
+    def forward(
+        self,
+        pictures: Sequence[Tensor],
+        reconstructions: Sequence[Tensor],
+        bases: Sequence[Tensor],
+        details: Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        """The five terms, weighted; their sum is the loss.
+
+        Args:
+            pictures, reconstructions: infrared and visible, ``(B, 1, H, W)`` on 0..1.
+            bases, details: features of infrared and visible, ``(B, C, H, W)``.
+
+        Returns:
+            Scalars ``pixel``, ``structure``, ``gradient``, ``base`` and ``detail``.
+        """
+        both = list(zip(reconstructions, pictures, strict=True))
+        pixel = torch.stack([F.mse_loss(*pair) for pair in both]).sum()
+        structure = torch.stack([dssim(*pair) for pair in both]).sum()
+        (base_ir, base_vis), (detail_ir, detail_vis) = bases, details
+        gradient = torch.cat(sobel(reconstructions[1])), torch.cat(sobel(pictures[1]))
+        return {
+            "pixel": self.w_pixel * pixel,
+            "structure": self.w_pixel * self.w_dssim * structure,
+            "gradient": self.w_gradient * F.l1_loss(*gradient),
+            "base": self.w_base * F.l1_loss(base_ir, base_vis).tanh(),
+            "detail": -self.w_detail * F.l1_loss(detail_ir, detail_vis).tanh(),
+        }
+
+
+class ReconstructionTraining(FusionTraining):
+    """Mean squared error and structural dissimilarity of reconstructed pictures, as AUIF.
+
+    Infrared and visible pictures are one set: a batch of N pairs is one of 2 N pictures. The rate
+    falls at whole epochs.
+
+    Args:
+        network: AUIF, DenseFuse or another autoencoder.
+        w_dssim: weight of the dissimilarity.
+        window: side of its windows.
+        learning_rate: Adam's.
+        learning_rates: others for some parts, by the network's names of them.
+        milestones: epochs after which the rates are multiplied by ``decay``.
+        decay: see there.
+    """
+
+    network: AutoencoderFusion
+
+    def __init__(
+        self,
+        network: AutoencoderFusion,
+        w_dssim: float = 5.0,
+        window: int = 3,
+        learning_rate: float = 1e-2,
+        learning_rates: Mapping[str, float] | None = None,
+        milestones: Sequence[int] = (),
+        decay: float = 0.1,
+    ):
+        super().__init__(network, learning_rate)
+        require_within(1, 1e3, window=window)
+        require_within(0, 1, decay=decay)
+        self.w_dssim, self.window = w_dssim, window
+        self.learning_rates = dict(learning_rates or {})
+        self.milestones, self.decay = list(milestones), decay
+        parts = dict(network.named_children())
+        for name in self.learning_rates:
+            if name not in parts:
+                raise UserError(
+                    f"learning_rates: {type(network).__name__} has no part {name!r}; its parts are "
+                    f"{', '.join(parts)}"
+                )
+            require_within(0, 1e30, **{f"learning_rates.{name}": self.learning_rates[name]})
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        """Weighted loss terms, and pictures ``(B, 1, H, W)`` on 0..1.
+
+        The pictures are fused in evaluation; in training nothing is, and they are the visible's
+        reconstructions.
+        """
+        pictures = torch.cat([batch["ir"], batch["vis"]])
+        reconstructed = self.network.reconstruct(pictures)
+        terms = {
+            "pixel": F.mse_loss(reconstructed, pictures),
+            "structure": self.w_dssim * dssim(reconstructed, pictures, self.window),
+        }
+        return terms, self._shown(batch, reconstructed[len(batch["ir"]) :])
+
+    def _shown(self, batch: Mapping[str, Tensor], reconstructed: Tensor) -> Tensor:
+        return reconstructed if self.training else self.network(batch["ir"], batch["vis"])
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        groups = {
+            name: {"params": list(part.parameters()), "lr": self.learning_rates.get(name)}
+            for name, part in self.network.named_children()
+        }
+        for group in groups.values():
+            group["lr"] = self.learning_rate if group["lr"] is None else group["lr"]
+        optimizer = torch.optim.Adam(list(groups.values()), self.learning_rate)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones, self.decay)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "epoch"},
+        }
+
+
+class DIDFuseTraining(ReconstructionTraining):
+    """DIDFuse as published, see `DecompositionLoss`; each modality is a batch of its own.
+
+    Args:
+        network: DIDFuse.
+        w_pixel, w_dssim, w_gradient, w_base, w_detail: see `DecompositionLoss`.
+        learning_rate, learning_rates, milestones, decay: see `ReconstructionTraining`.
+    """
+
+    network: DIDFuse
+
+    def __init__(
+        self,
+        network: DIDFuse,
+        w_pixel: float = 2.0,
+        w_dssim: float = 5.0,
+        w_gradient: float = 10.0,
+        w_base: float = 1.0,
+        w_detail: float = 0.5,
+        learning_rate: float = 1e-3,
+        learning_rates: Mapping[str, float] | None = None,
+        milestones: Sequence[int] = (40, 80),
+        decay: float = 0.1,
+    ):
+        super().__init__(
+            network,
+            learning_rate=learning_rate,
+            learning_rates=learning_rates,
+            milestones=milestones,
+            decay=decay,
+        )
+        self.loss = DecompositionLoss(w_pixel, w_dssim, w_gradient, w_base, w_detail)
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        pictures = batch["ir"], batch["vis"]
+        features = [self.network.encode(picture) for picture in pictures]
+        reconstructed = [self.network.decode(*each) for each in features]
+        bases, details = ([each[i] for each in features] for i in (2, 3))
+        terms = self.loss(pictures, reconstructed, bases, details)
+        return terms, self._shown(batch, reconstructed[1])
+
+
+class DecomposingTraining(SaliencyTraining):
+    """`SaliencyTraining` of SDNet, and the sources made from the fused picture again.
+
+    The fusion terms are ours, as for any network; ``decomposition`` is the paper's squared error of
+    both sources.
+
+    Args:
+        network: SDNet.
+        w_decomposition: weight of the term.
+        output_gain, learning_rate, warmup_steps, cosine: see `SaliencyTraining`.
+    """
+
+    network: SDNet
+
+    def __init__(
+        self,
+        network: SDNet,
+        w_decomposition: float = 1.0,
+        output_gain: float = 1.0,
+        learning_rate: float = 1e-3,
+        warmup_steps: int = 50,
+        cosine: bool = True,
+    ):
+        super().__init__(
+            network,
+            output_gain=output_gain,
+            learning_rate=learning_rate,
+            warmup_steps=warmup_steps,
+            cosine=cosine,
+        )
+        self.w_decomposition = w_decomposition
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        terms, fused = super().terms(batch)
+        ir, vis = self.network.decompose(fused)
+        error = F.mse_loss(ir, batch["ir"]) + F.mse_loss(vis, batch["vis"])
+        return {**terms, "decomposition": self.w_decomposition * error}, fused

@@ -1,0 +1,295 @@
+"""Training data: pairs of infrared and visible pictures, drawn in an order a seed decides."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fusion.base.draws import require_at_least, training_loader
+from fusion.base.errors import UserError
+from fusion.images.pairing import pair_folders
+from fusion.images.pixels import PixelScaling, luminance, to_8bit
+from fusion.images.reading import IMAGE_SUFFIXES, read_image, read_infrared, read_visible
+from fusion.networks.base import UNIT_SCALING
+from fusion.training.losses import saliency_target
+from fusion.training.reference import read_references
+
+View = Literal["crop", "resize", "center", "resized-crop"]
+
+__all__ = ["PairData", "PairDataset", "find_pairs"]
+
+
+def find_pairs(root: Path, ir: str = "ir", vis: str = "vis") -> list[tuple[Path, Path]]:
+    """Pairs of picture files ``(infrared, visible)`` under ``root``.
+
+    Either ``root/<ir>`` and ``root/<vis>``, matched by stem; or KAIST as distributed, any depth of
+    ``setNN/VNNN`` above folders ``lwir`` and ``visible`` whose files have the same names.
+
+    Raises:
+        UserError: no such folder, or neither layout is there.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; give the root of the training pictures")
+    if (root / ir).is_dir() and (root / vis).is_dir():
+        return pair_folders(root / ir, root / vis).pairs
+    pairs = [
+        (path, partner)
+        for folder in sorted(root.glob("**/lwir"))
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and (partner := folder.parent / "visible" / path.name).is_file()
+    ]
+    if not pairs:
+        raise UserError(
+            f"{root}: holds neither {ir}/ and {vis}/ nor KAIST's setNN/VNNN/lwir and visible"
+        )
+    return pairs
+
+
+class PairDataset(Dataset):
+    """Random views of grey pairs, each decided by the seed and the number of its draw alone.
+
+    An item is asked for by ``(index, draw)``. The same draw gives the same crop on every machine
+    and after every interruption.
+
+    Args:
+        pairs: files ``(infrared, visible)``.
+        size: side of a view in pixels.
+        view: ``crop``, a random place at full resolution; ``resize``, the whole picture, as LRRNet
+            was trained; ``center``, the middle at full resolution, as DIDFuse; or
+            ``resized-crop``, a random place of random size and shape, as AUIF.
+        scaling: how pixels become values, ``min-max`` or ``unit``, see `PixelScaling`.
+        flip: mirror half of the views, and turn half upside down.
+        saliency: also give the `saliency_target`, made from the whole pictures.
+        cache: keep decoded pictures in memory.
+        seed: of the views.
+        references: also give the references of each pair and their weights, see
+            `fusion.training.reference.read_references`, which has every pair then.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[tuple[Path, Path]],
+        size: int = 128,
+        view: View = "crop",
+        flip: bool = True,
+        saliency: bool = False,
+        cache: bool = False,
+        seed: int = 0,
+        scaling: Literal["min-max", "unit"] = "min-max",
+        references: Mapping[str, Sequence[tuple[Path, float]]] | None = None,
+    ):
+        self.pairs = list(pairs)
+        self.size = size
+        self.view = view
+        self.flip = flip
+        self.saliency = saliency
+        self.seed = seed
+        self.scaling = PixelScaling(input=scaling)
+        self.references = references
+        self._ranks = max(map(len, references.values()), default=0) if references else 0
+        self._cache: dict[int, tuple[np.ndarray, ...]] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        """Views on 0..1, sources scaled as ``scaling`` says: ``ir``, ``vis``, perhaps ``target``.
+
+        ``(1, size, size)`` each, float32; and perhaps ``references``, ``(K, size, size)``, pixels
+        over 255, and ``weights``, ``(K,)``. A pair with fewer than K references has the best one
+        again, with weight 0.
+
+        Raises:
+            UserError: a picture is unreadable, the two differ in size, or are smaller than a crop.
+        """
+        index, draw = key
+        rng = np.random.default_rng((self.seed, draw))
+        images = self._whole(index)
+        height, width = images[0].shape
+        place = self._place(height, width, rng)
+        views = [image[place] for image in images]
+        if self.view in ("resize", "resized-crop"):
+            views = [_resize(view, self.size) for view in views]
+        if self.flip:
+            for axis in (0, 1):
+                if rng.random() < 0.5:
+                    views = [np.flip(view, axis) for view in views]
+        tensors = [torch.from_numpy(np.ascontiguousarray(v, np.float32))[None] for v in views]
+        item = {"ir": tensors.pop(0), "vis": tensors.pop(0)}
+        if self.saliency:
+            item["target"] = tensors.pop(0)
+        if self.references is not None:
+            item["references"] = torch.cat(tensors)
+            item["weights"] = torch.tensor([weight for _, weight in self._ranked(index)])
+        return item
+
+    def _ranked(self, index: int) -> list[tuple[Path, float]]:
+        """The pair's references and weights, as many as any pair has."""
+        assert self.references is not None
+        references = list(self.references[self.pairs[index][1].stem])
+        return references + [(references[0][0], 0.0)] * (self._ranks - len(references))
+
+    def _place(self, height: int, width: int, rng: np.random.Generator) -> tuple[slice, slice]:
+        """Rows and columns of a view in a picture."""
+        if self.view == "resize":
+            return slice(None), slice(None)
+        if self.view == "resized-crop":
+            tall, wide = _random_shape(height, width, rng)
+        else:
+            tall = wide = self.size
+        if self.view == "center":
+            top, left = (height - tall) // 2, (width - wide) // 2
+        else:
+            top, left = (int(rng.integers(rest + 1)) for rest in (height - tall, width - wide))
+        return slice(top, top + tall), slice(left, left + wide)
+
+    def _whole(self, index: int) -> tuple[np.ndarray, ...]:
+        if self._cache is not None and index in self._cache:
+            return self._cache[index]
+        images = self._read(*self.pairs[index])
+        if self.references is not None:
+            images += tuple(
+                self._read_reference(path, images[0]) for path, _ in self._ranked(index)
+            )
+        if self._cache is not None:
+            # Half precision keeps every grey level of an 8-bit picture apart.
+            images = tuple(image.astype(np.float16) for image in images)
+            self._cache[index] = images
+        return images
+
+    def _read(self, ir_path: Path, vis_path: Path) -> tuple[np.ndarray, ...]:
+        ir, vis = read_infrared(ir_path), luminance(read_visible(vis_path))
+        if ir.shape != vis.shape:
+            raise UserError(
+                f"{ir_path} and {vis_path}: sizes differ, {ir.shape[1]}x{ir.shape[0]} and "
+                f"{vis.shape[1]}x{vis.shape[0]}; register them or leave them out"
+            )
+        if self.view in ("crop", "center") and min(ir.shape) < self.size:
+            raise UserError(
+                f"{ir_path}: {ir.shape[1]}x{ir.shape[0]} is smaller than a crop of {self.size}; "
+                "leave it out, or set size or view: resize"
+            )
+        ir, vis = self.scaling.to_network(ir), self.scaling.to_network(vis)
+        if not self.saliency:
+            return ir, vis
+        whole_ir, whole_vis = (torch.from_numpy(image)[None, None] for image in (ir, vis))
+        return ir, vis, saliency_target(whole_ir, whole_vis)[0, 0].numpy()
+
+    def _read_reference(self, path: Path, ir: np.ndarray) -> np.ndarray:
+        image = UNIT_SCALING.to_network(to_8bit(luminance(read_image(path))))
+        if image.shape != ir.shape:
+            raise UserError(
+                f"{path}: {image.shape[1]}x{image.shape[0]}, its sources {ir.shape[1]}x"
+                f"{ir.shape[0]}; make the references of these very pairs"
+            )
+        return image
+
+
+def _random_shape(height: int, width: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Height and width of a part of 8 to 100 % of the area and an aspect of 3/4 to 4/3.
+
+    The customary ranges of a random resized crop. A shape that does not fit is drawn again, at most
+    ten times; then the largest square is taken.
+    """
+    for _ in range(10):
+        area = height * width * rng.uniform(0.08, 1)
+        aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+        tall, wide = round(np.sqrt(area / aspect)), round(np.sqrt(area * aspect))
+        if 0 < tall <= height and 0 < wide <= width:
+            return tall, wide
+    return (min(height, width),) * 2
+
+
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
+    image = image.astype(np.float32)
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+
+
+class PairData(L.LightningDataModule):
+    """Training pairs of one root, a part of them held out for validation.
+
+    Args:
+        root: see `find_pairs`.
+        ir, vis: names of the two folders under ``root``, where it is not KAIST.
+        subset: train on this many pairs, chosen by the seed; all where None. The paper takes
+            20 000 of KAIST's.
+        holdout: pairs held out for validation, the last by name, which in a video are a scene of
+            their own.
+        size, view, flip, saliency, cache, scaling: see `PairDataset`.
+        batch_size: pairs a step and device.
+        workers: processes that read ahead.
+        seed: of subset, order and views.
+        references: folder of ``fusion reference``; pairs without references are left out.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        ir: str = "ir",
+        vis: str = "vis",
+        subset: int | None = None,
+        holdout: int = 0,
+        size: int = 128,
+        view: View = "crop",
+        flip: bool = True,
+        saliency: bool = False,
+        cache: bool = False,
+        batch_size: int = 8,
+        workers: int = 1,
+        seed: int = 0,
+        scaling: Literal["min-max", "unit"] = "min-max",
+        references: str | None = None,
+    ):
+        super().__init__()
+        self.save_hyperparameters()
+
+    def setup(self, stage: str | None = None) -> None:
+        h: Any = self.hparams
+        require_at_least(h, size=1, batch_size=1, workers=0, holdout=0, subset=1)
+        pairs = find_pairs(h.root, h.ir, h.vis)
+        references = None if h.references is None else read_references(h.references)
+        if references is not None:
+            pairs = [pair for pair in pairs if pair[1].stem in references]
+            if not pairs:
+                raise UserError(f"{h.references}: holds references of no pair in {h.root}")
+        if h.holdout >= len(pairs):
+            raise UserError(
+                f"{h.root}: {len(pairs)} pairs, of which data.holdout takes all; give fewer than "
+                f"{len(pairs)}"
+            )
+        self.held_out = pairs[len(pairs) - h.holdout :]
+        pairs = pairs[: len(pairs) - h.holdout]
+        if h.subset is not None:
+            if h.subset > len(pairs):
+                raise UserError(
+                    f"{h.root}: {len(pairs)} pairs, fewer than data.subset {h.subset}; give at "
+                    f"most {len(pairs)}"
+                )
+            chosen = np.random.default_rng(h.seed).permutation(len(pairs))[: h.subset]
+            pairs = [pairs[i] for i in sorted(chosen)]
+        views = {"size": h.size, "view": h.view, "saliency": h.saliency, "seed": h.seed}
+        views["scaling"] = h.scaling
+        views["references"] = references
+        self.train_set = PairDataset(pairs, flip=h.flip, cache=h.cache, **views)
+        self.val_set = PairDataset(self.held_out, flip=False, **views)
+
+    def train_dataloader(self) -> DataLoader:
+        h: Any = self.hparams
+        return training_loader(
+            self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
+        )
+
+    def val_dataloader(self) -> DataLoader | list:
+        if not len(self.val_set):
+            return []
+        keys = [(index, index) for index in range(len(self.val_set))]
+        h: Any = self.hparams
+        return DataLoader(self.val_set, h.batch_size, sampler=keys)

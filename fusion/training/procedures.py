@@ -1,0 +1,263 @@
+"""Training of fusion networks: Lightning modules, what they log, and the pictures they leave.
+
+`DetailToSemanticTraining` is LRRNet's procedure as published, `SaliencyTraining` ours, which needs
+no pretrained loss network, and `ReferenceTraining` regresses to results of other methods.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from fusion.base.checkpoints import read_tensors, require_match
+from fusion.base.errors import UserError
+from fusion.base.lightning import data_module, log_terms, require_within
+from fusion.images.pixels import PixelScaling
+from fusion.networks.base import FusionNetwork
+from fusion.training.losses import DetailToSemanticLoss, ReferenceLoss, SaliencyLoss, VGG16Features
+
+__all__ = ["DetailToSemanticTraining", "FusionTraining", "ReferenceTraining", "SaliencyTraining"]
+
+
+class FusionTraining(L.LightningModule):
+    """What all procedures share: Adam, a warm-up and decay by the step, and logged loss terms.
+
+    A subclass turns a batch into weighted loss terms and the fused pictures; every term is logged
+    on its own, and their sum is minimised.
+
+    Args:
+        network: what is trained.
+        learning_rate: after warm-up.
+        betas, weight_decay: Adam's.
+        warmup_steps: steps of linear growth from 0.
+        cosine: decay to 0 along a cosine over all steps of the run; else constant.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        learning_rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        warmup_steps: int = 0,
+        cosine: bool = False,
+    ):
+        super().__init__()
+        require_within(0, 1e30, learning_rate=learning_rate, weight_decay=weight_decay)
+        require_within(0, 1 - 1e-9, **{f"betas[{i}]": beta for i, beta in enumerate(betas)})
+        require_within(0, 1e30, warmup_steps=warmup_steps)
+        # Convolutions to and from one channel are plain matrix products in this layout: a third
+        # faster on a CPU.
+        self.network = network.to(memory_format=torch.channels_last)
+        self.learning_rate = learning_rate
+        self.betas = betas
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.cosine = cosine
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        """Weighted loss terms, and the fused pictures on 0..1, ``(B, 1, H, W)``."""
+        raise NotImplementedError
+
+    def setup(self, stage: str) -> None:
+        data = data_module(self.trainer)
+        size = None if data is None else data.hparams.get("size")
+        if size is not None and size < self.network.min_side:
+            raise UserError(
+                f"data.size: at least {self.network.min_side} for {type(self.network).__name__}, "
+                f"got {size}"
+            )
+
+    def on_fit_start(self) -> None:
+        # Weights are for what the data module makes of pixels, and are saved with that.
+        data = data_module(self.trainer)
+        made = None if data is None else data.hparams.get("scaling")
+        if made is not None:
+            self.network.scaling = replace(self.network.scaling, input=made)
+
+    def training_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
+        return self._step(batch, "val")
+
+    def _step(self, batch: Mapping[str, Tensor], stage: str) -> Tensor:
+        terms, _ = self.terms(batch)
+        return log_terms(self, stage, terms, len(batch["ir"]))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = torch.optim.Adam(
+            self.network.parameters(),
+            self.learning_rate,
+            self.betas,
+            weight_decay=self.weight_decay,
+        )
+        total = self.trainer.estimated_stepping_batches if self.cosine else 1
+
+        def factor(step: int) -> float:
+            warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
+            if not self.cosine:
+                return warm
+            done = max(0, step - self.warmup_steps) / max(1, total - self.warmup_steps)
+            return warm * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+class DetailToSemanticTraining(FusionTraining):
+    """LRRNet as published: Adam at 1e-5, batch 8, fused pictures stretched before the loss.
+
+    The released program gives Adam a weight decay of 0.9, which the default follows.
+
+    Args:
+        network: LRRNet or another; its `scaling` is set to the stretched convention.
+        vgg_weights, vgg_pixels: of the loss network, see `VGG16Features`.
+        gamma1, gamma2, gamma4, w_ir, w_vis, beta: see `DetailToSemanticLoss`.
+        learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        vgg_weights: str = "imagenet",
+        vgg_pixels: Literal["raw", "imagenet"] = "raw",
+        gamma1: float = 10.0,
+        gamma2: float = 1.5,
+        gamma4: float = 2000.0,
+        w_ir: float = 3.0,
+        w_vis: float = 0.5,
+        beta: tuple[float, float] = (0.01, 0.5),
+        learning_rate: float = 1e-5,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.9,
+        warmup_steps: int = 0,
+        cosine: bool = False,
+    ):
+        super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
+        network.scaling = PixelScaling()
+        features = VGG16Features(vgg_weights, vgg_pixels)
+        self.loss = DetailToSemanticLoss(features, gamma1, gamma2, gamma4, w_ir, w_vis, beta)
+
+    def on_fit_start(self) -> None:
+        """Pictures are stretched here, whatever the data module made of them."""
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        ir, vis = batch["ir"], batch["vis"]
+        fused = stretch(self.network(stretch(ir), stretch(vis)))
+        return self.loss(fused * 255, ir * 255, vis * 255), fused
+
+
+class SaliencyTraining(FusionTraining):
+    """Direct regression to `fusion.training.losses.saliency_target`; the output is clipped, not
+    stretched.
+
+    Args:
+        network: any; its `scaling` is set to the clamped convention.
+        w_intensity, w_gradient, w_structure, w_range, w_overshoot, w_hot, gradient_gain: see
+            `SaliencyLoss`.
+        output_gain: of the pixel convention the weights are saved with.
+        start: weights of this network to begin with, a file saved by this package; random where
+            None.
+        learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+
+    Raises:
+        UserError: ``start`` cannot be read or is of another architecture.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        w_intensity: float = 2.0,
+        w_gradient: float = 5.0,
+        w_structure: float = 1.0,
+        w_range: float = 2.0,
+        w_overshoot: float = 0.0,
+        w_hot: float = 0.0,
+        gradient_gain: float = 1.2,
+        output_gain: float = 1.0,
+        start: str | None = None,
+        learning_rate: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        warmup_steps: int = 50,
+        cosine: bool = True,
+    ):
+        if start is not None:
+            if not Path(start).exists():
+                raise UserError(
+                    f"{start}: no such file; train the stage before this one, or name its weights "
+                    "by model.init_args.start"
+                )
+            network.load_state_dict(require_match(start, read_tensors(start)[0], network))
+        super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
+        network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
+        self.loss = SaliencyLoss(
+            w_intensity, w_gradient, w_structure, w_range, w_overshoot, w_hot, gradient_gain
+        )
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        if "target" not in batch:
+            raise UserError("data.saliency: needed here; give true")
+        ir, vis = batch["ir"], batch["vis"]
+        fused = self.network(ir, vis)
+        return self.loss(fused, ir, vis, batch["target"]), fused
+
+
+class ReferenceTraining(FusionTraining):
+    """Reference-then-supervision of any network: regression to `fusion.training.reference`'s
+    choice.
+
+    The data needs ``references``, see `fusion.training.pairs.PairData`. The output is clipped, not
+    stretched.
+
+    Args:
+        network: what is trained; its `scaling` is set to the clamped convention.
+        aggregate, w_intensity, w_gradient, w_structure, w_range: see `ReferenceLoss`.
+        output_gain: of the pixel convention the weights are saved with.
+        learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        aggregate: Literal["weighted", "mean", "max"] = "weighted",
+        w_intensity: float = 2.0,
+        w_gradient: float = 5.0,
+        w_structure: float = 1.0,
+        w_range: float = 4.0,
+        output_gain: float = 1.0,
+        learning_rate: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        warmup_steps: int = 50,
+        cosine: bool = True,
+    ):
+        super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
+        network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
+        self.loss = ReferenceLoss(aggregate, w_intensity, w_gradient, w_structure, w_range)
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        if "references" not in batch:
+            raise UserError("data.references: needed here; give a folder of fusion reference")
+        fused = self.network(batch["ir"], batch["vis"])
+        return self.loss(fused, batch["references"], batch["weights"]), fused
+
+
+def stretch(image: Tensor) -> Tensor:
+    """Each picture of ``(B, 1, H, W)`` by its own range to 0..1, differentiably.
+
+    The published convention, see `fusion.images.pixels.PixelScaling`.
+    """
+    low = image.amin((1, 2, 3), keepdim=True)
+    high = image.amax((1, 2, 3), keepdim=True)
+    return (image - low) / (high - low + PixelScaling.EPSILON)

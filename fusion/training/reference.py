@@ -1,0 +1,450 @@
+"""Reference-then-supervision: the best of other methods' results, improved, as training targets.
+
+For every pair, favourable references are chosen among the results of several fusion methods,
+weighted and enhanced; a network is then trained to regress to them
+(`fusion.training.losses.ReferenceLoss`,
+`fusion.training.procedures.ReferenceTraining`).
+
+Public of the published framework: five references a pair, each with one scalar weight, the weights
+normalised over the five; one text file a rank with lines ``name,weight``; every reference enhanced;
+weighted losses over the references. Its filter is described as automatic and for favourable
+references, its enhancement as adaptive and balancing detail and brightness; neither is public.
+
+Ours, therefore:
+
+- the guards: exposure out of the sources' range (`exposure_is_sound`), and made-up edges, which is
+  Nabf above `MAX_NABF`;
+- the ranking (`mean_ranks`): a candidate's rank averaged over entropy, deviation, average gradient,
+  SSIM, VIFm and Qabf. Mutual information and Nabf stay out of it, for copying a source maximises
+  the one and minimises the other: with them the plain maximum wins half of all pairs. Nabf guards
+  only;
+- the weights (`rank_weights`): how many candidates one is ahead of, in the mean, over the sum;
+- the enhancement (`enhance`): a gamma, a contrast-limited equalisation and an unsharp mask, each
+  only as strong as the picture's distance from a range, and none within it.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusion.base.errors import UserError
+from fusion.base.files import check_apart, read_text, whole_file
+from fusion.base.tables import write_csv
+from fusion.base.workers import outcomes
+from fusion.evaluation.metrics import average_gradient, evaluate
+from fusion.images.pairing import list_images, pair_folders
+from fusion.images.pixels import luminance, tile, to_8bit
+from fusion.images.reading import read_image, read_infrared, read_visible, write_image
+
+__all__ = [
+    "KEEP",
+    "Enhancement",
+    "Reference",
+    "choose",
+    "draw_sheet",
+    "draw_sheets",
+    "enhance",
+    "exposure_is_sound",
+    "make_references",
+    "mean_ranks",
+    "rank_weights",
+    "read_references",
+]
+
+#: References kept a pair, as published.
+KEEP = 5
+
+# --- The filter -----------------------------------------------------------------------------------
+
+#: Metrics a candidate is ranked by; the higher the better.
+RANKED = ("en", "sd", "ag", "ssim", "vif", "qabf")
+#: Share of made-up edges above which a candidate is none.
+MAX_NABF = 0.3
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A chosen candidate.
+
+    Attributes:
+        method: whose result it is.
+        weight: of its losses; those of a pair sum to 1.
+        mean_rank: over the metrics, 1 for the best in all of them.
+    """
+
+    method: str
+    weight: float
+    mean_rank: float
+
+
+def choose(
+    candidates: Mapping[str, np.ndarray], ir: np.ndarray, vis: np.ndarray, keep: int = KEEP
+) -> list[Reference]:
+    """The automatic filter: guards, ranks averaged over metrics, the best kept and weighted.
+
+    Args:
+        candidates: fused pictures by method, uint8 ``HxW``.
+        ir, vis: their sources, likewise.
+        keep: how many at most.
+
+    Returns:
+        Best first; fewer than ``keep`` where fewer pass the guards, and perhaps none.
+    """
+    values = {
+        method: evaluate(fused, ir, vis, (*RANKED, "nabf"))
+        for method, fused in candidates.items()
+        if exposure_is_sound(fused, ir, vis)
+    }
+    values = {method: v for method, v in values.items() if v["nabf"] <= MAX_NABF}
+    ranks = mean_ranks({method: [v[name] for name in RANKED] for method, v in values.items()})
+    best = sorted(ranks, key=lambda method: (ranks[method], method))[:keep]
+    weights = rank_weights([ranks[method] for method in best], len(ranks))
+    return [Reference(m, w, ranks[m]) for m, w in zip(best, weights, strict=True)]
+
+
+def exposure_is_sound(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> bool:
+    """Whether the mean is less than halfway to black from the darker source's, or to white."""
+    means = ir.mean(), vis.mean()
+    return bool(min(means) / 2 <= fused.mean() <= (255 + max(means)) / 2)
+
+
+def mean_ranks(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Ranks averaged over columns of values, the higher the better; equal ones share theirs.
+
+    Returns:
+        For each name 1 (best everywhere) to the number of names.
+    """
+    if not values:
+        return {}
+    table = np.array(list(values.values()), np.float64)
+    better = (table[None] > table[:, None]).sum(1)
+    equal = (table[None] == table[:, None]).sum(1)
+    return dict(zip(values, (better + (equal + 1) / 2).mean(1).tolist(), strict=True))
+
+
+def rank_weights(ranks: Sequence[float], count: int) -> list[float]:
+    """Weights in proportion to ``count + 1 - rank``, which sum to 1."""
+    ahead = [count + 1 - rank for rank in ranks]
+    return [value / sum(ahead) for value in ahead]
+
+
+# --- The enhancement ------------------------------------------------------------------------------
+
+#: Mean luminance that is left as it is.
+BRIGHTNESS = (0.35, 0.6)
+MAX_GAMMA, MAX_CLIP, MAX_SHARPENING = 1.5, 2.5, 1.0
+_WINDOW = (15, 15)
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """What was done to a picture.
+
+    Attributes:
+        gamma: exponent of brightness on 0..1; 1 for none.
+        clip: limit of the contrast-limited equalisation; 0 for none.
+        sharpening: factor of the unsharp mask; 0 for none.
+    """
+
+    gamma: float = 1.0
+    clip: float = 0.0
+    sharpening: float = 0.0
+
+
+def enhance(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> tuple[np.ndarray, Enhancement]:
+    """The adaptive enhancement: brightness into range, contrast and detail up to the sources'.
+
+    Args:
+        fused, ir, vis: uint8 ``HxW``.
+
+    Returns:
+        The picture, uint8 ``HxW``, and what was done; the same picture where nothing was to do.
+    """
+    gamma = _gamma(fused.mean() / 255)
+    result = fused if gamma == 1 else _power(fused, gamma)
+    lack = _lack(local_contrast, result, ir, vis)
+    # An equalisation clipped at 1 is the identity, but for rounding.
+    clip = min(MAX_CLIP, 1 + lack) if lack > 0 else 0.0
+    if clip:
+        result = cv2.createCLAHE(clip, (4, 4)).apply(result)
+    sharpening = min(MAX_SHARPENING, _lack(average_gradient, result, ir, vis))
+    if sharpening:
+        picture = result.astype(np.float32)
+        detail = picture - cv2.GaussianBlur(picture, (0, 0), 1.5)
+        result = np.clip(np.rint(picture + sharpening * detail), 0, 255).astype(np.uint8)
+    return result, Enhancement(gamma, clip, sharpening)
+
+
+def _gamma(mean: float) -> float:
+    """Exponent that takes ``mean`` on 0..1 to the nearer end of `BRIGHTNESS`, within limits."""
+    target = float(np.clip(mean, *BRIGHTNESS))
+    if target == mean:
+        return 1.0
+    mean = min(max(mean, 1e-3), 1 - 1e-3)
+    return float(np.clip(np.log(target) / np.log(mean), 1 / MAX_GAMMA, MAX_GAMMA))
+
+
+def _power(image: np.ndarray, gamma: float) -> np.ndarray:
+    levels = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+    return levels[image]
+
+
+def _lack(
+    measure: Callable[[np.ndarray], float], fused: np.ndarray, ir: np.ndarray, vis: np.ndarray
+) -> float:
+    """By what part the stronger source's measure exceeds the picture's; 0 where it does not."""
+    wanted = max(measure(ir), measure(vis))
+    return max(0.0, float(wanted / max(measure(fused), 1e-6)) - 1)
+
+
+def local_contrast(image: np.ndarray) -> float:
+    """Standard deviation within 15x15 pixels, averaged over the picture, 0..255."""
+    x = image.astype(np.float64)
+    mean, square = cv2.blur(x, _WINDOW), cv2.blur(x * x, _WINDOW)
+    return float(np.sqrt(np.maximum(square - mean**2, 0)).mean())
+
+
+# --- Folders --------------------------------------------------------------------------------------
+
+#: Pairs after which what is made is listed, so that little is lost where a run is killed.
+LISTED_EVERY = 100
+
+HEADER = ("picture", "rank", "method", "weight", "mean rank", "gamma", "clip", "sharpening")
+
+
+def make_references(
+    ir: Path,
+    vis: Path,
+    results: Mapping[str, Path],
+    out: Path,
+    keep: int = KEEP,
+    workers: int = 1,
+    skip_existing: bool = False,
+) -> list[str]:
+    """Choose, weight and enhance the references of all pairs of two folders.
+
+    Writes for each rank K the folder ``rank_K`` of enhanced pictures and ``rank_K.txt`` with lines
+    ``name,weight``, best rank 1; and ``references.csv``, which says of each whose it is and what
+    was done to it. The lists are written every `LISTED_EVERY` pairs, and when interrupted.
+
+    Args:
+        ir, vis: folders of the sources, matched by stem.
+        results: folder of fused pictures by method; what a method lacks is no candidate.
+        out: folder to write.
+        keep: ranks at most.
+        workers: processes.
+        skip_existing: leave pairs alone that ``references.csv`` has already.
+
+    Returns:
+        A line for each pair without references.
+
+    Raises:
+        UserError: a folder is unusable, ``out`` is one of the others, or no pair has references.
+    """
+    pairs = pair_folders(ir, vis).pairs
+    check_apart(out, (ir, vis, *results.values()))
+    found = {name: {p.stem: p for p in list_images(folder)} for name, folder in results.items()}
+    known = _read_table(out / "references.csv") if skip_existing else {}
+    jobs = [
+        (*pair, {m: p[pair[0].stem] for m, p in found.items() if pair[0].stem in p}, out, keep)
+        for pair in pairs
+        if pair[1].stem not in known
+    ]
+    rows = [row for chosen in known.values() for row in chosen]
+    failures: list[str] = []
+    try:
+        for number, outcome in enumerate(outcomes(_make, jobs, workers, "pair"), 1):
+            if isinstance(outcome, str):
+                failures.append(outcome)
+            else:
+                rows += outcome
+            if rows and number % LISTED_EVERY == 0:
+                _write_lists(out, rows, keep)
+    finally:
+        if rows:
+            _write_lists(out, rows, keep)
+    if not rows:
+        raise UserError(f"{ir}, {vis}: no pair has references; {failures[0]}")
+    return failures
+
+
+def _write_lists(out: Path, rows: Sequence[tuple], keep: int) -> None:
+    """All ranks' lists and the table; lists of more ranks, of a run before, are removed."""
+    most = max(keep, *(row[1] for row in rows))
+    for rank in range(1, 1 + most):
+        lines = [f"{row[0]},{row[3]:.6f}\n" for row in rows if row[1] == rank]
+        with whole_file(out / f"rank_{rank}.txt") as temporary:
+            temporary.write_text("".join(lines), encoding="utf-8")
+    for path in _rank_lists(out):
+        if _rank(path) > most:
+            path.unlink()
+    write_csv(out / "references.csv", HEADER, rows)
+
+
+def _rank_lists(folder: Path) -> list[Path]:
+    """The ``rank_K.txt`` of a folder by K."""
+    found = [path for path in folder.glob("rank_*.txt") if re.fullmatch(r"rank_\d+", path.stem)]
+    return sorted(found, key=_rank)
+
+
+def _rank(path: Path) -> int:
+    return int(path.stem[5:])
+
+
+def _make(job: tuple) -> list[tuple] | str:
+    """Write one pair's references and return their rows, or a line that says why there are none."""
+    ir_path, vis_path, paths, out, keep = job
+    name = f"{vis_path.stem}.png"
+    try:
+        ir, vis, candidates = _read(ir_path, vis_path, paths)
+        chosen = choose(candidates, ir, vis, keep)
+    except UserError as error:
+        return str(error)
+    except ValueError as error:
+        return f"{vis_path}: {error}"
+    if not chosen:
+        return f"{vis_path}: none of {len(candidates)} candidates passes the guards"
+    rows = []
+    for rank, reference in enumerate(chosen, 1):
+        picture, done = enhance(candidates[reference.method], ir, vis)
+        write_image(out / f"rank_{rank}" / name, picture)
+        rows.append(
+            (name, rank, reference.method, reference.weight, reference.mean_rank)
+            + (done.gamma, done.clip, done.sharpening)
+        )
+    return rows
+
+
+def _read_table(path: Path) -> dict[str, list[tuple]]:
+    """Rows of a ``references.csv`` by the stem of their pair; none where it is missing.
+
+    Raises:
+        UserError: it is no such table.
+    """
+    if not path.is_file():
+        return {}
+    rows: dict[str, list[tuple]] = {}
+    lines = read_text(path, "remove it").splitlines()
+    try:
+        header, *table = csv.reader(lines)
+        for name, rank, method, *numbers in table:
+            row = (name, int(rank), method, *map(float, numbers))
+            rows.setdefault(Path(name).stem, []).append(row)
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path}: damaged ({error}); remove it") from error
+    if tuple(header) != HEADER:
+        raise UserError(f"{path}: its columns are not {', '.join(HEADER)}; remove it")
+    return rows
+
+
+def _read(
+    ir_path: Path, vis_path: Path, paths: Mapping[str, Path]
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Sources and candidates of a pair, grey, uint8.
+
+    Raises:
+        UserError: one is unreadable.
+    """
+    ir, vis = to_8bit(read_infrared(ir_path)), to_8bit(luminance(read_visible(vis_path)))
+    return ir, vis, {m: to_8bit(luminance(read_image(p))) for m, p in paths.items()}
+
+
+def read_references(folder: Path) -> dict[str, list[tuple[Path, float]]]:
+    """References and weights by the stem of their pair, best first, as `make_references` left them.
+
+    Raises:
+        UserError: no such folder, no ranks in it, or a line is not ``name,weight``.
+    """
+    lists = _rank_lists(Path(folder))
+    if not lists:
+        raise UserError(f"{folder}: holds no rank_1.txt; make it with fusion reference")
+    references: dict[str, list[tuple[Path, float]]] = {}
+    for path in lists:
+        for number, line in enumerate(read_text(path).splitlines(), 1):
+            name, comma, weight = line.rpartition(",")
+            try:
+                value = float(weight)
+            except ValueError:
+                value = -1.0
+            if not comma or not value >= 0:
+                raise UserError(f"{path}: line {number} is not name,weight: {line!r}")
+            picture = path.with_suffix("") / name
+            references.setdefault(Path(name).stem, []).append((picture, value))
+    return references
+
+
+# --- Pictures -------------------------------------------------------------------------------------
+
+
+def draw_sheets(
+    ir: Path,
+    vis: Path,
+    results: Mapping[str, Path],
+    references: Path,
+    count: int,
+    fused: Path | None = None,
+) -> None:
+    """`draw_sheet` of ``count`` pairs, evenly spread, to ``references/sheets``.
+
+    Raises:
+        UserError: a folder or picture is missing or unreadable.
+    """
+    pairs = pair_folders(ir, vis).pairs
+    places = np.unique(np.linspace(0, len(pairs) - 1, min(count, len(pairs)) + 2)[1:-1].round())
+    for ir_path, vis_path in (pairs[int(place)] for place in places):
+        sheet = draw_sheet(ir_path, vis_path, results, references, fused)
+        write_image(references / "sheets" / f"{vis_path.stem}.png", sheet)
+
+
+def draw_sheet(
+    ir_path: Path,
+    vis_path: Path,
+    results: Mapping[str, Path],
+    references: Path,
+    fused: Path | None = None,
+) -> np.ndarray:
+    """Sources and result; candidates; the chosen with their weights; the same enhanced.
+
+    A candidate of another size than its sources is none, and is not shown.
+
+    Args:
+        ir_path, vis_path: a pair.
+        results: folder of fused pictures by method.
+        references: folder of `make_references`.
+        fused: folder of the pictures of a network trained by them.
+
+    Returns:
+        RGB uint8, a row each.
+
+    Raises:
+        UserError: a picture is missing, unreadable, or not of its pair's size.
+    """
+    stem = vis_path.stem
+    found = {m: [p for p in list_images(folder) if p.stem == stem] for m, folder in results.items()}
+    ir, vis, candidates = _read(ir_path, vis_path, {m: p[0] for m, p in found.items() if p})
+    candidates = {m: picture for m, picture in candidates.items() if picture.shape == vis.shape}
+    if ir.shape != vis.shape:
+        raise UserError(f"{ir_path} and {vis_path}: sizes differ; register them")
+    chosen, enhanced = [], []
+    for row in _read_table(references / "references.csv").get(stem, []):
+        name, rank, method, weight, _, gamma, clip, sharpening = row
+        if method not in candidates:
+            raise UserError(f"{references}: {name} was chosen from {method}, which is not given")
+        chosen.append((f"{method} {weight:.2f}", candidates[method]))
+        done = f"gamma {gamma:.2f} clip {clip:.2f} sharp {sharpening:.2f}"
+        enhanced.append((done, read_image(references / f"rank_{rank}" / name)))
+    first = [("infrared", ir), ("visible", vis)]
+    if fused is not None:
+        result = next((path for path in list_images(fused) if path.stem == stem), None)
+        if result is None:
+            raise UserError(f"{fused}: no picture {stem}")
+        picture = to_8bit(luminance(read_image(result)))
+        if picture.shape != vis.shape:
+            raise UserError(f"{result}: not of the size of {vis_path}; fuse this pair again")
+        first.append(("result", picture))
+    return tile([first, list(candidates.items()), *filter(None, (chosen, enhanced))])

@@ -1,0 +1,46 @@
+"""``tracker demo`` in small: what it says, what it leaves, and that it goes on where it was."""
+
+import torch
+
+from fusion.images.video import Video
+from tracker.commands.cli import main
+from tracker.evaluation.vot import figures as multistart
+from tracker.evaluation.vot import files as vot_files
+from tracker.evaluation.vot.demo import run_demo
+from tracker.model.network import build
+from tracker.model.weights import save_tracker
+
+
+def test_without_and_with_weights(tmp_path, capsys):
+    out = tmp_path / "demo"
+    run_demo(out, sequences=1, length=30, device="cpu")
+    said = capsys.readouterr().out
+    assert "compact, as it ships " in said
+    assert f"open {out / 'report.html'}" in said and str(out / "tracking.mp4") in said
+    assert sum(1 for _ in Video(out / "tracking.mp4")) == 30
+
+    plan = vot_files.read_workspace(out / "workspace")
+    assert (plan.low, plan.high) == (15, 30)
+    by_label = {line.split("  ")[0]: line.split() for line in said.splitlines()}
+    runs = vot_files.read_runs(plan.results("NCC"), plan.sequences)
+    scores = multistart.evaluate(plan.sequences, runs, plan.low, plan.high)
+    expected = [f"{value:.3f}" for value in scores.figures().values()]
+    assert by_label["correlation, RGB+IR"][-4:-1] == expected
+
+    torch.manual_seed(1)
+    weights = tmp_path / "weights"
+    save_tracker(build("compact_dfat_llrr"), weights / "compact_dfat_llrr.safetensors")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("NCC*/**/*.bin")}
+    run_demo(out, sequences=1, length=30, device="cpu", weights=weights)
+    said = capsys.readouterr().out
+    assert "compact DFAT+LLRR " in said
+    # The video shows the network that ships, whatever its rank.
+    assert "(compact, as it ships;" in said
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("NCC*/**/*.bin")}
+
+
+def test_bad_weights_folder(tmp_path, capsys):
+    arguments = ["demo", "-o", str(tmp_path / "demo"), "--weights", str(tmp_path / "none")]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "demo").exists()

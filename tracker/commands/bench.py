@@ -1,0 +1,267 @@
+"""What a frame costs: this package's tracker against the structure of the published code.
+
+The published structure (DFAT on PySOT) runs RGB and infrared one after the other, recomputes the
+correlation kernels of the template in every frame, keeps batch normalisation apart from the
+convolutions, records an autograd graph, and computes masks no box depends on. `PlainNetwork` is
+that, with the same convolutions as ours. All give the same responses, up to rounding and to the
+precision they are asked for, which is measured too.
+
+CPU seconds are the process's, the least over rounds in which all take turns: what another program
+does on the machine disturbs all alike and the least hardly at all. Frames a second are of the wall
+clock and need a quiet machine. On a GPU all are seconds of waiting for the result.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fusion.base.errors import UserError
+from fusion.base.tables import counted, format_table
+from fusion.commands.bench import least_seconds, machine
+from tracker.data.frames import MODALITIES
+from tracker.model.head import CorrelationHead, Response
+from tracker.model.neck import crop_centre
+from tracker.model.network import PRESETS, TrackerNetwork, build
+from tracker.model.pretrained import SHIPPED
+from tracker.model.settings import OnlineSettings
+from tracker.model.weights import load_tracker
+from tracker.online.rgbt_tracker import RGBTTracker
+from tracker.online.runtime import PRECISIONS, RUNTIMES, check_runtime
+
+__all__ = ["PlainNetwork", "bench", "report"]
+
+MASK_CELLS = 63 * 63  # outputs of the published mask head, a 63 x 63 mask a cell
+PUBLISHED = "published structure"
+
+
+class PlainNetwork(nn.Module):
+    """The published per-frame computation on the convolutions of a network on both modalities.
+
+    Args:
+        network: with the branches "rgb" and "ir", and a fused one after the neck or none.
+    """
+
+    def __init__(self, network: TrackerNetwork):
+        super().__init__()
+        if network.modalities != MODALITIES:
+            raise ValueError(f"needs the branches rgb and ir, got {network.branches}")
+        if network.fusions and network.fusion_tap != "after_neck":
+            raise ValueError("needs features that are fused after the neck, if they are")
+        self.network = network
+        channels = network.architecture["channels"]
+        levels = len(network.heads[network.part_of["rgb"]].rpns)
+        self.mask_head = CorrelationHead(channels, MASK_CELLS)
+        for conv in (self.mask_head.conv_kernel, self.mask_head.conv_search):
+            conv[0] = nn.Conv2d(levels * channels, channels, 3, bias=False)
+
+    def features(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
+        """Neck features, one modality after the other, and what is fused from them."""
+        features = {}
+        for modality, x in inputs.items():
+            part = self.network.part_of[modality]
+            if self.network.stems:
+                x = self.network.stems[modality](x)
+            features[modality] = self.network.necks[part](self.network.backbones[part](x))
+        if self.network.fusions:
+            pairs = zip(self.network.fusions, features["rgb"], features["ir"], strict=True)
+            features["fused"] = [fuse(rgb, ir) for fuse, rgb, ir in pairs]
+        return features
+
+    def template(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
+        """Cropped neck features."""
+        cells = self.network.template_cells
+        return {
+            branch: [crop_centre(level, cells) for level in levels]
+            for branch, levels in self.features(inputs).items()
+        }
+
+    def forward(self, template: dict[str, list[Tensor]], inputs: dict[str, Tensor]) -> Response:
+        """The joint response to `prepare`'d search images."""
+        features = self.features(inputs)
+        responses = {}
+        for branch, levels in features.items():
+            head = self.network.heads[self.network.part_of[branch]]
+            responses[branch] = head(head.kernels(template[branch]), levels)
+        kernel = self.mask_head.conv_kernel(torch.cat(template["rgb"], dim=1))
+        self.mask_head(kernel, torch.cat(features["rgb"], dim=1))
+        return self.network.decide(responses)
+
+
+def bench(
+    preset: str = SHIPPED,
+    *,
+    rounds: int = 5,
+    device: torch.device | str = "cpu",
+    threads: Sequence[int] = (1, 2),
+    frame_size: tuple[int, int] = (640, 512),
+    runtimes: Sequence[str] = tuple(RUNTIMES),
+) -> dict:
+    """Measure a frame of ours against the published structure.
+
+    Ours is a whole frame of `RGBTTracker`, crops, decision and box included; of the published
+    structure only the network is counted.
+
+    Args:
+        preset: "compact", the tracker that ships with its weights, or one of
+            `tracker.model.network.PRESETS` on both modalities, with weights from scratch.
+        rounds: of which the least counts; before them each runs once uncounted.
+        device: where all run.
+        threads: of PyTorch; all is measured with each number. Restored afterwards.
+        frame_size: width and height of the frames.
+        runtimes: of `tracker.online.runtime.RUNTIMES`, each to be measured in every precision it
+        has.
+
+    Returns:
+        "machine", "preset", "device", "rounds", "left_out" (runtimes that cannot be used here, with
+        the reason), and "threads": by number, and by name of the way, the least "seconds" a frame,
+        "frames" a second, and the largest "difference" of its responses from the published
+        structure's, relative to their largest value.
+
+    Raises:
+        UserError: the preset cannot be compared, or an argument makes no sense.
+    """
+    if preset not in (known := [SHIPPED, *filter(_is_comparable, PRESETS)]):
+        raise UserError(
+            f"--preset {preset}: the published structure has an RGB and an infrared branch; give "
+            f"one of {', '.join(known)}"
+        )
+    device = torch.device(device)
+    ways, left_out = _usable(runtimes, device)
+    threads_before = torch.get_num_threads()
+    measured = {}
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = (load_tracker() if preset == SHIPPED else build(preset)).eval()
+            plain = PlainNetwork(network).eval().to(device)
+        for number in threads:
+            torch.set_num_threads(number)
+            measured[number] = _measure(network, plain, ways, rounds, device, frame_size)
+    finally:
+        torch.set_num_threads(threads_before)
+    return {
+        "machine": machine(),
+        "preset": preset,
+        "device": str(device),
+        "rounds": rounds,
+        "left_out": left_out,
+        "threads": measured,
+    }
+
+
+def _is_comparable(preset: str) -> bool:
+    return len(PRESETS[preset].get("branches", MODALITIES)) == len(MODALITIES)
+
+
+def _usable(
+    runtimes: Sequence[str], device: torch.device
+) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Runtimes and precisions that can be measured, and why other runtimes cannot."""
+    usable, left_out = [], {}
+    for runtime in runtimes:
+        try:
+            check_runtime(runtime, PRECISIONS[0], device)
+        except UserError as error:
+            left_out[runtime] = str(error)
+        else:
+            usable.append(runtime)
+    ways = [
+        (runtime, precision)
+        for precision in PRECISIONS
+        for runtime in usable
+        if precision in RUNTIMES[runtime].precisions
+    ]
+    return ways, left_out
+
+
+def _name(runtime: str, precision: str) -> str:
+    return runtime if precision == PRECISIONS[0] else f"{runtime}, {precision}"
+
+
+def _measure(
+    network: TrackerNetwork,
+    plain: PlainNetwork,
+    ways: Sequence[tuple[str, str]],
+    rounds: int,
+    device: torch.device,
+    frame_size: tuple[int, int],
+) -> dict[str, dict[str, float]]:
+    width, height = frame_size
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (height, width, 3), np.uint8)
+    ir = rng.integers(0, 256, (height, width), np.uint8)
+    box = (width / 2 - 40, height / 2 - 30, 80, 60)
+    generator = torch.Generator().manual_seed(0)
+
+    def crops(size: int) -> dict[str, Tensor]:
+        images = torch.randint(0, 256, (2, 1, 3, size, size), generator=generator).float()
+        return network.prepare({"rgb": images[0].to(device), "ir": images[1].to(device)})
+
+    small, large = crops(network.exemplar_size), crops(network.search_size)
+    with torch.no_grad():
+        template = plain.template(small)
+        expected = plain(template, large)
+    contestants: dict[str, Callable[[], object]] = {
+        PUBLISHED: lambda: plain(template, large).cls.detach().cpu()
+    }
+    differences = {PUBLISHED: 0.0}
+    for runtime, precision in ways:
+        name = _name(runtime, precision)
+        # Without update: the published code's falls on the same frames, and costs both the same.
+        settings = OnlineSettings(update_interval=0)
+        tracker = RGBTTracker(network, device, settings, runtime, precision)
+        with torch.inference_mode():
+            ours = tracker.network
+            tracker.search.learn(ours.kernels(ours.template(small)))
+            _, response = tracker.search(large)
+        differences[name] = max(
+            float((a - b).abs().max() / b.abs().max())
+            for a, b in zip(response, expected, strict=True)
+        )
+        tracker.init(rgb, ir, box)
+        contestants[name] = partial(tracker.track, rgb, ir)
+    wall = least_seconds(contestants, rounds, time.perf_counter)
+    seconds = least_seconds(contestants, rounds) if device.type == "cpu" else wall
+    return {
+        name: {
+            "seconds": seconds[name],
+            "frames": 1 / wall[name],
+            "difference": differences[name],
+        }
+        for name in contestants
+    }
+
+
+def report(result: dict) -> str:
+    """`bench`'s result as tables to read."""
+    kind = "CPU seconds" if result["device"] == "cpu" else "seconds"
+    rounds = counted(result["rounds"], "round")
+    lines = [
+        f"{result['preset']} on {result['machine']}, {result['device']}: a frame, the least of "
+        f"{rounds} in turn"
+    ]
+    header = ["", kind, "x", "frames/s", "difference"]
+    for number, ways in result["threads"].items():
+        rows = [
+            [
+                name,
+                f"{way['seconds']:.4f}",
+                f"{ways[PUBLISHED]['seconds'] / way['seconds']:.2f}",
+                f"{way['frames']:.1f}",
+                f"{way['difference']:.0e}" if name != PUBLISHED else None,
+            ]
+            for name, way in ways.items()
+        ]
+        title = "1 thread" if number == 1 else f"{number} threads"
+        lines += ["", title, "", format_table(header, rows)]
+    lines += [
+        "",
+        f"x: times less {kind} than the published structure's. Frames/s: by the wall clock.",
+        "Difference: the largest from the published structure's responses, of their largest value.",
+    ]
+    lines += [f"Left out: {name} ({reason})." for name, reason in result["left_out"].items()]
+    return "\n".join(lines)

@@ -1,0 +1,125 @@
+"""A tracker's network as ONNX files, to run the frame loop of `tracker.online.rgbt_tracker`
+elsewhere.
+
+The three passes of `tracker.online.passes`, a file each. Each file's metadata holds what the loop
+needs:
+sizes of the crops, pixel convention, anchors and online settings, so that it can be written from
+the files alone.
+"""
+
+import copy
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+
+from fusion.base.files import check_folder, make_folder
+from fusion.base.onnx import check_packages, write_onnx
+from tracker.model.anchors import anchor_shapes
+from tracker.model.backbone import STRIDE
+from tracker.model.network import TrackerNetwork, fold_batch_norm
+from tracker.model.settings import OnlineSettings
+from tracker.model.weights import FORMAT
+from tracker.online.passes import KernelPass, SearchPass, TemplatePass
+
+__all__ = ["FILES", "export_tracker"]
+
+#: The files of an export, in the order they are run.
+FILES = ("template.onnx", "kernels.onnx", "search.onnx")
+
+
+def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, float]:
+    """Write a tracker's template, kernel and search pass as ONNX files of fixed sizes.
+
+    ======================  ==============================================  ======================
+    file                    inputs                                          outputs
+    ======================  ==============================================  ======================
+    ``template.onnx``       a crop a modality                               ``template_*``
+    ``kernels.onnx``        ``template_*``                                  ``kernel_*``
+    ``search.onnx``         ``kernel_*``, a crop a modality                 ``cls``, ``loc``
+    ======================  ==============================================  ======================
+
+    A crop is "rgb" or "ir", ``(1, 3, S, S)``, float32, as `TrackerNetwork` takes it; `cls` and
+    `loc` are those of `tracker.model.head.Response`, decided over all branches.
+
+    Args:
+        network: with weights; it is not changed.
+        folder: made where it is missing.
+
+    Returns:
+        By file, the largest difference from PyTorch, relative to the largest value of an output.
+
+    Raises:
+        UserError: as `fusion.base.onnx.write_onnx`; files written before the one that failed stay,
+            each of them whole and checked.
+    """
+    check_packages()
+    folder = make_folder(check_folder(Path(folder)))
+    network = fold_batch_norm(copy.deepcopy(network).eval().requires_grad_(False).cpu())
+    template = TemplatePass(network)
+    kernels = KernelPass(network)
+    search = SearchPass(network)
+    modalities = list(network.modalities)
+    generator = torch.Generator().manual_seed(0)
+
+    def crops(size: int) -> tuple[torch.Tensor, ...]:
+        shape = (len(modalities), 1, 3, size, size)
+        return tuple(torch.randint(0, 256, shape, generator=generator).float())
+
+    # Each pass is compared on what the one before it gives.
+    with torch.inference_mode():
+        exemplars = [crops(network.exemplar_size) for _ in range(2)]
+        features = [tuple(template(*each)) for each in exemplars]
+        searches = [(*kernels(*each), *crops(network.search_size)) for each in features]
+    plans = (
+        (template, exemplars, modalities, template.feature_names),
+        (kernels, features, kernels.feature_names, kernels.kernel_names),
+        (search, searches, [*search.kernel_names, *modalities], ["cls", "loc"]),
+    )
+    metadata = _metadata(network)
+    return {
+        name: write_onnx(
+            module,
+            folder / name,
+            # Tensors of inference mode cannot be recorded.
+            [tuple(tensor.clone() for tensor in each) for each in checks],
+            inputs=inputs,
+            outputs=outputs,
+            metadata=metadata,
+        )
+        for name, (module, checks, inputs, outputs) in zip(FILES, plans, strict=True)
+    }
+
+
+def _metadata(network: TrackerNetwork) -> dict[str, str]:
+    arguments = network.architecture
+    shapes = anchor_shapes(STRIDE, arguments["anchor_scale"], arguments["anchor_ratios"])
+    return {
+        "network": FORMAT,
+        "architecture": json.dumps(arguments),
+        "online": json.dumps(dataclasses.asdict(OnlineSettings(**network.online))),
+        "anchors": json.dumps(
+            {"width_height": shapes.tolist(), "stride": STRIDE, "cells": network.response_size}
+        ),
+        "usage": _usage(network),
+    }
+
+
+def _usage(network: TrackerNetwork) -> str:
+    inside = {
+        "standardized": "the files bring each crop to zero mean and unit deviation",
+        "bgr255": "the files reorder the channels to BGR"
+        + (" and bring the infrared to the mean of the RGB" if len(network.modalities) > 1 else ""),
+    }[network.pixels]
+    return (
+        f"Crops: float32 (1, 3, S, S), 0..255, rgb in RGB order, ir a grey picture three times; "
+        f"{inside}. S is {network.exemplar_size} for template.onnx and {network.search_size} for "
+        "search.onnx. A template crop is a square of area (w + c)(h + c) about a box of w by h, "
+        "with c = context * (w + h); a search crop is larger by the ratio of the S. template.onnx, "
+        "then kernels.onnx on the first frame; search.onnx on every other. cls: A logits of the "
+        "background, then A of the target; loc: A shifts in x, A in y, A logarithms of the growth "
+        "of width, A of height, in units of the anchors, which stand 'stride' pixels of the crop "
+        "apart about its centre. An update blends a new template_* into the old one by "
+        "update_rate and runs kernels.onnx again."
+    )

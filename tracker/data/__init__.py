@@ -1,0 +1,1 @@
+"""Sequences, frames, annotations and boxes."""

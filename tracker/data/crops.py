@@ -1,0 +1,66 @@
+"""Square crops around a box."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+__all__ = ["CONTEXT", "context_side", "crop_square", "is_usable", "mean_colour"]
+
+# Context around a box, as a share of width plus height (SiamFC).
+CONTEXT = 0.5
+
+
+def context_side(width: Any, height: Any, context: float = CONTEXT) -> Any:
+    """Side of the square that has the area of a box with its context; floats or tensors."""
+    margin = context * (width + height)
+    return ((width + margin) * (height + margin)) ** 0.5
+
+
+def is_usable(frame: np.ndarray | None) -> bool:
+    """Whether a frame shows anything: not None, not of one value all over, and finite."""
+    if frame is None:
+        return False
+    # Subtracting extremes is NaN or infinite as soon as one value is.
+    spread = float(frame.max()) - float(frame.min())
+    return bool(np.isfinite(spread)) and spread > 0
+
+
+def mean_colour(frame: np.ndarray) -> np.ndarray:
+    """Mean of a frame ``HxW`` or ``HxWxC``: ``(C,)`` float64."""
+    return np.array(cv2.mean(frame)[: 1 if frame.ndim == 2 else frame.shape[2]])
+
+
+def crop_square(
+    frame: np.ndarray, centre: tuple[float, float], side: float, size: int, fill: np.ndarray
+) -> np.ndarray:
+    """Cut a square about a point and scale it; what lies outside the frame gets one colour.
+
+    Args:
+        frame: ``HxW`` or ``HxWxC``.
+        centre: x and y in pixels.
+        side: of the square in pixels; rounded to whole ones.
+        size: side of the result.
+        fill: colour of the outside, ``C`` values.
+
+    Returns:
+        ``size x size`` or ``size x size x C``, of the frame's dtype.
+    """
+    height, width = frame.shape[:2]
+    side = max(1, round(side))
+    left, top = (int(np.floor(c - (side + 1) / 2 + 0.5)) for c in centre)
+    rows = slice(max(top, 0), max(0, min(top + side, height)))
+    columns = slice(max(left, 0), max(0, min(left + side, width)))
+    if side == columns.stop - columns.start and side == rows.stop - rows.start:
+        patch = frame[rows, columns]
+    else:
+        patch = np.empty((side, side, *frame.shape[2:]), frame.dtype)
+        # A camera may turn grey after its colour was measured.
+        patch[:] = (fill.mean() if frame.ndim == 2 else fill).astype(frame.dtype)
+        if rows.stop > rows.start and columns.stop > columns.start:
+            patch[
+                rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+            ] = frame[rows, columns]
+    if side == size:
+        return patch
+    return cv2.resize(np.ascontiguousarray(patch), (size, size), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,584 @@
+"""RGBT sequences: datasets' layouts, two folders, two videos, behind one `Sequence`.
+
+`load_sequence` reads one sequence and `load_dataset` a folder of them. Pictures are opened when a
+frame is asked for; folders are listed and annotations read at once, so that everything wrong with
+those is known at the start: what can be worked around is collected in `Sequence.problems`, what
+cannot is a `UserError`.
+
+=======  =================  =====================================  ==============================
+layout   folders            annotation                             numbers
+=======  =================  =====================================  ==============================
+gtot     v, i               groundTruth_v.txt, groundTruth_i.txt   x1 y1 x2 y2
+rgbt210  visible, infrared  init.txt                               x,y,w,h for both modalities
+rgbt234  visible, infrared  visible.txt, infrared.txt              x,y,w,h
+lasher   visible, infrared  visible.txt, infrared.txt              x,y,w,h; w = h = 0: absent
+vtuav    rgb, ir            rgb.txt, ir.txt                        x y w h, every tenth frame
+vot      color, ir          groundtruth.txt, `sequence`, *.tag     x,y,w,h or polygon
+vt       RGB, T, GT         GT: a mask a picture                   still pairs, by `mask_to_box`
+=======  =================  =====================================  ==============================
+
+``vt`` is VT821, VT1000 and VT5000. What an annotation's lines may look like is in
+`tracker.data.annotations`. Where ``visible.txt`` or ``infrared.txt`` is missing, ``init.txt``
+stands for
+it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from fusion.base.errors import UserError
+from fusion.base.files import natural_key, read_text
+from fusion.images.pairing import list_images
+from fusion.images.pixels import is_color, resize_to
+from fusion.images.reading import read_image
+from fusion.images.video import VIDEO_SUFFIXES
+from tracker.data.annotations import mask_to_box, read_regions, regions_to_boxes
+from tracker.data.frames import (
+    MODALITIES,
+    MODALITY_NAMES,
+    Frame,
+    FrameProblem,
+    FrameSource,
+    ImageFrames,
+    NoPicture,
+    VideoFrames,
+    align_frames,
+    as_ir,
+    as_rgb,
+    shortage,
+)
+from tracker.data.layouts import (
+    DATASETS,
+    LAYOUTS,
+    STILL_FOLDERS,
+    Layout,
+    _child,
+    _has_folders,
+    guess_layout,
+    list_folder,
+)
+
+# --- Sequences ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Sequence:
+    """Two modalities of one scene, frame by frame, with the target's boxes where they are known.
+
+    Its length is the longer modality's. Deeper pictures than 8 bit are stretched to it by their own
+    range, a grey visible picture gets three equal channels, a coloured infrared one its luminance.
+
+    Attributes:
+        name: unique in its dataset.
+        layout: one of the module's table, or ``pair`` for two folders or videos.
+        rgb: visible frames.
+        ir: infrared frames.
+        boxes_rgb: ``(N, 4)`` boxes ``x, y, w, h`` on the visible frames, NaN where the target is
+            absent or the frame has no annotation.
+        boxes_ir: the same on the infrared frames.
+        annotated: ``(N,)`` bool: frames the annotation speaks of; a NaN box there means absent.
+        attributes: per-frame numbers by name, from VOT's ``*.tag`` and ``*.value`` files.
+        fps: frames a second, where a video or a ``sequence`` file states it.
+        problems: what is wrong but can be worked around, a line each.
+        resize: bring infrared frames to the visible's size.
+    """
+
+    name: str
+    layout: str
+    rgb: FrameSource
+    ir: FrameSource
+    boxes_rgb: np.ndarray
+    boxes_ir: np.ndarray
+    annotated: np.ndarray
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)
+    fps: float | None = None
+    problems: list[str] = field(default_factory=list)
+    resize: bool = False
+
+    def __len__(self) -> int:
+        return max(len(self.rgb), len(self.ir))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self.frame(index) for index in range(len(self)))
+
+    def frame(self, index: int) -> Frame:
+        """Read frame ``index``, counted from 0.
+
+        Never fails on a bad picture: the modality is then None and `Frame.problems` says why.
+
+        Raises:
+            IndexError: no such frame.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"frame {index} of {len(self)} in {self.name}")
+        problems: dict[str, FrameProblem] = {}
+        images: dict[str, np.ndarray | None] = {}
+        for modality in MODALITIES:
+            images[modality] = None
+            try:
+                image = self._read(modality, index)
+            except NoPicture as no_picture:
+                problems[modality] = no_picture.problem
+                continue
+            if image.min() == image.max():
+                problems[modality] = FrameProblem(
+                    "blank", f"{MODALITY_NAMES[modality]} frame {index + 1}: all {image.flat[0]}"
+                )
+            images[modality] = image
+        return Frame(index + 1, images["rgb"], images["ir"], problems)
+
+    def _read(self, modality: str, index: int) -> np.ndarray:
+        source, convert = (self.rgb, as_rgb) if modality == "rgb" else (self.ir, as_ir)
+        image = convert(source.read(index))
+        size, visible = self._sizes[modality], self._sizes["rgb"]
+        assert size is not None  # this very frame is readable
+        width, height = size
+        if image.shape[:2] != (height, width):
+            raise NoPicture(
+                "size",
+                f"{MODALITY_NAMES[modality]} frame {index + 1}: {image.shape[1]}x{image.shape[0]} "
+                f"instead of {width}x{height}",
+            )
+        if modality == "ir" and self.resize and visible and visible != size:
+            image = resize_to(image, np.empty(visible[::-1], np.uint8))
+        return image
+
+    def size(self, modality: str = "rgb") -> tuple[int, int] | None:
+        """``(width, height)`` of the first readable frame as stored; None if none is readable."""
+        return self._sizes[modality]
+
+    @cached_property
+    def _sizes(self) -> dict[str, tuple[int, int] | None]:
+        return {"rgb": _size(_first_picture(self.rgb)), "ir": _size(_first_picture(self.ir))}
+
+    def frame_size(self) -> tuple[int, int]:
+        """``(width, height)`` of what `frame` gives: the visible's, or else the infrared's.
+
+        Raises:
+            UserError: no frame is readable.
+        """
+        size = self.size("rgb") or self.size("ir")
+        if size is None:
+            raise UserError(f"{self.name}: no frame of either modality is readable")
+        return size
+
+    def check_sizes(self) -> None:
+        """Make sure that a box means the same place in both modalities.
+
+        Raises:
+            UserError: the modalities' sizes differ and `resize` is off, or no frame is readable.
+        """
+        self.frame_size()
+        rgb, ir = self.size("rgb"), self.size("ir")
+        if rgb and ir and rgb != ir and not self.resize:
+            raise UserError(
+                f"{self.name}: visible frames are {rgb[0]}x{rgb[1]}, infrared {ir[0]}x{ir[1]}; "
+                "register them, or give --resize if they show the same view"
+            )
+
+    def seems_swapped(self) -> bool:
+        """Whether infrared pictures are in colour and visible ones grey, by the first of each."""
+        rgb, ir = _first_picture(self.rgb), _first_picture(self.ir)
+        return rgb is not None and ir is not None and is_color(ir) and not is_color(rgb)
+
+    def first_box(self) -> np.ndarray | None:
+        """The annotated box of the first frame, the visible's if there is one; else None."""
+        for boxes in (self.boxes_rgb, self.boxes_ir):
+            if len(boxes) and np.isfinite(boxes[0]).all():
+                return boxes[0]
+        return None
+
+
+def _first_picture(source: FrameSource) -> np.ndarray | None:
+    """The first that is readable, as stored."""
+    for index in range(len(source)):
+        try:
+            return source.read(index)
+        except NoPicture:
+            continue
+    return None
+
+
+def _size(picture: np.ndarray | None) -> tuple[int, int] | None:
+    return None if picture is None else (picture.shape[1], picture.shape[0])
+
+
+# --- Layouts --------------------------------------------------------------------------------------
+
+
+# --- Loading a sequence ---------------------------------------------------------------------------
+
+
+def load_sequence(
+    path: str | Path | Iterable[str | Path], layout: str | None = None, resize: bool = False
+) -> Sequence:
+    """Read a sequence.
+
+    Args:
+        path: a sequence folder of a dataset; or two paths, visible and infrared, each a folder of
+            pictures or a video.
+        layout: a name from `LAYOUTS`, for a folder whose layout is not to be guessed.
+        resize: see `Sequence`.
+
+    Raises:
+        UserError: nothing there, no known layout, an unreadable annotation.
+    """
+    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(part) for part in path]
+    if len(paths) == 2:
+        if layout is not None:
+            raise UserError(
+                f"layout {layout}: goes with one sequence folder, not with two paths; leave it out"
+            )
+        sequence = _load_pair(*paths)
+    elif len(paths) == 1:
+        sequence = _load_folder(paths[0], layout)
+    else:
+        raise ValueError(f"a sequence is one path or two, got {len(paths)}")
+    sequence.resize = resize
+    return sequence
+
+
+def _load_pair(rgb: Path, ir: Path) -> Sequence:
+    problems: list[str] = []
+    sources: tuple[FrameSource, FrameSource]
+    if rgb.is_dir() and ir.is_dir():
+        rgb_names, ir_names, problems = align_frames(_picture_names(rgb), _picture_names(ir))
+        sources = (ImageFrames(rgb, rgb_names), ImageFrames(ir, ir_names))
+    else:
+        sources = (_open_source(rgb), _open_source(ir))
+        for modality, source, other in zip(MODALITIES, sources, sources[::-1], strict=True):
+            if len(source) < len(other):
+                problems.append(shortage(modality, len(source), len(other)))
+    rates = [source.fps for source in sources if source.fps]
+    if len(rates) == 2 and abs(rates[0] - rates[1]) > 0.01 * rates[0]:
+        problems.append(
+            f"the rates differ: visible {rates[0]:g}, infrared {rates[1]:g} frames a second; "
+            "frames are matched by number all the same"
+        )
+    length = max(map(len, sources))
+    return Sequence(
+        name=f"{rgb.stem}+{ir.stem}",
+        layout="pair",
+        rgb=sources[0],
+        ir=sources[1],
+        boxes_rgb=np.full((length, 4), np.nan),
+        boxes_ir=np.full((length, 4), np.nan),
+        annotated=np.zeros(length, bool),
+        fps=rates[0] if rates else None,
+        problems=problems,
+    )
+
+
+def _open_source(path: Path) -> FrameSource:
+    if path.is_dir():
+        return ImageFrames(path, _picture_names(path))
+    if path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise UserError(f"{path}: not a video; give a folder of pictures or a video file")
+    return VideoFrames(path)
+
+
+def _picture_names(folder: Path) -> list[str]:
+    return [path.name for path in list_images(folder)]
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        what = "a file; give two videos, or a folder" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {what}")
+
+
+def _load_folder(folder: Path, name: str | None) -> Sequence:
+    _require_folder(folder)
+    if name is None:
+        name = guess_layout(folder)
+        if name is None:
+            inside = next(_find_sequences(folder, None, depth=2), None)
+            if inside is not None:
+                raise UserError(
+                    f"{folder}: a folder of sequences; give one of them, such as {inside}"
+                )
+            raise UserError(
+                f"{folder}: not the folder of an RGBT sequence; it should hold the two folders of "
+                + ", ".join(sorted({f"{entry.rgb}/{entry.ir}" for entry in LAYOUTS.values()}))
+                + "; or give two paths, visible and infrared"
+            )
+    if name == "vt":
+        raise UserError(f"{folder}: holds still pairs, not a sequence; it can be read as a dataset")
+    if name not in LAYOUTS:
+        raise UserError(f"layout {name}: unknown; give one of {', '.join(LAYOUTS)}")
+    layout = LAYOUTS[name]
+    problems: list[str] = []
+    meta = read_vot_meta(folder) if name == "vot" else {}
+    folders = {}
+    for modality, default in (("rgb", layout.rgb), ("ir", layout.ir)):
+        channel = {"rgb": "color", "ir": "ir"}[modality]
+        relative = Path(meta.get(f"channels.{channel}", f"{default}/%08d.jpg")).parent
+        folders[modality] = folder / relative
+        if not folders[modality].is_dir():
+            raise UserError(f"{folders[modality]}: no such folder; the {name} layout needs it")
+    regions = _read_annotations(folder, layout, problems)
+    # Sparse annotations say too little about the number of frames.
+    longest = max(map(len, regions.values()), default=None) if layout.step == 1 else None
+    start = layout.start if meta else None  # a `sequence` file promises it, a folder's name not
+    names = (_picture_names(folders["rgb"]), _picture_names(folders["ir"]))
+    try:
+        rgb_names, ir_names, found = align_frames(*names, longest, start)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from None
+    problems += found
+    sources = {
+        "rgb": ImageFrames(folders["rgb"], rgb_names),
+        "ir": ImageFrames(folders["ir"], ir_names),
+    }
+    boxes, annotated = _place_annotations(regions, layout, sources, problems)
+    length = len(rgb_names)
+    if stated := other_length(meta, length):
+        problems.append(f"sequence: states length={stated}, there are {length} frames")
+    return Sequence(
+        name=folder.resolve().name,
+        layout=name,
+        rgb=sources["rgb"],
+        ir=sources["ir"],
+        boxes_rgb=boxes["rgb"],
+        boxes_ir=boxes["ir"],
+        annotated=annotated,
+        attributes=_read_attributes(folder, length, problems) if name == "vot" else {},
+        fps=_positive(meta.get("fps")),
+        problems=problems,
+    )
+
+
+def read_vot_meta(folder: Path) -> dict[str, str]:
+    """The ``key=value`` lines of a VOT ``sequence`` file; empty without one.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    path = folder / "sequence"
+    if not path.is_file():
+        return {}
+    pairs = (line.split("=", 1) for line in read_text(path).splitlines() if "=" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def other_length(meta: dict[str, str], length: int) -> str | None:
+    """What `read_vot_meta` has for the number of frames, where it is another than this."""
+    # Compared as text: Python makes no number of thousands of digits.
+    stated = meta.get("length", "")
+    return f"{stated:.20}" if stated.isdecimal() and stated.lstrip("0") != str(length) else None
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 < value < 1e6 else None
+
+
+def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str, np.ndarray]:
+    attributes = {}
+    for path in sorted([*folder.glob("*.tag"), *folder.glob("*.value")]):
+        try:
+            values = np.array([float(line) for line in read_text(path).split()])
+        except UserError as error:
+            problems.append(f"{error}; left out")
+            continue
+        except ValueError:
+            problems.append(f"{path.name}: not a number a line; left out")
+            continue
+        if len(values) != length:
+            problems.append(f"{path.name}: {len(values)} lines for {length} frames; left out")
+            continue
+        attributes[path.stem] = values
+    return attributes
+
+
+def _read_annotations(folder: Path, layout: Layout, problems: list[str]) -> dict[str, np.ndarray]:
+    """Regions by file name, of each modality's best file; says which files are missing."""
+    regions: dict[str, np.ndarray] = {}
+    missing: dict[str, list[str]] = {}
+    for modality, candidates in layout.annotations.items():
+        for name in candidates:
+            path = _child(folder, name)
+            if path is not None:
+                if name not in regions:
+                    regions[name] = read_regions(path)
+                break
+        else:
+            missing.setdefault(candidates[0], []).append(MODALITY_NAMES[modality])
+    problems += [
+        f"{name}: missing, so that no boxes are known on {' and '.join(modalities)} frames"
+        for name, modalities in missing.items()
+    ]
+    return regions
+
+
+def _place_annotations(
+    regions: dict[str, np.ndarray],
+    layout: Layout,
+    sources: dict[str, ImageFrames],
+    problems: list[str],
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Boxes a frame and modality, and the frames spoken of; reports counts that do not fit."""
+    length = len(sources["rgb"])
+    boxes = {modality: np.full((length, 4), np.nan) for modality in MODALITIES}
+    annotated = np.zeros(length, bool)
+    reported = set()
+    for modality, candidates in layout.annotations.items():
+        name = next((name for name in candidates if name in regions), None)
+        if name is None:
+            continue
+        rows = regions_to_boxes(regions[name], layout.corners)
+        frames = np.arange(length)
+        pictures = np.delete(frames, sources[modality].missing())
+        if len(rows) == len(pictures) < length:
+            frames = pictures  # written without the frames that have no picture
+        elif len(rows) != length and layout.step > 1:
+            frames = frames[:: layout.step]
+        if len(rows) != len(frames) and name not in reported:
+            reported.add(name)
+            every = f" (one every {layout.step} frames expected)" if layout.step > 1 else ""
+            problems.append(f"{name}: {len(rows)} lines for {length} frames{every}")
+        frames = frames[: len(rows)]
+        boxes[modality][frames] = rows[: len(frames)]
+        annotated[frames] = True
+    return boxes, annotated
+
+
+# --- Loading a dataset ----------------------------------------------------------------------------
+
+
+class Dataset(AbstractSequence):
+    """The sequences below a folder, each loaded when it is asked for and kept.
+
+    Attributes:
+        names: the sequences', folder names or, where two are the same, paths below the root.
+        problems: files below the root that belong to no sequence (a still picture without mask).
+    """
+
+    def __init__(self, root: Path, loaders: dict[str, Callable[[], Sequence]]):
+        self.root = root
+        self.names = list(loaders)
+        self.problems: list[str] = []
+        self._loaders = loaders
+        self._loaded: dict[str, Sequence] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    # By name too, and not by slices.
+    def __getitem__(self, key: int | str) -> Sequence:  # type: ignore[override]
+        """A sequence by number or name.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        name = key if isinstance(key, str) else self.names[key]
+        if name not in self._loaded:
+            sequence = self._loaders[name]()
+            sequence.name = name
+            self._loaded[name] = sequence
+        return self._loaded[name]
+
+
+def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> Dataset:
+    """Find the sequences below a folder.
+
+    Splits are subfolders in most datasets (``train``, ``testingset``, ``train_ST_001``): give the
+    folder of the split, or one above for all of them.
+
+    Args:
+        root: the dataset's folder.
+        name: a name from `DATASETS`; without it every sequence's layout is guessed.
+        depth: how many folders deep sequences may lie.
+
+    Raises:
+        UserError: no such folder or name, or no sequence below it.
+    """
+    root = Path(root)
+    if name is not None and name not in DATASETS:
+        raise UserError(f"dataset {name}: unknown; give one of {', '.join(DATASETS)}")
+    _require_folder(root)
+    wanted = None if name is None else DATASETS[name]
+    found = list(_find_sequences(root, wanted, depth))
+    if not found:
+        raise UserError(
+            f"{root}: no {name or 'RGBT'} sequence in it or {depth} folders below"
+            + (f"; it may be laid out otherwise than {name}" if name else "")
+        )
+    loaders: dict[str, Callable[[], Sequence]] = {}
+    problems: list[str] = []
+    for folder in found:
+        relative = "" if folder == root else folder.relative_to(root).as_posix()
+        if (wanted or guess_layout(folder)) == "vt":
+            loaders |= _still_pairs(folder, relative, problems)
+        else:
+            loaders[relative or root.resolve().name] = partial(_load_folder, folder, wanted)
+    short = [key.rsplit("/", 1)[-1] for key in loaders]
+    if len(set(short)) == len(short):
+        loaders = dict(zip(short, loaders.values(), strict=True))
+    dataset = Dataset(root, loaders)
+    dataset.problems = problems
+    return dataset
+
+
+def _find_sequences(folder: Path, wanted: str | None, depth: int) -> Iterator[Path]:
+    if _is_sequence(folder, wanted):
+        yield folder
+    elif depth > 0:
+        names = [name for name, is_folder in list_folder(folder).items() if is_folder]
+        # Hidden ones are no sequences: half of one that a killed command left.
+        children = [folder / name for name in names if name[0] != "."]
+        for child in sorted(children, key=natural_key):
+            yield from _find_sequences(child, wanted, depth - 1)
+
+
+def _is_sequence(folder: Path, wanted: str | None) -> bool:
+    if wanted is None:
+        return guess_layout(folder) is not None
+    if wanted == "vt":
+        return _has_folders(folder, STILL_FOLDERS)
+    if wanted == "vot" and (folder / "sequence").is_file():
+        return True
+    return _has_folders(folder, (LAYOUTS[wanted].rgb, LAYOUTS[wanted].ir))
+
+
+def _still_pairs(
+    folder: Path, prefix: str, problems: list[str]
+) -> dict[str, Callable[[], Sequence]]:
+    """A loader for each still pair with a mask: a sequence of one frame."""
+    stems = [
+        {path.stem: path.name for path in list_images(folder / part)} for part in STILL_FOLDERS
+    ]
+    loaders: dict[str, Callable[[], Sequence]] = {}
+    for stem in sorted({*stems[0], *stems[1], *stems[2]}, key=lambda stem: natural_key(Path(stem))):
+        lacking = [
+            part for part, names in zip(STILL_FOLDERS, stems, strict=True) if stem not in names
+        ]
+        if lacking:
+            problems.append(f"{folder}: {stem} has no picture in {', '.join(lacking)}; left out")
+            continue
+        names = tuple(names[stem] for names in stems)
+        loaders[f"{prefix}/{stem}".lstrip("/")] = partial(_load_still, folder, *names)
+    return loaders
+
+
+def _load_still(folder: Path, rgb: str, ir: str, mask: str) -> Sequence:
+    rgb_folder, ir_folder, mask_folder = (folder / part for part in STILL_FOLDERS)
+    box = mask_to_box(read_image(mask_folder / mask))
+    return Sequence(
+        name=Path(rgb).stem,
+        layout="vt",
+        rgb=ImageFrames(rgb_folder, [rgb]),
+        ir=ImageFrames(ir_folder, [ir]),
+        boxes_rgb=box[None],
+        boxes_ir=box[None].copy(),
+        annotated=np.ones(1, bool),
+        problems=[] if np.isfinite(box).all() else [f"{mask_folder / mask}: the mask is empty"],
+    )

@@ -1,0 +1,1 @@
+"""Trackers to compare with."""

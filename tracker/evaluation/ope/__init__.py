@@ -1,0 +1,1 @@
+"""One-pass evaluation: precision, normalised precision and success."""

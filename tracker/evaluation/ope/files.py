@@ -1,0 +1,318 @@
+"""Files of one-pass evaluation: benchmarks' annotations and attributes, trackers' raw results."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from fusion.base.errors import UserError
+from fusion.base.files import natural_key, read_text
+from tracker.data.annotations import read_regions
+from tracker.data.boxes import xyxy_to_xywh
+from tracker.data.layouts import list_folder
+from tracker.evaluation.ope.figures import Protocol
+
+# --- Annotations ----------------------------------------------------------------------------------
+
+
+def read_sequence_list(path: str | Path) -> list[str]:
+    """Names of sequences, one a line.
+
+    Raises:
+        UserError: no such file, or no name in it.
+    """
+    names = read_text(path, "give a file of names").split()
+    if not names:
+        raise UserError(f"{path}: holds no name; give the sequences, one a line")
+    return list(dict.fromkeys(names))
+
+
+def read_annotations(
+    folder: str | Path, protocol: Protocol, names: Iterable[str] | None = None
+) -> dict[str, tuple[np.ndarray, ...]]:
+    """The annotations below a folder, as the protocol uses them.
+
+    Takes the dataset itself, or ``<sequence>/<file>.txt`` up to three folders deep without the
+    pictures, and, where a sequence has one annotation, a folder of ``<sequence>.txt``.
+
+    Args:
+        names: sequences to read; all that are found if None.
+
+    Returns:
+        By sequence, an ``(N, 4)`` array of ``x, y, w, h`` for each annotation, with the numbers as
+        they stand (an absent target is NaN or without width or height).
+
+    Raises:
+        UserError: no folder, no annotation in it, a name without annotation, an unreadable file,
+            or annotations that differ in length.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the benchmark, or its annotations")
+    names = None if names is None else list(names)
+    found: dict[str, tuple[Path, ...]] = {}
+    for name, paths in _find_annotations(folder, protocol):
+        if name in found and (names is None or name in names):
+            raise UserError(
+                f"{paths[0].parent}: a second sequence named {name} (the first is "
+                f"{found[name][0].parent}); give the folder of one split"
+            )
+        found[name] = paths
+    if not found:
+        files = " and ".join(candidates[0] for candidates in protocol.annotations)
+        raise UserError(
+            f"{folder}: no {protocol.title} annotations; there should be folders with {files}"
+            + ("" if protocol.is_maximum else ", or a file for each sequence")
+        )
+    if names is not None:
+        lacking = [name for name in names if name not in found]
+        if lacking:
+            raise UserError(f"{folder}: no annotation for {_listed(lacking)}")
+        found = {name: found[name] for name in names}
+    return {name: _read_boxes(paths, protocol) for name, paths in found.items()}
+
+
+def _find_annotations(
+    folder: Path, protocol: Protocol, depth: int = 3
+) -> Iterator[tuple[str, tuple[Path, ...]]]:
+    children = list_folder(folder)
+    # Copies of the datasets have changed upper and lower case.
+    spelling = {name.lower(): name for name in children}
+    paths = []
+    for candidates in protocol.annotations:
+        name = next((name for name in candidates if name.lower() in spelling), None)
+        if name is not None:
+            paths.append(folder / spelling[name.lower()])
+    if len(paths) == len(protocol.annotations):
+        yield folder.resolve().name, tuple(paths)
+        return
+    inner = sorted((folder / name for name in children), key=natural_key)
+    if not protocol.is_maximum:
+        flat = [
+            path
+            for path in inner
+            if path.suffix == ".txt" and path.is_file() and _looks_like_boxes(path)
+        ]
+        yield from ((path.stem, (path,)) for path in flat)
+    if depth > 0:
+        for path in inner:
+            if children[path.name] and not path.name.startswith("."):
+                yield from _find_annotations(path, protocol, depth - 1)
+
+
+def _looks_like_boxes(path: Path) -> bool:
+    """Whether a file's first line is numbers: lists of names and attributes lie nearby."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            fields = lines.readline().replace(",", " ").replace(";", " ").split()
+        return len([float(field) for field in fields]) in (4, 8)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError:
+        return False
+
+
+def _read_boxes(paths: tuple[Path, ...], protocol: Protocol) -> tuple[np.ndarray, ...]:
+    annotations = []
+    for path in paths:
+        regions = read_regions(path)
+        is_corners = protocol.corners and regions.shape[1] == 4
+        annotations.append(xyxy_to_xywh(regions) if is_corners else polygon_boxes(regions))
+    if len({len(boxes) for boxes in annotations}) > 1:
+        counts = [f"{len(b)} lines in {p.name}" for p, b in zip(paths, annotations, strict=True)]
+        raise UserError(f"{paths[0].parent}: {', '.join(counts)}; each needs a line a frame")
+    return tuple(annotations)
+
+
+# --- Results --------------------------------------------------------------------------------------
+
+
+def polygon_boxes(regions: np.ndarray, rounded: bool = False) -> np.ndarray:
+    """Boxes of regions, polygons of upright corners as the benchmarks' programs take them.
+
+    A polygon ``x1 y1 x2 y1 x2 y2 x1 y2`` is the box ``x1, y1, x2 - x1, y2 - y1``.
+
+    Args:
+        regions: ``(N, 4)`` boxes, returned as they are, or ``(N, 8)`` polygons.
+        rounded: round the numbers of polygons' boxes to integers, halves away from zero (GTOT).
+    """
+    if regions.shape[1] == 4:
+        return regions
+    boxes = xyxy_to_xywh(regions[:, [0, 1, 2, 5]])
+    return np.sign(boxes) * np.floor(np.abs(boxes) + 0.5) if rounded else boxes
+
+
+def find_trackers(folders: Iterable[str | Path]) -> dict[str, Path]:
+    """Folders of raw results by the name of their tracker, which is the folder's.
+
+    Args:
+        folders: each holds a text file for each sequence, or one such folder for each tracker.
+
+    Raises:
+        UserError: no such folder, no results in it, or two trackers of one name.
+    """
+    trackers: dict[str, Path] = {}
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; give the folder of a tracker's results")
+        found = [folder] if any(folder.glob("*.txt")) else []
+        if not found:
+            names = [name for name, is_folder in list_folder(folder).items() if is_folder]
+            inner = sorted((folder / name for name in names), key=natural_key)
+            found = [path for path in inner if any(path.glob("*.txt"))]
+        if not found:
+            raise UserError(f"{folder}: no results in it; there should be a .txt for each sequence")
+        for path in found:
+            name = path.resolve().name
+            if name in trackers:
+                raise UserError(
+                    f"{path}: a second tracker named {name} (the first is {trackers[name]}); "
+                    "rename its folder"
+                )
+            trackers[name] = path
+    return trackers
+
+
+def read_results(
+    folder: str | Path,
+    protocol: Protocol,
+    annotations: Mapping[str, tuple[np.ndarray, ...]],
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """A tracker's raw results.
+
+    A file for each sequence, ``<sequence>.txt``, or with a prefix that is the same for all, such as
+    ``DFAT_<sequence>.txt``; a line of 4 or 8 numbers for each frame.
+
+    Returns:
+        Boxes ``(N, 4)`` by sequence, and a line for each result that is longer than its sequence or
+        one frame shorter (as DFAT's published one of RGBT234's ``orangeman1``).
+
+    Raises:
+        UserError: sequences without a result, results that lack more than one frame, or an
+            unreadable file.
+    """
+    folder = Path(folder)
+    files = {path.name for path in folder.glob("*.txt")}
+    prefix = _common_prefix(files, annotations)
+    lacking = [name for name in annotations if f"{prefix}{name}.txt" not in files]
+    if lacking:
+        raise UserError(
+            f"{folder}: no result for {_listed(lacking)} ({len(lacking)} of {len(annotations)} "
+            "sequences); add them, or name the sequences to compare with --sequences FILE"
+        )
+    results, remarks, truncated = {}, [], []
+    for name, boxes in annotations.items():
+        regions = read_regions(folder / f"{prefix}{name}.txt")
+        results[name] = polygon_boxes(regions, rounded=protocol.rounds_polygons)
+        frames, lines = len(boxes[0]), len(regions)
+        if lines < frames - 1:
+            truncated.append(f"{name} ({lines} of {frames} lines)")
+        elif lines != frames:
+            remarks.append(
+                f"{folder.name}: {name}: {lines} lines for {frames} frames; "
+                f"the first {min(lines, frames)} are compared"
+            )
+    if truncated:
+        raise UserError(f"{folder}: results end early: {_listed(truncated)}; run these again")
+    return results, remarks
+
+
+def _common_prefix(files: set[str], names: Iterable[str]) -> str:
+    """What stands before the sequence's name in most file names; of several, the shortest."""
+    names = list(names)
+    candidates = {""} | {
+        file.removesuffix(f"{name}.txt")
+        for name in names[:1] + names[-1:]
+        for file in files
+        if file.endswith(f"{name}.txt")
+    }
+    return max(
+        sorted(candidates, key=len),
+        key=lambda prefix: sum(f"{prefix}{name}.txt" in files for name in names),
+    )
+
+
+def _listed(items: list[str], limit: int = 8) -> str:
+    rest = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + rest
+
+
+# --- Attributes -----------------------------------------------------------------------------------
+
+# fmt: off
+LASHER_ATTRIBUTES = (
+    "NO", "PO", "TO", "HO", "MB", "LI", "HI", "AIV", "LR", "DEF",
+    "BC", "SA", "CM", "TC", "FL", "OV", "FM", "SV", "ARC",
+)
+# fmt: on
+
+
+def read_attributes(folder: str | Path, names: Iterable[str]) -> dict[str, list[str]] | None:
+    """Which sequences show which challenge (occlusion, low illumination, ...).
+
+    Two published forms are known; both are looked for in ``folder`` and beside it:
+
+    - LasHeR: ``AttriSeqsTxt/<sequence>.txt``, a row of 0 and 1, in the order that
+      ``Attributes_order.txt`` gives (without it, LasHeR's own).
+    - RGBT210 and RGBT234: ``attr_txt/<attribute>.txt``, a 0 or 1 for each line of
+      ``attr_txt/SequencesName.txt``.
+
+    GTOT publishes its attributes as a MATLAB file, which is not read; either form above serves.
+
+    Args:
+        folder: of the annotations.
+        names: the sequences to sort.
+
+    Returns:
+        Names of sequences by attribute, None where there are no attribute files.
+
+    Raises:
+        UserError: a file that is missing or does not fit.
+    """
+    names = list(names)
+    for root in (Path(folder), Path(folder).resolve().parent):
+        if (root / "AttriSeqsTxt").is_dir():
+            return _attributes_by_sequence(root, names)
+        if (root / "attr_txt").is_dir():
+            return _attributes_by_name(root / "attr_txt", names)
+    return None
+
+
+def _attributes_by_sequence(root: Path, names: list[str]) -> dict[str, list[str]]:
+    order = root / "Attributes_order.txt"
+    attributes: tuple[str, ...] = LASHER_ATTRIBUTES
+    if order.is_file():
+        attributes = tuple(read_text(order).replace(",", " ").split())
+    table: dict[str, list[str]] = {attribute: [] for attribute in attributes}
+    for name in names:
+        path = root / "AttriSeqsTxt" / f"{name}.txt"
+        flags = _read_flags(path)
+        if len(flags) != len(attributes):
+            raise UserError(f"{path}: {len(flags)} values for {len(attributes)} attributes")
+        for attribute, flag in zip(attributes, flags, strict=True):
+            if flag:
+                table[attribute].append(name)
+    return table
+
+
+def _attributes_by_name(folder: Path, names: list[str]) -> dict[str, list[str]]:
+    rows = read_sequence_list(folder / "SequencesName.txt")
+    table = {}
+    for path in sorted(folder.glob("*.txt"), key=natural_key):
+        if path.name == "SequencesName.txt":
+            continue
+        flags = _read_flags(path)
+        if len(flags) != len(rows):
+            raise UserError(
+                f"{path}: {len(flags)} values for {len(rows)} names in SequencesName.txt"
+            )
+        marked = {name for name, flag in zip(rows, flags, strict=True) if flag}
+        table[path.stem] = [name for name in names if name in marked]
+    return table
+
+
+def _read_flags(path: Path) -> list[bool]:
+    fields = read_text(path, "add it").replace(",", " ").split()
+    if not set(fields) <= {"0", "1"}:
+        raise UserError(f"{path}: holds more than 0 and 1; give one for each attribute or sequence")
+    return [field == "1" for field in fields]

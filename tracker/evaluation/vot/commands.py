@@ -1,0 +1,414 @@
+"""``tracker vot`` and ``tracker demo``: workspaces of the VOT toolkit from the command line."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
+from fusion.base.errors import UserError
+from tracker.evaluation.vot.analysis import add_analyze
+from tracker.online.options import add_experiment_option, add_workspace_option
+from tracker.online.runtime import add_runtime_options
+
+STACK = "vot2020/rgbtir"
+
+VOT_DESCRIPTION = """\
+VOT2020-RGBT: A, R and EAO in a workspace of the VOT toolkit. The toolkit's own commands (vot
+evaluate, vot analysis, vot report) work in the same folder."""
+
+INIT_EXAMPLES = f"""\
+--stack downloads the official data through the toolkit; interrupted, it goes on where it was.
+--dataset takes a copy of it by a link (its list.txt and anchor.value are used as they are), or lays
+out sequences of another dataset; pictures are linked, not copied.
+--rgbt234 takes the benchmark's 60 sequences from RGBT234, where VOT2020 has them from; the anchors
+follow from VOT2020's rule.
+--synthetic makes a small set. Its figures cannot be compared with anyone's.
+
+Weights go into DIR/weights, named as DIR/trackers.ini says.
+
+examples:
+  tracker vot init --stack {STACK}
+  tracker vot init --rgbt234 /data/RGBT234 --workspace vot_workspace
+  tracker vot init --synthetic --workspace try
+"""
+
+EVALUATE_EXAMPLES = """\
+TRACKER is an entry of DIR/trackers.ini; without one, all that can run. The toolkit runs them, a
+sequence at a time in each of N processes. What has a result is not run again, so that an
+evaluation goes on after any interruption. Runs that are damaged are put aside and repeated. A
+tracker computes in one thread, so that figures do not depend on N; OMP_NUM_THREADS changes that.
+
+Results are of the weights they were made with: when those change, results are put aside too, and
+run again. TRACKER@VERSION keeps results of several apart.
+
+RGBT_RUNTIME and RGBT_PRECISION in the environment are --runtime and --precision of tracker track.
+
+With --untrained an entry that has no weights runs with random ones, under the name
+TRACKER@untrained.
+
+examples:
+  tracker vot evaluate DFAT DFAT_LLRR --workers 2
+  tracker vot evaluate DFAT_LLRR@epoch20 --weights runs/epoch20
+  tracker vot evaluate --weights ~/weights --device cuda
+  tracker vot evaluate compact_DFAT --untrained --workspace try
+
+exit code: 0 when every run has a result, 2 when one is missing or an input is bad.
+"""
+
+TUNE_EXAMPLES = """\
+Tries values of the cosine window, the rate of size, the penalty on change and the rate of template
+updates, a setting at a time, and writes the weights with the settings that have the best EAO: every
+command that loads the file uses them. Choose on sequences that figures are not reported on.
+
+example:
+  tracker vot tune runs/weights.safetensors --workspace validation -o tuned.safetensors
+"""
+
+REPORT_EXAMPLES = """\
+One HTML file that opens from disk: ranking, EAO curve, AR plot, bars for each sequence, and frames
+where trackers failed.
+
+examples:
+  tracker vot report
+  tracker vot report DFAT DFAT_LLRR -o dfat.html
+
+exit code: 0, or 2 when an input is bad or a tracker had to be left out.
+"""
+
+
+# --- tracker vot ----------------------------------------------------------------------------------
+
+
+def add_vot(commands: Commands) -> None:
+    """Register ``tracker vot`` with the subparsers of ``tracker``."""
+    parser = commands.add_parser(
+        "vot", help="A, R and EAO on VOT2020-RGBT", description=VOT_DESCRIPTION
+    )
+    vot_commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_init(vot_commands)
+    _add_evaluate(vot_commands)
+    add_analyze(vot_commands)
+    _add_report(vot_commands)
+    _add_tune(vot_commands)
+
+
+# --- init ---
+
+
+def _add_init(vot_commands: Commands) -> None:
+    parser = vot_commands.add_parser(
+        "init",
+        help="make a workspace with its sequences",
+        description="Make a workspace of the VOT toolkit with its sequences.",
+        epilog=INIT_EXAMPLES,
+    )
+    parser.set_defaults(command=_init)
+    add_workspace_option(parser)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--stack", metavar="NAME", choices=[STACK], help=f"download the data of {STACK}"
+    )
+    source.add_argument(
+        "--dataset", metavar="DIR", type=Path, help="take a local copy, or another dataset"
+    )
+    source.add_argument(
+        "--rgbt234", metavar="DIR", type=Path, help="take its sequences from a local RGBT234"
+    )
+    source.add_argument(
+        "--synthetic", action="store_true", help="generate a small set of sequences"
+    )
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from fusion.base.tables import counted
+    from tracker.evaluation.vot import workspace as files
+
+    folder = arguments.workspace
+    made = files.copy_template(folder)
+    try:
+        names = _take_sequences(arguments)
+    except UserError:
+        files.remove_template(folder, made)
+        raise
+    print(f"{counted(len(names), 'sequence')}: {folder / 'sequences'}")
+    print(f"trackers: {folder / 'trackers.ini'}; next: tracker vot evaluate --workspace {folder}")
+    return 0
+
+
+def _take_sequences(arguments: argparse.Namespace) -> list[str]:
+    """Fill the workspace from where the options say; the sequences' names."""
+    from tracker.evaluation.vot import workspace as files
+
+    folder = arguments.workspace
+    if arguments.stack:
+        from tracker.evaluation.vot.download import download, official_url
+
+        files.check_free_for_official(folder)
+        names = download(official_url(arguments.stack), folder / "sequences")
+        files.choose_stack(folder, names, arguments.stack)
+        return names
+    if arguments.rgbt234:
+        return files.take_rgbt234(folder, arguments.rgbt234)
+    if arguments.dataset:
+        return files.take_dataset(folder, arguments.dataset)
+    return files.make_synthetic(folder)
+
+
+# --- evaluate ---
+
+
+def _add_evaluate(vot_commands: Commands) -> None:
+    parser = vot_commands.add_parser(
+        "evaluate",
+        help="run trackers through the toolkit, in parallel, resumable",
+        description="Run trackers of a workspace on its sequences through the VOT toolkit.",
+        epilog=EVALUATE_EXAMPLES,
+    )
+    parser.set_defaults(command=_evaluate)
+    parser.add_argument(
+        "trackers",
+        metavar="TRACKER",
+        nargs="*",
+        help="which entries to run (default: all that can run)",
+    )
+    add_workspace_option(parser)
+    add_experiment_option(parser)
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=positive_int,
+        default=1,
+        help="processes that run sequences side by side (default: 1)",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="PATH",
+        type=Path,
+        help="folder of weights files, or one file for all (default: the workspace's weights/)",
+    )
+    parser.add_argument(
+        "--untrained", action="store_true", help="run entries without weights all the same"
+    )
+    parser.add_argument("--force", action="store_true", help="repeat runs that have a result")
+    parser.add_argument(
+        "--start-limit",
+        metavar="S",
+        type=positive_int,
+        default=300,
+        help="seconds a tracker may take to start (default: 300)",
+    )
+    add_device_option(parser)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation.vot.run import choose_entries, evaluate
+
+    environment = {"RGBT_DEVICE": arguments.device}
+    _check_weights(arguments.weights)
+    if arguments.weights is not None:
+        environment["RGBT_WEIGHTS"] = str(arguments.weights.resolve())
+    trackers, left_out = choose_entries(
+        arguments.workspace, arguments.trackers, arguments.untrained, environment
+    )
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    outcome = evaluate(
+        arguments.workspace,
+        trackers,
+        workers=arguments.workers,
+        experiment=arguments.experiment,
+        force=arguments.force,
+        start_limit=arguments.start_limit,
+        environment=environment,
+    )
+    for path in outcome.damaged:
+        print(f"damaged, put aside as .old and run again: {path}", file=sys.stderr)
+    for name in outcome.outdated:
+        what = "of other weights or another modality"
+        print(f"{what}, put aside as .old and run again: {name}", file=sys.stderr)
+    for name in trackers:
+        missing = sum(map(len, outcome.missing[name].values()))
+        done = f"{outcome.runs[name] - missing} of {outcome.runs[name]} runs"
+        print(f"{name}: {done}, {outcome.new[name]} of them new")
+    print(f"{outcome.seconds:.1f} s; next: tracker vot report --workspace {arguments.workspace}")
+    for line in outcome.faults():
+        print(f"tracker: {line}", file=sys.stderr)
+    return 0 if outcome.complete else EXIT_BAD_INPUT
+
+
+def _check_weights(path: Path | None) -> None:
+    if path is not None and not path.exists():
+        raise UserError(f"--weights {path}: no such folder or file")
+
+
+# --- report ---
+
+
+def _add_report(vot_commands: Commands) -> None:
+    parser = vot_commands.add_parser(
+        "report",
+        help="write an HTML report on the results",
+        description="Write a report on the results of a workspace.",
+        epilog=REPORT_EXAMPLES,
+    )
+    parser.set_defaults(command=_report)
+    parser.add_argument(
+        "trackers",
+        metavar="TRACKER",
+        nargs="*",
+        help="which to show (default: all that have results)",
+    )
+    add_workspace_option(parser)
+    add_experiment_option(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="file to write (default: DIR/reports/report.html)",
+    )
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation.vot.report import write_report
+
+    output = arguments.output or arguments.workspace / "reports" / "report.html"
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{output}: the report is HTML; end the name in .html")
+    faults = write_report(
+        arguments.workspace, output, arguments.trackers, experiment=arguments.experiment
+    )
+    for fault in faults:
+        print(f"tracker: {fault}", file=sys.stderr)
+    print(f"report: {output}")
+    return EXIT_BAD_INPUT if faults else 0
+
+
+# --- tracker vot tune -----------------------------------------------------------------------------
+
+
+def _add_tune(vot_commands: Commands) -> None:
+    parser = vot_commands.add_parser(
+        "tune",
+        help="choose a tracker's online settings on a workspace",
+        description="Choose what of online tracking is not learned, by EAO on a workspace.",
+        epilog=TUNE_EXAMPLES,
+    )
+    parser.set_defaults(command=_tune)
+    parser.add_argument(
+        "weights", metavar="WEIGHTS", type=Path, help=".safetensors file of a tracker"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the same weights with the settings found",
+    )
+    parser.add_argument(
+        "--every",
+        metavar="N",
+        type=positive_int,
+        default=1,
+        help="try on every N-th sequence alone (default: 1)",
+    )
+    add_workspace_option(parser)
+    add_experiment_option(parser)
+    add_device_option(parser)
+
+
+def _tune(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from fusion.base.commandline import resolve_device
+    from fusion.base.tables import format_table
+    from tracker.evaluation.vot import files as vot_files
+    from tracker.evaluation.vot import tuning
+    from tracker.model.weights import load_tracker, save_tracker
+
+    workspace = vot_files.read_workspace(arguments.workspace, arguments.experiment)
+    workspace = replace(workspace, sequences=workspace.sequences[:: arguments.every])
+    network = load_tracker(arguments.weights)
+    device = resolve_device(arguments.device)
+
+    def label(trial: tuning.Trial) -> str:
+        chosen = tuning.differences(trial.settings)
+        return ", ".join(f"{k} {v:g}" for k, v in chosen.items()) or "as published"
+
+    def say(trial: tuning.Trial) -> None:
+        print(f"EAO {trial.figures['EAO']:.3f}  {label(trial)}", file=sys.stderr, flush=True)
+
+    trials = tuning.tune(workspace, network, device, report=say)
+    rows = [[label(trial), *trial.figures.values()] for trial in trials]
+    print(format_table(["settings", *trials[0].figures], rows))
+    network.online = tuning.differences(trials[0].settings)
+    save_tracker(network, arguments.output)
+    print(f"weights with the first row's settings: {arguments.output}")
+    return 0
+
+
+# --- tracker demo ---------------------------------------------------------------------------------
+
+DEMO_EXAMPLES = """\
+Makes a small set of synthetic RGBT sequences, runs the tracker that ships, others that have weights
+and the correlation baselines through the VOT toolkit, prints their figures, and writes a report and
+a video. Takes a few minutes.
+
+Run again, it goes on with what is there.
+
+examples:
+  tracker demo
+  tracker demo -o demo --weights ~/weights
+
+exit code: 0, or 2 when an input is bad or a tracker failed.
+"""
+
+
+def add_demo(commands: Commands) -> None:
+    """Register ``tracker demo`` with the subparsers of ``tracker``."""
+    parser = commands.add_parser(
+        "demo",
+        help="make sequences, track, evaluate and report",
+        description="Track and evaluate on a small synthetic set, and say what to open.",
+        epilog=DEMO_EXAMPLES,
+    )
+    parser.set_defaults(command=_demo)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path("demo"),
+        help="folder to write (default: demo)",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="PATH",
+        type=Path,
+        help="folder of weights files (default: the tracker that ships alone)",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=positive_int,
+        default=2,
+        help="processes that run sequences side by side (default: 2)",
+    )
+    add_device_option(parser)
+    add_runtime_options(parser)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from tracker.evaluation.vot.demo import run_demo
+
+    _check_weights(arguments.weights)
+    run_demo(
+        arguments.output,
+        weights=arguments.weights,
+        workers=arguments.workers,
+        device=arguments.device,
+        runtime=arguments.runtime,
+        precision=arguments.precision,
+    )
+    return 0

@@ -1,0 +1,182 @@
+"""What the entries of a VOT workspace run: presets with their weights, and baselines.
+
+Used on both sides of the toolkit: by the server that it starts for a tracker, and by the commands
+that say beforehand which entries can run. Nothing here loads slowly before a network is asked for.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusion.base.errors import UserError
+from tracker.data.frames import MODALITIES
+from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS, SHIPPED
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tracker.data.boxes import Box
+    from tracker.model.network import TrackerNetwork
+    from tracker.online.running import Tracker
+
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
+CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
+"""Names of the correlation baselines, and the modalities they use."""
+CSRT = {"csrt_rgb": "rgb", "csrt_ir": "ir"}
+"""Names of OpenCV's CSRT on one modality each."""
+BASELINES = (*CORRELATION, *CSRT)
+
+
+def needs_weights(name: str) -> bool:
+    """Whether an entry's RGBT_TRACKER is a network."""
+    return name not in BASELINES
+
+
+def require_baseline(name: str) -> None:
+    """Make sure that a baseline can run.
+
+    Raises:
+        UserError: what it needs is not installed.
+    """
+    if name in CSRT:
+        from tracker.evaluation.baselines.csrt import require_csrt
+
+        require_csrt()
+
+
+def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> Path:
+    """The weights file of an entry.
+
+    RGBT_WEIGHTS names a file, or a folder with ``<name>.safetensors`` (or another suffix of
+    `WEIGHTS_SUFFIXES`); relative paths start in the workspace, and its ``weights`` is the default.
+    `SHIPPED` has those of the package if there are no others.
+
+    Args:
+        name: the entry's RGBT_TRACKER.
+        workspace: the folder of trackers.ini.
+        environment: of the entry, the shell's included.
+
+    Raises:
+        UserError: there is none; the line says where it would be looked for.
+    """
+    place = Path(workspace) / Path(environment.get("RGBT_WEIGHTS") or "weights").expanduser()
+    if place.is_file():
+        return place
+    for suffix in WEIGHTS_SUFFIXES:
+        if (place / f"{name}{suffix}").is_file():
+            return place / f"{name}{suffix}"
+    if name == SHIPPED:
+        return COMPACT
+    raise UserError(
+        f"no weights for {name}: put {name}.safetensors or {name}.pth into {place}, name another "
+        "folder or a file by RGBT_WEIGHTS, or run the network untrained (--untrained)"
+    )
+
+
+class OneModality:
+    """A tracker one of whose cameras is dark all the time.
+
+    Args:
+        tracker: with ``init(rgb, ir, box)`` and ``track(rgb, ir) -> box, score``.
+        modality: "rgb" or "ir", what it sees.
+    """
+
+    def __init__(self, tracker: "Tracker", modality: str):
+        self.tracker, self.modality = tracker, modality
+
+    def init(self, rgb: "np.ndarray | None", ir: "np.ndarray | None", box: "Box") -> None:
+        """Start on a frame, see `tracker.online.running.Tracker`."""
+        seen_rgb, seen_ir = self._seen(rgb, ir)
+        self.tracker.init(seen_rgb, seen_ir, box)
+
+    def track(self, rgb: "np.ndarray | None", ir: "np.ndarray | None") -> "tuple[Box, float]":
+        """Box ``x, y, w, h`` and score in the next frame."""
+        return self.tracker.track(*self._seen(rgb, ir))
+
+    def _seen(
+        self, rgb: "np.ndarray | None", ir: "np.ndarray | None"
+    ) -> "tuple[np.ndarray | None, np.ndarray | None]":
+        return (rgb, None) if self.modality == "rgb" else (None, ir)
+
+
+def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracker":
+    """The tracker of an entry.
+
+    Args:
+        name: a preset of `tracker.model.network.PRESETS`, `SHIPPED`, or one of `BASELINES`.
+        workspace: where relative paths start.
+        environment: RGBT_WEIGHTS as in `find_weights`; RGBT_UNTRAINED: 1 for a network initialised
+            from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto;
+            RGBT_MODALITY: rgb or ir, to see how it does with the other camera dark; RGBT_RUNTIME
+            and RGBT_PRECISION: as ``--runtime`` and ``--precision``, for networks.
+
+    Raises:
+        UserError: no such name, no weights, weights of another network, or no such modality,
+            runtime or precision.
+    """
+    modality = environment.get("RGBT_MODALITY")
+    if not modality:
+        return _make(name, workspace, environment)
+    if modality not in MODALITIES:
+        raise UserError(f"RGBT_MODALITY {modality}: unknown; give rgb or ir, or unset it")
+    return OneModality(_make(name, workspace, environment), modality)
+
+
+def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracker":
+    if name in CORRELATION:
+        from tracker.evaluation.baselines.correlation import CorrelationTracker
+
+        return CorrelationTracker(CORRELATION[name])
+    if name in CSRT:
+        from tracker.evaluation.baselines.csrt import CSRTTracker
+
+        return CSRTTracker(CSRT[name])
+
+    import torch
+
+    from fusion.base.commandline import resolve_device
+    from tracker.model.network import PRESETS, build
+    from tracker.online.rgbt_tracker import RGBTTracker
+
+    if name not in PRESETS and name != SHIPPED:
+        raise UserError(
+            f"RGBT_TRACKER {name or '(not set)'}: unknown; give one of "
+            f"{', '.join([SHIPPED, *PRESETS, *BASELINES])} as env_rgbt_tracker in trackers.ini"
+        )
+    if environment.get("RGBT_UNTRAINED") == "1":
+        torch.manual_seed(0)
+        network = build("compact_dfat_llrr" if name == SHIPPED else name).eval()
+    else:
+        network = _load(find_weights(name, workspace, environment), name)
+    return RGBTTracker(
+        network,
+        device=resolve_device(environment.get("RGBT_DEVICE", "auto")),
+        runtime=environment.get("RGBT_RUNTIME") or "eager",
+        precision=environment.get("RGBT_PRECISION") or "float32",
+    )
+
+
+def _load(path: Path, name: str) -> "TrackerNetwork":
+    """The network of a weights file, which must be of the preset's kind."""
+    import torch
+
+    from tracker.model.network import PRESETS, TrackerNetwork
+    from tracker.model.weights import load_tracker
+
+    # Only published checkpoints are put into a preset; an own file brings its architecture.
+    network = load_tracker(path, preset=name if name in PUBLISHED_PRESETS else "dfat")
+    if name == SHIPPED:
+        return network
+    with torch.device("meta"):
+        expected = TrackerNetwork(**PRESETS[name]).architecture
+    differing = [
+        f"{key} {network.architecture[key]} instead of {expected[key]}"
+        for key in ("branches", "fusion", "backbone")
+        if network.architecture[key] != expected[key]
+    ]
+    if differing:
+        raise UserError(
+            f"{path}: not a network for {name} ({', '.join(differing)}); give this entry the "
+            "weights of its own network"
+        )
+    return network

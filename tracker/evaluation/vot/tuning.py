@@ -1,0 +1,141 @@
+"""Choose what of online tracking is not learned: the settings of a tracker that give the best EAO.
+
+The published settings belong to the published network. Another network's scores are distributed
+otherwise, and then another window, penalty or rate of update serves it better. Choose on sequences
+that figures are not reported on.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fusion.base.errors import UserError
+from tracker.data.sequences import load_sequence
+from tracker.evaluation.vot import figures as multistart
+from tracker.evaluation.vot import files as vot_files
+from tracker.evaluation.vot.regions import Regions
+from tracker.model.network import TrackerNetwork
+from tracker.model.settings import OnlineSettings
+from tracker.online.rgbt_tracker import RGBTTracker
+
+#: What is tried, a setting at a time, in this order.
+CHOICES: dict[str, tuple[float, ...]] = {
+    "window": (0.15, 0.25, 0.33, 0.41, 0.5),
+    "rate": (0.2, 0.32, 0.5, 0.7, 0.9),
+    "penalty": (0.02, 0.05, 0.1, 0.2),
+    "update_rate": (0.0, 0.03, 0.06, 0.1),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """Figures of some settings.
+
+    Attributes:
+        settings: what was tried.
+        figures: EAO, A and R by name.
+    """
+
+    settings: OnlineSettings
+    figures: dict[str, float]
+
+
+def run_tracker(workspace: vot_files.Workspace, tracker: RGBTTracker) -> multistart.Scores:
+    """Figures of a tracker in a workspace, without the toolkit and without writing results.
+
+    Raises:
+        UserError: a run that cannot start; names the sequence and frame.
+    """
+    found: dict[str, list[Regions]] = {}
+    for sequence in workspace.sequences:
+        pictures = _pictures(sequence.folder)
+        found[sequence.name] = []
+        for run in sequence.runs:
+            boxes = np.full((len(run.frames), 4), np.nan, np.float32)
+            rgb, ir = pictures(run.anchor)
+            try:
+                tracker.init(rgb, ir, sequence.groundtruth.start(run.anchor).tolist())
+            except UserError as error:
+                raise UserError(f"{sequence.name}, frame {run.anchor + 1}: {error}") from error
+            for number, frame in enumerate(run.frames[1:].tolist(), start=1):
+                boxes[number] = tracker.track(*pictures(frame))[0]
+            found[sequence.name].append(Regions(boxes))
+    return multistart.evaluate(workspace.sequences, found, workspace.low, workspace.high)
+
+
+def _pictures(folder: Path) -> Callable[[int], tuple]:
+    """Frames of a sequence, each read once for all runs."""
+    sequence = load_sequence(folder, "vot")
+
+    @lru_cache(maxsize=len(sequence))
+    def read(number: int) -> tuple:
+        frame = sequence.frame(number)
+        return frame.rgb, frame.ir
+
+    return read
+
+
+def tune(
+    workspace: vot_files.Workspace,
+    network: TrackerNetwork,
+    device: torch.device | str = "cpu",
+    choices: dict[str, Sequence[float]] | None = None,
+    report: Callable[[Trial], None] = lambda trial: None,
+) -> list[Trial]:
+    """Search settings a coordinate at a time, starting from the network's own.
+
+    Every value of a setting is tried with the best of the others so far; what is best stays.
+
+    Args:
+        workspace: the sequences to choose on.
+        network: whose settings are chosen; not changed.
+        device: where it runs.
+        choices: values by the name of a setting; `CHOICES` where None.
+        report: called after each trial.
+
+    Returns:
+        All trials, the best first.
+    """
+    best = _try(workspace, network, device, OnlineSettings(**network.online))
+    report(best)
+    trials = [best]
+    for name, values in (CHOICES if choices is None else choices).items():
+        before = best
+        for value in values:
+            if value == getattr(before.settings, name):
+                continue
+            change: dict[str, Any] = {name: value}
+            settings = dataclasses.replace(before.settings, **change)
+            trials.append(_try(workspace, network, device, settings))
+            report(trials[-1])
+            best = max(best, trials[-1], key=_eao)
+    return sorted(trials, key=_eao, reverse=True)
+
+
+def _eao(trial: Trial) -> float:
+    return trial.figures["EAO"]
+
+
+def _try(
+    workspace: vot_files.Workspace,
+    network: TrackerNetwork,
+    device: torch.device | str,
+    settings: OnlineSettings,
+) -> Trial:
+    scores = run_tracker(workspace, RGBTTracker(network, device, settings))
+    return Trial(settings, scores.figures())
+
+
+def differences(settings: OnlineSettings) -> dict[str, float]:
+    """What differs from the published settings: `TrackerNetwork.online`."""
+    published = OnlineSettings()
+    return {
+        name: value
+        for name, value in dataclasses.asdict(settings).items()
+        if value != getattr(published, name)
+    }

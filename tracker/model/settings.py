@@ -1,0 +1,30 @@
+"""Settings of online tracking, which are stored with the weights."""
+
+from dataclasses import dataclass
+
+from tracker.data.crops import CONTEXT
+
+__all__ = ["OnlineSettings"]
+
+
+@dataclass(frozen=True)
+class OnlineSettings:
+    """What of online tracking is not learned. The defaults are DFAT's as published.
+
+    Attributes:
+        context: what a crop adds to width and to height, as a share of their sum.
+        penalty: how strongly changes of size and shape are discouraged.
+        window: weight of the cosine window, which discourages jumps.
+        rate: how fast the size follows, times score and penalty.
+        update_interval: frames between template updates; 0 for none.
+        update_rate: weight of the new template in an update.
+        minimum_side: least width and height of a box in pixels.
+    """
+
+    context: float = CONTEXT
+    penalty: float = 0.10
+    window: float = 0.41
+    rate: float = 0.32
+    update_interval: int = 15
+    update_rate: float = 0.1
+    minimum_side: float = 10

@@ -1,0 +1,250 @@
+"""Weights files of trackers: own safetensors, published DFAT and PySOT checkpoints, ImageNet.
+
+Own files hold architecture and preprocessing in the metadata, so that a file alone rebuilds its
+network. Of published ones the tensors are read, by PyTorch's restricted unpickler, and renamed; a
+file that would run code is refused.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fusion.base.checkpoints import (
+    build_on_meta,
+    fill,
+    read_architecture,
+    read_tensors,
+    require_match,
+    write_tensors,
+)
+from fusion.base.errors import UserError
+from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
+from tracker.model.network import PRESETS, TrackerNetwork
+from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS
+from tracker.model.settings import OnlineSettings
+
+__all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
+
+FORMAT = "rgbt-tracker"
+
+
+def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
+    """Write a network's weights, architecture, preprocessing and online settings as safetensors.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    metadata = {
+        "network": FORMAT,
+        "architecture": json.dumps(network.architecture),
+        "online": json.dumps(network.online),
+    }
+    write_tensors(path, network, metadata)
+
+
+def load_tracker(
+    path: str | Path | None = None,
+    *,
+    preset: str = "dfat",
+    device: torch.device | str = "cpu",
+) -> TrackerNetwork:
+    """Rebuild a tracker's network from its weights file, to run: in evaluation mode, without
+    gradients (``network.train().requires_grad_()`` goes on training it).
+
+    Args:
+        path: an own safetensors file, or a published DFAT or PySOT (SiamRPN++ on ResNet-50)
+            checkpoint; the compact tracker that ships where None.
+        preset: the network a published checkpoint is put into: "dfat", "rgb" or "ir". An own file
+            knows its network.
+        device: where the network is put.
+
+    Raises:
+        UserError: the file is missing, truncated, holds code, or its tensors do not fit; the line
+            names the file and the tensors.
+    """
+    path = COMPACT if path is None else path
+    tensors, metadata = read_tensors(path)
+    if metadata.get("network") == FORMAT:
+        network = build_on_meta(path, TrackerNetwork, read_architecture(path, metadata))
+        network.online = _online(path, metadata)
+    elif preset in PUBLISHED_PRESETS:
+        network = build_on_meta(path, TrackerNetwork, PRESETS[preset])
+        tensors = _renamed(path, tensors, network)
+    else:
+        raise UserError(
+            f"{path}: a published checkpoint fills {', '.join(PUBLISHED_PRESETS)}, not {preset}; "
+            "name one of these"
+        )
+    fill(network, require_match(path, tensors, network))
+    return network.to(device)
+
+
+def load_published(network: TrackerNetwork, path: str | Path) -> None:
+    """Start a network's training from a published DFAT or PySOT checkpoint.
+
+    Backbone, neck and RPN of every modality take its tensors. A fused branch and gates, which no
+    published checkpoint has, stay as they are.
+
+    Args:
+        network: with a ResNet-50, of the published sizes.
+        path: of the checkpoint.
+
+    Raises:
+        UserError: as `load_tracker`.
+    """
+    modal = network.architecture | {"fusion": None, "gate": False, "branch_weights": None}
+    reference = build_on_meta(path, TrackerNetwork, modal)
+    tensors = _renamed(path, read_tensors(path)[0], reference)
+    require_match(path, tensors, reference)
+    network.load_state_dict(tensors, strict=False)
+
+
+def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, float]:
+    """Online settings from an own file's metadata; none in a file without any."""
+    known = {field.name for field in dataclasses.fields(OnlineSettings)}
+    try:
+        settings = json.loads(metadata.get("online", "{}"))
+        for name, value in settings.items():
+            if name not in known:
+                raise ValueError(f"unknown online setting {name}")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 <= value < 1e4
+            ):
+                raise ValueError(f"online setting {name} is {value}")
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
+    return settings
+
+
+# --- Published names ----------------------------------------------------------------------------
+
+# Tensors no box depends on: heads for masks, and a scale of DFAT's that its RPN does not apply.
+_UNUSED = ("mask_head.", "refine_head.", "rpn_head.loc_scale")
+
+# Published patterns to ours; "{part}" is the part of the network the tensor belongs to. Levels are
+# numbered from 2 there, after the stages of ResNet.
+_NAMES = (
+    (r"backbone\.(.+)", r"backbones.{part}.\1"),
+    (r"neck\.downsample([234])\.downsample\.(.+)", r"necks.{part}.levels.<\1>.\2"),
+    (r"rpn_head\.rpn([234])\.(.+)", r"heads.{part}.rpns.<\1>.\2"),
+    (r"rpn_head\.(cls_weight|loc_weight)", r"heads.{part}.\1"),
+)
+
+
+def _renamed(
+    path: str | Path, tensors: Mapping[str, Tensor], network: TrackerNetwork
+) -> dict[str, Tensor]:
+    """A published checkpoint's tensors under our names, for every part of the network.
+
+    Names no pattern knows are kept, so that they are reported as surplus.
+    """
+    if not any(name.startswith(("backbone.", "rpn_head.")) for name in tensors):
+        raise UserError(
+            f"{path}: no tracker's weights (first tensor: {next(iter(tensors), 'none')}); give a "
+            "file saved by this package, or a published DFAT or PySOT checkpoint"
+        )
+    renamed = {}
+    for name, tensor in tensors.items():
+        if name.startswith(_UNUSED):
+            continue
+        ours = name
+        for pattern, replacement in _NAMES:
+            if re.fullmatch(pattern, name):
+                ours = re.sub(pattern, replacement, name)
+                ours = re.sub("<(.)>", lambda level: str(int(level[1]) - 2), ours)
+        for part in network.backbones:
+            renamed[ours.replace("{part}", part)] = tensor
+    # Counters of the running statistics came with PyTorch 0.4.1; older files have none.
+    for name, tensor in network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            renamed.setdefault(name, torch.zeros(tensor.shape, dtype=tensor.dtype))
+    return renamed
+
+
+# --- ImageNet -----------------------------------------------------------------------------------
+
+
+def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> None:
+    """Start a network's backbones from torchvision's ResNet-50, trained on ImageNet.
+
+    Where the dilated layout has a 3x3 shortcut and ImageNet's network a 1x1 one, the 1x1 becomes
+    the centre of the 3x3. ImageNet's pixels are RGB in 0..1, shifted and scaled by colour; ours are
+    raw BGR. The first convolution and normalisation take the difference up, exactly, because that
+    convolution does not pad.
+
+    Args:
+        network: with a ResNet-50 and raw pixels ("bgr255").
+        path: a state dict of ``torchvision.models.resnet50``, safetensors or a checkpoint;
+            downloaded (``ResNet50_Weights.IMAGENET1K_V1``) where None.
+
+    Raises:
+        ValueError: the network has another backbone or pixel convention.
+        UserError: the file is unusable, or cannot be downloaded.
+    """
+    if network.architecture["backbone"] != "resnet50" or network.pixels != "bgr255":
+        raise ValueError("ImageNet weights fit a resnet50 backbone on bgr255 pixels alone")
+    source: str | Path
+    if path is None:
+        source, tensors = "ResNet50_Weights.IMAGENET1K_V1", _downloaded()
+    else:
+        source, (tensors, _) = path, read_tensors(path)
+    tensors = {name: t for name, t in tensors.items() if not name.startswith("fc.")}
+    tensors = _to_raw_bgr(source, tensors)
+    for backbone in network.backbones.values():
+        expected = backbone.state_dict()
+        fitted = {
+            name: _centred(tensor, expected[name]) if name in expected else tensor
+            for name, tensor in tensors.items()
+        }
+        require_match(source, fitted, backbone)
+        backbone.load_state_dict(fitted)
+
+
+def _downloaded() -> dict[str, Tensor]:
+    from torchvision.models import ResNet50_Weights
+
+    try:
+        return ResNet50_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True, weights_only=True)
+    except OSError as error:
+        raise UserError(
+            f"{ResNet50_Weights.IMAGENET1K_V1.url}: cannot be downloaded ({error}); download it "
+            "elsewhere and give the file (--model.init_args.start FILE)"
+        ) from error
+
+
+def _centred(tensor: Tensor, expected: Tensor) -> Tensor:
+    """A 1x1 kernel as the centre of a 3x3 one, where that is expected."""
+    if tensor.shape[2:] == (1, 1) and expected.shape[2:] == (3, 3):
+        return torch.nn.functional.pad(tensor, (1, 1, 1, 1))
+    return tensor
+
+
+def _to_raw_bgr(path: str | Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Let the first layer take raw BGR in 0..255 for standardised RGB.
+
+    With ``x = (p / 255 - m) / d``, a convolution by w on x is one by ``w / (255 d)`` on p, minus
+    ``sum(w m / d)``, which the running mean of the normalisation behind it takes up.
+    """
+    try:
+        weight, mean = tensors["conv1.weight"], tensors["bn1.running_mean"]
+        deviation = weight.new_tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1)
+        offset = (weight * weight.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1) / deviation).sum(
+            (1, 2, 3)
+        )
+        raw = {
+            "conv1.weight": (weight / (255 * deviation)).flip(1),
+            "bn1.running_mean": mean + offset,
+        }
+    except (KeyError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: not torchvision's ResNet-50 (conv1.weight or bn1.running_mean is missing or "
+            "of another shape); give its state dict"
+        ) from error
+    return tensors | raw

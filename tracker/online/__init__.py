@@ -1,0 +1,1 @@
+"""Online tracking: from a box in the first frame to a box in every frame."""

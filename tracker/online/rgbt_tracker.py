@@ -1,0 +1,306 @@
+"""Online tracking: from a box in the first frame to a box in every frame.
+
+The published procedure of SiamRPN++ (Li et al., CVPR 2019) and SiamRPN (CVPR 2018, Sec. 3.4), with
+DFAT's template update. Each frame cuts a search region around the last box, lets the network score
+and refine the anchors, discourages jumps and changes of shape, and takes the best anchor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.base.errors import UserError
+from tracker.data.boxes import start_box
+from tracker.data.crops import context_side, crop_square, is_usable, mean_colour
+from tracker.model.anchors import decode
+from tracker.model.network import TrackerNetwork, infrared_shift
+from tracker.model.settings import OnlineSettings
+from tracker.online.runtime import make_search
+
+__all__ = ["RGBTTracker"]
+
+
+# --- Frames -------------------------------------------------------------------------------------
+
+
+# --- The tracker --------------------------------------------------------------------------------
+
+
+@dataclass
+class _Target:
+    """Where the target is: centre and size in pixels of the frame."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def box(self) -> tuple[float, float, float, float]:
+        return (
+            self.x - self.width / 2,
+            self.y - self.height / 2,
+            self.width,
+            self.height,
+        )
+
+
+class RGBTTracker:
+    """Follows one object through registered RGB and infrared frames.
+
+        tracker = RGBTTracker(load_tracker("weights.safetensors"))
+        tracker.init(rgb, ir, (x, y, width, height))
+        for rgb, ir in frames:
+            box, score = tracker.track(rgb, ir)
+
+    A frame is RGB ``HxWx3`` and infrared ``HxW`` (or ``HxWx3``), uint8, or float in 0..255. Either
+    may be None. One that is of a single value all over, or not finite, counts as missing; the
+    branches that need it are left out of that frame. A modality missing at the start joins at the
+    first template update that has it.
+
+    Args:
+        network: trained; it is copied for inference and not changed.
+        device: where the network runs.
+        settings: those the network was saved with (`TrackerNetwork.online`) where None.
+        runtime: what computes the search of a frame, of `tracker.online.runtime.RUNTIMES`. With
+        "onnx" and
+            "compile", frames that lack a modality, and those before every modality was in a
+            template, are searched the eager way.
+        precision: of the search, of `tracker.online.runtime.PRECISIONS`. Templates, the joint
+        decision and
+            the box are float32 in any case.
+
+    Attributes:
+        search: the search pass, see `tracker.online.runtime.Search`.
+        settings: in use.
+        last_branches: names of the branches that the last frame's box came from; empty where both
+            modalities were missing.
+
+    Raises:
+        UserError: no such runtime or precision, or what it needs is missing.
+    """
+
+    def __init__(
+        self,
+        network: TrackerNetwork,
+        device: torch.device | str = "cpu",
+        settings: OnlineSettings | None = None,
+        runtime: str = "eager",
+        precision: str = "float32",
+    ):
+        self.device = torch.device(device)
+        self.network = network.for_inference(self.device)
+        self.search = make_search(runtime, precision, self.network, network)
+        self.settings = settings or OnlineSettings(**network.online)
+        self.last_branches: tuple[str, ...] = ()
+        self._anchors = self.network.anchors().to(self.device)
+        size = self.network.response_size
+        hanning = np.outer(np.hanning(size), np.hanning(size)).astype(np.float32)
+        self._hanning = torch.from_numpy(hanning).to(self.device)
+        self._target: _Target | None = None
+
+    # --- First frame ---
+
+    @torch.inference_mode()
+    def init(
+        self,
+        rgb: np.ndarray | None,
+        ir: np.ndarray | None,
+        box: Sequence[float] | np.ndarray,
+    ) -> None:
+        """Start on a frame.
+
+        Args:
+            rgb: ``HxWx3``, or None.
+            ir: ``HxW`` or ``HxWx3``, or None.
+            box: ``x, y, width, height``, or a polygon or rotated box as x and y of its corners; it
+                may lie over the border, but not outside the frame.
+
+        Raises:
+            UserError: no usable frame, or an unusable box.
+            ValueError: a frame of another shape or type than described.
+        """
+        frames = self._frames(rgb, ir)
+        if not frames:
+            raise UserError(
+                "first frame: both modalities are missing, blank or not finite (or the network "
+                f"has no branch for the one given: {', '.join(self.network.branches)}); start at "
+                "a frame that shows the target"
+            )
+        height, width = next(iter(frames.values())).shape[:2]
+        x, y, w, h = start_box(box, width, height)
+        # Published networks count a box of w pixels from the first to the last pixel's centre.
+        self._target = _Target(x + (w - 1) / 2, y + (h - 1) / 2, w, h)
+        self._fill: dict[str, np.ndarray] = {}
+        self._ir_follows_rgb = False
+        self._ir_shift = torch.zeros(1, 1, 1, 1, device=self.device)
+        self._template: dict[str, list[Tensor]] = {}
+        self._count = 1  # frames seen, this one included
+        self._learn(frames, rate=1)
+        self.last_branches = tuple(self._template)
+
+    # --- Every other frame ---
+
+    @torch.inference_mode()
+    def track(
+        self, rgb: np.ndarray | None, ir: np.ndarray | None
+    ) -> tuple[tuple[float, float, float, float], float]:
+        """Find the target in the next frame.
+
+        Args:
+            rgb, ir: as `init`.
+
+        Returns:
+            The box ``(x, y, width, height)`` in pixels, and its score in 0..1. Where both
+            modalities are missing, the last box and a score of 0.
+
+        Raises:
+            ValueError: `init` was not called, or a frame has another shape or type than described.
+        """
+        if self._target is None:
+            raise ValueError("track needs a target: call init first")
+        self._count += 1
+        frames = self._frames(rgb, ir)
+        target = self._target
+        score = 0.0
+        self.last_branches = ()
+        side = context_side(target.width, target.height, self.settings.context)
+        side *= self.network.search_size / self.network.exemplar_size
+        known = {name: frame for name, frame in frames.items() if name in self._template}
+        if known:
+            inputs = self._inputs(known, side, self.network.search_size)
+            self.last_branches, response = self.search(inputs)
+            found = self._best(response.cls, response.loc, target).tolist()
+            score = self._follow(found, next(iter(known.values())).shape[:2])
+        if (
+            frames
+            and self.settings.update_interval
+            and self._count % self.settings.update_interval == 0
+        ):
+            self._learn(frames, rate=self.settings.update_rate)
+        return self._target.box(), score
+
+    def _best(self, cls: Tensor, loc: Tensor, target: _Target) -> Tensor:
+        """The best anchor: shift x, y, width, height in frame pixels, score, and rate of change.
+
+        Stays on the device; reading the six numbers is the only synchronisation of a frame.
+        """
+        anchors = self._anchors
+        side = context_side(target.width, target.height, self.settings.context)
+        scale = self.network.exemplar_size / side
+        background, foreground = cls.float().reshape(2, *anchors.shape[1:])
+        score = torch.sigmoid(foreground - background)
+        boxes = decode(loc.float().reshape(anchors.shape), anchors)
+        x, y, width, height = boxes.unbind(0)
+
+        size_change = _change(
+            context_side(width, height, self.settings.context) / self.network.exemplar_size
+        )
+        shape_change = _change((target.width / target.height) / (width / height))
+        penalty = torch.exp(-(size_change * shape_change - 1) * self.settings.penalty)
+        ranked = penalty * score * (1 - self.settings.window) + self._hanning * self.settings.window
+        best = ranked.nan_to_num(nan=0).argmax().view(1)  # a box of infinite size has no shape
+        rows = torch.stack((x / scale, y / scale, width / scale, height / scale, score, penalty))
+        return rows.flatten(1).index_select(1, best).squeeze(1)
+
+    def _follow(self, found: Sequence[float], frame_size: tuple[int, int]) -> float:
+        """Move the target to the best anchor, its size by a rate; keep it within the frame."""
+        dx, dy, width, height, score, penalty = found
+        frame_height, frame_width = frame_size
+        target = self._target
+        assert target is not None
+        rate = penalty * score * self.settings.rate
+
+        def clip(value: float, low: float, high: float) -> float:
+            return float(max(low, min(value, high)))
+
+        self._target = _Target(
+            clip(target.x + dx, 0, frame_width),
+            clip(target.y + dy, 0, frame_height),
+            clip(
+                target.width + rate * (width - target.width),
+                self.settings.minimum_side,
+                frame_width,
+            ),
+            clip(
+                target.height + rate * (height - target.height),
+                self.settings.minimum_side,
+                frame_height,
+            ),
+        )
+        return score
+
+    # --- Template ---
+
+    def _learn(self, frames: dict[str, np.ndarray], rate: float) -> None:
+        """Blend the template at the target into the known one, branch by branch.
+
+        A branch seen for the first time takes the new template as it is. As published, the colour
+        of what lies outside the frame is measured here too, and kept until the next update.
+        """
+        self._fill |= {name: mean_colour(frame) for name, frame in frames.items()}
+        if "ir" in frames and "ir" not in self._template:
+            # An infrared template made without RGB is not shifted, nor is then what it searches.
+            self._ir_follows_rgb = "rgb" in frames
+        target = self._target
+        assert target is not None
+        side = context_side(target.width, target.height, self.settings.context)
+        new = self.network.template(self._inputs(frames, side, self.network.exemplar_size))
+        for branch, levels in new.items():
+            known = self._template.get(branch, levels)
+            self._template[branch] = [
+                torch.lerp(old, level, rate) for old, level in zip(known, levels, strict=True)
+            ]
+        self.search.learn(self.network.kernels(self._template))
+
+    # --- Crops ---
+
+    def _frames(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> dict[str, np.ndarray]:
+        """The usable frames by modality, of those the network has a branch for."""
+        frames = {}
+        for name, frame in (("rgb", rgb), ("ir", ir)):
+            if frame is None or name not in self.network.modalities:
+                continue
+            if frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (3,)) or not frame.size:
+                raise ValueError(f"{name} must be HxW or HxWx3, got shape {frame.shape}")
+            if frame.dtype != np.uint8 and not np.issubdtype(frame.dtype, np.floating):
+                raise ValueError(
+                    f"{name} must be uint8, or float in 0..255, got {frame.dtype}; "
+                    "fusion.images.pixels.to_8bit converts"
+                )
+            if is_usable(frame):
+                frames[name] = frame if frame.dtype == np.uint8 else frame.astype(np.float32)
+        sizes = {frame.shape[:2] for frame in frames.values()}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"rgb {frames['rgb'].shape[:2]} and ir {frames['ir'].shape[:2]} differ in height "
+                "and width; the tracker needs registered frames of one size"
+            )
+        return frames
+
+    def _inputs(self, frames: dict[str, np.ndarray], side: float, size: int) -> dict[str, Tensor]:
+        """Crops about the target as the network takes them."""
+        target = self._target
+        assert target is not None
+        crops = {}
+        for name, frame in frames.items():
+            centre = (target.x, target.y)
+            crop = crop_square(frame, centre, side, size, self._fill[name])
+            crop = crop[None] if crop.ndim == 2 else crop.transpose(2, 0, 1)
+            crops[name] = self._to_device(torch.from_numpy(np.ascontiguousarray(crop))[None])
+        if self._ir_follows_rgb and len(crops) == 2:
+            # Kept for frames without RGB, so that the infrared stays like its template.
+            self._ir_shift = infrared_shift(crops["rgb"], crops["ir"])
+        return self.network.prepare(crops, self._ir_shift)
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        if self.device.type == "cuda":  # from pinned memory the host need not wait for the copy
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+
+def _change(ratio: Tensor) -> Tensor:
+    """A ratio or its inverse, whichever is above 1."""
+    return torch.maximum(ratio, 1 / ratio)

@@ -1,0 +1,1 @@
+"""Training of trackers: sources, sampling, augmentation, losses, Lightning modules."""

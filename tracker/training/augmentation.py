@@ -1,0 +1,231 @@
+"""Crops of a frame, and how they vary from one training pair to the next.
+
+The defaults of `Augmentation` are DFAT's.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fusion.base.errors import UserError
+from tracker.data.crops import context_side
+
+__all__ = [
+    "Augmentation",
+    "View",
+    "change_light",
+    "cover_mask",
+    "degrade",
+    "motion_blur",
+    "paste",
+    "round_mask",
+    "view_about",
+]
+
+# --- Views --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class View:
+    """A rectangle of a frame that becomes a square crop.
+
+    Attributes:
+        x, y: its centre in pixels of the frame, where a box ``(0, 0, w, h)`` has ``w / 2, h / 2``.
+        width, height: in pixels of the frame.
+        size: side of the crop in pixels.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    size: int
+
+    def cut(self, frame: np.ndarray, fill: float | np.ndarray) -> np.ndarray:
+        """The crop, ``size x size`` or ``size x size x C``; outside the frame is ``fill``."""
+        # As published, the online tracker rounds a crop's corner down to whole pixels, so that its
+        # centre lies half a pixel to the top left of the one boxes are measured from, on average.
+        # Crops here do too: a network then learns what it will be shown.
+        step_x, step_y = self.width / self.size, self.height / self.size
+        left = self.x - 1 - (self.size - 1) / 2 * step_x
+        top = self.y - 1 - (self.size - 1) / 2 * step_y
+        matrix = np.array([[step_x, 0, left], [0, step_y, top]])
+        return cv2.warpAffine(
+            frame,
+            matrix,
+            (self.size, self.size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderValue=tuple(np.atleast_1d(fill).tolist()),
+        )
+
+    def place(self, box: np.ndarray) -> np.ndarray:
+        """A frame's box ``x, y, w, h`` in the crop: centre from the crop's centre, and size."""
+        x, y, w, h = box
+        scale_x, scale_y = self.size / self.width, self.size / self.height
+        return np.array(
+            [
+                (x + w / 2 - self.x) * scale_x,
+                (y + h / 2 - self.y) * scale_y,
+                w * scale_x,
+                h * scale_y,
+            ]
+        )
+
+
+# --- Variation ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How crops vary. Shifts and scales are uniform, the others probabilities a crop and modality.
+
+    Attributes:
+        template_shift, search_shift: most the target's centre lies off the crop's, in pixels of the
+            crop, either way in x and y.
+        template_scale, search_scale: most a side of the view differs, as a share, each of the two
+            for itself.
+        flip: mirror both crops of a pair left to right.
+        blur: blur a search crop along a line, as motion does.
+        grey: take the colour out of both crops of a pair.
+        light: change gain and offset of a crop.
+        degrade: spoil one modality of a search crop: dark and noisy, hazy, out of focus, without
+            contrast or, infrared, inverted.
+        distract: paste other targets into a search crop, about as large as its own and beside it.
+        transplant: put the target of a search crop into other surroundings.
+        occlude: cover a part of the target in a search crop, a quarter to half of it.
+        drop_search, drop_template: leave one of two modalities out of a pair, as the online tracker
+            does with one that is missing.
+    """
+
+    template_shift: float = 4
+    template_scale: float = 0.05
+    search_shift: float = 96
+    search_scale: float = 0.18
+    flip: float = 0.0
+    blur: float = 0.18
+    grey: float = 0.1
+    light: float = 0.0
+    degrade: float = 0.0
+    distract: float = 0.0
+    transplant: float = 0.0
+    occlude: float = 0.0
+    drop_search: float = 0.0
+    drop_template: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name.endswith("_shift"):
+                if not 0 <= value <= 10_000:
+                    raise UserError(f"augmentation.{name}: from 0 to 10000 pixels, got {value}")
+            elif name.endswith("_scale"):
+                if not 0 <= value < 1:
+                    raise UserError(
+                        f"augmentation.{name}: a share is from 0 to below 1, got {value}"
+                    )
+            elif not 0 <= value <= 1:
+                raise UserError(f"augmentation.{name}: a probability is from 0 to 1, got {value}")
+
+
+def view_about(
+    box: np.ndarray, exemplar: int, size: int, shift: float, scale: float, rng: np.random.Generator
+) -> View:
+    """A view about a box ``x, y, w, h`` as the online tracker takes it, shifted and scaled.
+
+    Args:
+        exemplar: side of a template crop in pixels, to which the context's square is scaled.
+        size: side of this crop.
+        shift, scale: see `Augmentation`.
+    """
+    x, y, w, h = box
+    side = context_side(w, h) * size / exemplar
+    width, height = side * (1 + rng.uniform(-scale, scale, 2))
+    off_x, off_y = rng.uniform(-shift, shift, 2)
+    return View(
+        x + w / 2 - off_x * width / size, y + h / 2 - off_y * height / size, width, height, size
+    )
+
+
+def motion_blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Blur along a line of 3 to 9 pixels in any direction."""
+    size = 2 * int(rng.integers(1, 5)) + 1
+    angle = rng.uniform(0, np.pi)
+    # Drawn in the middle of twice the length: the line's ends keep their softness.
+    kernel = np.zeros((2 * size + 1, 2 * size + 1), np.float32)
+    reach = (size - 1) / 2 * np.array([np.cos(angle), np.sin(angle)])
+    ends = np.rint((np.array([-reach, reach]) + size) * 16).astype(int)
+    cv2.line(kernel, ends[0].tolist(), ends[1].tolist(), 1.0, 1, cv2.LINE_AA, shift=4)
+    return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
+
+
+def change_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Gain of 0.6 to 1.6 about the mean, and an offset of up to 40 grey levels."""
+    gain, offset = np.exp(rng.uniform(np.log(0.6), np.log(1.6))), rng.uniform(-40, 40)
+    return _to_uint8((image - image.mean(dtype=np.float32)) * gain + image.mean() + offset)
+
+
+def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Spoil a crop in one of the ways a camera or the weather does."""
+    kinds = ["dark", "haze", "defocus", "flat"] + (["inverted"] if image.ndim == 2 else [])
+    kind = kinds[rng.integers(len(kinds))]
+    if kind == "defocus":
+        return cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 3))
+    if kind == "inverted":
+        return 255 - image
+    values = image.astype(np.float32)
+    if kind == "dark":
+        values *= rng.uniform(0.03, 0.35)
+    elif kind == "haze":
+        share = rng.uniform(0.4, 0.85)
+        values = values * (1 - share) + share * rng.uniform(140, 230)
+    else:
+        values = (values - values.mean()) * rng.uniform(0.05, 0.3) + values.mean()
+    noise = rng.uniform(1, 8) * rng.standard_normal(image.shape, np.float32)
+    return _to_uint8(values + noise)
+
+
+def paste(below: np.ndarray, above: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """``above`` over ``below``, ``HxW`` or ``HxWx3`` uint8, as far as ``mask`` ``HxW`` is 1."""
+    mask = mask if below.ndim == 2 else mask[..., None]
+    return _to_uint8(below + mask * (above.astype(np.float32) - below))
+
+
+def round_mask(size: int, box: np.ndarray) -> np.ndarray:
+    """1 within a box and 0 outside, with rounded corners and a soft rim.
+
+    Args:
+        size: of the square mask.
+        box: centre x and y from the mask's centre, width, height, in pixels.
+
+    Returns:
+        ``size x size`` float32.
+    """
+    x, y, width, height = box
+    along = np.arange(size) - (size - 1) / 2
+    right, down = np.abs(along - x) / (width / 2), np.abs(along - y) / (height / 2)
+    reach = (right[None] ** 3 + down[:, None] ** 3) ** (1 / 3)
+    return np.clip((1.15 - reach) / 0.25, 0, 1).astype(np.float32)
+
+
+def cover_mask(size: int, box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """1 in a rectangle that hides a quarter to half of a box from one side, and 0 elsewhere.
+
+    Args:
+        size, box: as for `round_mask`.
+    """
+    centre, sides = box[:2], box[2:]
+    low, high = centre - sides * rng.uniform(0.6, 1, 2), centre + sides * rng.uniform(0.6, 1, 2)
+    axis, hidden = rng.integers(2), rng.uniform(0.25, 0.5) * sides
+    if rng.random() < 0.5:
+        high[axis] = centre[axis] - sides[axis] / 2 + hidden[axis]
+    else:
+        low[axis] = centre[axis] + sides[axis] / 2 - hidden[axis]
+    along = np.arange(size) - (size - 1) / 2
+    columns, rows = ((low[i] <= along) & (along <= high[i]) for i in range(2))
+    return (rows[:, None] & columns[None]).astype(np.float32)
+
+
+def _to_uint8(values: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

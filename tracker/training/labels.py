@@ -1,0 +1,97 @@
+"""Which anchors of a training pair are positive, negative or ignored."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracker.data.boxes import box_iou, cxcywh_to_xywh
+from tracker.model.network import TrackerNetwork
+
+__all__ = ["PairGeometry", "label_anchors", "select_anchors"]
+
+
+@dataclass(frozen=True)
+class PairGeometry:
+    """What of a network decides its pairs.
+
+    Attributes:
+        modalities: among "rgb" and "ir".
+        exemplar_size, search_size: sides of the crops in pixels.
+        anchors: ``(4, A, H, W)``, see `tracker.model.anchors.anchor_grid`.
+    """
+
+    modalities: tuple[str, ...]
+    exemplar_size: int
+    search_size: int
+    anchors: np.ndarray
+
+    @classmethod
+    def of(cls, network: TrackerNetwork) -> "PairGeometry":
+        """That of a network."""
+        return cls(
+            network.modalities,
+            network.exemplar_size,
+            network.search_size,
+            network.anchors().cpu().numpy(),
+        )
+
+
+POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
+
+
+def label_anchors(
+    box: np.ndarray,
+    anchors: np.ndarray,
+    positive: float = 0.6,
+    negative: float = 0.3,
+    best: bool = False,
+) -> np.ndarray:
+    """Which anchors stand for a box, by their IoU with it.
+
+    Args:
+        box: centre x, y, width, height from the centre of the search region, in pixels.
+        anchors: ``(4, A, H, W)``, likewise.
+        positive: an anchor above this IoU is the target's.
+        negative: an anchor below this IoU is background; those between are `IGNORED`.
+        best: where no anchor is above ``positive``, the one of the highest IoU is the target's
+            all the same, as in region proposal networks (Ren et al., 2015); else such a box has
+            none, as in SiamRPN.
+
+    Returns:
+        ``(A, H, W)`` int64 of `POSITIVE`, `NEGATIVE` and `IGNORED`.
+    """
+    boxes = cxcywh_to_xywh(np.moveaxis(anchors, 0, -1))
+    iou = box_iou(boxes, cxcywh_to_xywh(box))
+    labels = np.full(iou.shape, IGNORED)
+    labels[iou > positive] = POSITIVE
+    labels[iou < negative] = NEGATIVE
+    if best and iou.max() <= positive:
+        labels.flat[iou.argmax()] = POSITIVE
+    return labels
+
+
+def select_anchors(
+    labels: np.ndarray, rng: np.random.Generator, positives: int = 16, total: int = 64
+) -> np.ndarray:
+    """The anchors a pair's cross entropy counts: background would outweigh the target else.
+
+    At most ``positives`` anchors of the target, and background up to ``total`` of both.
+
+    Args:
+        labels: of `label_anchors`.
+
+    Returns:
+        Booleans of the same shape.
+    """
+    chosen = np.zeros(labels.shape, bool)
+    count = _choose(chosen, labels == POSITIVE, positives, rng)
+    _choose(chosen, labels == NEGATIVE, total - count, rng)
+    return chosen
+
+
+def _choose(chosen: np.ndarray, among: np.ndarray, most: int, rng: np.random.Generator) -> int:
+    """Mark up to ``most`` of ``among`` in ``chosen``; says how many."""
+    places = np.flatnonzero(among)
+    places = rng.permutation(places)[:most]
+    chosen.flat[places] = True
+    return len(places)

@@ -1,0 +1,358 @@
+"""Template/search pairs for training, and the anchors' labels.
+
+A pair is two crops of one target, as the online tracker cuts them: a template about it, and a
+search region in which it lies somewhere. Both modalities of a crop share their geometry; each has
+photometry of its own. Every pair is decided by a seed and the number of its draw alone, so that a
+run gives the same pairs on every machine, in any number of processes and after an interruption.
+
+    sources = [load_source("lasher", "LasHeR/trainingset", weight=2)]
+    pairs = TargetPairs(sources, PairGeometry.of(network))
+    pairs[0, 17]    # the 18th draw; the first number is of no consequence
+
+Crops, context, and labels follow SiamRPN++ (Li et al., CVPR 2019, Sec. 5.1) and SiamRPN (CVPR 2018,
+Sec. 3.3).
+"""
+
+import warnings
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from fusion.base.errors import UserError
+from fusion.images.pixels import luminance
+from tracker.data.crops import mean_colour
+from tracker.data.sequences import Sequence
+from tracker.training.augmentation import (
+    Augmentation,
+    View,
+    change_light,
+    cover_mask,
+    degrade,
+    motion_blur,
+    paste,
+    round_mask,
+    view_about,
+)
+from tracker.training.labels import NEGATIVE, PairGeometry, _choose, label_anchors, select_anchors
+from tracker.training.sources import TargetSource
+
+__all__ = ["TargetPairs"]
+
+
+# --- Labels -------------------------------------------------------------------------------------
+
+
+# --- Pairs --------------------------------------------------------------------------------------
+
+
+class _Unusable(Exception):
+    """What was drawn shows no target; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """A target in a frame: pictures by modality, those that show something, and its box."""
+
+    images: dict[str, np.ndarray]
+    usable: frozenset[str]
+    box: np.ndarray
+
+    def flipped(self) -> "_Moment":
+        images = {m: np.ascontiguousarray(image[:, ::-1]) for m, image in self.images.items()}
+        width = next(iter(images.values())).shape[1]
+        x, y, w, h = self.box
+        return _Moment(images, self.usable, np.array([width - x - w, y, w, h]))
+
+
+def _place_beside(
+    box: np.ndarray, other: np.ndarray, size: int, rng: np.random.Generator
+) -> np.ndarray | None:
+    """A box of the other's shape and about this one's area that does not touch it.
+
+    Args:
+        box: centre x and y from the crop's centre, width, height.
+        other: ``x, y, w, h`` in its own frame.
+        size: of the crop.
+
+    Returns:
+        As ``box``; None where a few tries found no room.
+    """
+    scale = np.sqrt(box[2] * box[3] / (other[2] * other[3])) * rng.uniform(0.75, 1.3)
+    sides = other[2:] * scale
+    for _ in range(8):
+        centre = rng.uniform(-size / 2, size / 2, 2)
+        if (np.abs(centre - box[:2]) > (box[2:] + sides) / 2).any():
+            return np.concatenate((centre, sides))
+    return None
+
+
+def _view_onto(box: np.ndarray, place: np.ndarray, size: int) -> View:
+    """The view that shows a frame's ``box`` ``x, y, w, h`` at ``place`` in a crop, see
+    `View.place`."""
+    x, y, w, h = box
+    step = w / place[2]
+    return View(
+        x + w / 2 - place[0] * step, y + h / 2 - place[1] * step, size * step, size * step, size
+    )
+
+
+class TargetPairs(TorchDataset):
+    """Template/search pairs, each decided by the seed and the number of its draw alone.
+
+    Args:
+        sources: where targets come from.
+        geometry: of the network.
+        augmentation: how crops vary; DFAT's where None.
+        negatives: share of pairs whose search region is about another target of any source.
+        positive_iou, best_anchor: ``positive`` and ``best`` of `label_anchors`.
+        length: pairs of a pass.
+        seed: of all draws.
+        part: of every source's sequences, shares of its list from and to, such as ``(0, 0.9)``;
+            what is held out is the end of the list.
+
+    Raises:
+        UserError: there is no sequence in that part of a source.
+    """
+
+    #: Draws that may fail in a row before a source is given up.
+    PATIENCE = 50
+
+    def __init__(
+        self,
+        sources: AbstractSequence[TargetSource],
+        geometry: PairGeometry,
+        augmentation: Augmentation | None = None,
+        *,
+        negatives: float = 0.1,
+        positive_iou: float = 0.6,
+        best_anchor: bool = False,
+        length: int = 10_000,
+        seed: int = 0,
+        part: tuple[float, float] = (0.0, 1.0),
+    ):
+        if not sources:
+            raise ValueError("pairs need at least one source")
+        self.sources = list(sources)
+        self.geometry = geometry
+        self.augmentation = augmentation or Augmentation()
+        self.negatives = negatives
+        self.positive_iou = positive_iou
+        self.best_anchor = best_anchor
+        self.length = length
+        self.seed = seed
+        self._shares = np.array([source.weight for source in sources], float)
+        self._shares /= self._shares.sum()
+        self._ranges = [
+            range(*(round(share * len(source.dataset)) for share in part)) for source in sources
+        ]
+        for source, numbers in zip(self.sources, self._ranges, strict=True):
+            if not numbers:
+                raise UserError(
+                    f"data.roots.{source.name}: {len(source.dataset)} sequences or pairs are too "
+                    f"few for a share of {part[1] - part[0]:.2f}; change data.holdout"
+                )
+        self._warned: set[str] = set()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        """The pair of draw ``key[1]``; ``key[0]``, a data set's index elsewhere, does not matter.
+
+        Returns:
+            ``template_rgb`` ``(3, exemplar_size, exemplar_size)``, ``template_ir`` ``(1, ...)``,
+            ``search_rgb`` and ``search_ir`` of ``search_size``, uint8, of the network's modalities;
+            ``usable_rgb``, ``usable_ir``: bool, whether template and search both have it;
+            ``box`` ``(4,)``: the target in the search region, centre from its centre and size in
+            pixels (in a negative pair, the other target);
+            ``labels`` ``(A, H, W)`` of `label_anchors`, ``chosen`` of `select_anchors`;
+            ``positive``: bool, whether the target is there.
+        """
+        rng = np.random.default_rng((self.seed, key[1]))
+        template, search, negative = self._targets(rng)
+        augmentation, geometry = self.augmentation, self.geometry
+        if rng.random() < augmentation.flip:
+            template, search = template.flipped(), search.flipped()
+        exemplar, size = geometry.exemplar_size, geometry.search_size
+        shift, scale = augmentation.template_shift, augmentation.template_scale
+        about_template = view_about(template.box, exemplar, exemplar, shift, scale, rng)
+        shift, scale = augmentation.search_shift, augmentation.search_scale
+        about_search = view_about(search.box, exemplar, size, shift, scale, rng)
+
+        grey = rng.random() < augmentation.grey
+        spoiled = self._one_modality(rng, augmentation.degrade)
+        item = {}
+        for modality, image in template.images.items():
+            picture = about_template.cut(image, mean_colour(image))
+            item[f"template_{modality}"] = self._finish(picture, grey, rng)
+        box = about_search.place(search.box)
+        for modality, picture in self._search_crops(search, about_search, box, rng).items():
+            if modality == spoiled:
+                picture = degrade(picture, rng)
+            if rng.random() < augmentation.blur:
+                picture = motion_blur(picture, rng)
+            item[f"search_{modality}"] = self._finish(picture, grey, rng)
+        usable = self._usable(template, search, rng)
+        item |= {f"usable_{m}": torch.tensor(m in usable) for m in geometry.modalities}
+
+        labels = label_anchors(box, geometry.anchors, self.positive_iou, best=self.best_anchor)
+        if negative:
+            # The other target's anchors are the hardest background there is, and enough of it.
+            chosen = np.zeros(labels.shape, bool)
+            _choose(chosen, labels != NEGATIVE, 16, rng)
+            labels = np.full_like(labels, NEGATIVE)
+        else:
+            chosen = select_anchors(labels, rng)
+        return item | {
+            "box": torch.from_numpy(box.astype(np.float32)),
+            "labels": torch.from_numpy(labels),
+            "chosen": torch.from_numpy(chosen),
+            "positive": torch.tensor(not negative),
+        }
+
+    def _search_crops(
+        self, search: _Moment, view: View, box: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Crops of a search region by modality, perhaps with parts of another scene in them.
+
+        Args:
+            box: the target in the crop, as `View.place` gives it.
+        """
+        crops = {m: view.cut(image, mean_colour(image)) for m, image in search.images.items()}
+        augmentation, size = self.augmentation, view.size
+        kinds = [
+            kind
+            for kind in ("transplant", "distract", "occlude")
+            if rng.random() < getattr(augmentation, kind)
+        ]
+        if not kinds:
+            return crops
+        _, *others = self._moments(rng)
+        # What shows in one modality alone would give itself away.
+        others = [other for other in others if other.usable == search.usable]
+        for other in others:
+            anywhere = view_about(other.box, self.geometry.exemplar_size, size, size / 2, 0.5, rng)
+            for kind in kinds:
+                source = anywhere
+                if kind == "transplant":
+                    mask = 1 - round_mask(size, box)
+                elif kind == "occlude":
+                    mask = cover_mask(size, box, rng)
+                else:
+                    beside = _place_beside(box, other.box, size, rng)
+                    if beside is None:
+                        continue
+                    mask = round_mask(size, beside)
+                    source = _view_onto(other.box, beside, size)
+                for modality, crop in crops.items():
+                    image = other.images[modality]
+                    crops[modality] = paste(crop, source.cut(image, mean_colour(image)), mask)
+            # The second moment, of the same other target, is for a second look-alike alone.
+            kinds = [kind for kind in kinds if kind == "distract"]
+        return crops
+
+    def _finish(self, picture: np.ndarray, grey: bool, rng: np.random.Generator) -> Tensor:
+        """What both kinds of crops undergo; ``HxW`` or ``HxWx3`` to ``(1 or 3, H, W)``."""
+        if rng.random() < self.augmentation.light:
+            picture = change_light(picture, rng)
+        if picture.ndim == 2:
+            return torch.from_numpy(picture[None])
+        if grey:
+            picture = np.repeat(luminance(picture)[..., None], 3, axis=2)
+        return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+
+    def _one_modality(self, rng: np.random.Generator, probability: float) -> str | None:
+        """With this probability, one of two modalities; never the only one."""
+        happens, which = rng.random() < probability, rng.integers(2)
+        modalities = self.geometry.modalities
+        return modalities[which] if happens and len(modalities) == 2 else None
+
+    def _usable(self, template: _Moment, search: _Moment, rng: np.random.Generator) -> set[str]:
+        """Modalities that template and search both have, after one is perhaps dropped."""
+        usable = set(template.usable & search.usable)
+        for probability in (self.augmentation.drop_template, self.augmentation.drop_search):
+            dropped = self._one_modality(rng, probability)
+            if len(usable) == 2:
+                usable.discard(dropped)
+        # A negative pair's two moments may have no modality in common: any answer is right there.
+        return usable or set(search.usable)
+
+    # --- Drawing targets ---
+
+    def _targets(self, rng: np.random.Generator) -> tuple[_Moment, _Moment, bool]:
+        """Template, search, and whether they are of two targets."""
+        negative = rng.random() < self.negatives
+        known, template, search = self._moments(rng)
+        if negative:
+            for _ in range(self.PATIENCE):
+                other, _, elsewhere = self._moments(rng)
+                if other != known:
+                    return template, elsewhere, True
+        # Where there is but one target at all, no pair can be negative.
+        return template, search, False
+
+    def _moments(self, rng: np.random.Generator) -> tuple[tuple, _Moment, _Moment]:
+        """Two moments of one target, after what tells it from others."""
+        number = rng.choice(len(self.sources), p=self._shares)
+        source, numbers = self.sources[number], self._ranges[number]
+        problem = ""
+        for _ in range(self.PATIENCE):
+            which = numbers[rng.integers(len(numbers))]
+            try:
+                first, *moments = self._two_of(source.dataset[which], source.reach, rng)
+            except (UserError, _Unusable) as error:
+                problem = str(error)
+                self._warn(source, source.dataset.names[which], problem)
+                continue
+            # Without reach, every frame is of a target of its own.
+            template, search = moments
+            return (number, which, first if source.reach == 0 else None), template, search
+        raise UserError(
+            f"data.roots.{source.name}: {self.PATIENCE} draws in a row show no target ({problem}); "
+            "tracker data says what is wrong with a dataset"
+        )
+
+    def _warn(self, source: TargetSource, name: str, problem: str) -> None:
+        if f"{source.name}/{name}" not in self._warned:
+            self._warned.add(f"{source.name}/{name}")
+            warnings.warn(f"{source.name}: left out of a pair: {name}: {problem}", stacklevel=3)
+
+    def _two_of(
+        self, sequence: Sequence, reach: int, rng: np.random.Generator
+    ) -> tuple[int, _Moment, _Moment]:
+        """The template's frame, template and search."""
+        sequence.resize = True  # crops need one frame of reference for both modalities
+        boxes = np.where(np.isnan(sequence.boxes_rgb), sequence.boxes_ir, sequence.boxes_rgb)
+        good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= 2).all(axis=1)
+        # Synthetic sequences say how much of a target shows; one behind a wall teaches nothing.
+        visibility = sequence.attributes.get("visibility", np.ones(len(boxes)))
+        templates = np.flatnonzero(good & (visibility > 0.5))
+        if not len(templates):
+            raise _Unusable("no frame has a box of 2 pixels or more")
+        first = templates[rng.integers(len(templates))]
+        near = np.abs(np.arange(len(boxes)) - first) <= reach
+        searches = np.flatnonzero(good & near & (visibility > 0.25))
+        second = searches[rng.integers(len(searches))]
+        template = self._read(sequence, first, boxes)
+        search = template if second == first else self._read(sequence, second, boxes)
+        if not template.usable & search.usable:
+            raise _Unusable(f"frames {first + 1} and {second + 1} have no modality in common")
+        return int(first), template, search
+
+    def _read(self, sequence: Sequence, index: int, boxes: np.ndarray) -> _Moment:
+        frame = sequence.frame(int(index))
+        images = {m: getattr(frame, m) for m in self.geometry.modalities}
+        usable = frozenset(m for m in images if m not in frame.problems)
+        if not usable:
+            reasons = "; ".join(problem.reason for problem in frame.problems.values())
+            raise _Unusable(reasons)
+        height, width = next(images[m] for m in images if m in usable).shape[:2]
+        for modality, image in images.items():
+            if image is None:  # a crop all the same, which nothing is learned from
+                channels = (3,) if modality == "rgb" else ()
+                images[modality] = np.zeros((height, width, *channels), np.uint8)
+        return _Moment(images, usable, boxes[index])
