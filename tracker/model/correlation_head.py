@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fusion.feature import LLRRFusion
-from tracker.head import Response, depthwise_correlation
-from tracker.neck import crop_centre
+from fusion.llrr.feature import LLRRFusion
+from tracker.model.head import Response, depthwise_correlation
+from tracker.model.neck import crop_centre
 
 __all__ = ["JOINS", "CorrelationHead", "CorrelationKernels", "ModalityJoin"]
 

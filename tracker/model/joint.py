@@ -13,17 +13,17 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tracker.frames import MODALITIES
-from tracker.head import Response
+from tracker.data.frames import MODALITIES
+from tracker.model.head import Response
 from tracker.model.correlation_head import JOINS, CorrelationHead, CorrelationKernels
-from tracker.model.mobile import NANOTRACK_BLOCKS, MobileBackbone
-from tracker.network import fold_batch_norm
+from tracker.model.mobile import NANOTRACK_BLOCKS, SMALL_BLOCKS, MobileBackbone
+from tracker.model.network import fold_batch_norm
+from tracker.model.reading import Reading, cell_centres
 
-__all__ = ["JointTracker"]
+__all__ = ["JOINT_PRESETS", "JointTracker"]
 
 
 class JointTracker(nn.Module):
@@ -36,7 +36,7 @@ class JointTracker(nn.Module):
         modalities: among "rgb" and "ir".
         join: how the modalities are joined: "gate" or "llrr", see `ModalityJoin`; "pixels" reads
             the mean of both pictures as one, as a tracker of one modality would be given them.
-        blocks, stem: of the `MobileBackbone`.
+        blocks, stem, smooth_stem: of the `MobileBackbone`.
         depth: of the `CorrelationHead`.
         fusion_filters, fusion_blocks: see `ModalityJoin`.
         exemplar_size, search_size: sides of template and search crops in pixels, ``32 k - 1``.
@@ -60,6 +60,7 @@ class JointTracker(nn.Module):
         join: str = "gate",
         blocks: Sequence[Sequence] = NANOTRACK_BLOCKS,
         stem: int = 16,
+        smooth_stem: bool = True,
         depth: int = 6,
         fusion_filters: int = 16,
         fusion_blocks: int = 2,
@@ -72,6 +73,7 @@ class JointTracker(nn.Module):
             "join": join,
             "blocks": [list(block) for block in blocks],
             "stem": stem,
+            "smooth_stem": smooth_stem,
             "depth": depth,
             "fusion_filters": fusion_filters,
             "fusion_blocks": fusion_blocks,
@@ -89,7 +91,7 @@ class JointTracker(nn.Module):
         self.branches = self.modalities
         self.join = join
         self.exemplar_size, self.search_size = exemplar_size, search_size
-        self.backbone = MobileBackbone(blocks, stem)
+        self.backbone = MobileBackbone(blocks, stem, smooth_stem)
         self.stride = self.backbone.stride
         cells = (exemplar_size + 1) // self.stride
         self.head = CorrelationHead(
@@ -148,6 +150,20 @@ class JointTracker(nn.Module):
         parts = (x.chunk(len(names)) for x in maps)
         return dict(zip(names, zip(*parts, strict=True), strict=True))
 
+    def joint_response(
+        self,
+        kernels: Mapping[str, list[CorrelationKernels]],
+        features: Mapping[str, Tensor],
+        available: Mapping[str, Tensor] | None = None,
+    ) -> Response:
+        """The response of all modalities together.
+
+        Args:
+            kernels, features: by modality.
+            available: by modality, ``(B,)`` booleans; each item needs one modality. All where None.
+        """
+        return self.head.decide(self.correlate(kernels, features), available)
+
     def forward(
         self,
         template: Mapping[str, Tensor],
@@ -156,16 +172,18 @@ class JointTracker(nn.Module):
     ) -> Response:
         """Response to search images, given template images, both as read."""
         kernels = self.kernels(self.template(self.prepare(template)))
-        maps = self.correlate(kernels, self.features(self.prepare(search)))
-        return self.head.decide(maps, available)
+        return self.joint_response(kernels, self.features(self.prepare(search)), available)
 
-    # --- Boxes ---
-
-    def centres(self) -> Tensor:
-        """Centres x and y of the response's cells from the search region's, ``(2, H, W)`` pixels."""
-        offsets = (torch.arange(self.response_size) - self.response_size // 2) * self.stride
-        y, x = torch.meshgrid(offsets, offsets, indexing="ij")
-        return torch.stack((x, y)).float()
+    def read(self, response: Response) -> Reading:
+        """Score and box of every cell of a response."""
+        distances = response.loc.float().exp()
+        left, top, right, bottom = distances.unbind(1)
+        x, y = cell_centres(response.cls.shape[-1], self.stride, distances.device)
+        boxes = torch.stack(
+            (x + (right - left) / 2, y + (bottom - top) / 2, left + right, top + bottom), dim=1
+        )
+        background, target = response.cls.float().unbind(1)
+        return Reading(target - background, boxes)
 
     # --- Inference ---
 
@@ -178,3 +196,18 @@ class JointTracker(nn.Module):
         """
         network = fold_batch_norm(copy.deepcopy(self).eval().requires_grad_(False))
         return network.to(device).to(memory_format=torch.channels_last)
+
+
+_SMALL: dict[str, Any] = {"blocks": SMALL_BLOCKS, "smooth_stem": False}
+
+JOINT_PRESETS: dict[str, dict[str, Any]] = {
+    "small": _SMALL,
+    "small_llrr": _SMALL | {"join": "llrr"},
+    "small_rgb": _SMALL | {"modalities": ("rgb",)},
+    "small_ir": _SMALL | {"modalities": ("ir",)},
+    "nanotrack": {},
+    "nanotrack_mean": {"join": "pixels"},
+    "nanotrack_rgb": {"modalities": ("rgb",)},
+    "nanotrack_ir": {"modalities": ("ir",)},
+}
+"""Arguments of `JointTracker` by name. Those of "nanotrack" fit the published checkpoint."""

@@ -51,6 +51,19 @@ NANOTRACK_BLOCKS = (
 )
 """Blocks of NanoTrack v3's backbone: MobileNetV3-small without its last stride."""
 
+SMALL_BLOCKS = (
+    Block(3, 16, 16, stride=2, smooth=False),
+    Block(3, 80, 24, stride=2, attention=False, smooth=False),
+    Block(3, 96, 24, attention=False, smooth=False),
+    Block(5, 120, 40, stride=2),
+    Block(5, 240, 40),
+    Block(5, 240, 40),
+    Block(5, 200, 48),
+    Block(5, 200, 48),
+    Block(5, 288, 96),
+)
+"""Blocks of the tracker that ships: a little wider inside, of the same outputs."""
+
 
 class SqueezeExcitation(nn.Module):
     """Channel attention from the mean of the map (Hu et al., CVPR 2018), with a hard sigmoid."""
@@ -119,6 +132,7 @@ class MobileBackbone(nn.Module):
     Args:
         blocks: sizes of the blocks, or rows of the same numbers.
         stem: channels of the first convolution, of stride 2.
+        smooth_stem: hard-swish activation of the first convolution, as published; ReLU is faster.
 
     Attributes:
         channels: of the output.
@@ -127,11 +141,16 @@ class MobileBackbone(nn.Module):
     Input: ``(B, 3, S, S)``. Output: ``(B, channels, S / stride, S / stride)``, rounded up.
     """
 
-    def __init__(self, blocks: Sequence[Sequence] = NANOTRACK_BLOCKS, stem: int = 16):
+    def __init__(
+        self,
+        blocks: Sequence[Sequence] = NANOTRACK_BLOCKS,
+        stem: int = 16,
+        smooth_stem: bool = True,
+    ):
         super().__init__()
         rows = [Block(*block) for block in blocks]
         self.stem = nn.Sequential(
-            nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.Hardswish(inplace=True)
+            nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), _activation(smooth_stem)
         )
         inputs = [stem, *(block.channels for block in rows[:-1])]
         self.blocks = nn.ModuleList(

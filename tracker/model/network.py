@@ -20,11 +20,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fusion.llrr.feature import LLRRFusion, RFNFusion
 from tracker.data.frames import MODALITIES
-from tracker.model.anchors import RATIOS, anchor_grid
+from tracker.model.anchors import RATIOS, anchor_grid, decode
 from tracker.model.backbone import STRIDE, AtrousResNet50, CompactResNet, compact_stem
 from tracker.model.decision import ResponseGate, fuse_decisions, gate_decisions
 from tracker.model.head import MultiLevelRPN, Response
 from tracker.model.neck import Neck, crop_centre
+from tracker.model.reading import Reading
 from tracker.model.winograd import Network, use_winograd
 
 __all__ = ["PRESETS", "TrackerNetwork", "build", "fold_batch_norm", "infrared_shift"]
@@ -328,6 +329,36 @@ class TrackerNetwork(nn.Module):
         return fuse_decisions(
             [responses[name] for name in names], weights, drop=self.drop_branches, available=mask
         )
+
+    def joint_response(
+        self,
+        kernels: Mapping[str, list],
+        features: Mapping[str, list[Tensor]],
+        available: Mapping[str, Tensor] | None = None,
+    ) -> Response:
+        """The joint response of all branches, see `respond` and `decide`.
+
+        Args:
+            kernels, features: by branch.
+            available: by modality, ``(B,)`` booleans: items of the batch that have it. The fused
+                branch needs both. All where None.
+        """
+        if available is not None and self.fusions:
+            available = {**available, "fused": torch.stack(list(available.values())).all(0)}
+        return self.decide(self.respond(kernels, features), available)
+
+    def read(self, response: Response) -> Reading:
+        """Score and box of every cell of a response, those of the cell's best anchor."""
+        arguments = self.architecture
+        size = response.cls.shape[-1]
+        anchors = torch.from_numpy(
+            anchor_grid(size, scale=arguments["anchor_scale"], ratios=arguments["anchor_ratios"])
+        ).to(response.cls.device)
+        background, target = response.cls.float().unflatten(1, (2, -1)).unbind(1)
+        logits, best = (target - background).max(1, keepdim=True)
+        boxes = decode(response.loc.float().unflatten(1, (4, -1)), anchors)
+        index = best[:, None].expand(-1, 4, -1, -1, -1)
+        return Reading(logits.squeeze(1), boxes.gather(2, index).squeeze(2))
 
     def forward(
         self, template: Mapping[str, Tensor], search: Mapping[str, Tensor]

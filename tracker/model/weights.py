@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ from fusion.base.checkpoints import (
 )
 from fusion.base.errors import UserError
 from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
+from tracker.model.joint import JOINT_PRESETS, JointTracker
+from tracker.model.nanotrack import NANOTRACK_ONLINE, is_nanotrack, rename_nanotrack
 from tracker.model.network import PRESETS, TrackerNetwork
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS
 from tracker.model.settings import OnlineSettings
@@ -32,8 +35,11 @@ __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
 
 FORMAT = "rgbt-tracker"
 
+#: Kinds of networks by the name in a file; a file without one is of the first.
+FAMILIES: dict[str, Any] = {"siamese": TrackerNetwork, "joint": JointTracker}
 
-def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
+
+def save_tracker(network: TrackerNetwork | JointTracker, path: str | Path) -> None:
     """Write a network's weights, architecture, preprocessing and online settings as safetensors.
 
     Raises:
@@ -41,6 +47,7 @@ def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
     """
     metadata = {
         "network": FORMAT,
+        "family": next(name for name, kind in FAMILIES.items() if isinstance(network, kind)),
         "architecture": json.dumps(network.architecture),
         "online": json.dumps(network.online),
     }
@@ -69,9 +76,24 @@ def load_tracker(
     """
     path = COMPACT if path is None else path
     tensors, metadata = read_tensors(path)
+    network: Any
     if metadata.get("network") == FORMAT:
-        network = build_on_meta(path, TrackerNetwork, read_architecture(path, metadata))
+        family = FAMILIES.get(metadata.get("family", "siamese"))
+        if family is None:
+            raise UserError(
+                f"{path}: a network of the kind {metadata['family']}, which this version does not "
+                f"know ({', '.join(FAMILIES)}); update the package"
+            )
+        network = build_on_meta(path, family, read_architecture(path, metadata))
         network.online = _online(path, metadata)
+    elif is_nanotrack(tensors):
+        name = preset if preset.startswith("nanotrack") else "nanotrack"
+        network = build_on_meta(path, JointTracker, JOINT_PRESETS[name])
+        network.online = dict(NANOTRACK_ONLINE)
+        if len(network.modalities) > 1 and network.join != "pixels":
+            network.online["border"] = "replicate"
+        gates = {n: torch.zeros(t.shape) for n, t in network.state_dict().items() if ".joins." in n}
+        tensors = rename_nanotrack(tensors) | gates
     elif preset in PUBLISHED_PRESETS:
         network = build_on_meta(path, TrackerNetwork, PRESETS[preset])
         tensors = _renamed(path, tensors, network)
