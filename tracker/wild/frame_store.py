@@ -1,0 +1,67 @@
+"""Decoded frames, kept in memory or in a folder of memory-mapped arrays."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fusion.errors import UserError
+from fusion.files import make_folder, whole_file
+
+__all__ = ["FrameStore"]
+
+
+class FrameStore:
+    """Decodes frames once: decoding a JPEG takes longer than all that a training pair needs.
+
+    Args:
+        folder: where decoded frames are kept as ``.npy`` files, one for each array, which all
+            processes and later runs share (uint8: some 0.3 MB for a frame of 640x360 and its mask).
+            None keeps them in memory, each process its own.
+
+    Raises:
+        UserError: a file is in the folder's place.
+    """
+
+    def __init__(self, folder: str | Path | None = None):
+        self.folder = None if folder is None else make_folder(Path(folder))
+
+    def arrays(
+        self, name: str, files: Sequence[Path], decode: Callable[[], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
+        """What ``decode()`` gives, from the folder where it was kept before.
+
+        Args:
+            name: of the kept files, made unique by the paths, sizes and times of ``files``.
+            files: what is decoded; a file that changed is decoded again.
+            decode: gives arrays by name, always the same names.
+        """
+        if self.folder is None:
+            return decode()
+        stem = f"{name}-{_fingerprint(files)}"
+        kept = {path.name.split(".")[-2]: path for path in self.folder.glob(f"{stem}.*.npy")}
+        done = self.folder / f"{stem}.done"
+        if done.is_file():
+            try:
+                return {key: np.load(path, mmap_mode="r") for key, path in kept.items()}
+            except (ValueError, OSError):
+                pass  # damaged since: written again below
+        made = decode()
+        for key, array in made.items():
+            with whole_file(self.folder / f"{stem}.{key}.npy") as path, path.open("wb") as file:
+                np.save(file, array, allow_pickle=False)
+        with whole_file(done) as path:
+            path.write_text(",".join(made) + "\n")
+        return made
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        digest.update(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+    return digest.hexdigest()[:16]

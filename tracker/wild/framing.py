@@ -1,0 +1,143 @@
+"""Which part of a frame a crop shows, and where the frame ends in it.
+
+A `Framing` cuts a `View` of a frame whose borders are replicated. Its bounds are the frame's, or
+those of a virtual frame inside it, as if the camera had seen no more: so targets come to lie at the
+edge of a frame, are truncated by it, or fill it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from tracker.augmentation import View
+from tracker.boxes import clip_box
+
+__all__ = ["Framing", "clip_to", "virtual_frame"]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """A view, mirrored or not, of a frame within bounds.
+
+    Attributes:
+        view: what of the frame is shown, in pixels of the frame.
+        bounds: ``left, top, right, bottom`` of the frame or virtual frame, whole pixels.
+        mirrored: left and right are exchanged.
+    """
+
+    view: View
+    bounds: tuple[int, int, int, int]
+    mirrored: bool = False
+
+    @property
+    def size(self) -> int:
+        """Side of the crop in pixels."""
+        return self.view.size
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the crop for each of the frame, the mean of both directions."""
+        return self.size / (self.view.width * self.view.height) ** 0.5
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """Pixels of the frame for each of the crop, in x (negative where mirrored) and y."""
+        x, y = self.view.width / self.size, self.view.height / self.size
+        return np.array([-x if self.mirrored else x, y])
+
+    def cut(self, frame: np.ndarray, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
+        """The crop of ``HxW`` or ``HxWx3`` uint8, borders replicated.
+
+        Args:
+            shift: the frame's content is moved so far, right and down, in pixels of the frame:
+                another camera's parallax.
+        """
+        left, top, right, bottom = self.bounds
+        # As `View.cut`: the online tracker rounds a crop's corner down.
+        bias = np.array([0 if self.mirrored else 1, 1])
+        start = np.array([self.view.x, self.view.y]) - bias - (self.size - 1) / 2 * self.steps
+        start -= np.array([left, top]) + np.array(shift)
+        matrix = np.array([[self.steps[0], 0, start[0]], [0, self.steps[1], start[1]]])
+        return cv2.warpAffine(
+            np.asarray(frame[top:bottom, left:right]),
+            matrix,
+            (self.size, self.size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    def place(self, box: np.ndarray) -> np.ndarray:
+        """A frame's box ``x, y, w, h`` in the crop, whose top left corner is 0, 0."""
+        x, y, w, h = box
+        centre = np.array([x + w / 2 - self.view.x, y + h / 2 - self.view.y]) / self.steps
+        sides = np.array([w, h]) / np.abs(self.steps)
+        return np.concatenate([centre - sides / 2 + self.size / 2, sides])
+
+    def seal(self, *crops: np.ndarray) -> list[np.ndarray]:
+        """The crops with what lies outside the bounds made copies of the border again."""
+        left, top, right, bottom = self.bounds
+        columns = self._inside(0, left, right)
+        rows = self._inside(1, top, bottom)
+        whole = np.arange(self.size)
+        if np.array_equal(columns, whole) and np.array_equal(rows, whole):
+            return list(crops)
+        return [crop[rows][:, columns] for crop in crops]
+
+    def _inside(self, axis: int, low: int, high: int) -> np.ndarray:
+        """For every column (or row) of the crop, the nearest one within the bounds."""
+        centre, step = (self.view.x, self.view.y)[axis], self.steps[axis]
+        places = centre + (np.arange(self.size) + 0.5 - self.size / 2) * step
+        within = np.flatnonzero((places >= low) & (places <= high))
+        if not len(within):  # a view outside the frame: a column stands for all
+            nearest = int(np.abs(places - np.clip(places, low, high)).argmin())
+            return np.full(self.size, nearest)
+        return np.clip(np.arange(self.size), within[0], within[-1])
+
+
+def clip_to(box: np.ndarray, bounds: tuple[int, int, int, int]) -> np.ndarray:
+    """The part of a box ``x, y, w, h`` within bounds ``left, top, right, bottom``."""
+    left, top, right, bottom = bounds
+    corner = np.array([left, top, 0, 0])
+    return clip_box(np.asarray(box, float) - corner, right - left, bottom - top) + corner
+
+
+def virtual_frame(
+    box: np.ndarray,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    tight: bool,
+    hidden: float,
+) -> tuple[int, int, int, int]:
+    """A frame within the frame that truncates a target on one side, or that a target fills.
+
+    Args:
+        box: of the target, ``x, y, w, h``.
+        size: ``(width, height)`` of the frame.
+        tight: the frame is little larger than the target on every side, 1 to 1.8 times.
+        hidden: most of the target's width or height that may be cut off.
+
+    Returns:
+        ``left, top, right, bottom``, holding some of the target.
+    """
+    width, height = size
+    low, high = np.maximum(box[:2], 0), np.minimum(box[:2] + box[2:], [width, height])
+    sides = np.maximum(high - low, 1)
+    if tight:
+        reach = sides * rng.uniform(0, 0.4, 2), sides * rng.uniform(0, 0.4, 2)
+        bounds = np.concatenate([low - reach[0], high + reach[1]])
+    else:
+        bounds = np.array([0, 0, width, height], float)
+    # People leave a frame at its sides; at the bottom they are cut off as they come near.
+    side = rng.choice(4, p=(0.36, 0.06, 0.36, 0.22))
+    axis = side % 2
+    cut = rng.uniform(-0.25, hidden) * sides[axis]
+    bounds[side] = low[axis] + cut if side < 2 else high[axis] - cut
+    limits = np.array([0, 0, width, height])
+    bounds = np.where([True, True, False, False], np.maximum(bounds, limits * 0), bounds)
+    bounds[2:] = np.minimum(bounds[2:], limits[2:])
+    left, top = np.floor(bounds[:2]).astype(int)
+    right, bottom = np.ceil(bounds[2:]).astype(int)
+    return int(left), int(top), max(int(right), int(left) + 4), max(int(bottom), int(top) + 4)

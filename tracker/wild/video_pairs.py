@@ -1,0 +1,371 @@
+"""Template/search pairs of real video: the student's crops, the teacher's, and the box.
+
+    pairs = VideoPairs([load_masked_video("DAVIS"), load_stills("RoadScene")])
+    pairs[0, 17]    # the 18th draw; the first number is of no consequence
+
+Each pair is decided by the seed and the number of its draw alone, see `DrawSampler`. A scene
+(`SceneDrawer`) is cut in both modalities (`Framing`, `paste_layers`); the teacher sees the crops as
+they are, the student what cameras and weather leave of them (`degradation`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fusion.images import luminance
+from tracker.augmentation import View
+from tracker.online import context_side
+from tracker.wild.cutouts import paste_layers
+from tracker.wild.degradation import disturb, draw_failure, fail
+from tracker.wild.framing import Framing, clip_to, virtual_frame
+from tracker.wild.pseudo_thermal import pseudo_thermal
+from tracker.wild.real_video import LocalMask, Source
+from tracker.wild.recipe import Recipe
+from tracker.wild.scenes import Moment, Scene, SceneDrawer
+
+__all__ = ["VideoPairs"]
+
+MODALITIES = ("rgb", "ir")
+Shifts = tuple[tuple[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """How one pair's modalities fail in what the student sees.
+
+    Attributes:
+        modality: that fails; None where both are there.
+        failure: how, see `degradation.FAILURES`, or "frozen".
+        blind: in the template too.
+        dropped: modality that is missing.
+    """
+
+    modality: str | None = None
+    failure: str = ""
+    blind: bool = False
+    dropped: str | None = None
+
+
+class VideoPairs(Dataset):
+    """Pairs of real video, each decided by the seed and the number of its draw alone.
+
+    Args:
+        sources: where footage comes from.
+        exemplar_size, search_size: sides of the crops in pixels.
+        recipe: how pairs vary.
+        length: pairs of a pass.
+        seed: of all draws.
+        part: of every source's footage, shares of its list from and to; what is held out is the end
+            of the list.
+
+    Raises:
+        UserError: there is no footage in that part of a source.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        exemplar_size: int = 127,
+        search_size: int = 255,
+        recipe: Recipe | None = None,
+        *,
+        length: int = 10_000,
+        seed: int = 0,
+        part: tuple[float, float] = (0.0, 1.0),
+    ):
+        if not sources:
+            raise ValueError("pairs need at least one source")
+        self.exemplar_size, self.search_size = exemplar_size, search_size
+        self.recipe = recipe or Recipe()
+        self.length, self.seed = length, seed
+        self.scenes = SceneDrawer(sources, self.recipe, exemplar_size, search_size, part)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        """The pair of draw ``key[1]``; ``key[0]``, a data set's index elsewhere, does not matter.
+
+        Returns:
+            ``template_rgb`` ``(3, exemplar_size, exemplar_size)``, ``template_ir`` ``(1, ...)``,
+            ``search_rgb`` and ``search_ir`` of ``search_size``, uint8: what the student sees;
+            ``clean_template_rgb`` and so on: the same crops without degradation, for the teacher;
+            ``box``, ``template_box`` ``(4,)`` float32: ``x, y, w, h`` in pixels of the crop from its
+            top left corner, clipped to the frame (in a negative pair, the other target's);
+            ``positive``: bool, whether the search crop is about the template's target;
+            ``labelled``: bool, whether ``box`` is true; else the teacher alone knows;
+            ``usable_rgb``, ``usable_ir``: bool, whether the student has the modality, one at least;
+            ``failed_rgb``, ``failed_ir``: bool, whether it shows next to nothing in the search crop;
+            ``shows_rgb``, ``shows_ir``: bool, whether the target stands out in it without
+            degradation, in one at least;
+            ``source``: int64, the number of the source.
+        """
+        rng = np.random.default_rng((self.seed, key[1]))
+        recipe = self.recipe
+        scene = self.scenes.draw(rng)
+        self.scenes.surround(scene, rng)
+        other = self._other(scene, rng) if rng.random() < recipe.negatives else None
+        searched = other or scene
+        shows = scene.shows & searched.shows or searched.shows
+
+        present = {m for m in MODALITIES if _has(scene, m) and _has(searched, m)} or {"rgb", "ir"}
+        loss = self._loss(shows & present or shows, rng)
+        mirrored = bool(rng.random() < recipe.flip)
+        shifts = self._parallax(scene, loss, rng)
+        tight, hidden = rng.random() < recipe.tight, self._edges(rng)
+        template = self._frame(scene.template, True, tight, hidden[0], mirrored, rng)
+        search = self._frame(searched.search, False, tight, hidden[1], mirrored, rng)
+        grey = bool(rng.random() < recipe.grey)
+        cold = float(rng.uniform(-0.3, 0.35)) if rng.random() < recipe.cold else None
+
+        clean = {
+            "template": self._render(scene.template, scene, template, shifts, cold),
+            "search": self._render(searched.search, searched, search, shifts, cold),
+        }
+        frozen = None
+        if loss.failure == "frozen":
+            frozen = self._frozen(scene, searched, search, shifts, cold, rng)
+        item: dict[str, Tensor] = {}
+        for place, framing in (("template", template), ("search", search)):
+            for modality, picture in zip(MODALITIES, clean[place], strict=True):
+                if grey and modality == "rgb":
+                    picture = cv2.cvtColor(luminance(picture), cv2.COLOR_GRAY2RGB)
+                item[f"clean_{place}_{modality}"] = _tensor(picture)
+                spoiled = self._spoil(picture, place, modality, loss, frozen, rng)
+                item[f"{place}_{modality}"] = _tensor(framing.seal(spoiled)[0])
+        for name, moment, framing in (
+            ("box", searched.search, search),
+            ("template_box", scene.template, template),
+        ):
+            box = framing.place(clip_to(moment.box, framing.bounds))
+            item[name] = torch.from_numpy(box.astype(np.float32))
+        usable = (present - {loss.dropped}) or present
+        for modality in MODALITIES:
+            failed = modality == loss.modality
+            item[f"usable_{modality}"] = torch.tensor(modality in usable)
+            item[f"failed_{modality}"] = torch.tensor(failed)
+            item[f"shows_{modality}"] = torch.tensor(modality in shows)
+        item["positive"] = torch.tensor(other is None)
+        item["labelled"] = torch.tensor(searched.labelled)
+        item["source"] = torch.tensor(scene.source)
+        return item
+
+    # --- Geometry ---
+
+    def _other(self, scene: Scene, rng: np.random.Generator) -> Scene | None:
+        """A scene of another target; None where there seems to be no other."""
+        for _ in range(10):
+            other = self.scenes.draw(rng)
+            if other.known[:3] != scene.known[:3] or other.known != scene.known:
+                self.scenes.surround(other, rng)
+                return other
+        return None
+
+    def _edges(self, rng: np.random.Generator) -> tuple[bool, bool]:
+        """Whether a frame's edge cuts the target in template and in search."""
+        if rng.random() >= self.recipe.edge:
+            return False, False
+        which = rng.random()
+        return which < 0.4, which >= 0.2
+
+    def _frame(
+        self,
+        moment: Moment,
+        is_template: bool,
+        tight: bool,
+        edge: bool,
+        mirrored: bool,
+        rng: np.random.Generator,
+    ) -> Framing:
+        """The crop about a moment's target."""
+        recipe = self.recipe
+        width, height = moment.picture.size
+        bounds = (0, 0, width, height)
+        if tight or edge:
+            hidden = recipe.hidden if edge else -0.05
+            bounds = virtual_frame(moment.box, (width, height), rng, tight=tight, hidden=hidden)
+        x, y, w, h = box = clip_to(moment.box, bounds)
+        if min(w, h) < 2:  # pasted beyond the frame's edge
+            bounds = (0, 0, width, height)
+            x, y, w, h = box = moment.box
+        size = self.exemplar_size if is_template else self.search_size
+        side = context_side(w, h) * size / self.exemplar_size
+        stretch = 1 + rng.uniform(-recipe.stretch, recipe.stretch, 2)
+        if is_template:
+            off = rng.uniform(-1, 1, 2) * recipe.template_shift
+        else:
+            stretch = stretch * np.exp(np.clip(rng.normal(0, recipe.scale), -0.5, 0.5))
+            if rng.random() < recipe.far:
+                off = rng.uniform(-1, 1, 2) * recipe.far_shift
+            else:
+                off = rng.normal(0, 1, 2) * recipe.search_shift
+            off = np.clip(off, -0.42 * size, 0.42 * size)
+        across, down = side * stretch
+        view = View(
+            x + w / 2 - off[0] * across / size, y + h / 2 - off[1] * down / size, across, down, size
+        )
+        return Framing(view, bounds, mirrored)
+
+    def _parallax(self, scene: Scene, loss: _Loss, rng: np.random.Generator) -> Shifts:
+        """How far RGB and infrared are moved: half the distance each, either way."""
+        distance, angle = rng.uniform(2, 7), rng.normal(0, 0.25) + rng.choice([0, np.pi])
+        if rng.random() >= self.recipe.parallax or loss.dropped:
+            return (0.0, 0.0), (0.0, 0.0)
+        distance = min(distance, 0.25 * float(min(*scene.template.box[2:], *scene.search.box[2:])))
+        x, y = distance / 2 * np.cos(angle), distance / 2 * np.sin(angle)
+        return (float(x), float(y)), (float(-x), float(-y))
+
+    # --- Pictures ---
+
+    def _render(
+        self, moment: Moment, scene: Scene, framing: Framing, shifts: Shifts, cold: float | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Both crops of a moment, clean."""
+        size, picture = framing.size, moment.picture
+        mask = None
+        if moment.mask is not None:
+            mask = framing.cut(_whole(moment.mask, picture.size), shifts[0])
+        if picture.rgb is None:
+            rgb = np.zeros((size, size, 3), np.uint8)
+        else:
+            rgb = framing.cut(picture.rgb, shifts[0])
+        level = None
+        if picture.ir is not None:
+            ir = framing.cut(picture.ir, shifts[1])
+            if cold is not None and mask is not None and scene.labelled:
+                _cool(ir, framing.cut(_whole(moment.mask, picture.size), shifts[1]), cold)
+        elif picture.rgb is None:
+            ir = np.zeros((size, size), np.uint8)
+        else:
+            ir = self._made_infrared(moment, scene, framing, mask, shifts)
+            level = float(scene.look.curve.mean())
+        if moment.layers:
+            paste_layers(rgb, ir, moment.layers, framing, mask, shifts, level)
+            rgb, ir = framing.seal(rgb, ir)
+        return rgb, ir
+
+    def _made_infrared(
+        self,
+        moment: Moment,
+        scene: Scene,
+        framing: Framing,
+        mask: np.ndarray | None,
+        shifts: Shifts,
+    ) -> np.ndarray:
+        """Infrared of a picture that has none."""
+        assert moment.picture.rgb is not None
+        rgb = framing.cut(moment.picture.rgb, shifts[1])
+        if mask is None or moment.mask is None:
+            return scene.look.background(rgb, framing.scale)
+        own = moment.mask
+        shape = framing.cut(_whole(own, moment.picture.size), shifts[1])
+        box = np.array([own.x, own.y, own.mask.shape[1], own.mask.shape[0]], float)
+        placed = framing.place(box + np.array([*shifts[1], 0, 0]))
+        return pseudo_thermal(rgb, shape, placed, scene.look, framing.scale)
+
+    # --- Failures ---
+
+    def _loss(self, shows: frozenset[str] | set[str], rng: np.random.Generator) -> _Loss:
+        """What fails: never the only modality that shows the target."""
+        recipe = self.recipe
+        what, which = rng.random(), str(rng.choice(MODALITIES))
+        drops, frozen = rng.random() < recipe.drop, rng.random() < 0.15
+        if len(shows) == 1:  # the other may fail as it likes
+            (only,) = shows
+            which = MODALITIES[1 - MODALITIES.index(only)]
+        failing, blind = None, False
+        if what < recipe.blind:
+            failing, blind = which, True
+        elif what < recipe.blind + recipe.fail_rgb:
+            failing = "rgb"
+        elif what < recipe.blind + recipe.fail_rgb + recipe.fail_ir:
+            failing = "ir"
+        if failing is not None and shows == {failing}:
+            failing, blind = None, False
+        dropped = (failing or which) if drops else None
+        if failing is None:
+            return _Loss(dropped=dropped)
+        failure = "frozen" if frozen and not blind else draw_failure(failing == "rgb", rng)
+        return _Loss(failing, failure, blind, dropped)
+
+    def _frozen(
+        self,
+        scene: Scene,
+        searched: Scene,
+        framing: Framing,
+        shifts: Shifts,
+        cold: float | None,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What a camera that stopped still shows: an earlier moment, elsewhere."""
+        before = searched.template
+        centre = before.box[:2] + before.box[2:] / 2
+        now = searched.search.box[:2] + searched.search.box[2:] / 2
+        view = framing.view
+        if np.abs(centre - now).max() < 0.1 * view.width:
+            away = rng.uniform(0.15, 0.4, 2) * rng.choice([-1, 1], 2) * (view.width, view.height)
+            view = View(view.x + away[0], view.y + away[1], view.width, view.height, view.size)
+        moved = Framing(view, framing.bounds, framing.mirrored)
+        return self._render(before, searched, moved, shifts, cold)
+
+    def _spoil(
+        self,
+        picture: np.ndarray,
+        place: str,
+        modality: str,
+        loss: _Loss,
+        frozen: tuple[np.ndarray, np.ndarray] | None,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """What the student sees of a clean crop."""
+        recipe = self.recipe
+        share = recipe.disturb_template if place == "template" else recipe.disturb_search
+        if modality == loss.modality and (place == "search" or loss.blind):
+            if frozen is not None:
+                picture = frozen[MODALITIES.index(modality)]
+            else:
+                return fail(picture, loss.failure, rng)
+        return disturb(picture, rng) if rng.random() < share else picture
+
+
+def _has(scene: Scene, modality: str) -> bool:
+    """Whether both moments have a modality, or it is made."""
+    if modality == "ir" and all(
+        moment.picture.ir is None and (moment.mask is not None or moment.layers)
+        for moment in (scene.template, scene.search)
+    ):
+        return True
+    return all(
+        getattr(moment.picture, modality) is not None for moment in (scene.template, scene.search)
+    )
+
+
+def _whole(local: LocalMask, size: tuple[int, int]) -> np.ndarray:
+    """A silhouette in a frame of its own."""
+    width, height = size
+    frame = np.zeros((height, width), np.uint8)
+    rows, columns = local.mask.shape
+    frame[local.y : local.y + rows, local.x : local.x + columns] = local.mask
+    return frame
+
+
+def _cool(ir: np.ndarray, mask: np.ndarray, share: float) -> None:
+    """Bring a target near the heat of what is around it: its own contrast times ``share``."""
+    around = cv2.dilate(mask, np.ones((9, 9), np.uint8))
+    ring = cv2.subtract(around, mask)
+    level = cv2.mean(ir, ring)[0]
+    cooled = cv2.addWeighted(ir, share, ir, 0, level * (1 - share))
+    weight = cv2.GaussianBlur(mask, (3, 3), 0).astype(np.float32) / 255
+    ir[:] = cv2.blendLinear(cooled, ir, weight, 1 - weight)
+
+
+def _tensor(picture: np.ndarray) -> Tensor:
+    """``HxW`` or ``HxWx3`` to ``(1 or 3, H, W)``."""
+    if picture.ndim == 2:
+        return torch.from_numpy(np.array(picture[None]))
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
