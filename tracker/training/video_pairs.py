@@ -17,16 +17,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fusion.images import luminance
-from tracker.augmentation import View
-from tracker.online import context_side
-from tracker.wild.cutouts import paste_layers
-from tracker.wild.degradation import disturb, draw_failure, fail
-from tracker.wild.framing import Framing, clip_to, virtual_frame
-from tracker.wild.pseudo_thermal import pseudo_thermal
-from tracker.wild.real_video import LocalMask, Source
-from tracker.wild.recipe import Recipe
-from tracker.wild.scenes import Moment, Scene, SceneDrawer
+from fusion.images.pixels import luminance
+from tracker.data.crops import context_side
+from tracker.training.augmentation import View
+from tracker.training.cutouts import paste_layers
+from tracker.training.degradation import disturb, draw_failure, fail
+from tracker.training.framing import Framing, clip_to, virtual_frame
+from tracker.training.pseudo_thermal import pseudo_thermal
+from tracker.training.real_video import LocalMask, Source
+from tracker.training.recipe import Recipe
+from tracker.training.scenes import Moment, Scene, SceneDrawer
 
 __all__ = ["VideoPairs"]
 
@@ -137,7 +137,9 @@ class VideoPairs(Dataset):
                     picture = cv2.cvtColor(luminance(picture), cv2.COLOR_GRAY2RGB)
                 item[f"clean_{place}_{modality}"] = _tensor(picture)
                 spoiled = self._spoil(picture, place, modality, loss, frozen, rng)
-                item[f"{place}_{modality}"] = _tensor(framing.seal(spoiled)[0])
+                if spoiled is not picture:  # noise and smoke end where the frame does
+                    (spoiled,) = framing.seal(spoiled)
+                item[f"{place}_{modality}"] = _tensor(spoiled)
         for name, moment, framing in (
             ("box", searched.search, search),
             ("template_box", scene.template, template),
@@ -227,9 +229,11 @@ class VideoPairs(Dataset):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Both crops of a moment, clean."""
         size, picture = framing.size, moment.picture
-        mask = None
-        if moment.mask is not None:
-            mask = framing.cut(_whole(moment.mask, picture.size), shifts[0])
+        masks: list[np.ndarray] | list[None] = [None, None]
+        if moment.mask is not None and (picture.ir is None or moment.layers or cold is not None):
+            whole = _whole(moment.mask, picture.size)
+            masks = [framing.cut(whole, shift) for shift in dict.fromkeys(shifts)]
+        mask, heat_mask = masks[0], masks[-1]
         if picture.rgb is None:
             rgb = np.zeros((size, size, 3), np.uint8)
         else:
@@ -237,36 +241,24 @@ class VideoPairs(Dataset):
         level = None
         if picture.ir is not None:
             ir = framing.cut(picture.ir, shifts[1])
-            if cold is not None and mask is not None and scene.labelled:
-                _cool(ir, framing.cut(_whole(moment.mask, picture.size), shifts[1]), cold)
-        elif picture.rgb is None:
-            ir = np.zeros((size, size), np.uint8)
-        else:
-            ir = self._made_infrared(moment, scene, framing, mask, shifts)
+            if cold is not None and heat_mask is not None:
+                _cool(ir, heat_mask, cold)
+        elif moment.makes_ir and picture.rgb is not None:
+            moved = rgb if shifts[0] == shifts[1] else framing.cut(picture.rgb, shifts[1])
             level = float(scene.look.curve.mean())
+            if heat_mask is None or moment.mask is None:
+                ir = scene.look.background(moved, framing.scale)
+            else:
+                own = moment.mask
+                box = np.array([own.x, own.y, own.mask.shape[1], own.mask.shape[0]], float)
+                placed = framing.place(box + np.array([*shifts[1], 0, 0]))
+                ir = pseudo_thermal(moved, heat_mask, placed, scene.look, framing.scale)
+        else:
+            ir = np.zeros((size, size), np.uint8)
         if moment.layers:
             paste_layers(rgb, ir, moment.layers, framing, mask, shifts, level)
             rgb, ir = framing.seal(rgb, ir)
         return rgb, ir
-
-    def _made_infrared(
-        self,
-        moment: Moment,
-        scene: Scene,
-        framing: Framing,
-        mask: np.ndarray | None,
-        shifts: Shifts,
-    ) -> np.ndarray:
-        """Infrared of a picture that has none."""
-        assert moment.picture.rgb is not None
-        rgb = framing.cut(moment.picture.rgb, shifts[1])
-        if mask is None or moment.mask is None:
-            return scene.look.background(rgb, framing.scale)
-        own = moment.mask
-        shape = framing.cut(_whole(own, moment.picture.size), shifts[1])
-        box = np.array([own.x, own.y, own.mask.shape[1], own.mask.shape[0]], float)
-        placed = framing.place(box + np.array([*shifts[1], 0, 0]))
-        return pseudo_thermal(rgb, shape, placed, scene.look, framing.scale)
 
     # --- Failures ---
 
@@ -335,13 +327,9 @@ class VideoPairs(Dataset):
 
 def _has(scene: Scene, modality: str) -> bool:
     """Whether both moments have a modality, or it is made."""
-    if modality == "ir" and all(
-        moment.picture.ir is None and (moment.mask is not None or moment.layers)
-        for moment in (scene.template, scene.search)
-    ):
-        return True
     return all(
-        getattr(moment.picture, modality) is not None for moment in (scene.template, scene.search)
+        getattr(moment.picture, modality) is not None or (modality == "ir" and moment.makes_ir)
+        for moment in (scene.template, scene.search)
     )
 
 

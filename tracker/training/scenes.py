@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from fusion.errors import UserError
-from tracker.online import context_side
-from tracker.wild.cutouts import Cutout, Layer, cut_out
-from tracker.wild.pseudo_thermal import ThermalLook
-from tracker.wild.real_video import Footage, LocalMask, Picture, Source, Track
-from tracker.wild.recipe import Recipe
+from fusion.base.errors import UserError
+from tracker.data.crops import context_side
+from tracker.training.cutouts import Cutout, Layer, cut_out
+from tracker.training.pseudo_thermal import ThermalLook
+from tracker.training.real_video import Footage, LocalMask, Picture, Source
+from tracker.training.recipe import Recipe
 
 __all__ = ["Moment", "Scene", "SceneDrawer"]
 
@@ -30,12 +30,14 @@ class Moment:
         picture: the frame.
         box: the target's in it, ``x, y, w, h``; may reach over the frame.
         mask: its silhouette in the frame, where it is the frame's own and known.
+        makes_ir: infrared is made from the visible picture.
         layers: what is pasted over the frame.
     """
 
     picture: Picture
     box: np.ndarray
     mask: LocalMask | None = None
+    makes_ir: bool = False
     layers: list[Layer] = field(default_factory=list)
 
 
@@ -95,7 +97,9 @@ class SceneDrawer:
         self.reach_of_search = search_size / exemplar_size
         self._shares = np.array([source.weight for source in sources], float)
         self._shares /= self._shares.sum()
-        self._ranges = [range(*(round(p * len(source.footage)) for p in part)) for source in sources]
+        self._ranges = [
+            range(*(round(p * len(source.footage)) for p in part)) for source in sources
+        ]
         for source, numbers in zip(self.sources, self._ranges, strict=True):
             if not numbers:
                 raise UserError(
@@ -157,18 +161,20 @@ class SceneDrawer:
         track = tracks[chosen]
         first, second = self._two_frames(track.frames, self.sources[number].reach, rng)
         moments = [
-            Moment(footage.picture(index), track.boxes[index], track.mask(index))
+            Moment(
+                footage.picture(index), track.boxes[index], track.mask(index), not footage.thermal
+            )
             for index in (first, second)
         ]
         look = ThermalLook.draw(rng)
         shows = _present(moments)
-        made = "ir" not in shows and moments[0].mask is not None
-        if made and look.shows:
+        if not footage.thermal and look.shows:
             shows |= {"ir"}
         if not shows:
             raise _Unusable("frames have no modality in common")
         known = (number, which, chosen)
-        return Scene(*moments, known, number, track.kind, track.labelled, look, shows)
+        kind, labelled = track.kind, track.labelled
+        return Scene(moments[0], moments[1], known, number, kind, labelled, look, shows)
 
     def _pasted(self, number: int, which: int, rng: np.random.Generator) -> Scene:
         """A cut-out over other footage; both move on."""
@@ -190,7 +196,7 @@ class SceneDrawer:
         width, height = pictures[0].size
         own_width, own_height = cutouts[0].shape
         tall = height * np.exp(rng.uniform(np.log(0.08), np.log(0.75)))
-        scale = min(tall / own_height, 0.8 * width / own_width, 2.5)
+        scale = min(tall / own_height, 0.8 * width / own_width, 1.6)
         centre = rng.uniform(0.02, 0.98, 2) * (width, height)
         look = ThermalLook.draw(rng)
         mirrored, gain = bool(rng.random() < 0.5), _gain(rng)
@@ -200,7 +206,7 @@ class SceneDrawer:
             sides = np.array(cutout.shape) * scale
             box = np.concatenate([centre - sides / 2, sides])
             layer = Layer(cutout, box, look, mirrored, is_target=True, gain=gain, heat=heat)
-            moments.append(Moment(picture, box, None, [layer]))
+            moments.append(Moment(picture, box, None, not footage.thermal, [layer]))
             scale *= np.exp(rng.normal(0, 0.06))
             centre = np.clip(centre + rng.normal(0, 0.4, 2) * sides.mean(), 0, (width, height))
         shows = frozenset({"rgb"} | ({"ir"} if cutouts[0].ir is not None or look.shows else set()))
@@ -222,12 +228,15 @@ class SceneDrawer:
         if (high - low < 8).any():
             raise _Unusable("a box at the frame's rim")
         box = np.concatenate([low, high - low])
-        moments = [Moment(picture, box) for picture in pictures]
+        moments = [Moment(picture, box, None, not footage.thermal) for picture in pictures]
+        look = ThermalLook.draw(rng)
         shows = _present(moments)
+        if not footage.thermal and look.textured:
+            shows |= {"ir"}
         if not shows:
             raise _Unusable("frames have no modality in common")
         known = (number, which, -2, int(rng.integers(1 << 30)))
-        return Scene(*moments, known, number, "", False, ThermalLook.draw(rng), shows)
+        return Scene(moments[0], moments[1], known, number, "", False, look, shows)
 
     def _two_frames(
         self, frames: np.ndarray, reach: int, rng: np.random.Generator
@@ -351,7 +360,9 @@ class SceneDrawer:
         low, high = box[:2], box[:2] + box[2:]
         centre = rng.uniform(low, high)
         if sides[0] == box[2]:  # covers one side
-            centre[0] += (share - 1) * sides[0] * rng.choice([-1, 1]) + box[0] + box[2] / 2 - centre[0]
+            centre[0] += (
+                (share - 1) * sides[0] * rng.choice([-1, 1]) + box[0] + box[2] / 2 - centre[0]
+            )
         elif shape >= 0.5 and shape < 0.7:
             centre[1] = high[1] - sides[1] * rng.uniform(0, 0.5)
         look = replace(scene.look, offset=float(rng.uniform(-40, 40)), head=0.0)
@@ -364,7 +375,9 @@ class SceneDrawer:
 def _present(moments: Sequence[Moment]) -> frozenset[str]:
     """Modalities that both moments have."""
     return frozenset(
-        m for m in ("rgb", "ir") if all(getattr(moment.picture, m) is not None for moment in moments)
+        m
+        for m in ("rgb", "ir")
+        if all(getattr(moment.picture, m) is not None for moment in moments)
     )
 
 

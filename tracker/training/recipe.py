@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from fusion.errors import UserError
+from fusion.base.errors import UserError
 
 __all__ = ["Recipe"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fusion.errors import UserError
-from fusion.files import make_folder, whole_file
+from fusion.base.errors import UserError
+from fusion.base.files import make_folder, whole_file
 
 __all__ = ["FrameStore"]
 

@@ -38,6 +38,11 @@ class ThermalLook:
         """Whether the target stands out by its heat."""
         return abs(self.offset) + 0.6 * abs(self.head) >= 18
 
+    @property
+    def textured(self) -> bool:
+        """Whether surroundings show by their heat."""
+        return float(self.curve.std()) >= 12
+
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "ThermalLook":
         """Any look: hot targets half of the time, cold or equal ones else."""
@@ -47,7 +52,7 @@ class ThermalLook:
         kind = rng.random()
         if kind < 0.35:  # weak texture, as of a camera with a wide range
             middle = (low + high) / 2
-            values = middle + rng.uniform(-1, 1) * np.linspace(-25, 25, 5)
+            values = middle + rng.uniform(-1, 1) * np.linspace(-40, 40, 5)
         elif kind < 0.7:  # brightness, falling or rising
             values = np.linspace(low, high + 40, 5)[:: rng.choice([-1, 1])]
         else:  # materials of any heat
@@ -64,7 +69,9 @@ class ThermalLook:
             offset, head = rng.uniform(-8, 8), 0.0
         texture = rng.uniform(-0.5, 0.7)
         blur = rng.uniform(0.5, 2.0)
-        return cls(mix, np.rint(np.clip(curve, 0, 255)).astype(np.uint8), blur, offset, texture, head)
+        return cls(
+            mix, np.rint(np.clip(curve, 0, 255)).astype(np.uint8), blur, offset, texture, head
+        )
 
     def varied(self, rng: np.random.Generator) -> "ThermalLook":
         """Another individual of the same kind in the same scene: a little hotter or colder."""

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from fusion.images import tile
-from tracker.wild.video_pairs import VideoPairs
+from fusion.images.pixels import tile
+from tracker.training.video_pairs import VideoPairs
 
 __all__ = ["sample_sheet"]
 

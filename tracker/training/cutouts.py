@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tracker.wild.framing import Framing
-from tracker.wild.pseudo_thermal import ThermalLook
-from tracker.wild.real_video import Picture, Track
+from tracker.training.framing import Framing
+from tracker.training.pseudo_thermal import ThermalLook
+from tracker.training.real_video import Picture, Track
 
 __all__ = ["Cutout", "Layer", "cut_out", "paste_layers"]
 
@@ -121,7 +121,9 @@ def paste_layers(
         if layer.is_target:
             covered[rows, columns] = cv2.max(np.ascontiguousarray(covered[rows, columns]), mask)
         elif not layer.behind:
-            covered[rows, columns] = cv2.subtract(np.ascontiguousarray(covered[rows, columns]), mask)
+            covered[rows, columns] = cv2.subtract(
+                np.ascontiguousarray(covered[rows, columns]), mask
+            )
 
         if cutout.ir is None:
             assert layer.look is not None
@@ -152,7 +154,9 @@ def _fit(
     shrink = min(width / w, height / h)
     if shrink > 1.5:  # else pixels are skipped, which no camera does
         size = max(2, round(width / shrink)), max(2, round(height / shrink))
-        rgb, mask = (cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in (cutout.rgb, cutout.mask))
+        rgb, mask = (
+            cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in (cutout.rgb, cutout.mask)
+        )
         ir = cutout.ir
         ir = None if ir is None else cv2.resize(ir, size, interpolation=cv2.INTER_AREA)
         cutout = Cutout(rgb, ir, mask, cutout.level)

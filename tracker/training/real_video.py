@@ -18,14 +18,17 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fusion.errors import UserError
-from fusion.files import natural_key
-from fusion.images import IMAGE_SUFFIXES, Video, list_images, luminance, read_image, to_8bit
-from fusion.pairs import find_pairs
-from tracker.boxes import box_iou
-from tracker.frames import as_ir, as_rgb
-from tracker.sources import load_source, salient_boxes
-from tracker.wild.frame_store import FrameStore
+from fusion.base.errors import UserError
+from fusion.base.files import natural_key
+from fusion.images.pairing import list_images
+from fusion.images.pixels import luminance, to_8bit
+from fusion.images.reading import read_image
+from fusion.images.video import Video
+from fusion.training.pairs import find_pairs
+from tracker.data.boxes import box_iou
+from tracker.data.frames import as_ir, as_rgb
+from tracker.training.frame_store import FrameStore
+from tracker.training.sources import load_source, salient_boxes
 
 __all__ = [
     "Footage",
@@ -113,11 +116,13 @@ class Footage:
         name: for messages, unique in its source.
         kinds: kinds of targets that it may hold.
         load: reads it.
+        thermal: whether it has infrared; where not, it is made from the visible.
     """
 
     name: str
     kinds: frozenset[str]
     load: Callable[[], Content] = field(repr=False)
+    thermal: bool = True
 
     @cached_property
     def _content(self) -> Content:
@@ -186,7 +191,7 @@ def load_masked_video(
     """Visible videos with a mask in every frame, such as DAVIS-2016: ``SEQ/color``, ``SEQ/mask``.
 
     Their infrared is made from the picture and the mask when a pair is drawn
-    (`tracker.wild.pseudo_thermal`).
+    (`tracker.training.pseudo_thermal`).
 
     Args:
         root: folder of the sequences. ``color`` and ``mask`` hold pictures of the same stems; a mask
@@ -207,7 +212,7 @@ def load_masked_video(
         _require_same_stems(folder, pictures, masks)
         kind = _KIND_OF.get(folder.name, folder.name)
         load = partial(_load_masked, store, folder, pictures, masks, kind)
-        footage.append(Footage(folder.name, frozenset([kind]), load))
+        footage.append(Footage(folder.name, frozenset([kind]), load, thermal=False))
     if not footage:
         raise UserError(f"{root}: no folder in it holds color/ and mask/, as DAVIS does")
     return Source(name, footage, weight, reach)
@@ -334,7 +339,9 @@ def _find_clips(root: Path) -> list[tuple[str, Path, Path]]:
             if path.name.startswith("."):
                 continue
             if not (infrared / path.name).exists():
-                raise UserError(f"{path}: its infrared is missing; put it at {infrared / path.name}")
+                raise UserError(
+                    f"{path}: its infrared is missing; put it at {infrared / path.name}"
+                )
             found.append((path.stem, path, infrared / path.name))
     return found
 
@@ -512,7 +519,9 @@ def hot_silhouette(heat: np.ndarray, box: np.ndarray) -> LocalMask | None:
     part = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     px, py, pw, ph, area = stats[part]
     inside = parts == part
-    contrast = float(patch[inside].mean()) - float(patch[mask == 0].mean()) if (mask == 0).any() else 0
+    contrast = (
+        float(patch[inside].mean()) - float(patch[mask == 0].mean()) if (mask == 0).any() else 0
+    )
     at_rim = pw >= patch.shape[1] or ph >= patch.shape[0]
     if at_rim or min(pw, ph) < 5 or not 0.25 <= area / (pw * ph) <= 0.9 or contrast < 20:
         return None
@@ -574,7 +583,7 @@ def _load_still(store: FrameStore, ir: Path, vis: Path) -> Content:
 def load_sequences(
     layout: str, root: str | Path, weight: float = 1.0, reach: int = 40, kind: str = "thing"
 ) -> Source:
-    """Annotated RGBT sequences of any layout that `tracker.sources.load_source` knows.
+    """Annotated RGBT sequences of any layout that `tracker.training.sources.load_source` knows.
 
     Frames are decoded each time they are drawn: such datasets do not fit in memory.
 

@@ -11,8 +11,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from tracker.augmentation import View
-from tracker.boxes import clip_box
+from tracker.data.boxes import clip_box
+from tracker.training.augmentation import View
 
 __all__ = ["Framing", "clip_to", "virtual_frame"]
 
@@ -78,22 +78,23 @@ class Framing:
     def seal(self, *crops: np.ndarray) -> list[np.ndarray]:
         """The crops with what lies outside the bounds made copies of the border again."""
         left, top, right, bottom = self.bounds
-        columns = self._inside(0, left, right)
-        rows = self._inside(1, top, bottom)
-        whole = np.arange(self.size)
-        if np.array_equal(columns, whole) and np.array_equal(rows, whole):
+        (x0, x1), (y0, y1) = self._inside(0, left, right), self._inside(1, top, bottom)
+        if (x0, x1, y0, y1) == (0, self.size, 0, self.size):
             return list(crops)
-        return [crop[rows][:, columns] for crop in crops]
+        margins = y0, self.size - y1, x0, self.size - x1
+        return [
+            cv2.copyMakeBorder(crop[y0:y1, x0:x1], *margins, cv2.BORDER_REPLICATE) for crop in crops
+        ]
 
-    def _inside(self, axis: int, low: int, high: int) -> np.ndarray:
-        """For every column (or row) of the crop, the nearest one within the bounds."""
+    def _inside(self, axis: int, low: int, high: int) -> tuple[int, int]:
+        """The first column (or row) of the crop within the bounds, and the one after the last."""
         centre, step = (self.view.x, self.view.y)[axis], self.steps[axis]
-        places = centre + (np.arange(self.size) + 0.5 - self.size / 2) * step
-        within = np.flatnonzero((places >= low) & (places <= high))
-        if not len(within):  # a view outside the frame: a column stands for all
-            nearest = int(np.abs(places - np.clip(places, low, high)).argmin())
-            return np.full(self.size, nearest)
-        return np.clip(np.arange(self.size), within[0], within[-1])
+        # Column j shows the frame at centre + (j + 0.5 - size / 2) * step.
+        ends = sorted((np.array([low, high]) - centre) / step + self.size / 2 - 0.5)
+        first, last = (
+            int(v) for v in np.clip([np.ceil(ends[0]), np.floor(ends[1])], 0, self.size - 1)
+        )
+        return min(first, last), last + 1
 
 
 def clip_to(box: np.ndarray, bounds: tuple[int, int, int, int]) -> np.ndarray:

@@ -100,8 +100,8 @@ def pixelate(image: np.ndarray, factor: float) -> np.ndarray:
 def blur_along_line(image: np.ndarray, length: float, angle: float) -> np.ndarray:
     """Motion blur: the mean along a line of ``length`` pixels."""
     reach = int(np.ceil(length / 2))
-    kernel = np.zeros((2 * reach + 3, 2 * reach + 3), np.float32)
-    middle = reach + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    middle = reach
     step = length / 2 * np.array([np.cos(angle), np.sin(angle)])
     ends = np.rint((np.array([-step, step]) + middle) * 16).astype(int)
     cv2.line(kernel, ends[0].tolist(), ends[1].tolist(), 1.0, 1, cv2.LINE_AA, shift=4)
@@ -177,7 +177,7 @@ def disturb(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if what < 0.12:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 2.2))
     elif what < 0.27:
-        image = blur_along_line(image, rng.uniform(3, 12), rng.uniform(0, np.pi))
+        image = blur_along_line(image, rng.uniform(3, 10), rng.uniform(0, np.pi))
     elif what < 0.37:
         image = pixelate(image, rng.uniform(1.5, 3.5))
     weather = rng.random()

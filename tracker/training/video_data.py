@@ -1,0 +1,146 @@
+"""Pairs of real video for Lightning: folders, weights and a recipe as constructor arguments."""
+
+from functools import partial
+from typing import Any
+
+import lightning as L
+from torch.utils.data import DataLoader
+
+from fusion.base.draws import require_at_least, training_loader
+from fusion.base.errors import UserError
+from tracker.training.real_video import (
+    Source,
+    load_clips,
+    load_masked_video,
+    load_sequences,
+    load_stills,
+)
+from tracker.training.recipe import Recipe
+from tracker.training.video_pairs import VideoPairs
+
+__all__ = ["VideoPairData"]
+
+DEFAULT_RECIPE = Recipe()
+
+
+class VideoPairData(L.LightningDataModule):
+    """Template/search pairs of real video for the network that trains, clean and degraded.
+
+    What an item holds is in `VideoPairs`.
+
+    Args:
+        masked_video: folder of visible videos with masks, see `load_masked_video`.
+        clips: folder of RGBT video without boxes, see `load_clips`.
+        stills: folder of still pairs, see `load_stills`.
+        sequences: folders of annotated sequences by layout, see `load_sequences`; "synthetic" too.
+        weights: pairs are drawn from sources in proportion, by the names above; 1 where one has none.
+        reach: frames that may lie between template and search.
+        cache: folder for decoded frames, which all processes and later runs share; in memory where
+            None.
+        holdout: share of every source's footage that is held out for validation, the end of the list.
+        recipe: how pairs vary, see `Recipe`.
+        pairs: drawn in a pass.
+        val_pairs: of the held-out footage, the same in every validation.
+        batch_size: pairs a step and device.
+        workers: processes that read ahead.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        masked_video: str | None = None,
+        clips: str | None = None,
+        stills: str | None = None,
+        sequences: dict[str, str] | None = None,
+        weights: dict[str, float] | None = None,
+        reach: int = 40,
+        cache: str | None = None,
+        holdout: float = 0.0,
+        recipe: Recipe = DEFAULT_RECIPE,
+        pairs: int = 50_000,
+        val_pairs: int = 256,
+        batch_size: int = 32,
+        workers: int = 1,
+        seed: int = 0,
+    ):
+        super().__init__()
+        # Checkpoints hold plain numbers and names alone.
+        self.save_hyperparameters(ignore=["recipe"])
+        self.recipe = recipe
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the footage; the trainer's network says how large crops are."""
+        assert self.trainer is not None
+        module: Any = self.trainer.lightning_module
+        self.prepare_pairs(module.network.exemplar_size, module.network.search_size)
+
+    def prepare_pairs(self, exemplar_size: int, search_size: int) -> None:
+        """Find the footage and make the pairs of training and validation.
+
+        Raises:
+            UserError: no folder is given, or one is not as it should be.
+        """
+        h: Any = self.hparams
+        require_at_least(h, reach=0, pairs=1, val_pairs=1, batch_size=1, workers=0)
+        if not 0 <= h.holdout < 1:
+            raise UserError(f"data.holdout: a share is from 0 to below 1, got {h.holdout}")
+        sources = self.load_sources()
+        draw = partial(VideoPairs, sources, exemplar_size, search_size, self.recipe)
+        kept = 1 - h.holdout
+        self.train_set = draw(length=h.pairs, seed=h.seed, part=(0.0, kept))
+        self.val_set = None
+        if h.holdout:
+            self.val_set = draw(length=h.val_pairs, seed=h.seed + 1, part=(kept, 1.0))
+
+    def load_sources(self) -> list[Source]:
+        """The sources whose folders are given.
+
+        Raises:
+            UserError: none is given, one is not as it should be, or a weight names none of them.
+        """
+        h: Any = self.hparams
+        weights, sources = dict(h.weights or {}), []
+        loaders = {
+            "masked_video": (h.masked_video, partial(load_masked_video, reach=h.reach)),
+            "clips": (h.clips, partial(load_clips, reach=h.reach)),
+            "stills": (h.stills, load_stills),
+        }
+        for name, (root, load) in loaders.items():
+            weight = weights.pop(name, 1.0)
+            if root:
+                sources.append(_said(name, load, root, weight=weight, cache=h.cache))
+        for layout, root in (h.sequences or {}).items():
+            load = partial(load_sequences, layout, reach=h.reach)
+            sources.append(
+                _said(f"sequences.{layout}", load, root, weight=weights.pop(layout, 1.0))
+            )
+        if weights:
+            known = ", ".join([*loaders, *(h.sequences or {})])
+            raise UserError(f"data.weights.{next(iter(weights))}: no such source; give {known}")
+        if not sources:
+            raise UserError(
+                "data: no folder; give --data.masked_video DIR, --data.clips DIR, --data.stills DIR "
+                "or --data.sequences.NAME DIR"
+            )
+        return sources
+
+    def train_dataloader(self) -> DataLoader:
+        h: Any = self.hparams
+        return training_loader(
+            self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
+        )
+
+    def val_dataloader(self) -> DataLoader | list:
+        if self.val_set is None:
+            return []
+        h: Any = self.hparams
+        order = [(index, index) for index in range(len(self.val_set))]
+        return DataLoader(self.val_set, h.batch_size, sampler=order, num_workers=0)
+
+
+def _said(name: str, load: Any, root: str, **arguments: Any) -> Source:
+    """The source, or the reason why not, with the option that names it."""
+    try:
+        return load(root, **arguments)
+    except UserError as error:
+        raise UserError(f"data.{name}: {error}") from error
