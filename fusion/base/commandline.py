@@ -81,13 +81,13 @@ def _give_up_stdout() -> None:
         os.close(nowhere)
 
 
-def add_train(commands: Commands, about: str, examples: str) -> None:
+def add_train(commands: Commands, about: str, examples: str, name: str = "train") -> None:
     """Add ``train`` to a program's commands: its help, which answers without loading Lightning.
 
-    All else of it is Lightning's, see `is_lightning`.
+    All else of it is Lightning's, see `is_lightning`. Another ``name`` is another procedure's.
     """
     parser = commands.add_parser(
-        "train",
+        name,
         help=about,
         description="Train a network as a configuration says; 'fit --help' lists all options.",
         epilog=examples,

@@ -105,6 +105,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["train"] and is_lightning(argv[1:]):  # a program of its own
         return run("tracker train", lambda: _train(argv[1:]))
+    if argv[:1] == ["distill"] and is_lightning(argv[1:]):
+        return run("tracker distill", lambda: _distill(argv[1:]))
     arguments = _parser().parse_args(_with_joined_box(argv))
     return run("tracker", lambda: arguments.command(arguments))
 
@@ -123,6 +125,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_track(commands)
     add_train(commands, "train a network", TRAIN_EXAMPLES)
+    add_train(commands, "train a small network from a large one", DISTILL_EXAMPLES, "distill")
     _add_data(commands)
     _add_synthetic(commands)
     _add_export(commands)
@@ -285,6 +288,15 @@ def _select_box(sequence: "Sequence") -> "ArrayLike":
 # --- tracker train --------------------------------------------------------------------------------
 
 
+DISTILL_EXAMPLES = """\
+The teacher is any file that 'tracker track --weights' reads. Footage: visible videos with masks,
+RGBT clips, still pairs and annotated sequences, see docs/train-tracker.md.
+
+examples:
+  tracker distill fit --config experiments/tracker/distill.yaml --model.init_args.teacher nanotrackv3.pth --data.masked_video DAVIS --data.clips M3SVD --data.stills ROADSCENE
+  tracker distill fit --help
+"""
+
 TRAIN_EXAMPLES = """\
 A configuration of experiments/tracker names the network, its losses and its data; every key of it
 is an option too. A run writes losses, sample pictures, weights.safetensors and checkpoints below
@@ -300,6 +312,12 @@ examples:
 
 exit code: 0, or 2 when an option or the data is wrong.
 """
+
+
+def _distill(argv: list[str]) -> None:
+    from tracker.training.command import distill
+
+    distill(argv)
 
 
 def _train(argv: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""``tracker train``: LightningCLI on `tracker.training.module`."""
+"""``tracker train`` and ``tracker distill``: LightningCLI on the training procedures."""
 
 from fusion.base.lightning import run_lightning
 
@@ -12,3 +12,15 @@ def main(argv: list[str]) -> None:
     from tracker.training.module import TargetData, TrackerTraining
 
     run_lightning("tracker train", TrackerTraining, TargetData, argv)
+
+
+def distill(argv: list[str]) -> None:
+    """Let a trained tracker teach another, as the arguments say.
+
+    Raises:
+        UserError: as `main`.
+    """
+    from tracker.training.distillation import Distillation
+    from tracker.training.video_data import VideoPairData
+
+    run_lightning("tracker distill", Distillation, VideoPairData, argv)
