@@ -20,8 +20,8 @@ from tracker.data.frames import MODALITIES
 from tracker.model.head import Response
 from tracker.model.correlation_head import JOINS, CorrelationHead, CorrelationKernels
 from tracker.model.mobile import NANOTRACK_BLOCKS, SMALL_BLOCKS, MobileBackbone
-from tracker.model.network import fold_batch_norm
-from tracker.model.reading import Reading, cell_centres
+from tracker.model.network import at_least_float32, fold_batch_norm
+from tracker.model.reading import Candidates, cell_centres
 
 __all__ = ["JOINT_PRESETS", "JointTracker"]
 
@@ -43,7 +43,11 @@ class JointTracker(nn.Module):
 
     Attributes:
         modalities, exemplar_size, search_size: as given.
-        branches: names of what takes part in a decision: the modalities.
+        branches: names of what has features: the modalities, or "mean" where they are joined as
+            pixels.
+        input_names: keys of what `prepare` gives, the same.
+        template_paths, kernel_paths: where tensors are in what `template` and `kernels` give, as
+            indices with a name each.
         architecture: the arguments, of JSON's types, by which a weights file rebuilds the network.
         response_size: cells of a response along a side.
         stride: pixels of the search region between two cells.
@@ -88,14 +92,14 @@ class JointTracker(nn.Module):
             if size < 63 or size % 32 != 31:
                 raise ValueError(f"{name}_size must be 32 k - 1 (63, 95, ... 255), got {size}")
         self.modalities = tuple(modalities)
-        self.branches = self.modalities
+        self.branches = self.input_names = ("mean",) if join == "pixels" else self.modalities
         self.join = join
         self.exemplar_size, self.search_size = exemplar_size, search_size
         self.backbone = MobileBackbone(blocks, stem, smooth_stem)
         self.stride = self.backbone.stride
         cells = (exemplar_size + 1) // self.stride
         self.head = CorrelationHead(
-            ("mean",) if join == "pixels" else self.modalities,
+            self.branches,
             self.backbone.channels,
             cells,
             cells // 2,
@@ -106,6 +110,13 @@ class JointTracker(nn.Module):
         )
         self.response_size = (search_size + 1) // self.stride - 1
         self.online: dict[str, Any] = {}
+        self.template_paths = [((branch, branch),) for branch in self.branches]
+        self.kernel_paths = [
+            ((branch, branch), (part, name), (index, field))
+            for branch in self.branches
+            for part, name in enumerate(self.head.correlations)
+            for index, field in enumerate(CorrelationKernels._fields)
+        ]
 
     # --- From images to responses ---
 
@@ -162,7 +173,8 @@ class JointTracker(nn.Module):
             kernels, features: by modality.
             available: by modality, ``(B,)`` booleans; each item needs one modality. All where None.
         """
-        return self.head.decide(self.correlate(kernels, features), available)
+        response = self.head.decide(self.correlate(kernels, features), available)
+        return at_least_float32(response)
 
     def forward(
         self,
@@ -174,8 +186,8 @@ class JointTracker(nn.Module):
         kernels = self.kernels(self.template(self.prepare(template)))
         return self.joint_response(kernels, self.features(self.prepare(search)), available)
 
-    def read(self, response: Response) -> Reading:
-        """Score and box of every cell of a response."""
+    def candidates(self, response: Response) -> Candidates:
+        """Scores and boxes of a response, one a cell."""
         distances = response.loc.float().exp()
         left, top, right, bottom = distances.unbind(1)
         x, y = cell_centres(response.cls.shape[-1], self.stride, distances.device)
@@ -183,7 +195,7 @@ class JointTracker(nn.Module):
             (x + (right - left) / 2, y + (bottom - top) / 2, left + right, top + bottom), dim=1
         )
         background, target = response.cls.float().unbind(1)
-        return Reading(target - background, boxes)
+        return Candidates((target - background)[:, None], boxes[:, :, None])
 
     # --- Inference ---
 
@@ -196,6 +208,10 @@ class JointTracker(nn.Module):
         """
         network = fold_batch_norm(copy.deepcopy(self).eval().requires_grad_(False))
         return network.to(device).to(memory_format=torch.channels_last)
+
+    def in_precision(self, dtype: torch.dtype) -> "JointTracker":
+        """The network itself, brought to another precision; its response is at least float32."""
+        return self.to(dtype)
 
 
 _SMALL: dict[str, Any] = {"blocks": SMALL_BLOCKS, "smooth_stem": False}

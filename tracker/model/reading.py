@@ -1,11 +1,11 @@
-"""What a response says, cell by cell, whatever the head: a score and a box."""
+"""What a response says, whatever the head: scores and boxes at its cells."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Reading", "cell_centres"]
+__all__ = ["Candidates", "Reading", "cell_centres"]
 
 
 class Reading(NamedTuple):
@@ -20,6 +20,24 @@ class Reading(NamedTuple):
 
     logits: Tensor
     boxes: Tensor
+
+
+class Candidates(NamedTuple):
+    """Scores and boxes of all A anchors of every cell; a head without anchors has one a cell.
+
+    Attributes:
+        logits: ``(B, A, H, W)``, logits of the target against the background.
+        boxes: ``(B, 4, A, H, W)``, as those of a `Reading`.
+    """
+
+    logits: Tensor
+    boxes: Tensor
+
+    def best(self) -> Reading:
+        """Score and box of every cell's best anchor."""
+        logits, best = self.logits.max(1, keepdim=True)
+        index = best[:, None].expand(-1, 4, -1, -1, -1)
+        return Reading(logits.squeeze(1), self.boxes.gather(2, index).squeeze(2))
 
 
 def cell_centres(size: int, stride: int, device: torch.device | None = None) -> Tensor:

@@ -5,12 +5,12 @@ network. Of published ones the tensors are read, by PyTorch's restricted unpickl
 file that would run code is refused.
 """
 
-import dataclasses
 import json
 import re
+import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -35,11 +35,14 @@ __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
 
 FORMAT = "rgbt-tracker"
 
+Network: TypeAlias = TrackerNetwork | JointTracker
+"""Any network of this package that follows a target."""
+
 #: Kinds of networks by the name in a file; a file without one is of the first.
-FAMILIES: dict[str, Any] = {"siamese": TrackerNetwork, "joint": JointTracker}
+FAMILIES: dict[str, type[Network]] = {"siamese": TrackerNetwork, "joint": JointTracker}
 
 
-def save_tracker(network: TrackerNetwork | JointTracker, path: str | Path) -> None:
+def save_tracker(network: Network, path: str | Path) -> None:
     """Write a network's weights, architecture, preprocessing and online settings as safetensors.
 
     Raises:
@@ -59,15 +62,16 @@ def load_tracker(
     *,
     preset: str = "dfat",
     device: torch.device | str = "cpu",
-) -> TrackerNetwork:
+) -> Network:
     """Rebuild a tracker's network from its weights file, to run: in evaluation mode, without
     gradients (``network.train().requires_grad_()`` goes on training it).
 
     Args:
-        path: an own safetensors file, or a published DFAT or PySOT (SiamRPN++ on ResNet-50)
-            checkpoint; the compact tracker that ships where None.
+        path: an own safetensors file, a published DFAT or PySOT (SiamRPN++ on ResNet-50)
+            checkpoint, or NanoTrack v3's; the compact tracker that ships where None.
         preset: the network a published checkpoint is put into: "dfat", "rgb" or "ir". An own file
-            knows its network.
+            knows its network. NanoTrack's is put into "nanotrack" (both modalities, joined), or
+            "nanotrack_mean", "nanotrack_rgb" or "nanotrack_ir" where one is named.
         device: where the network is put.
 
     Raises:
@@ -126,14 +130,19 @@ def load_published(network: TrackerNetwork, path: str | Path) -> None:
     network.load_state_dict(tensors, strict=False)
 
 
-def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, float]:
+def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Online settings from an own file's metadata; none in a file without any."""
-    known = {field.name for field in dataclasses.fields(OnlineSettings)}
+    known = typing.get_type_hints(OnlineSettings)
     try:
         settings = json.loads(metadata.get("online", "{}"))
         for name, value in settings.items():
             if name not in known:
                 raise ValueError(f"unknown online setting {name}")
+            choices = typing.get_args(known[name])
+            if choices:
+                if value not in choices:
+                    raise ValueError(f"online setting {name} is {value}")
+                continue
             if (
                 isinstance(value, bool)
                 or not isinstance(value, int | float)

@@ -138,7 +138,8 @@ class Distillation(L.LightningModule):
         start: weights of this package that the student starts from; from scratch where None.
         teacher: any file that `load_tracker` reads; None trains on labels alone.
         teacher_preset: what a published checkpoint is put into, see `load_tracker`.
-        features: modules whose outputs are compared, the student's name to the teacher's.
+        features: modules whose outputs are compared, by the name that both networks have for them,
+            or as "student's=teacher's".
         forcing: see above; 0 for none.
         frozen: beginnings of the names of parameters that do not train; their batch
             normalisation's statistics stay as well.
@@ -163,7 +164,7 @@ class Distillation(L.LightningModule):
         start: str | None = None,
         teacher: str | None = None,
         teacher_preset: str = "nanotrack",
-        features: dict[str, str] | None = None,
+        features: list[str] | None = None,
         forcing: float = 0.0,
         frozen: list[str] | None = None,
         freeze_statistics: bool = False,
@@ -187,7 +188,8 @@ class Distillation(L.LightningModule):
         require_within(0, 1e30, w_box=w_box, w_cls=w_cls, w_loc=w_loc)
         require_within(0, 1, warmup=warmup, final_rate=final_rate, forcing=forcing)
         self.network = _student(preset, changes or {}, start)
-        self.features = dict(features or {})
+        names = [(name.split("=") * 2)[:2] for name in features or []]
+        self.features = {student: teacher for student, teacher in names}
         teaches = w_feature * len(self.features) + w_score + w_box
         if teacher is None and teaches:
             raise UserError(
@@ -467,7 +469,7 @@ def _read(
     if not with_head:
         return None
     response = network.joint_response(network.kernels(template), features, available)
-    return network.read(response)
+    return network.candidates(response).best()
 
 
 def _about_centre(box: Tensor, size: int) -> Tensor:
