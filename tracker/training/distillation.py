@@ -128,9 +128,9 @@ class Distillation(L.LightningModule):
     response is read at the student's cells.
 
     While the student's first layers are wrong, its last ones learn from nonsense. With ``forcing``
-    each item's output of a compared module is replaced by the teacher's at this probability, drawn
-    for each module, which falls to 0 along a cosine until that share of the run; student and
-    teacher must be alike at these modules.
+    an item's output of a compared module is replaced by the teacher's, at a probability that falls
+    from 1 to 0 along a cosine until that share of the run, which may be more than all of it.
+    Student and teacher must be alike at these modules.
 
     Args:
         preset: the student, of `tracker.model.network.PRESETS` or `JOINT_PRESETS`.
@@ -186,7 +186,8 @@ class Distillation(L.LightningModule):
         require_within(0, 1e30, backbone_rate=backbone_rate, join_rate=join_rate)
         require_within(0, 1e30, weight_decay=weight_decay, w_feature=w_feature, w_score=w_score)
         require_within(0, 1e30, w_box=w_box, w_cls=w_cls, w_loc=w_loc)
-        require_within(0, 1, warmup=warmup, final_rate=final_rate, forcing=forcing)
+        require_within(0, 1, warmup=warmup, final_rate=final_rate)
+        require_within(0, 1e30, forcing=forcing)
         self.network = _student(preset, changes or {}, start)
         names = [(name.split("=") * 2)[:2] for name in features or []]
         self.features = {student: teacher for student, teacher in names}
@@ -232,12 +233,16 @@ class Distillation(L.LightningModule):
             return []
         network, teacher = self.network, self._teacher[0]
         for net in (network, teacher):
-            size = net.exemplar_size
-            blank = {m: torch.zeros(1, 3, size, size) for m in network.modalities}
+            sizes = {"template": net.exemplar_size, "search": net.search_size}
+            blank = {
+                crop: {m: torch.zeros(1, 3, size, size) for m in network.modalities}
+                for crop, size in sizes.items()
+            }
+            available = {m: torch.ones(1, dtype=torch.bool) for m in network.modalities}
             was_training = net.training
             net.eval()
             with torch.no_grad():
-                net.template(net.prepare(blank))
+                _read(net, blank, available, True)
             net.train(was_training)
         pairs = [
             (mine[0].shape[1], theirs[0].shape[1])
@@ -353,8 +358,9 @@ class Distillation(L.LightningModule):
             self.adapters, self._taps.calls, self._teacher_taps.calls, strict=True
         ):
             for call, (student, teacher) in enumerate(zip(mine, theirs, strict=True)):
-                # Calls are of templates and search regions in turn, a batch of all modalities.
-                weight = sound.float() if call % 2 or len(mine) == 1 else usable
+                # The backbone is called on templates and search regions in turn, with a batch of
+                # all modalities; what reads them joined learns what the teacher makes of both.
+                weight = usable if len(mine) > 1 and call % 2 == 0 else sound.float()
                 if len(weight) != len(student):
                     weight = weight.new_ones(len(student))
                 errors.append(feature_error(adapt(student), teacher, weight))
