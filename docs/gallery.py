@@ -18,7 +18,7 @@ from fusion.commands.parts import parts_sheet
 from fusion.commands.pipeline import compare
 from fusion.commands.scene import street_pair
 from fusion.images.pixels import luminance, tile
-from fusion.networks.classical import CLASSICAL
+from fusion.networks.registry import CLASSICAL
 from tracker import RGBTTracker, load_tracker
 from tracker.data.drawing import draw_frame
 from tracker.data.frames import Frame, FrameProblem

@@ -85,21 +85,35 @@ def test_every_page_is_linked_from_the_readme():
     assert linked == {name for name in NAMES if name.startswith("docs/")}
 
 
-@pytest.mark.parametrize("package", ["fusion", "tracker"])
-def test_the_architecture_page_names_every_file(package):
-    """Those of the package and of its evaluation; other folders are named as a whole."""
-    section = re.search(rf"^## {package}$(.*?)^## ", text_of("docs/architecture.md"), re.M | re.S)
-    assert section
-    named = set(re.findall(r"`(\w+\.py)`", section[1]))
-    folder = ROOT / package
-    modules = {
-        path.name
-        for pattern in ("*.py", "evaluation/*.py")
-        for path in folder.glob(pattern)
-        if not path.name.startswith("__")
+PACKAGES = ("fusion", "tracker")
+
+
+def subpackages(package: str) -> set[str]:
+    """Folders of a package, relative to the repository."""
+    return {
+        path.parent.relative_to(ROOT).as_posix()
+        for path in (ROOT / package).glob("*/**/__init__.py")
     }
-    assert modules - named == set()
-    assert named - {path.name for path in folder.rglob("*.py")} == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_architecture_page_explains_every_folder(package):
+    """Folders of a package have a row of their own; folders within one are named in its row."""
+    page = text_of("docs/architecture.md")
+    rows = dict(re.findall(rf"^\| `({package}/\w+)/` \| (.+) \|$", page, flags=re.M))
+    folders = subpackages(package)
+    assert set(rows) == {folder for folder in folders if folder.count("/") == 1}
+    for folder in folders - set(rows):
+        parent, _, name = folder.partition("/")[2].partition("/")
+        assert f"`{name.split('/')[0]}/`" in rows[f"{package}/{parent}"], folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_named_in_the_pages_exist(name):
+    """Paths below the repository's folders, as in ``tests/test_docs.py``."""
+    folders = (*PACKAGES, "tests", "experiments", "docs", "vot_workspace")
+    named = re.findall(rf"(?<![\w/.-])((?:{'|'.join(folders)})/[\w/.-]+\.\w+)", text_of(name))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_every_picture_of_the_pages_is_small_and_shown():
@@ -175,8 +189,8 @@ def nothing_runs(monkeypatch):
 
 @pytest.mark.parametrize("program", ["fusion", "tracker"])
 def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
-    from fusion.commands.train import main as train_fusion
-    from tracker.training.command import main as train_tracker
+    from fusion.commands.cli.train import train as train_fusion
+    from tracker.commands.cli.train import train as train_tracker
 
     train = {"fusion": train_fusion, "tracker": train_tracker}[program]
     lines = [line for line in of_program(program) if arguments_of(line)[0] == "train"]
@@ -190,7 +204,7 @@ def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
 
 def test_an_unknown_key_of_a_training_is_found(nothing_runs):
     from fusion.base.errors import UserError
-    from fusion.commands.train import main as train
+    from fusion.commands.cli.train import train
 
     with pytest.raises(UserError, match="no_such"):
         train(["fit", "--config", "experiments/fusion/saliency.yaml", "--data.no_such", "1"])

@@ -4,7 +4,7 @@ import json
 import pickle
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -192,12 +192,23 @@ def read_architecture(path: str | Path, metadata: Mapping[str, str]) -> dict[str
     """
     try:
         arguments = json.loads(metadata["architecture"])
+        if not isinstance(arguments, dict):
+            raise ValueError("the architecture is no mapping")
         # Layers are made one by one even without memory.
-        if any(isinstance(value, int) and value > 4096 for value in arguments.values()):
+        if any(value > 4096 for value in _whole_numbers(arguments)):
             raise ValueError("a number above 4096")
-    except (KeyError, ValueError, AttributeError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
     return arguments
+
+
+def _whole_numbers(arguments: Any) -> Iterator[int]:
+    """All of them in a structure of JSON's."""
+    if isinstance(arguments, int):
+        yield arguments
+    elif isinstance(arguments, list | dict):
+        for value in arguments.values() if isinstance(arguments, dict) else arguments:
+            yield from _whole_numbers(value)
 
 
 def build_on_meta(path: str | Path, build: Callable[..., Network], arguments: Mapping) -> Network:
@@ -214,6 +225,11 @@ def build_on_meta(path: str | Path, build: Callable[..., Network], arguments: Ma
     try:
         with torch.device("meta"):
             return build(**arguments)
+    except UserError as error:  # of a registry
+        raise UserError(
+            f"{path}: {error}. A part of your own is known once its module is imported: "
+            "--import MODULE"
+        ) from error
     except Exception as error:  # of every kind: the arguments may be anything
         raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
 

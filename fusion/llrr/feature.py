@@ -5,7 +5,7 @@ residual fusion network it is compared with (Li, Wu, Kittler, RFN-Nest, 2021). B
 maps of equal size and are made once for every level of a feature pyramid. To fuse inside another
 tracker, between its backbone and its head:
 
-    from fusion.feature import LLRRFusion
+    from fusion.llrr.feature import LLRRFusion
 
     class FusedTracker(nn.Module):
         def __init__(self, backbone, head, channels=256):
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion.llrr.block import LLRR, conv3x3
+from fusion.llrr.registry import FUSIONS
 
 __all__ = ["LLRRFusion", "RFNFusion"]
 
@@ -33,6 +34,7 @@ def _require_equal(rgb: Tensor, ir: Tensor) -> None:
         )
 
 
+@FUSIONS.register("llrr")
 class LLRRFusion(nn.Module):
     """Fea_f of Fig. 14: decompose each modality, convolve, concatenate, convolve.
 
@@ -79,6 +81,7 @@ def _conv_bn(inputs: int, outputs: int, size: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
 
+@FUSIONS.register("rfn")
 class RFNFusion(nn.Module):
     """Residual fusion network as in DFAT+RFN: a short cut plus a learned residual, without ReLU.
 

@@ -13,6 +13,7 @@ from fusion.images.pixels import PixelScaling
 from fusion.llrr.block import conv3x3
 from fusion.networks.autoencoder import AutoencoderFusion, Rule
 from fusion.networks.base import UNIT_SCALING, PublishedWeights
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["AUIF", "UnrolledStep", "box_blur", "laplacian"]
 
@@ -78,6 +79,7 @@ class UnrolledStep(nn.Module):
         return F.conv2d(F.pad(maps, (1,) * 4, mode="reflect"), adjoint)
 
 
+@NETWORKS.register("auif")
 class AUIF(AutoencoderFusion):
     """Infrared and visible picture to fused picture; 11 631 parameters.
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.registry import CLASSICAL
 
-__all__ = ["CLASSICAL", "Average", "LaplacianPyramid", "Maximum", "pyramid_down", "pyramid_up"]
+__all__ = ["Average", "LaplacianPyramid", "Maximum", "pyramid_down", "pyramid_up"]
 
 
 class _Classical(FusionNetwork):
@@ -27,6 +28,7 @@ class _Classical(FusionNetwork):
         return torch.from_numpy(self.scaling.to_network(image, value_range))[None, None]
 
 
+@CLASSICAL.register("maximum")
 class Maximum(_Classical):
     """The brighter of the two at each pixel."""
 
@@ -37,6 +39,7 @@ class Maximum(_Classical):
         return torch.maximum(ir, vis)
 
 
+@CLASSICAL.register("average")
 class Average(_Classical):
     """The mean of the two at each pixel."""
 
@@ -51,6 +54,7 @@ class Average(_Classical):
         return (ir + vis) / 2 + self._UPWARDS
 
 
+@CLASSICAL.register("laplacian")
 class LaplacianPyramid(_Classical):
     """The stronger detail at each scale and pixel, above the average of what is left (Burt, 1984).
 
@@ -97,11 +101,3 @@ def pyramid_up(image: Tensor, size: Sequence[int]) -> Tensor:
     spread = image.new_zeros(*image.shape[:2], *size)
     spread[..., ::2, ::2] = image
     return 4 * _binomial(spread)
-
-
-#: By the name ``--method`` takes.
-CLASSICAL: dict[str, type[FusionNetwork]] = {
-    "maximum": Maximum,
-    "average": Average,
-    "laplacian": LaplacianPyramid,
-}

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from fusion.images.pixels import PixelScaling
 from fusion.llrr.block import conv3x3
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["DDcGAN"]
 
@@ -16,6 +17,7 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv3x3(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU())
 
 
+@NETWORKS.register("ddcgan")
 class DDcGAN(FusionNetwork):
     """Infrared and visible picture to fused picture; 1 097 665 parameters.
 

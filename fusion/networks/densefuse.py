@@ -10,6 +10,7 @@ from fusion.images.pixels import PixelScaling
 from fusion.llrr.block import conv3x3
 from fusion.networks.autoencoder import AutoencoderFusion, Rule
 from fusion.networks.base import UNIT_SCALING, PublishedWeights
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["DenseFuse"]
 
@@ -24,6 +25,7 @@ def _on_unit_range(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+@NETWORKS.register("densefuse")
 class DenseFuse(AutoencoderFusion):
     """Infrared and visible picture to fused picture; 74 193 parameters.
 

@@ -12,6 +12,7 @@ from fusion.images.pixels import PixelScaling
 from fusion.llrr.block import conv3x3
 from fusion.networks.autoencoder import AutoencoderFusion, Rule
 from fusion.networks.base import UNIT_SCALING, PublishedWeights
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["DIDFuse"]
 
@@ -26,6 +27,7 @@ def _zero_padded(in_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, CHANNELS, 3, padding=1)
 
 
+@NETWORKS.register("didfuse")
 class DIDFuse(AutoencoderFusion):
     """Infrared and visible picture to fused picture; 260 935 parameters.
 

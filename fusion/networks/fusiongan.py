@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from fusion.images.pixels import PixelScaling
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["FusionGAN"]
 
@@ -15,6 +16,7 @@ LAYERS = ((256, 5), (128, 5), (64, 3), (32, 3))
 PADDING = sum(size // 2 for _, size in LAYERS)
 
 
+@NETWORKS.register("fusiongan")
 class FusionGAN(FusionNetwork):
     """Infrared and visible picture to fused picture; 925 633 parameters, Table 7's .92563 M.
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN, PixelScaling
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["IFCNN"]
 
@@ -21,6 +22,7 @@ def _block() -> nn.Sequential:
     return nn.Sequential(_conv(CHANNELS, 3), nn.BatchNorm2d(CHANNELS), nn.ReLU())
 
 
+@NETWORKS.register("ifcnn")
 class IFCNN(FusionNetwork):
     """Infrared and visible picture to fused picture; 83 587 parameters, Table 7's .08359 M.
 

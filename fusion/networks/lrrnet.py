@@ -17,6 +17,7 @@ from fusion.llrr.block import LLRR, conv3x3, has_hooks, is_recorded
 from fusion.llrr.fast.branches import Branch, GPUKernel, branch_maps
 from fusion.llrr.fast.windows import windows
 from fusion.networks.base import FusionNetwork
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["ConvExtractor", "DenseExtractor", "LRRNet", "LRRParts"]
 
@@ -143,6 +144,7 @@ class Decoder(nn.Module):
         return torch.cat([fuse(rows.read)[..., rows.inner, :] for rows in strips], dim=2)
 
 
+@NETWORKS.register("lrrnet")
 class LRRNet(FusionNetwork):
     """Infrared and visible picture to fused picture; 49 204 parameters as published.
 

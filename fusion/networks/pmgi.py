@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from fusion.images.pixels import PixelScaling
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["PMGI", "conv_block"]
 
@@ -34,6 +35,7 @@ class _Path(nn.Module):
         self.transfers = nn.ModuleList(conv_block(2 * CHANNELS, CHANNELS, 1) for _ in range(2))
 
 
+@NETWORKS.register("pmgi")
 class PMGI(FusionNetwork):
     """Infrared and visible picture to fused picture; 42 017 parameters.
 

@@ -11,6 +11,7 @@ from fusion.images.pixels import PixelScaling
 from fusion.llrr.block import conv3x3
 from fusion.networks.autoencoder import RULES, AutoencoderFusion, weighted_average
 from fusion.networks.base import UNIT_SCALING
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["Res2Fusion", "attention_weighted"]
 
@@ -81,6 +82,7 @@ class Res2Block(nn.Module):
         return F.relu(self.join(torch.cat([*made, last], dim=1)) + self.direct(x))
 
 
+@NETWORKS.register("res2fusion")
 class Res2Fusion(AutoencoderFusion):
     """Infrared and visible picture to fused picture; 98 341 parameters, Table 7's .09834 M.
 

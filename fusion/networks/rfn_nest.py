@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from fusion.images.pixels import PixelScaling
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["RFNNest"]
 
@@ -57,6 +58,7 @@ def _up(x: Tensor, like: Tensor) -> Tensor:
     return F.pad(x, missing, mode="reflect") if any(missing) else x
 
 
+@NETWORKS.register("rfn-nest")
 class RFNNest(FusionNetwork):
     """Infrared and visible picture to fused picture; 7 524 249 parameters, Table 7's 7.52425 M.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fusion.images.pixels import PixelScaling
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
 from fusion.networks.pmgi import conv_block
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["SDNet"]
 
@@ -33,6 +34,7 @@ def _source() -> nn.Sequential:
     )
 
 
+@NETWORKS.register("sdnet")
 class SDNet(FusionNetwork):
     """Infrared and visible picture to fused picture; 67 091 parameters, of which 28 705 fuse.
 

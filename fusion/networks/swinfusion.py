@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from fusion.images.pixels import PixelScaling
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["SwinFusion"]
 
@@ -155,6 +156,7 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
+@NETWORKS.register("swinfusion")
 class SwinFusion(FusionNetwork):
     """Infrared and visible picture to fused picture; 965 251 parameters.
 

@@ -7,12 +7,14 @@ from torch.nn import functional as F
 from fusion.images.pixels import PixelScaling
 from fusion.llrr.block import conv3x3
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.registry import NETWORKS
 
 __all__ = ["U2Fusion"]
 
 GROWTH, LEAK = 44, 0.2
 
 
+@NETWORKS.register("u2fusion")
 class U2Fusion(FusionNetwork):
     """Infrared and visible picture to fused picture; 659 217 parameters, Table 7's .65922 M.
 

@@ -24,55 +24,19 @@ from fusion.base.checkpoints import (
     write_tensors,
 )
 from fusion.base.errors import UserError
+from fusion.base.registry import unknown
 from fusion.images.pixels import PixelScaling
-from fusion.networks import (
-    AUIF,
-    IFCNN,
-    PMGI,
-    DDcGAN,
-    DenseFuse,
-    DIDFuse,
-    FusionGAN,
-    Res2Fusion,
-    RFNNest,
-    SDNet,
-    SwinFusion,
-    U2Fusion,
-)
 from fusion.networks.base import FusionNetwork
-from fusion.networks.classical import CLASSICAL
 from fusion.networks.lrrnet import LRRNet
+from fusion.networks.registry import CLASSICAL, NETWORKS
 
-__all__ = ["NETWORKS", "SHIPPED", "description", "load_network", "save_network"]
+__all__ = ["SHIPPED", "description", "load_network", "save_network"]
 
 #: LRRNet as this package trained it; experiments/README.md says how.
 SHIPPED = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
 
-#: Networks by the name their weights files carry, which is the name of the method.
-NETWORKS: dict[str, type[FusionNetwork]] = {
-    "lrrnet": LRRNet,
-    "didfuse": DIDFuse,
-    "auif": AUIF,
-    "densefuse": DenseFuse,
-    "rfn-nest": RFNNest,
-    "ifcnn": IFCNN,
-    "res2fusion": Res2Fusion,
-    "swinfusion": SwinFusion,
-    "u2fusion": U2Fusion,
-    "fusiongan": FusionGAN,
-    "ddcgan": DDcGAN,
-    "pmgi": PMGI,
-    "sdnet": SDNet,
-}
-
 #: How weights files are named; others in a folder are passed over.
 WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
-
-
-# --- Any weights file ---------------------------------------------------------------------------
-
-
-# --- Fusion networks ----------------------------------------------------------------------------
 
 
 def save_network(network: FusionNetwork, path: str | Path) -> None:
@@ -88,13 +52,16 @@ def description(network: FusionNetwork) -> dict[str, str]:
     """What a file says of the network it holds: "network", "architecture" and "scaling".
 
     Raises:
-        ValueError: it is not among `NETWORKS`.
+        ValueError: its class is not registered.
     """
-    names = [name for name, kind in NETWORKS.items() if type(network) is kind]
-    if not names:
-        raise ValueError(f"{type(network).__name__} is not among NETWORKS")
+    name = NETWORKS.name_of(type(network))
+    if name is None:
+        raise ValueError(
+            f"{type(network).__name__} has no name for its weights file; put "
+            '@NETWORKS.register("a-name") of fusion.networks.registry above the class'
+        )
     return {
-        "network": names[0],
+        "network": name,
         "architecture": json.dumps(network.architecture),
         "scaling": json.dumps(dataclasses.asdict(network.scaling)),
     }
@@ -127,7 +94,7 @@ def load_network(
             raise UserError(f"{method}: learned nothing, so it takes no weights and has no rules")
         return CLASSICAL[method]().eval()
     if method is not None and method not in NETWORKS:
-        raise UserError(f"no method {method!r}; known are {', '.join((*NETWORKS, *CLASSICAL))}")
+        raise UserError(unknown("method", method, (*NETWORKS, *CLASSICAL)))
     if path is None:
         if method not in (None, "lrrnet"):
             raise UserError(
@@ -142,7 +109,10 @@ def load_network(
         tensors, metadata = read_tensors(path)
     found = metadata.get("network") or _published_method(path, tensors)
     if found not in NETWORKS:
-        raise UserError(f"{path}: of unknown network {found!r}; known are {', '.join(NETWORKS)}")
+        raise UserError(
+            f"{path}: {unknown('fusion network', found, NETWORKS)}. A network of your own is known "
+            "once its module is imported: --import MODULE"
+        )
     if method not in (None, found):
         raise UserError(
             f"{path}: holds weights of {found}, not of {method}; give {method}'s own, or another "

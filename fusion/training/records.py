@@ -19,7 +19,8 @@ from fusion.base.files import whole_file
 from fusion.base.lightning import data_module
 from fusion.images.pixels import tile
 from fusion.images.reading import write_image
-from fusion.networks.weights import NETWORKS, save_network
+from fusion.networks.registry import NETWORKS
+from fusion.networks.weights import save_network
 from fusion.training.procedures import FusionTraining
 
 __all__ = [
@@ -132,10 +133,10 @@ class KeepRecord(LossRecord):
             UserError: the network has no name for its weights file.
         """
         kind = type(module.network)
-        if kind not in NETWORKS.values():
+        if NETWORKS.name_of(kind) is None:
             raise UserError(
                 f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
-                "in NETWORKS of fusion/networks/weights.py"
+                'by @NETWORKS.register("a-name") of fusion.networks.registry above the class'
             )
 
     def write(self, trainer: L.Trainer, module: FusionTraining, folder: Path) -> None:

@@ -37,7 +37,7 @@ from tracker.commands.cli import main as tracker
 from tracker.model.network import build
 from tracker.model.weights import save_tracker
 
-SMALL = {"search_size": 111, "channels": 8, "fusion_filters": 2, "fusion_blocks": 1}
+SMALL = {"search_size": 111, "channels": 8, "fusion_args": {"num_filters": 2, "num_blocks": 1}}
 
 
 @pytest.fixture(scope="module")

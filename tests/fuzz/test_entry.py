@@ -26,7 +26,7 @@ import cv2
 cv2.setNumThreads(0)
 import rgbt_trax
 rgbt_trax.GRACE = 0.3
-from tracker.evaluation.correlation import CorrelationTracker
+from tracker.evaluation.baselines.correlation import CorrelationTracker
 
 for line in sys.stdin:
     messages, out, err = json.loads(line)

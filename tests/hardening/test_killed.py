@@ -61,9 +61,9 @@ def watch(event, details):
 sys.addaudithook(watch)
 if __name__ == "__main__":
     if program == "fusion":
-        from fusion.cli import main
+        from fusion.commands.cli import main
     else:
-        from tracker.cli import main
+        from tracker.commands.cli import main
     sys.exit(main(arguments))
 """
 

@@ -53,7 +53,7 @@ class PlainNetwork(nn.Module):
             raise ValueError("needs features that are fused after the neck, if they are")
         self.network = network
         channels = network.architecture["channels"]
-        levels = len(network.heads[network.part_of["rgb"]].rpns)
+        levels = network.num_levels
         self.mask_head = CorrelationHead(channels, MASK_CELLS)
         for conv in (self.mask_head.conv_kernel, self.mask_head.conv_search):
             conv[0] = nn.Conv2d(levels * channels, channels, 3, bias=False)

@@ -17,7 +17,6 @@ import torch
 from fusion.base.files import check_folder, make_folder
 from fusion.base.onnx import check_packages, write_onnx
 from tracker.model.anchors import anchor_shapes
-from tracker.model.backbone import STRIDE
 from tracker.model.network import TrackerNetwork, fold_batch_norm
 from tracker.model.settings import OnlineSettings
 from tracker.model.weights import FORMAT
@@ -94,13 +93,17 @@ def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, flo
 
 def _metadata(network: TrackerNetwork) -> dict[str, str]:
     arguments = network.architecture
-    shapes = anchor_shapes(STRIDE, arguments["anchor_scale"], arguments["anchor_ratios"])
+    shapes = anchor_shapes(network.stride, arguments["anchor_scale"], arguments["anchor_ratios"])
     return {
         "network": FORMAT,
         "architecture": json.dumps(arguments),
         "online": json.dumps(dataclasses.asdict(OnlineSettings(**network.online))),
         "anchors": json.dumps(
-            {"width_height": shapes.tolist(), "stride": STRIDE, "cells": network.response_size}
+            {
+                "width_height": shapes.tolist(),
+                "stride": network.stride,
+                "cells": network.response_size,
+            }
         ),
         "usage": _usage(network),
     }

@@ -53,7 +53,7 @@ STILL_FOLDERS = ("RGB", "T", "GT")
 DATASETS = {name: name for name in LAYOUTS} | {"vt821": "vt", "vt1000": "vt", "vt5000": "vt"}
 
 
-def _child(folder: Path, name: str) -> Path | None:
+def child_folder(folder: Path, name: str) -> Path | None:
     """``folder/name``, also where copies of a dataset have changed upper and lower case."""
     if (folder / name).exists():
         return folder / name
@@ -74,7 +74,8 @@ def list_folder(folder: Path) -> dict[str, bool]:
         raise UserError(f"{folder}: cannot be listed ({error.strerror})") from error
 
 
-def _has_folders(folder: Path, names: tuple[str, ...]) -> bool:
+def has_folders(folder: Path, names: tuple[str, ...]) -> bool:
+    """Whether a folder has subfolders of all these names."""
     return all((folder / name).is_dir() for name in names)
 
 
@@ -84,15 +85,15 @@ def guess_layout(folder: str | Path) -> str | None:
     LasHeR and RGBT234 are laid out alike; LasHeR's visible pictures are named ``v...``.
     """
     folder = Path(folder)
-    if _has_folders(folder, STILL_FOLDERS):
+    if has_folders(folder, STILL_FOLDERS):
         return "vt"
-    if (folder / "sequence").is_file() or _has_folders(folder, ("color", "ir")):
+    if (folder / "sequence").is_file() or has_folders(folder, ("color", "ir")):
         return "vot"
-    if _has_folders(folder, ("v", "i")):
+    if has_folders(folder, ("v", "i")):
         return "gtot"
-    if _has_folders(folder, ("rgb", "ir")):
+    if has_folders(folder, ("rgb", "ir")):
         return "vtuav"
-    if _has_folders(folder, ("visible", "infrared")):
+    if has_folders(folder, ("visible", "infrared")):
         if not any((folder / name).is_file() for name in ("visible.txt", "infrared.txt")):
             return "rgbt210"
         names = list_folder(folder / "visible")

@@ -57,9 +57,9 @@ from tracker.data.layouts import (
     LAYOUTS,
     STILL_FOLDERS,
     Layout,
-    _child,
-    _has_folders,
+    child_folder,
     guess_layout,
+    has_folders,
     list_folder,
 )
 
@@ -405,7 +405,7 @@ def _read_annotations(folder: Path, layout: Layout, problems: list[str]) -> dict
     missing: dict[str, list[str]] = {}
     for modality, candidates in layout.annotations.items():
         for name in candidates:
-            path = _child(folder, name)
+            path = child_folder(folder, name)
             if path is not None:
                 if name not in regions:
                     regions[name] = read_regions(path)
@@ -543,10 +543,10 @@ def _is_sequence(folder: Path, wanted: str | None) -> bool:
     if wanted is None:
         return guess_layout(folder) is not None
     if wanted == "vt":
-        return _has_folders(folder, STILL_FOLDERS)
+        return has_folders(folder, STILL_FOLDERS)
     if wanted == "vot" and (folder / "sequence").is_file():
         return True
-    return _has_folders(folder, (LAYOUTS[wanted].rgb, LAYOUTS[wanted].ir))
+    return has_folders(folder, (LAYOUTS[wanted].rgb, LAYOUTS[wanted].ir))
 
 
 def _still_pairs(

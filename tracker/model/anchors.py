@@ -7,18 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracker.model.backbone import STRIDE
-
 __all__ = ["RATIOS", "anchor_grid", "anchor_shapes", "decode", "encode"]
 
 RATIOS = (1 / 3, 1 / 2, 1, 2, 3)
 """Height over width of the five anchors of SiamRPN++."""
 
 
-def anchor_shapes(
-    stride: int = STRIDE, scale: float = 8, ratios: Sequence[float] = RATIOS
-) -> np.ndarray:
+def anchor_shapes(stride: int, scale: float = 8, ratios: Sequence[float] = RATIOS) -> np.ndarray:
     """Width and height of the anchors, in pixels of the search region.
+
+    Args:
+        stride: pixels between two cells.
+        scale: side of the square anchor in cells.
+        ratios: height over width.
 
     All have about the area ``(scale * stride) ** 2``. Sides are rounded down before scaling, as
     published networks were trained with; the middle one is 64 x 64 at stride 8, scale 8.
@@ -34,18 +35,19 @@ def anchor_shapes(
 
 
 def anchor_grid(
-    size: int, stride: int = STRIDE, scale: float = 8, ratios: Sequence[float] = RATIOS
+    size: int, stride: int, scale: float = 8, ratios: Sequence[float] = RATIOS
 ) -> np.ndarray:
     """Anchors of every cell of a response, about the centre of the search region.
 
     Args:
-        size: cells of the response along a side, odd, so that its middle cell is at the centre.
+        size: cells of the response along a side; their middle is at the centre.
+        stride, scale, ratios: as `anchor_shapes`.
 
     Returns:
         ``(4, A, size, size)``, float32: centre x, centre y, width, height in pixels.
     """
     shapes = anchor_shapes(stride, scale, ratios)
-    offsets = (np.arange(size) - size // 2) * stride
+    offsets = (np.arange(size) - (size - 1) / 2) * stride
     grid = np.empty((4, len(shapes), size, size), np.float32)
     grid[0] = offsets[None, None, :]
     grid[1] = offsets[None, :, None]

@@ -1,23 +1,92 @@
-"""Backbones of stride 8: the dilated ResNet-50 of SiamRPN++ and a small one of the same layout.
+"""Backbones: the interface, the dilated ResNet-50 of SiamRPN++, and a small one of its layout.
 
-Both keep the spatial resolution of the second stage and dilate what follows (Li et al.,
-SiamRPN++, CVPR 2019, Sec. 4.1). Convolutions that halve the resolution have no padding, so that the
-centre of a template or a search region of ``16 k + 15`` pixels falls on the centre of its middle
-cell, and a response is measured from there without a shift:
+The two of stride 8 keep the spatial resolution of the second stage and dilate what follows (Li et
+al., SiamRPN++, CVPR 2019, Sec. 4.1). Convolutions that halve the resolution have no padding, so
+that the centre of a template or a search region of ``16 k + 15`` pixels falls on the centre of its
+middle cell, and a response is measured from there without a shift:
 
     127 -> 61 -> 31 -> 15 cells          255 -> 125 -> 63 -> 31 cells
 """
 
+import copy
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["STRIDE", "AtrousResNet50", "CompactResNet", "compact_stem"]
+from tracker.model.registry import BACKBONES
 
-STRIDE = 8
-"""Pixels of a crop between the centres of two cells."""
+__all__ = ["AtrousResNet50", "Backbone", "CompactResNet"]
+
+
+# --- The interface ------------------------------------------------------------------------------
+
+
+class Backbone(nn.Module):
+    """Base of the networks that turn a crop into the feature maps of a few levels.
+
+    A subclass defines `channels`, `stride` and ``forward``, and is registered in
+    `tracker.model.registry.BACKBONES`:
+
+    - ``forward(x)`` takes crops ``(B, 3, S, S)`` in the pixel convention of the network (or a map
+      of the modality's own stem, see `make_stem`) and gives a list of maps ``(B, C, H, W)``, one
+      for each level, finest first, all of one height and width.
+
+    Attributes:
+        channels: channels of the levels, such as ``(512, 1024, 2048)``.
+        stride: pixels of a crop between the centres of two cells.
+        imagenet: the torchvision weights, such as ``ResNet50_Weights.IMAGENET1K_V1``, whose tensors
+            this backbone can start from (`tracker.model.weights.load_imagenet`); None for none.
+    """
+
+    channels: Sequence[int]
+    stride: int = 8
+    imagenet: ClassVar[str | None] = None
+
+    @classmethod
+    def make_stem(cls) -> nn.Module | None:
+        """The first layers that each modality has of its own, before a backbone they share: crops
+        ``(B, 3, S, S)`` to what ``forward`` takes. None where ``forward`` takes crops."""
+        return None
+
+    def cells(self, size: int) -> int:
+        """Cells along a side of the maps of a crop of ``size`` pixels.
+
+        This default runs the layers without computing anything, on PyTorch's meta device.
+
+        Raises:
+            ValueError: the backbone does not take crops of this size.
+        """
+        layers = copy.deepcopy(self).to("meta").eval()
+        stem = type(self).make_stem() or nn.Identity()
+        try:
+            maps = layers(stem.to("meta").eval()(torch.empty(1, 3, size, size, device="meta")))
+        except RuntimeError as error:
+            raise ValueError(f"crops of {size} pixels do not pass the backbone: {error}") from error
+        shapes = [tuple(level.shape[1:]) for level in maps]
+        expected = [(width, *shapes[0][1:]) for width in self.channels]
+        if shapes != expected or shapes[0][1] != shapes[0][2]:
+            raise ValueError(
+                f"{type(self).__name__} gives levels {shapes}; its channels are "
+                f"{tuple(self.channels)}, and all levels need one height and width"
+            )
+        return shapes[0][1]
+
+
+class _Unpadded(Backbone):
+    """A backbone of stride 8 whose halving convolutions have no padding, see the module."""
+
+    def cells(self, size: int) -> int:
+        if not isinstance(size, int) or size < 31 or size % 16 != 15:
+            raise ValueError(f"a crop must have 16 k + 15 pixels (31, 47, ... 255), got {size}")
+        return size // self.stride
+
+
+# --- Residual layers ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -109,7 +178,11 @@ def stage(
     return nn.Sequential(first, *rest)
 
 
-class AtrousResNet50(nn.Module):
+# --- The backbones ------------------------------------------------------------------------------
+
+
+@BACKBONES.register("resnet50")
+class AtrousResNet50(_Unpadded):
     """ResNet-50 of stride 8: the last two stages dilated by 2 and 4 instead of strided.
 
     Parameters are named as in torchvision's ResNet, which published checkpoints follow too.
@@ -119,6 +192,7 @@ class AtrousResNet50(nn.Module):
     """
 
     channels = (512, 1024, 2048)
+    imagenet = "ResNet50_Weights.IMAGENET1K_V1"
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,23 +216,12 @@ class AtrousResNet50(nn.Module):
         return [level2, level3, self.layer4(level3)]
 
 
-def compact_stem() -> nn.Sequential:
-    """What each modality has of its own before a `CompactResNet`: colours and heat have different
-    edges and noise, but objects made of them look alike. ``(B, 3, S, S)`` to ``(B, 16, H, W)`` of
-    stride 2."""
-    stem = nn.Sequential(
-        OrderedDict(
-            conv=nn.Conv2d(3, 16, 7, stride=2, bias=False),
-            bn=nn.BatchNorm2d(16),
-            relu=nn.ReLU(inplace=True),
-        )
-    )
-    initialise(stem)
-    return stem
+@BACKBONES.register("compact")
+class CompactResNet(_Unpadded):
+    """A small residual network of the layout of `AtrousResNet50`, with a stem for each modality.
 
-
-class CompactResNet(nn.Module):
-    """A small residual network of the layout of `AtrousResNet50`, after a `compact_stem`.
+    Colours and heat have different edges and noise, but objects made of them look alike: the first
+    convolution is the modality's own, the rest is shared.
 
     Input: ``(B, 16, H, W)``, the stem's map of stride 2. Output: the maps of the last two stages,
     64 and 96 channels of stride 8 (7 cells from a template of 63 pixels, 19 from a search region
@@ -166,6 +229,19 @@ class CompactResNet(nn.Module):
     """
 
     channels = (64, 96)
+
+    @classmethod
+    def make_stem(cls) -> nn.Module:
+        """``(B, 3, S, S)`` to ``(B, 16, H, W)`` of stride 2."""
+        stem = nn.Sequential(
+            OrderedDict(
+                conv=nn.Conv2d(3, 16, 7, stride=2, bias=False),
+                bn=nn.BatchNorm2d(16),
+                relu=nn.ReLU(inplace=True),
+            )
+        )
+        initialise(stem)
+        return stem
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["DepthwiseRPN", "MultiLevelRPN", "Response", "depthwise_correlation"]
+from tracker.model.registry import HEADS
+
+__all__ = ["DepthwiseRPN", "Head", "MultiLevelRPN", "Response", "depthwise_correlation"]
 
 
 class Response(NamedTuple):
@@ -91,8 +93,39 @@ class DepthwiseRPN(nn.Module):
         return Response(self.cls(kernels[0], search), self.loc(kernels[1], search))
 
 
-class MultiLevelRPN(nn.Module):
-    """A `DepthwiseRPN` a level, summed with weights that are a softmax of learned numbers."""
+class Head(nn.Module):
+    """Base of the heads that compare the levels of a template with those of a search region.
+
+    A subclass is registered in `tracker.model.registry.HEADS` and is made with ``(num_levels,
+    channels, num_anchors)``. It defines `kernels` and `forward`; its `Response` is relative to the
+    network's anchors (`tracker.model.anchors.decode`). With one square anchor
+    (``anchor_ratios=(1,)``) it has one score and one box for each cell.
+    """
+
+    def kernels(self, template: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """What of a template's levels a search needs: two tensors for each level.
+
+        The fixed graphs of `tracker.online.passes` take them flat, in this order.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self, kernels: Sequence[tuple[Tensor, Tensor]], search: Sequence[Tensor]
+    ) -> Response:
+        """Response to the levels ``(B, C, H, W)`` of a search region, of ``H - h + 1`` cells a
+        side for templates of ``h``."""
+        raise NotImplementedError
+
+    def expect_background(self, logit: float) -> None:
+        """Let every anchor of the untrained head have this logit of being the target.
+
+        Focal loss needs it (Lin et al., ICCV 2017, Sec. 4.1). The default changes nothing.
+        """
+
+
+@HEADS.register("rpn")
+class MultiLevelRPN(Head):
+    """A `DepthwiseRPN` for each level, summed with a softmax of learned weights."""
 
     def __init__(self, num_levels: int = 3, channels: int = 256, num_anchors: int = 5):
         super().__init__()
@@ -120,3 +153,9 @@ class MultiLevelRPN(nn.Module):
             sum(weight * level.cls for weight, level in zip(cls_weight, levels, strict=True)),
             sum(weight * level.loc for weight, level in zip(loc_weight, levels, strict=True)),
         )
+
+    def expect_background(self, logit: float) -> None:
+        for rpn in self.rpns:
+            background, target = rpn.cls.head[-1].bias.detach().chunk(2)
+            background.fill_(-logit / 2)
+            target.fill_(logit / 2)

@@ -11,21 +11,22 @@ and a gate weighs them at every cell of the correlation maps.
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from tracker.data.frames import MODALITIES
 from tracker.model.head import Response
-from tracker.model.correlation_head import JOINS, CorrelationHead, CorrelationKernels
-from tracker.model.mobile import NANOTRACK_BLOCKS, SMALL_BLOCKS, MobileBackbone
+from tracker.model.joint_head import CorrelationKernels, JointHead
 from tracker.model.network import at_least_float32, fold_batch_norm
 from tracker.model.reading import Candidates, cell_centres
+from tracker.model.registry import BACKBONES, NETWORKS
 
 __all__ = ["JOINT_PRESETS", "JointTracker"]
 
 
+@NETWORKS.register("joint")
 class JointTracker(nn.Module):
     """A siamese network whose modalities share all layers and are joined before the head's towers.
 
@@ -34,12 +35,14 @@ class JointTracker(nn.Module):
 
     Args:
         modalities: among "rgb" and "ir".
-        join: how the modalities are joined: "gate" or "llrr", see `ModalityJoin`; "pixels" reads
-            the mean of both pictures as one, as a tracker of one modality would be given them.
-        blocks, stem, smooth_stem: of the `MobileBackbone`.
-        depth: of the `CorrelationHead`.
-        fusion_filters, fusion_blocks: see `ModalityJoin`.
-        exemplar_size, search_size: sides of template and search crops in pixels, ``32 k - 1``.
+        join: where the modalities are joined: by the "gate" of a `ModalityJoin`, or as "pixels",
+            which reads the mean of both pictures as one.
+        fusion, fusion_args: see `ModalityJoin`.
+        backbone: of `tracker.model.registry.BACKBONES`, of one level, such as "mobile".
+        backbone_args: arguments of the backbone's constructor.
+        depth: of the `JointHead`.
+        exemplar_size, search_size: sides of template and search crops in pixels; the backbone
+            makes an even number of cells of a template, and ``32 k - 1`` fit the mobile one.
 
     Attributes:
         modalities, exemplar_size, search_size: as given.
@@ -61,13 +64,12 @@ class JointTracker(nn.Module):
         self,
         modalities: Sequence[str] = MODALITIES,
         *,
-        join: str = "gate",
-        blocks: Sequence[Sequence] = NANOTRACK_BLOCKS,
-        stem: int = 16,
-        smooth_stem: bool = True,
+        join: Literal["gate", "pixels"] = "gate",
+        fusion: str | None = None,
+        fusion_args: dict[str, Any] | None = None,
+        backbone: str = "mobile",
+        backbone_args: dict[str, Any] | None = None,
         depth: int = 6,
-        fusion_filters: int = 16,
-        fusion_blocks: int = 2,
         exemplar_size: int = 127,
         search_size: int = 255,
     ):
@@ -75,40 +77,40 @@ class JointTracker(nn.Module):
         self.architecture: dict[str, Any] = {
             "modalities": list(modalities),
             "join": join,
-            "blocks": [list(block) for block in blocks],
-            "stem": stem,
-            "smooth_stem": smooth_stem,
+            "fusion": fusion,
+            "fusion_args": dict(fusion_args or {}),
+            "backbone": backbone,
+            "backbone_args": dict(backbone_args or {}),
             "depth": depth,
-            "fusion_filters": fusion_filters,
-            "fusion_blocks": fusion_blocks,
             "exemplar_size": exemplar_size,
             "search_size": search_size,
         }
         if not modalities or set(modalities) - set(MODALITIES):
             raise ValueError(f"modalities must be some of {MODALITIES}, got {tuple(modalities)}")
-        if join not in (*JOINS, "pixels"):
-            raise ValueError(f"join must be one of {(*JOINS, 'pixels')}, got {join!r}")
-        for name, size in (("exemplar", exemplar_size), ("search", search_size)):
-            if size < 63 or size % 32 != 31:
-                raise ValueError(f"{name}_size must be 32 k - 1 (63, 95, ... 255), got {size}")
+        if join not in ("gate", "pixels"):
+            raise ValueError(f"join must be gate or pixels, got {join!r}")
+        if fusion and (join == "pixels" or len(modalities) < 2):
+            raise ValueError("fusion needs both modalities and join gate")
         self.modalities = tuple(modalities)
         self.branches = self.input_names = ("mean",) if join == "pixels" else self.modalities
         self.join = join
         self.exemplar_size, self.search_size = exemplar_size, search_size
-        self.backbone = MobileBackbone(blocks, stem, smooth_stem)
+        self.backbone = BACKBONES.create(backbone, **(backbone_args or {}))
+        if len(self.backbone.channels) != 1:
+            raise ValueError(f"backbone {backbone} has {len(self.backbone.channels)} levels, not 1")
         self.stride = self.backbone.stride
-        cells = (exemplar_size + 1) // self.stride
-        self.head = CorrelationHead(
-            self.branches,
-            self.backbone.channels,
-            cells,
-            cells // 2,
-            depth,
-            join,
-            fusion_filters,
-            fusion_blocks,
+        cells, search_cells = (self.backbone.cells(size) for size in (exemplar_size, search_size))
+        if cells % 2 or not 4 <= cells <= search_cells:
+            raise ValueError(
+                f"exemplars of {exemplar_size} and search regions of {search_size} pixels have "
+                f"{cells} and {search_cells} cells; a template needs an even number from 4 on, and "
+                "a search region no fewer"
+            )
+        (channels,) = self.backbone.channels
+        self.head = JointHead(
+            self.branches, channels, cells, cells // 2, depth, fusion, fusion_args
         )
-        self.response_size = (search_size + 1) // self.stride - 1
+        self.response_size = search_cells - 1
         self.online: dict[str, Any] = {}
         self.template_paths = [((branch, branch),) for branch in self.branches]
         self.kernel_paths = [
@@ -139,7 +141,7 @@ class JointTracker(nn.Module):
 
     def features(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Features ``(B, C, H, W)`` of every modality, which pass the backbone as one batch."""
-        joined = self.backbone(torch.cat(list(inputs.values())))
+        (joined,) = self.backbone(torch.cat(list(inputs.values())))
         return dict(zip(inputs, joined.chunk(len(inputs)), strict=True))
 
     template = features
@@ -214,16 +216,17 @@ class JointTracker(nn.Module):
         return self.to(dtype)
 
 
-_SMALL: dict[str, Any] = {"blocks": SMALL_BLOCKS, "smooth_stem": False}
+_SMALL: dict[str, Any] = {"backbone_args": {"blocks": "small", "smooth_stem": False}}
+_SMALL_STACKS = {"fusion": "llrr", "fusion_args": {"num_filters": 16, "num_blocks": 2}}
 
 JOINT_PRESETS: dict[str, dict[str, Any]] = {
     "small": _SMALL,
-    "small_llrr": _SMALL | {"join": "llrr"},
-    "small_rgb": _SMALL | {"modalities": ("rgb",)},
-    "small_ir": _SMALL | {"modalities": ("ir",)},
+    "small_llrr": _SMALL | _SMALL_STACKS,
+    "small_rgb": _SMALL | {"modalities": ["rgb"]},
+    "small_ir": _SMALL | {"modalities": ["ir"]},
     "nanotrack": {},
     "nanotrack_mean": {"join": "pixels"},
-    "nanotrack_rgb": {"modalities": ("rgb",)},
-    "nanotrack_ir": {"modalities": ("ir",)},
+    "nanotrack_rgb": {"modalities": ["rgb"]},
+    "nanotrack_ir": {"modalities": ["ir"]},
 }
 """Arguments of `JointTracker` by name. Those of "nanotrack" fit the published checkpoint."""

@@ -15,7 +15,10 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["NANOTRACK_BLOCKS", "SMALL_BLOCKS", "Block", "InvertedResidual", "MobileBackbone"]
+from tracker.model.backbone import Backbone
+from tracker.model.registry import BACKBONES
+
+__all__ = ["BLOCKS", "Block", "InvertedResidual", "MobileBackbone"]
 
 
 class Block(NamedTuple):
@@ -126,29 +129,33 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class MobileBackbone(nn.Module):
-    """Inverted residuals of total stride 16 on three channels.
+#: Sizes of a `MobileBackbone` by name.
+BLOCKS = {"nanotrack": NANOTRACK_BLOCKS, "small": SMALL_BLOCKS}
+
+
+@BACKBONES.register("mobile")
+class MobileBackbone(Backbone):
+    """Inverted residuals, of total stride 16 with the blocks of this file; one level.
 
     Args:
-        blocks: sizes of the blocks, or rows of the same numbers.
+        blocks: name of the blocks' sizes in `BLOCKS`, or rows of the numbers of a `Block`.
         stem: channels of the first convolution, of stride 2.
         smooth_stem: hard-swish activation of the first convolution, as published; ReLU is faster.
-
-    Attributes:
-        channels: of the output.
-        stride: pixels of the input between two cells.
 
     Input: ``(B, 3, S, S)``. Output: ``(B, channels, S / stride, S / stride)``, rounded up.
     """
 
     def __init__(
         self,
-        blocks: Sequence[Sequence] = NANOTRACK_BLOCKS,
+        blocks: str | Sequence[Sequence] = "nanotrack",
         stem: int = 16,
         smooth_stem: bool = True,
     ):
         super().__init__()
-        rows = [Block(*block) for block in blocks]
+        if isinstance(blocks, str) and blocks not in BLOCKS:
+            raise ValueError(f"blocks {blocks!r} unknown; give one of {', '.join(BLOCKS)} or rows")
+        sizes = BLOCKS[blocks] if isinstance(blocks, str) else blocks
+        rows = [Block(*block) for block in sizes]
         self.stem = nn.Sequential(
             nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), _activation(smooth_stem)
         )
@@ -156,7 +163,7 @@ class MobileBackbone(nn.Module):
         self.blocks = nn.ModuleList(
             InvertedResidual(width, block) for width, block in zip(inputs, rows, strict=True)
         )
-        self.channels = rows[-1].channels
+        self.channels = (rows[-1].channels,)
         self.stride = 2
         for block in rows:
             self.stride *= block.stride
@@ -170,8 +177,8 @@ class MobileBackbone(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> list[Tensor]:
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
-        return x
+        return [x]

@@ -10,7 +10,7 @@ features fused from both and has an RPN of its own.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,14 +18,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fusion.llrr.feature import LLRRFusion, RFNFusion
+from fusion.base.errors import UserError
+from fusion.base.registry import unknown
+from fusion.llrr.registry import FUSIONS
 from tracker.data.frames import MODALITIES
 from tracker.model.anchors import RATIOS, anchor_grid, decode
-from tracker.model.backbone import STRIDE, AtrousResNet50, CompactResNet, compact_stem
 from tracker.model.decision import ResponseGate, fuse_decisions, gate_decisions
-from tracker.model.head import MultiLevelRPN, Response
+from tracker.model.head import Response
 from tracker.model.neck import Neck, crop_centre
 from tracker.model.reading import Candidates
+from tracker.model.registry import BACKBONES, HEADS, NETWORKS
 from tracker.model.winograd import Network, use_winograd
 
 #: Indices from a nested structure to a tensor in it, with a name each.
@@ -33,13 +35,8 @@ Path = tuple[tuple[str | int, str], ...]
 
 __all__ = ["PRESETS", "TrackerNetwork", "build", "fold_batch_norm", "infrared_shift"]
 
-BACKBONES = ("resnet50", "compact")
-FUSIONS = ("llrr", "rfn")
 TAPS = ("after_neck", "before_neck")
 PIXELS = ("bgr255", "standardized")
-
-
-# --- Decision-level fusion ----------------------------------------------------------------------
 
 
 # --- Pixels -------------------------------------------------------------------------------------
@@ -68,6 +65,7 @@ def _standardize(x: Tensor) -> Tensor:
 # --- The network --------------------------------------------------------------------------------
 
 
+@NETWORKS.register("siamese")
 class TrackerNetwork(nn.Module):
     """A siamese network on RGB, infrared or both, with or without a fused branch.
 
@@ -79,13 +77,18 @@ class TrackerNetwork(nn.Module):
 
     Args:
         branches: modalities that have a branch, among "rgb" and "ir".
-        fusion: "llrr" or "rfn" adds the branch "fused"; needs both modalities.
+        fusion: adds the branch "fused", whose features a module of `fusion.llrr.registry.FUSIONS`
+            makes from both modalities', such as "llrr" or "rfn"; None for no such branch.
+        fusion_args: arguments of that module besides ``channels``, such as ``{"num_blocks": 2}``.
         fusion_tap: fuse features "after_neck" or "before_neck" (then with a neck of its own).
-        fusion_filters, fusion_blocks: size of the LLRR stacks, as in `LLRRFusion`.
-        backbone: "resnet50" or "compact".
+        backbone: of `tracker.model.registry.BACKBONES`, such as "resnet50" or "compact".
+        backbone_args: arguments of the backbone's constructor.
+        head: of `tracker.model.registry.HEADS`, such as "rpn".
+        head_args: arguments of the head besides ``(num_levels, channels, num_anchors)``.
         shared_backbone: one backbone, neck and RPN for both modalities, or one each.
         channels: channels of the neck and the RPNs.
-        exemplar_size, search_size: sides of template and search crops in pixels, ``16 k + 15``.
+        exemplar_size, search_size: sides of template and search crops in pixels, which the backbone
+            takes: ``16 k + 15`` for those of this package.
         template_cells: cells of the template's features that are kept, about the centre.
         anchor_scale: side of the square anchor in cells.
         anchor_ratios: height over width of the anchors.
@@ -103,11 +106,13 @@ class TrackerNetwork(nn.Module):
         input_names: keys of what `prepare` gives.
         architecture: the arguments, of JSON's types, by which a weights file rebuilds the network.
         response_size: cells of a response along a side.
+        stride: pixels of the search region between two cells.
+        num_levels: levels of the backbone.
         online: settings of `tracker.model.settings.OnlineSettings` that were chosen for the
-        weights, where
-            they are not the published ones.
+            weights, where they are not the published ones.
 
     Raises:
+        UserError: no part is registered under a name.
         ValueError: an argument is none of the known ones, or they do not go together.
     """
 
@@ -116,10 +121,12 @@ class TrackerNetwork(nn.Module):
         branches: Sequence[str] = MODALITIES,
         *,
         fusion: str | None = None,
+        fusion_args: dict[str, Any] | None = None,
         fusion_tap: str = "after_neck",
-        fusion_filters: int = 128,
-        fusion_blocks: int = 4,
         backbone: str = "resnet50",
+        backbone_args: dict[str, Any] | None = None,
+        head: str = "rpn",
+        head_args: dict[str, Any] | None = None,
         shared_backbone: bool = True,
         channels: int = 256,
         exemplar_size: int = 127,
@@ -136,10 +143,12 @@ class TrackerNetwork(nn.Module):
         self.architecture: dict[str, Any] = {
             "branches": list(branches),
             "fusion": fusion,
+            "fusion_args": dict(fusion_args or {}),
             "fusion_tap": fusion_tap,
-            "fusion_filters": fusion_filters,
-            "fusion_blocks": fusion_blocks,
             "backbone": backbone,
+            "backbone_args": dict(backbone_args or {}),
+            "head": head,
+            "head_args": dict(head_args or {}),
             "shared_backbone": shared_backbone,
             "channels": channels,
             "exemplar_size": exemplar_size,
@@ -154,12 +163,7 @@ class TrackerNetwork(nn.Module):
         }
         if not branches or set(branches) - set(MODALITIES) or len(set(branches)) < len(branches):
             raise ValueError(f"branches must be some of {MODALITIES}, got {tuple(branches)}")
-        for name, value, known in (
-            ("backbone", backbone, BACKBONES),
-            ("fusion", fusion, (None, *FUSIONS)),
-            ("fusion_tap", fusion_tap, TAPS),
-            ("pixels", pixels, PIXELS),
-        ):
+        for name, value, known in (("fusion_tap", fusion_tap, TAPS), ("pixels", pixels, PIXELS)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {known}, got {value!r}")
         if not all(0 < value < 1e6 for value in (anchor_scale, channels, *anchor_ratios)):
@@ -184,66 +188,72 @@ class TrackerNetwork(nn.Module):
         self.branch_weights = branch_weights
         self.drop_branches = drop_branches
         self.fusion_tap = fusion_tap
-        self.response_size = self._response_size()
-        self.stride = STRIDE
         self.online: dict[str, Any] = {}
         self._anchors: dict[tuple[int, torch.device], Tensor] = {}  # made when first needed
 
         # A part that both modalities share goes by the name "shared", else by the modality's.
         self.part_of = {m: "shared" if shared_backbone else m for m in self.modalities}
         parts = sorted(set(self.part_of.values()))
-        make = AtrousResNet50 if backbone == "resnet50" else CompactResNet
-        compact = backbone == "compact"
-        self.stems = nn.ModuleDict({m: compact_stem() for m in self.modalities} if compact else {})
-        backbones = {part: make() for part in parts}
+        make_backbone = BACKBONES[backbone]
+        stems = {m: make_backbone.make_stem() for m in self.modalities}
+        self.stems = nn.ModuleDict({m: stem for m, stem in stems.items() if stem is not None})
+        backbones = {part: make_backbone(**(backbone_args or {})) for part in parts}
+        self.stride = backbones[parts[0]].stride
+        self.response_size = self._response_size(backbones[parts[0]].cells)
         levels = backbones[parts[0]].channels
+        self.num_levels = len(levels)
+
+        def make_head() -> nn.Module:
+            shape = (self.num_levels, channels, len(anchor_ratios))
+            return HEADS[head](*shape, **(head_args or {}))
+
         self.backbones: Any = nn.ModuleDict(backbones)
         self.necks = nn.ModuleDict({part: Neck(levels, channels) for part in parts})
-        self.heads: Any = nn.ModuleDict(
-            {part: MultiLevelRPN(len(levels), channels, len(anchor_ratios)) for part in parts}
-        )
+        self.heads: Any = nn.ModuleDict({part: make_head() for part in parts})
         self.fusions = nn.ModuleList()
         if fusion:
             before = fusion_tap == "before_neck"
             for width in levels if before else [channels] * len(levels):
-                self.fusions.append(
-                    LLRRFusion(width, fusion_filters, fusion_blocks)
-                    if fusion == "llrr"
-                    else RFNFusion(width)
-                )
+                self.fusions.append(FUSIONS[fusion](width, **(fusion_args or {})))
             if before:
                 self.necks["fused"] = Neck(levels, channels)
             self.part_of["fused"] = "fused"
-            self.heads["fused"] = MultiLevelRPN(len(levels), channels, len(anchor_ratios))
+            self.heads["fused"] = make_head()
         self.gates = nn.ModuleDict(
             {b: ResponseGate(len(anchor_ratios)) for b in self.branches}
             if gate and len(self.branches) > 1
             else {}
         )
 
-    def _response_size(self) -> int:
+    def _response_size(self, cells_of: Callable[[int], int]) -> int:
         """Cells of a response; sizes whose centres would not meet are refused."""
-        for name, size in (("exemplar", self.exemplar_size), ("search", self.search_size)):
-            if not isinstance(size, int) or size < 31 or size % 16 != 15:
-                raise ValueError(f"{name}_size must be 16 k + 15 (31, 47, ... 255), got {size}")
-        exemplar, search = (size // STRIDE for size in (self.exemplar_size, self.search_size))
-        if self.template_cells not in range(3, exemplar + 1, 2):
+        exemplar, search = cells_of(self.exemplar_size), cells_of(self.search_size)
+        if self.template_cells not in range(exemplar, 2, -2):
             raise ValueError(
-                f"template_cells must be odd and from 3 to {exemplar} for exemplars of "
-                f"{self.exemplar_size} pixels, got {self.template_cells}"
+                f"template_cells must be one of {list(range(exemplar, 2, -2))}, the central cells "
+                f"of the {exemplar} that exemplars of {self.exemplar_size} pixels have; got "
+                f"{self.template_cells}"
             )
         if search < exemplar:
             raise ValueError(f"search_size {self.search_size} is less than exemplar_size")
+        if (search - exemplar) * self.stride != self.search_size - self.exemplar_size:
+            raise ValueError(
+                f"crops of {self.exemplar_size} and {self.search_size} pixels have {exemplar} and "
+                f"{search} cells; at stride {self.stride} their centres do not meet: give sizes "
+                "that differ by as many strides"
+            )
         return search - self.template_cells + 1
 
-    def anchors(self) -> Tensor:
-        """`anchor_grid` of the network's responses, ``(4, A, response_size, response_size)``."""
+    def anchors(self, size: int | None = None) -> Tensor:
+        """`anchor_grid` of the network's responses, ``(4, A, response_size, response_size)``, or
+        of responses of another ``size``."""
         arguments = self.architecture
         return torch.from_numpy(
             anchor_grid(
-                self.response_size,
-                scale=arguments["anchor_scale"],
-                ratios=arguments["anchor_ratios"],
+                size or self.response_size,
+                self.stride,
+                arguments["anchor_scale"],
+                arguments["anchor_ratios"],
             )
         )
 
@@ -359,11 +369,7 @@ class TrackerNetwork(nn.Module):
         """Scores and boxes of all anchors of a response."""
         size, device = response.cls.shape[-1], response.cls.device
         if (size, device) not in self._anchors:
-            arguments = self.architecture
-            grid = anchor_grid(
-                size, scale=arguments["anchor_scale"], ratios=arguments["anchor_ratios"]
-            )
-            self._anchors[size, device] = torch.from_numpy(grid).to(device)
+            self._anchors[size, device] = self.anchors(size).to(device)
         background, target = response.cls.float().unflatten(1, (2, -1)).unbind(1)
         loc = response.loc.float().unflatten(1, (4, -1))
         return Candidates(target - background, decode(loc, self._anchors[size, device]))
@@ -409,7 +415,7 @@ class TrackerNetwork(nn.Module):
     @property
     def template_paths(self) -> list[Path]:
         """Where tensors are in what `template` gives, as indices with a name each."""
-        levels = range(len(self.heads[self.part_of[self.modalities[0]]].rpns))
+        levels = range(self.num_levels)
         return [((b, b), (level, str(level))) for b in self.branches for level in levels]
 
     @property
@@ -479,14 +485,16 @@ _COMPACT: dict[str, Any] = {
     "template_cells": 5,
     "anchor_scale": 4,
     "pixels": "standardized",
-    "fusion_filters": 16,
-    "fusion_blocks": 2,
     "gate": True,
 }
+_SMALL_STACKS = {"dfat_llrr": {"fusion_args": {"num_filters": 16, "num_blocks": 2}}}
 
 PRESETS: dict[str, dict] = {
     **_BRANCHES,
-    **{f"compact_{name}": _COMPACT | arguments for name, arguments in _BRANCHES.items()},
+    **{
+        f"compact_{name}": _COMPACT | arguments | _SMALL_STACKS.get(name, {})
+        for name, arguments in _BRANCHES.items()
+    },
 }
 """Arguments of `TrackerNetwork` by name: the rows of LRRNet's Table 8 ("rgb", "ir", "dfat",
 "dfat_rfn", "dfat_llrr") and a small counterpart of each ("compact_dfat_llrr" and so on)."""
@@ -500,8 +508,8 @@ def build(name: str, **changes: Any) -> TrackerNetwork:
         changes: arguments of `TrackerNetwork` that differ from the preset's.
 
     Raises:
-        ValueError: no preset has this name.
+        UserError: no preset has this name.
     """
     if name not in PRESETS:
-        raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
+        raise UserError(unknown("preset", name, PRESETS))
     return TrackerNetwork(**(PRESETS[name] | changes))

@@ -9,6 +9,7 @@ import json
 import re
 import typing
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,6 +30,7 @@ from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.nanotrack import NANOTRACK_ONLINE, is_nanotrack, rename_nanotrack
 from tracker.model.network import PRESETS, TrackerNetwork
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS
+from tracker.model.registry import BACKBONES, NETWORKS
 from tracker.model.settings import OnlineSettings
 
 __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
@@ -38,19 +40,26 @@ FORMAT = "rgbt-tracker"
 Network: TypeAlias = TrackerNetwork | JointTracker
 """Any network of this package that follows a target."""
 
-#: Kinds of networks by the name in a file; a file without one is of the first.
-FAMILIES: dict[str, type[Network]] = {"siamese": TrackerNetwork, "joint": JointTracker}
-
 
 def save_tracker(network: Network, path: str | Path) -> None:
     """Write a network's weights, architecture, preprocessing and online settings as safetensors.
 
+    Args:
+        network: of a class of `tracker.model.registry.NETWORKS`.
+
     Raises:
         UserError: the place cannot be written.
+        ValueError: the network's class is not registered.
     """
+    family = NETWORKS.name_of(type(network))
+    if family is None:
+        raise ValueError(
+            f"{type(network).__name__} has no name for its weights file; put "
+            '@NETWORKS.register("a-name") of tracker.model.registry above the class'
+        )
     metadata = {
         "network": FORMAT,
-        "family": next(name for name, kind in FAMILIES.items() if isinstance(network, kind)),
+        "family": family,
         "architecture": json.dumps(network.architecture),
         "online": json.dumps(network.online),
     }
@@ -82,13 +91,9 @@ def load_tracker(
     tensors, metadata = read_tensors(path)
     network: Any
     if metadata.get("network") == FORMAT:
-        family = FAMILIES.get(metadata.get("family", "siamese"))
-        if family is None:
-            raise UserError(
-                f"{path}: a network of the kind {metadata['family']}, which this version does not "
-                f"know ({', '.join(FAMILIES)}); update the package"
-            )
-        network = build_on_meta(path, family, read_architecture(path, metadata))
+        family = metadata.get("family", "siamese")  # files before 2026-12 have none
+        arguments = _current(read_architecture(path, metadata))
+        network = build_on_meta(path, partial(NETWORKS.create, family), arguments)
         network.online = _online(path, metadata)
     elif is_nanotrack(tensors):
         name = preset if preset.startswith("nanotrack") else "nanotrack"
@@ -128,6 +133,19 @@ def load_published(network: TrackerNetwork, path: str | Path) -> None:
     tensors = _renamed(path, read_tensors(path)[0], reference)
     require_match(path, tensors, reference)
     network.load_state_dict(tensors, strict=False)
+
+
+def _current(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `TrackerNetwork` as they are today, from a file that may be older.
+
+    Until 2026-12 the size of the LLRR stacks was two arguments of the network, whatever fused.
+    """
+    old = {"fusion_filters": "num_filters", "fusion_blocks": "num_blocks"}
+    stacks = {new: arguments[name] for name, new in old.items() if name in arguments}
+    current = {name: value for name, value in arguments.items() if name not in old}
+    if stacks and current.get("fusion") == "llrr":
+        current["fusion_args"] = stacks
+    return current
 
 
 def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -211,19 +229,26 @@ def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> No
     convolution does not pad.
 
     Args:
-        network: with a ResNet-50 and raw pixels ("bgr255").
+        network: with a backbone whose `Backbone.imagenet` says which weights fit it, without stems
+            before it, on raw pixels ("bgr255").
         path: a state dict of ``torchvision.models.resnet50``, safetensors or a checkpoint;
-            downloaded (``ResNet50_Weights.IMAGENET1K_V1``) where None.
+            downloaded where None.
 
     Raises:
         ValueError: the network has another backbone or pixel convention.
         UserError: the file is unusable, or cannot be downloaded.
     """
-    if network.architecture["backbone"] != "resnet50" or network.pixels != "bgr255":
-        raise ValueError("ImageNet weights fit a resnet50 backbone on bgr255 pixels alone")
+    names = {backbone.imagenet for backbone in network.backbones.values()}
+    if names == {None} or network.pixels != "bgr255" or network.stems:
+        able = [name for name, kind in BACKBONES.items() if kind.imagenet is not None]
+        raise ValueError(
+            f"ImageNet weights fit the backbones {', '.join(able)} on bgr255 pixels alone; the "
+            f"network has {network.architecture['backbone']} on {network.pixels} pixels"
+        )
     source: str | Path
     if path is None:
-        source, tensors = "ResNet50_Weights.IMAGENET1K_V1", _downloaded()
+        (source,) = names
+        tensors = _downloaded(source)
     else:
         source, (tensors, _) = path, read_tensors(path)
     tensors = {name: t for name, t in tensors.items() if not name.startswith("fc.")}
@@ -238,15 +263,16 @@ def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> No
         backbone.load_state_dict(fitted)
 
 
-def _downloaded() -> dict[str, Tensor]:
-    from torchvision.models import ResNet50_Weights
+def _downloaded(name: str) -> dict[str, Tensor]:
+    from torchvision.models import get_weight
 
+    weights = get_weight(name)
     try:
-        return ResNet50_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True, weights_only=True)
+        return weights.get_state_dict(check_hash=True, weights_only=True)
     except OSError as error:
         raise UserError(
-            f"{ResNet50_Weights.IMAGENET1K_V1.url}: cannot be downloaded ({error}); download it "
-            "elsewhere and give the file (--model.init_args.start FILE)"
+            f"{weights.url}: cannot be downloaded ({error}); download it elsewhere and give the "
+            "file (--model.init_args.start FILE)"
         ) from error
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from tracker.data.boxes import box_iou, cxcywh_to_xywh
 from tracker.model.network import TrackerNetwork
 
-__all__ = ["PairGeometry", "label_anchors", "select_anchors"]
+__all__ = ["PairGeometry", "label_anchors", "select_anchors", "subsample"]
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ def select_anchors(
         Booleans of the same shape.
     """
     chosen = np.zeros(labels.shape, bool)
-    count = _choose(chosen, labels == POSITIVE, positives, rng)
-    _choose(chosen, labels == NEGATIVE, total - count, rng)
+    count = subsample(chosen, labels == POSITIVE, positives, rng)
+    subsample(chosen, labels == NEGATIVE, total - count, rng)
     return chosen
 
 
-def _choose(chosen: np.ndarray, among: np.ndarray, most: int, rng: np.random.Generator) -> int:
+def subsample(chosen: np.ndarray, among: np.ndarray, most: int, rng: np.random.Generator) -> int:
     """Mark up to ``most`` of ``among`` in ``chosen``; says how many."""
     places = np.flatnonzero(among)
     places = rng.permutation(places)[:most]

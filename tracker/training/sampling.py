@@ -37,7 +37,7 @@ from tracker.training.augmentation import (
     round_mask,
     view_about,
 )
-from tracker.training.labels import NEGATIVE, PairGeometry, _choose, label_anchors, select_anchors
+from tracker.training.labels import NEGATIVE, PairGeometry, label_anchors, select_anchors, subsample
 from tracker.training.sources import TargetSource
 
 __all__ = ["TargetPairs"]
@@ -203,7 +203,7 @@ class TargetPairs(TorchDataset):
         if negative:
             # The other target's anchors are the hardest background there is, and enough of it.
             chosen = np.zeros(labels.shape, bool)
-            _choose(chosen, labels != NEGATIVE, 16, rng)
+            subsample(chosen, labels != NEGATIVE, 16, rng)
             labels = np.full_like(labels, NEGATIVE)
         else:
             chosen = select_anchors(labels, rng)

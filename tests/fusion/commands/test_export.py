@@ -14,7 +14,8 @@ from fusion.commands.cli import main
 from fusion.commands.export import _usage, export_network
 from fusion.images.pixels import PixelScaling
 from fusion.networks.lrrnet import LRRNet
-from fusion.networks.weights import NETWORKS, load_network, save_network
+from fusion.networks.registry import NETWORKS
+from fusion.networks.weights import load_network, save_network
 
 
 @pytest.fixture(scope="module")

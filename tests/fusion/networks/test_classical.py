@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fusion.base.errors import UserError
-from fusion.networks.classical import CLASSICAL, LaplacianPyramid, pyramid_down, pyramid_up
+from fusion.networks.classical import LaplacianPyramid, pyramid_down, pyramid_up
+from fusion.networks.registry import CLASSICAL
 from fusion.networks.weights import load_network
 
 

@@ -165,7 +165,7 @@ def test_float64():
 
 MEMORY = """
 import torch
-from fusion.lrrnet import LRRNet
+from fusion.networks.lrrnet import LRRNet
 torch.set_num_threads(1)
 network = LRRNet().eval()
 ir, vis = torch.rand(2, 1, 1, 512, 640)

@@ -9,8 +9,8 @@ from fusion.base.checkpoints import read_tensors
 from fusion.base.errors import UserError
 from fusion.commands.cli import main
 from fusion.images.reading import write_image
-from fusion.networks.classical import CLASSICAL
-from fusion.networks.weights import NETWORKS, load_network, save_network
+from fusion.networks.registry import CLASSICAL, NETWORKS
+from fusion.networks.weights import load_network, save_network
 
 COUNTS = {
     "lrrnet": 49_204,

@@ -7,6 +7,7 @@ from torch import nn
 
 from fusion.networks import FusionGAN, Res2Fusion, SDNet, SwinFusion
 from fusion.networks.base import FusionNetwork
+from fusion.networks.registry import NETWORKS
 from fusion.networks.res2fusion import Res2Block, attention_weighted, spatial_attention
 from fusion.networks.swinfusion import (
     DIM,
@@ -17,7 +18,6 @@ from fusion.networks.swinfusion import (
     shift_mask,
     to_windows,
 )
-from fusion.networks.weights import NETWORKS
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ from fusion.base.errors import UserError
 from fusion.commands.cli import main
 from fusion.commands.scene import street_pair
 from fusion.networks import AUIF, DenseFuse, DIDFuse, SDNet
-from fusion.networks.weights import NETWORKS, load_network
+from fusion.networks.registry import NETWORKS
+from fusion.networks.weights import load_network
 from fusion.training.losses import dssim, ssim_map
 from fusion.training.methods import (
     DecomposingTraining,

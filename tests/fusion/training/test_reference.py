@@ -15,9 +15,9 @@ from fusion.commands.scene import street_pair
 from fusion.evaluation.metrics import average_gradient
 from fusion.images.reading import read_image, write_image
 from fusion.networks.weights import load_network
-from fusion.training import reference
 from fusion.training.losses import ReferenceLoss
 from fusion.training.pairs import PairData, PairDataset, find_pairs
+from fusion.training.procedures import reference
 from fusion.training.reference import (
     BRIGHTNESS,
     MAX_SHARPENING,

@@ -347,8 +347,8 @@ def test_bench(capsys):
 
 def test_names_that_are_written_out_are_the_modules():
     """Modules that load slowly are not imported for their names alone."""
-    assert ", ".join(sequences.LAYOUTS) == cli.LAYOUTS
-    assert ", ".join(sequences.DATASETS) == cli.DATASETS
+    assert ", ".join(sequences.LAYOUTS) == cli.data.LAYOUTS
+    assert ", ".join(sequences.DATASETS) == cli.data.DATASETS
     assert tuple(PROTOCOLS) == ope_commands.DATASETS
 
 

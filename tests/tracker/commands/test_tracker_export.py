@@ -20,7 +20,9 @@ from tracker.model.weights import load_tracker, save_tracker
 def weights(tmp_path_factory):
     """A network with all there is to export: fused branch, gates, raw pixels and their shift."""
     torch.manual_seed(0)
-    network = build("compact_dfat_llrr", pixels="bgr255", fusion_filters=4, fusion_blocks=1)
+    network = build(
+        "compact_dfat_llrr", pixels="bgr255", fusion_args={"num_filters": 4, "num_blocks": 1}
+    )
     network.online = {"window": 0.3}
     path = tmp_path_factory.mktemp("weights") / "compact.safetensors"
     save_tracker(network, path)

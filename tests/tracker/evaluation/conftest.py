@@ -12,7 +12,7 @@ from tracker.evaluation.vot.workspace import copy_template, take_dataset
 PROBE = """
 import os, signal, sys, time
 import rgbt_trax
-from tracker.evaluation.correlation import CorrelationTracker
+from tracker.evaluation.baselines.correlation import CorrelationTracker
 
 mode = os.environ["PROBE"]
 with open(os.environ["PROBE_LOG"], "a") as log:

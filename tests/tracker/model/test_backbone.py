@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tracker.model.backbone import CompactResNet, compact_stem
+from tracker.model.backbone import CompactResNet
 from tracker.model.network import TrackerNetwork
 from tracker.model.weights import load_imagenet
 
@@ -63,7 +63,7 @@ def test_resnet_levels(imagenet):
 def test_compact_cells_are_centred(size):
     """Mirroring kernels and image mirrors the features: no layer samples off the centre."""
     torch.manual_seed(0)
-    network = torch.nn.Sequential(compact_stem(), CompactResNet()).eval()
+    network = torch.nn.Sequential(CompactResNet.make_stem(), CompactResNet()).eval()
     x = torch.randn(1, 3, size, size)
     with torch.no_grad():
         features = network(x)

@@ -5,9 +5,14 @@ import pytest
 import torch
 from torch import nn
 
+from fusion.base.errors import UserError
+from fusion.llrr.registry import FUSIONS
+from tracker.model.backbone import Backbone
 from tracker.model.decision import fuse_decisions
-from tracker.model.head import Response
+from tracker.model.head import Head, Response, depthwise_correlation
+from tracker.model.neck import crop_centre
 from tracker.model.network import PRESETS, TrackerNetwork, build, fold_batch_norm, infrared_shift
+from tracker.model.registry import BACKBONES, HEADS
 
 # --- Decision-level fusion ------------------------------------------------------------------------
 
@@ -269,12 +274,10 @@ def test_folding_keeps_lone_layers():
         ({"branches": []}, "branches must be some of"),
         ({"branches": ["rgb", "depth"]}, "branches must be some of"),
         ({"branches": ["rgb"], "fusion": "llrr"}, "needs both modalities"),
-        ({"backbone": "resnet18"}, "backbone must be one of .*'resnet18'"),
-        ({"fusion": "sum"}, "fusion must be one of"),
         ({"pixels": "rgb"}, "pixels must be one of"),
-        ({"exemplar_size": 128}, "exemplar_size must be 16 k"),
+        ({"exemplar_size": 128}, "16 k .* got 128"),
         ({"search_size": 111}, "is less than exemplar_size"),
-        ({"template_cells": 6}, "template_cells must be odd"),
+        ({"template_cells": 6}, "template_cells must be one of"),
         ({"branch_weights": [1, 1, 1]}, "branch_weights must be 2 numbers"),
         ({"branch_weights": [1, -1]}, "none negative"),
     ],
@@ -284,6 +287,130 @@ def test_arguments_that_do_not_go_together(arguments, message):
         TrackerNetwork(**({"backbone": "compact"} | arguments))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backbone": "resnet5"}, "backbone 'resnet5'; did you mean 'resnet50'"),
+        ({"fusion": "lrrr"}, "fusion module 'lrrr'; did you mean 'llrr'"),
+        ({"head": "fcos"}, "unknown head 'fcos'.*rpn"),
+    ],
+)
+def test_unknown_parts(arguments, message):
+    with pytest.raises(UserError, match=message):
+        TrackerNetwork(**({"backbone": "compact"} | arguments))
+
+
 def test_unknown_preset():
-    with pytest.raises(ValueError, match="no preset 'yolo'; there are rgb, ir, dfat"):
-        build("yolo")
+    with pytest.raises(UserError, match="preset 'dfat_lrr'; did you mean 'dfat_llrr'"):
+        build("dfat_lrr")
+
+
+# --- Parts of one's own ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strided():
+    """A backbone with padding and one level, of stride 4."""
+
+    @BACKBONES.register("strided")
+    class Strided(Backbone):
+        channels = (12,)
+        stride = 4
+
+        def __init__(self, width: int = 12, padding: int = 1):
+            super().__init__()
+            self.channels = (width,)
+            self.layers = nn.Sequential(
+                nn.Conv2d(3, 8, 3, 2, padding), nn.ReLU(), nn.Conv2d(8, width, 3, 2, padding)
+            )
+
+        def forward(self, x):
+            return [self.layers(x)]
+
+    yield Strided
+    BACKBONES.unregister("strided")
+
+
+SIZES = {"exemplar_size": 61, "search_size": 125, "template_cells": 6, "anchor_ratios": [1]}
+
+
+def test_an_own_backbone_says_its_stride_and_cells(strided):
+    torch.manual_seed(0)
+    network = TrackerNetwork(backbone="strided", channels=16, **SIZES)
+    assert network.stride == 4 and network.num_levels == 1 and not network.stems
+    responses = network(random_images(61), random_images(125))
+    assert responses["rgb"].cls.shape == (2, 2, 27, 27) and network.response_size == 27
+    shifts = network.anchors()[0, 0, 0].numpy()  # 4 pixels apart, about the centre
+    np.testing.assert_allclose(shifts, (np.arange(27) - 13) * 4)
+
+
+def test_the_response_of_an_own_backbone_is_centred(strided):
+    """Search crops that hold the template at their centre: the correlation peaks in the middle."""
+    torch.manual_seed(0)
+    layers = strided().eval()
+    search = torch.randn(1, 3, 125, 125)
+    template = search[..., 32:93, 32:93]
+    with torch.no_grad():
+        kernel = crop_centre(layers(template)[0], 6)
+        response = depthwise_correlation(layers(search)[0], kernel).sum(1)[0]
+    assert divmod(int(response.argmax()), 27) == (13, 13)
+
+
+def test_arguments_reach_an_own_backbone(strided):
+    network = TrackerNetwork(backbone="strided", backbone_args={"width": 20}, **SIZES)
+    assert network.backbones["shared"].channels == (20,)
+    assert network.necks["shared"].levels[0][0].in_channels == 20
+
+
+def test_crops_whose_centres_do_not_meet_are_refused(strided):
+    for sizes in ({"exemplar_size": 62}, {"search_size": 128}):
+        with pytest.raises(ValueError, match="centres do not meet"):
+            TrackerNetwork(backbone="strided", **(SIZES | {"template_cells": 8} | sizes))
+
+
+def test_levels_that_are_not_as_declared_are_refused(strided):
+    strided.forward = lambda self, x: [self.layers(x)] * 2
+    with pytest.raises(ValueError, match="channels are"):
+        TrackerNetwork(backbone="strided", **SIZES)
+
+
+def test_an_own_head_and_fusion_module():
+    @HEADS.register("plain")
+    class Plain(Head):
+        def __init__(self, num_levels, channels, num_anchors, gain=1.0):
+            super().__init__()
+            self.gain = gain
+            self.cls = nn.Conv2d(channels, 2 * num_anchors, 1)
+            self.loc = nn.Conv2d(channels, 4 * num_anchors, 1)
+
+        def kernels(self, template):
+            return [(level, level * self.gain) for level in template]
+
+        def forward(self, kernels, search):
+            maps = [
+                [depthwise_correlation(x, kernel) for kernel in pair]
+                for pair, x in zip(kernels, search, strict=True)
+            ]
+            cls, loc = (torch.stack(part).mean(0) for part in zip(*maps, strict=True))
+            return Response(self.cls(cls), self.loc(loc))
+
+    @FUSIONS.register("sum")
+    class Sum(nn.Module):
+        def __init__(self, channels, weight=0.5):
+            super().__init__()
+            self.weight = nn.Parameter(torch.full((channels, 1, 1), weight))
+
+        def forward(self, rgb, ir):
+            return self.weight * rgb + (1 - self.weight) * ir
+
+    try:
+        network = build(
+            "compact_dfat", head="plain", head_args={"gain": 2.0}, fusion="sum",
+            fusion_args={"weight": 0.25},
+        )  # fmt: skip
+        assert network.heads["fused"].gain == 2 and network.fusions[0].weight.mean() == 0.25
+        responses = network(random_images(63), random_images(159))
+        assert responses["fused"].cls.shape == (2, 10, 15, 15)
+    finally:
+        HEADS.unregister("plain")
+        FUSIONS.unregister("sum")

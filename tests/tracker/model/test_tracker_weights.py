@@ -33,7 +33,7 @@ def refusal(load, *arguments, **options) -> str:
 @pytest.fixture
 def own_file(tmp_path):
     torch.manual_seed(0)
-    network = build("compact_dfat_llrr", branch_weights=[1, 2, 3], fusion_blocks=1)
+    network = build("compact_dfat_llrr", branch_weights=[1, 2, 3], fusion_args={"num_blocks": 1})
     network.online = {"window": 0.3, "update_interval": 5}
     path = tmp_path / "own.safetensors"
     save_tracker(network, path)
@@ -67,7 +67,7 @@ def test_a_truncated_file(own_file):
         ({"architecture": "{"}, "damaged metadata"),
         ({"architecture": '{"channels": 1000000}'}, "a number above 4096"),
         ({"architecture": '{"layers": 3}'}, "unusable architecture.*layers"),
-        ({"architecture": '{"backbone": "vgg"}'}, "unusable architecture.*backbone"),
+        ({"architecture": '{"backbone": "vgg"}'}, "unknown backbone 'vgg'.*--import"),
         ({"architecture": '{"channels": "many"}'}, "unusable architecture"),
         ({"architecture": "{}"}, "does not fit TrackerNetwork: missing"),
         ({"online": '{"momentum": 1}'}, "damaged metadata.*momentum"),

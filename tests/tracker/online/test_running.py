@@ -212,8 +212,8 @@ def test_a_killed_run_leaves_its_boxes(tmp_path, make_scene):
     program = textwrap.dedent(
         """
         import sys, time
-        from tracker.running import track_to_folder
-        from tracker.sequences import load_sequence
+        from tracker.online.running import track_to_folder
+        from tracker.data.sequences import load_sequence
 
         class Waits:
             count = 0

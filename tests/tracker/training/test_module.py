@@ -28,7 +28,7 @@ EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "tracker"
 CONFIGURATIONS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
 
 # Small enough for tests: a quarter of the compact network's search region.
-SMALL = {"search_size": 111, "fusion_filters": 4, "fusion_blocks": 1}
+SMALL = {"search_size": 111, "fusion_args": {"num_filters": 4, "num_blocks": 1}}
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from tracker.training.labels import (
 from tracker.training.sampling import TargetPairs, _Moment
 from tracker.training.sources import _load_unmasked, load_source
 
-GEOMETRY = PairGeometry(("rgb", "ir"), 63, 159, anchor_grid(15, scale=4))
+GEOMETRY = PairGeometry(("rgb", "ir"), 63, 159, anchor_grid(15, 8, scale=4))
 PLAIN = Augmentation(0, 0, 0, 0, blur=0, grey=0)
 
 
@@ -74,7 +74,7 @@ def test_labels_of_a_hand_computed_example():
 
     Overlaps are (32 - dx)(32 - dy); IoU is 1, .6 (8 px), .39 (8 and 8), .33 (16), .23 (16 and 8).
     """
-    labels = label_anchors(np.array([8, 0, 32, 32]), anchor_grid(3, scale=4, ratios=[1]))
+    labels = label_anchors(np.array([8, 0, 32, 32]), anchor_grid(3, 8, scale=4, ratios=[1]))
     assert labels[0].tolist() == [
         [NEGATIVE, IGNORED, IGNORED],
         [IGNORED, IGNORED, POSITIVE],
@@ -83,7 +83,7 @@ def test_labels_of_a_hand_computed_example():
 
 
 def test_a_box_that_no_anchor_fits_has_the_best_one_if_asked():
-    anchors = anchor_grid(3, scale=4, ratios=[1])
+    anchors = anchor_grid(3, 8, scale=4, ratios=[1])
     small = np.array([8, 0, 20, 20])  # IoU .39 with the square at its place, its only match
     assert not (label_anchors(small, anchors) == POSITIVE).any()
     labels = label_anchors(small, anchors, best=True)
@@ -95,7 +95,7 @@ def test_a_box_that_no_anchor_fits_has_the_best_one_if_asked():
 
 
 def test_labels_follow_shapely(rng):
-    anchors = anchor_grid(7, scale=4)
+    anchors = anchor_grid(7, 8, scale=4)
     box = np.array([5.0, -9.0, 50.0, 24.0])
 
     def polygon(cx, cy, w, h):

@@ -77,7 +77,7 @@ def box_of(cx, cy, w, h):
 @pytest.mark.parametrize("kind", ["l1", "smooth_l1", "giou"])
 def test_localisation_is_the_plain_mean(responses, kind):
     response, labels = responses
-    anchors = anchor_grid(3, scale=4, ratios=[1, 2])
+    anchors = anchor_grid(3, 8, scale=4, ratios=[1, 2])
     boxes = [[3.0, -4, 30, 25], [-5, 2, 40, 20], [0, 0, 20, 50]]
     errors = {0: [], 1: [], 2: []}
     for b, a, y, x, label in anchors_of(labels):
@@ -107,7 +107,7 @@ def test_localisation_is_the_plain_mean(responses, kind):
 def test_losses_without_any_anchor_are_zero_and_have_gradients(responses):
     response = Response(*(part.clone().requires_grad_() for part in responses[0]))
     nothing = torch.full_like(responses[1], IGNORED)
-    anchors = torch.from_numpy(anchor_grid(3, scale=4, ratios=[1, 2]))
+    anchors = torch.from_numpy(anchor_grid(3, 8, scale=4, ratios=[1, 2]))
     for loss in (
         cross_entropy_loss(response, nothing),
         focal_loss(response, nothing),
@@ -120,7 +120,7 @@ def test_losses_without_any_anchor_are_zero_and_have_gradients(responses):
 
 def test_the_best_box_is_the_highest_anchors(responses):
     response, _ = responses
-    anchors = anchor_grid(3, scale=4, ratios=[1, 2])
+    anchors = anchor_grid(3, 8, scale=4, ratios=[1, 2])
     found = best_boxes(response, torch.from_numpy(anchors))
     for b in range(3):
         score = (response.cls[b, 2:] - response.cls[b, :2]).numpy()

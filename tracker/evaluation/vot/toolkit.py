@@ -13,10 +13,16 @@ __all__ = ["one_line", "open_workspace", "resolve_tracker"]
 
 
 def one_line(error: object) -> str:
+    """An error's text on one line."""
     return " ".join(str(error).split())
 
 
 def open_workspace(folder: Path) -> Workspace:
+    """Open a workspace with the toolkit.
+
+    Raises:
+        UserError: the folder is no workspace, or the toolkit refuses it.
+    """
     logging.getLogger("vot").setLevel(logging.ERROR)
     sequences_folder(folder)  # says what is missing better than the toolkit does
     try:
@@ -26,6 +32,11 @@ def open_workspace(folder: Path) -> Workspace:
 
 
 def resolve_tracker(workspace: Workspace, folder: Path, reference: str) -> Tracker:
+    """The workspace's tracker of that name.
+
+    Raises:
+        UserError: there is no such tracker.
+    """
     try:
         return workspace.registry[reference]
     except Exception as error:  # an unknown name is a bare ToolkitException

@@ -14,7 +14,7 @@ from fusion.networks.lrrnet import LRRNet
 # A program of its own: Triton decides when its kernels are defined whether to interpret them.
 PROGRAM = """
 import torch
-from fusion.lrrnet import LRRNet
+from fusion.networks.lrrnet import LRRNet
 
 torch.manual_seed(0)
 for filters, blocks, size in (

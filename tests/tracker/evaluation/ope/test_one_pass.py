@@ -90,7 +90,7 @@ import functools, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_one_pass import Drifter, run_dataset
-from tracker.sequences import load_dataset
+from tracker.data.sequences import load_dataset
 if __name__ == "__main__":
     make = functools.partial(Drifter, Path({folder!r}))
     run_dataset(make, load_dataset({root!r}), {folder!r} + "/out", workers=2)

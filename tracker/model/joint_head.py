@@ -13,14 +13,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fusion.llrr.feature import LLRRFusion
+from fusion.llrr.registry import FUSIONS
 from tracker.model.head import Response, depthwise_correlation
 from tracker.model.neck import crop_centre
 
-__all__ = ["JOINS", "CorrelationHead", "CorrelationKernels", "ModalityJoin"]
-
-#: Ways to join the correlation maps of the modalities.
-JOINS = ("gate", "llrr")
+__all__ = ["CorrelationKernels", "JointHead", "ModalityJoin"]
 
 
 class CorrelationKernels(NamedTuple):
@@ -95,33 +92,32 @@ class Correlation(nn.Module):
 class ModalityJoin(nn.Module):
     """Correlation maps of several modalities to one.
 
-        joined = sum over m of g_m x_m  [+ s LLRR(x_rgb, x_ir)],    g = softmax over m of w_m * x_m
+        joined = sum over m of g_m x_m  [+ s F(x_rgb, x_ir)],    g = softmax over m of w_m * x_m
 
     with a 1x1 convolution ``w_m`` for every modality, zero at the start, which is the mean. A
-    modality that is not available has no weight; its map need not exist. The LLRR term, with a
-    learned scale ``s`` a channel that is zero at the start, counts where both are available.
+    modality that is not available has no weight; its map need not exist. A fusion module F, with a
+    learned scale ``s`` for every channel that is zero at the start, counts where both are there.
 
     Args:
         modalities: their names.
         channels: of the maps.
-        kind: of `JOINS`.
-        fusion_filters, fusion_blocks: size of the LLRR stacks, as in `LLRRFusion`.
+        fusion: F, of `fusion.llrr.registry.FUSIONS`; None for the gates alone.
+        fusion_args: arguments of that module besides ``channels``.
     """
 
     def __init__(
         self,
         modalities: Sequence[str],
         channels: int,
-        kind: str = "gate",
-        fusion_filters: int = 16,
-        fusion_blocks: int = 2,
+        fusion: str | None = None,
+        fusion_args: Mapping[str, Any] | None = None,
     ):
         super().__init__()
         self.gates = nn.ModuleDict({m: nn.Conv2d(channels, 1, 1) for m in modalities})
         for gate in self.gates.values():
             nn.init.zeros_(gate.weight)
             nn.init.zeros_(gate.bias)
-        self.fusion = LLRRFusion(channels, fusion_filters, fusion_blocks) if kind == "llrr" else None
+        self.fusion = FUSIONS[fusion](channels, **(fusion_args or {})) if fusion else None
         if self.fusion is not None:
             self.scale = nn.Parameter(torch.zeros(channels, 1, 1))
 
@@ -170,7 +166,7 @@ def _tower(channels: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class CorrelationHead(nn.Module):
+class JointHead(nn.Module):
     """Scores and boxes of a search region, from features of one modality or several.
 
     Args:
@@ -178,7 +174,7 @@ class CorrelationHead(nn.Module):
         channels: of the features.
         template_cells, centre_cells: see `Correlation`.
         depth: separable convolutions of a tower.
-        join, fusion_filters, fusion_blocks: see `ModalityJoin`.
+        fusion, fusion_args: see `ModalityJoin`.
     """
 
     def __init__(
@@ -188,9 +184,8 @@ class CorrelationHead(nn.Module):
         template_cells: int = 8,
         centre_cells: int = 4,
         depth: int = 6,
-        join: str = "gate",
-        fusion_filters: int = 16,
-        fusion_blocks: int = 2,
+        fusion: str | None = None,
+        fusion_args: Mapping[str, Any] | None = None,
     ):
         super().__init__()
         parts = ("cls", "loc")
@@ -199,8 +194,7 @@ class CorrelationHead(nn.Module):
         )
         several = len(modalities) > 1
         self.joins = nn.ModuleDict(
-            {p: ModalityJoin(modalities, channels, join, fusion_filters, fusion_blocks)
-             for p in parts}
+            {p: ModalityJoin(modalities, channels, fusion, fusion_args) for p in parts}
             if several
             else {}
         )

@@ -1,0 +1,51 @@
+"""``fusion demo``: its options and its output."""
+
+import argparse
+from pathlib import Path
+
+from fusion.base.commandline import Commands, add_device_option, natural_int
+from fusion.commands.cli.options import load_chosen
+
+
+def add_demo(commands: Commands) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "demo",
+        help="generate a street scene and fuse it",
+        description="Generate an infrared and a visible picture of a street at dusk, fuse them and "
+        "say what\nto open.",
+        epilog="example:\n  fusion demo -o demo\n",
+    )
+    parser.set_defaults(command=_demo)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=Path,
+        default=Path("demo"),
+        help="folder to write (default: demo)",
+    )
+    parser.add_argument("--weights", metavar="W", type=Path, help="as for fusion fuse")
+    parser.add_argument(
+        "--seed", metavar="N", type=natural_int, default=0, help="decides the scene (default: 0)"
+    )
+    add_device_option(parser)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from fusion.commands.pipeline import Options, fuse
+    from fusion.commands.scene import street_pair
+    from fusion.images.reading import write_image
+
+    network = load_chosen(arguments.weights, arguments.device)
+    out = arguments.output
+    ir_path, vis_path, fused_path = out / "infrared.png", out / "visible.png", out / "fused.png"
+    ir, vis = street_pair(seed=arguments.seed)
+    write_image(ir_path, ir)
+    write_image(vis_path, vis)
+    fuse(network, ir_path, vis_path, fused_path, Options(compare=True))
+    print(f"generated: {ir_path}, {vis_path}")
+    weights = arguments.weights or "the weights that ship"
+    print(f"fused:     {fused_path} ({type(network).__name__}, {weights})")
+    print(f"open this: {out / 'fused_compare.png'}")
+    return 0

@@ -1,0 +1,54 @@
+"""``fusion methods``: its options and its output."""
+
+import argparse
+
+from fusion.base.commandline import Commands
+
+
+def add_methods(commands: Commands) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "methods",
+        help="list the fusion networks",
+        description="The fusion networks by the name --method takes: how many parameters they "
+        "have; whether\nweights ship, can be loaded as published, or have to be trained by 'fusion "
+        "train'; and the names\n--rule takes.",
+        epilog="example:\n  fusion methods\n",
+    )
+    parser.set_defaults(command=_methods)
+
+
+def _methods(arguments: argparse.Namespace) -> int:
+    import inspect
+
+    import torch
+
+    from fusion.base.tables import format_table
+    from fusion.networks.classical import CLASSICAL
+    from fusion.networks.weights import NETWORKS
+
+    rows: list[tuple[str, int, str, str | None]] = []
+    about: list[str] = []
+    for name, network in NETWORKS.items():
+        with torch.device("meta"):
+            count = sum(parameter.numel() for parameter in network().parameters())
+        weights = "ship" if name == "lrrnet" else "published" if network.published else "train"
+        rows.append((name, count, weights, " ".join(network.rules) or None))
+        about.append(_first_line(inspect.getmodule(network)))
+    for name, network in CLASSICAL.items():
+        rows.append((name, 0, "none", None))
+        about.append(_first_line(network))
+    width = max(map(len, about))  # numbers go right, text left
+    header = ("method", "parameters", "weights", "rules", f"{'network':<{width}}")
+    print(
+        format_table(
+            header, [(*row, f"{text:<{width}}") for row, text in zip(rows, about, strict=True)]
+        )
+    )
+    return 0
+
+
+def _first_line(documented: object) -> str:
+    import inspect
+
+    return (inspect.getdoc(documented) or "").partition("\n")[0]

@@ -1,0 +1,183 @@
+"""``tracker track``: its options and its output."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusion.base.commandline import Commands, add_device_option, resolve_device
+from fusion.base.errors import UserError
+from fusion.base.files import check_folder
+from tracker.commands.cli.data import LAYOUTS
+from tracker.online.options import add_preset_option
+from tracker.online.runtime import add_runtime_options
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from tracker.data.sequences import Sequence
+
+TRACK_EXAMPLES = """\
+RGB and IR are two folders of pictures or two videos. RGB alone is a sequence folder of a dataset
+(GTOT, RGBT210, RGBT234, LasHeR, VTUAV, VOT-RGBT), whose first annotated box is taken unless --box
+or --select is given.
+
+OUT gets boxes.txt (a line x,y,w,h a frame, the first the given box), scores.txt (a number a frame)
+and report.json (the frames that lack a modality). While it runs, and after an interruption, they
+are named boxes.partial.txt and so on, and hold every frame up to then.
+
+examples:
+  tracker track visible/ thermal/ --box 312,140,48,96 -o out
+  tracker track visible.mp4 thermal.mp4 --select -o out --video out/seen.mp4
+  tracker track LasHeR/testingset/10runone -o out --weights dfat.pth
+
+exit code: 0 when all frames are done, 2 when an input is bad, 130 when interrupted.
+"""
+
+
+def add_track(commands: Commands) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "track",
+        help="follow a box through an RGBT video",
+        description="Follow the object in a box through visible and infrared frames.",
+        epilog=TRACK_EXAMPLES,
+    )
+    parser.set_defaults(command=_track)
+    parser.add_argument("rgb", metavar="RGB", type=Path, help="visible folder or video")
+    parser.add_argument("ir", metavar="IR", type=Path, nargs="?", help="infrared folder or video")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--box",
+        metavar="x,y,w,h",
+        type=_region,
+        help="where the object is in the first frame, in pixels; or 8 numbers, a polygon's corners",
+    )
+    start.add_argument(
+        "--select", action="store_true", help="draw the box with the mouse (needs a display)"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        type=Path,
+        help="own .safetensors file, or a published DFAT or SiamRPN++ checkpoint (default: the "
+        "compact tracker that ships)",
+    )
+    add_preset_option(parser)
+    add_device_option(parser)
+    add_runtime_options(parser)
+    parser.add_argument(
+        "--video",
+        metavar="FILE",
+        type=Path,
+        help="also write both modalities with the box (and the annotated one) drawn: out.mp4",
+    )
+    parser.add_argument(
+        "--layout",
+        metavar="NAME",
+        help=f"how a sequence folder is laid out, instead of guessing: {LAYOUTS}",
+    )
+    parser.add_argument(
+        "--resize",
+        action="store_true",
+        help="bring the infrared to the visible's size instead of refusing sizes that differ",
+    )
+
+
+def _region(text: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (4, 8):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not x,y,w,h (or the 8 numbers of a polygon), separated by commas"
+        )
+    return numbers
+
+
+def _track(arguments: argparse.Namespace) -> int:
+    from fusion.images.video import require_video_suffix
+    from tracker.data.sequences import load_sequence
+    from tracker.online.running import Interrupted, check_start, track_to_folder
+
+    if arguments.video is not None:
+        require_video_suffix(arguments.video)
+    paths = arguments.rgb if arguments.ir is None else (arguments.rgb, arguments.ir)
+    sequence = load_sequence(paths, arguments.layout, arguments.resize)
+    region = _start_region(arguments, sequence)
+    check_start(sequence, region)
+    check_folder(arguments.output)
+    if sequence.seems_swapped():
+        print(
+            f"{sequence.name}: infrared frames are in colour and visible ones grey; the visible "
+            "comes first: are they swapped?",
+            file=sys.stderr,
+        )
+
+    # Only now torch: all that can be wrong with the input has been said.
+    from tracker.model.weights import load_tracker
+    from tracker.online.rgbt_tracker import RGBTTracker
+
+    device = resolve_device(arguments.device)
+    network = load_tracker(arguments.weights, preset=arguments.preset)
+    tracker = RGBTTracker(
+        network, device=device, runtime=arguments.runtime, precision=arguments.precision
+    )
+    try:
+        account = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
+    except Interrupted as interrupted:
+        account = interrupted.account
+        if account.tracked:
+            print("\n".join(account.lines()))
+            print(
+                f"{account.tracked} of {account.frames} frames are in "
+                f"{arguments.output / 'boxes.partial.txt'}"
+            )
+        raise
+    print("\n".join(account.lines()))
+    print(f"boxes: {arguments.output / 'boxes.txt'}")
+    if arguments.video is not None:
+        print(f"video: {arguments.video}")
+    return 0
+
+
+def _start_region(arguments: argparse.Namespace, sequence: "Sequence") -> "ArrayLike":
+    if arguments.box is not None:
+        return arguments.box
+    if arguments.select:
+        return _select_box(sequence)
+    box = sequence.first_box()
+    if box is None:
+        where = "no box in the first frame's annotation" if arguments.ir is None else "no --box"
+        raise UserError(f"{sequence.name}: {where}; give --box x,y,w,h, or --select with a display")
+    return box
+
+
+def _select_box(sequence: "Sequence") -> "ArrayLike":
+    """Let the user draw the first frame's box."""
+    import cv2
+
+    # Qt inside OpenCV ends the whole process where there is no display.
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        raise UserError("--select needs a display, and there is none; give --box x,y,w,h")
+    frame = sequence.frame(0)
+    image = frame.ir if frame.rgb is None else frame.rgb[..., ::-1]
+    if image is None:
+        raise UserError(f"{sequence.name}: the first frame cannot be read in either modality")
+    title = "Draw the box; Enter takes it, c cancels"
+    try:
+        box = cv2.selectROI(title, image.copy(), showCrosshair=False)
+        cv2.destroyWindow(title)
+    except cv2.error:
+        raise UserError(
+            "--select: this OpenCV has no windows (opencv-python-headless?); give --box x,y,w,h"
+        ) from None
+    if box[2] == 0 or box[3] == 0:
+        raise UserError("--select: no box was drawn; draw one, or give --box x,y,w,h")
+    print(f"--box {','.join(map(str, box))}")
+    return box
