@@ -66,9 +66,7 @@ class Correlation(nn.Module):
             nn.Sigmoid(),
         )
         # Without padding of its own the 2x2 filter brings the map to the depthwise one's size.
-        self.spread = nn.Sequential(
-            *_filter_bn(cells, 2, 0), *_conv_bn(cells, cells, bias=True)
-        )
+        self.spread = nn.Sequential(*_filter_bn(cells, 2, 0), *_conv_bn(cells, cells, bias=True))
         self.reduce = nn.Conv2d(channels + cells, channels, 1)
 
     def kernels(self, template: Tensor) -> CorrelationKernels:
@@ -80,9 +78,10 @@ class Correlation(nn.Module):
 
     def forward(self, kernels: CorrelationKernels, search: Tensor) -> Tensor:
         """``(B, C, H, W)`` to ``(B, C, H - 1, W - 1)``."""
-        pixelwise = self.pixelwise_search(search)
-        similarity = kernels.pixelwise.transpose(1, 2) @ pixelwise.flatten(2)
-        similarity = similarity.unflatten(2, pixelwise.shape[2:])
+        # Cells by channels: the product is a map in channels-last memory, as convolutions read it.
+        cells = self.pixelwise_search(search).permute(0, 2, 3, 1)
+        similarity = cells.flatten(1, 2) @ kernels.pixelwise
+        similarity = similarity.unflatten(1, cells.shape[1:3]).permute(0, 3, 1, 2)
         similarity = self.spread(similarity * self.attention(similarity))
         padded = nn.functional.pad(self.depthwise_search(search), [self.centre_cells // 2 - 1] * 4)
         slid = depthwise_correlation(padded, kernels.depthwise)
@@ -143,12 +142,12 @@ class ModalityJoin(nn.Module):
         """
         if len(maps) == 1:
             return next(iter(maps.values()))
-        weights = self.weights(maps, available)
-        # A map that is not available may hold anything, even what is not finite.
-        joined = sum(
-            torch.where(weight > 0, weight * x, 0)
-            for weight, x in zip(weights, maps.values(), strict=True)
-        )
+        weighted = [w * x for w, x in zip(self.weights(maps, available), maps.values(), strict=True)]
+        if available is not None:
+            # A map that is not available may hold anything, even what is not finite.
+            masks = [available[m][:, None, None, None] for m in maps]
+            weighted = [torch.where(m, x, 0) for m, x in zip(masks, weighted, strict=True)]
+        joined = sum(weighted[1:], weighted[0])
         if self.fusion is None or len(maps) < len(self.gates):
             return joined
         fused = self.scale * self.fusion(*(maps[m] for m in self.gates))

@@ -17,7 +17,7 @@ NANOTRACK_ONLINE: dict[str, Any] = {
     "window": 0.455,
     "rate": 0.348,
     "update_interval": 0,
-    "border": "mean",
+    "border": "rounded",
 }
 
 # Published patterns to ours. The heads are called "reg" and "cls" there, blocks count from 1.

@@ -255,7 +255,10 @@ class RGBTTracker:
         A branch seen for the first time takes the new template as it is. As published, the colour
         of what lies outside the frame is measured here too, and kept until the next update.
         """
-        self._fill |= {name: mean_colour(frame) for name, frame in frames.items()}
+        colours = {name: mean_colour(frame) for name, frame in frames.items()}
+        if self.settings.border == "rounded":
+            colours = {name: np.rint(colour) for name, colour in colours.items()}
+        self._fill |= colours
         if "ir" in frames and "ir" not in self._template:
             # An infrared template made without RGB is not shifted, nor is then what it searches.
             self._ir_follows_rgb = "rgb" in frames

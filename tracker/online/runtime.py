@@ -249,9 +249,7 @@ def check_runtime(runtime: str, precision: str, device: "torch.device | None" = 
     RUNTIMES[runtime].require(device)
 
 
-def make_search(
-    runtime: str, precision: str, network: "Network", source: "Network"
-) -> Search:
+def make_search(runtime: str, precision: str, network: "Network", source: "Network") -> Search:
     """The search pass of a tracker.
 
     Args:

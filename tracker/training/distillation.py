@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from fusion.base.errors import UserError
 from fusion.base.lightning import log_terms, require_within
+from fusion.base.registry import unknown
 from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.network import PRESETS, TrackerNetwork
 from tracker.model.reading import Reading
@@ -135,7 +136,8 @@ class Distillation(L.LightningModule):
     Args:
         preset: the student, of `tracker.model.network.PRESETS` or `JOINT_PRESETS`.
         changes: arguments of the network that differ from the preset's.
-        start: weights of this package that the student starts from; from scratch where None.
+        start: weights of this package that the student starts from, or several, each by the
+            beginning of the names of parameters that are taken from it; from scratch where None.
         teacher: any file that `load_tracker` reads; None trains on labels alone.
         teacher_preset: what a published checkpoint is put into, see `load_tracker`.
         features: modules whose outputs are compared, by the name that both networks have for them,
@@ -161,7 +163,7 @@ class Distillation(L.LightningModule):
         self,
         preset: str = "small",
         changes: dict[str, Any] | None = None,
-        start: str | None = None,
+        start: str | dict[str, str] | None = None,
         teacher: str | None = None,
         teacher_preset: str = "nanotrack",
         features: list[str] | None = None,
@@ -286,9 +288,7 @@ class Distillation(L.LightningModule):
         done = self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches)
         return (1 + math.cos(math.pi * min(1.0, done / h.forcing))) / 2
 
-    def respond(
-        self, batch: Mapping[str, Tensor], with_head: bool = True
-    ) -> Reading | None:
+    def respond(self, batch: Mapping[str, Tensor], with_head: bool = True) -> Reading | None:
         """What the student reads in a batch's search crops."""
         available = {m: batch[f"usable_{m}"] for m in self.network.modalities}
         return _read(self.network, _crops(self.network, batch, ""), available, with_head)
@@ -417,28 +417,31 @@ class Distillation(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _student(preset: str, changes: Mapping[str, Any], start: str | None) -> Any:
-    known: dict[str, Any] = {**PRESETS, **JOINT_PRESETS}
-    if preset not in known:
-        raise UserError(f"model.preset {preset}: unknown; give one of {', '.join(known)}")
+def _student(preset: str, changes: Mapping[str, Any], start: str | dict[str, str] | None) -> Any:
+    """A network of a preset, from scratch or from weights."""
+    presets: dict[str, Any] = {**PRESETS, **JOINT_PRESETS}
+    if preset not in presets:
+        raise UserError(f"model.preset: {unknown('preset', preset, presets)}")
     make: Any = TrackerNetwork if preset in PRESETS else JointTracker
     try:
-        network = make(**(known[preset] | dict(changes)))
+        network = make(**(presets[preset] | dict(changes)))
     except (TypeError, ValueError) as error:
         raise UserError(f"model.changes: {error}") from error
-    if start is not None:
-        if not Path(start).exists():
-            raise UserError(f"model.start {start}: no such file; train the stage that leaves it")
-        weights = load_tracker(start)
-        own, loaded = network.state_dict(), weights.state_dict()
-        differing = [n for n in loaded if n not in own or own[n].shape != loaded[n].shape]
-        lacking = [n for n in own if n not in loaded and ".joins." not in n]
-        if differing or lacking:
+    for beginning, path in ({"": start} if isinstance(start, str) else start or {}).items():
+        if not Path(path).exists():
+            raise UserError(f"model.start {path}: no such file; train the stage that leaves it")
+        loaded = load_tracker(path).state_dict()
+        own = network.state_dict()
+        taken = {n: tensor for n, tensor in loaded.items() if n.startswith(beginning)}
+        differing = [n for n in taken if n not in own or own[n].shape != taken[n].shape]
+        lacking = [n for n in own if n.startswith(beginning) and n not in taken]
+        differing += [n for n in lacking if ".joins." not in n]
+        if differing or not taken:
             raise UserError(
-                f"model.start {start}: of another network ({(differing + lacking)[0]} differs); "
+                f"model.start {path}: of another network ({', '.join(differing[:1]) or beginning}); "
                 "give weights of the same preset"
             )
-        network.load_state_dict(loaded, strict=False)
+        network.load_state_dict(taken, strict=False)
     return network
 
 
