@@ -142,7 +142,9 @@ class ModalityJoin(nn.Module):
         """
         if len(maps) == 1:
             return next(iter(maps.values()))
-        weighted = [w * x for w, x in zip(self.weights(maps, available), maps.values(), strict=True)]
+        weighted = [
+            w * x for w, x in zip(self.weights(maps, available), maps.values(), strict=True)
+        ]
         if available is not None:
             # A map that is not available may hold anything, even what is not finite.
             masks = [available[m][:, None, None, None] for m in maps]

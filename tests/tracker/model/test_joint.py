@@ -67,9 +67,9 @@ def test_published_checkpoint_fills_every_input(published, preset):
 
 
 def test_a_tensor_that_is_missing_is_named(published, tmp_path):
-    tensors = torch.load(
-        published / "nanotrackv3.pth", map_location="cpu", weights_only=False
-    )["state_dict"]
+    tensors = torch.load(published / "nanotrackv3.pth", map_location="cpu", weights_only=False)[
+        "state_dict"
+    ]
     del tensors["ban_head.cls_tower.0.weight"]
     path = tmp_path / "cut.pth"
     torch.save({"state_dict": tensors}, path)
@@ -82,7 +82,9 @@ def test_a_tensor_that_is_missing_is_named(published, tmp_path):
 
 @pytest.mark.parametrize("fusion", [None, "llrr"])
 def test_an_untrained_join_is_the_mean(fusion):
-    join = ModalityJoin(MODALITIES, 8, fusion, {"num_filters": 4, "num_blocks": 1} if fusion else {})
+    join = ModalityJoin(
+        MODALITIES, 8, fusion, {"num_filters": 4, "num_blocks": 1} if fusion else {}
+    )
     maps = dict(zip(MODALITIES, torch.randn(2, 3, 8, 5, 5), strict=True))
     torch.testing.assert_close(join(maps), (maps["rgb"] + maps["ir"]) / 2)
 
@@ -91,7 +93,9 @@ def test_an_untrained_join_is_the_mean(fusion):
 @pytest.mark.parametrize("fusion", [None, "llrr"])
 def test_a_modality_that_is_missing_has_no_influence(fusion, seed):
     torch.manual_seed(seed)
-    join = ModalityJoin(MODALITIES, 8, fusion, {"num_filters": 4, "num_blocks": 1} if fusion else {})
+    join = ModalityJoin(
+        MODALITIES, 8, fusion, {"num_filters": 4, "num_blocks": 1} if fusion else {}
+    )
     for parameter in join.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     maps = dict(zip(MODALITIES, torch.randn(2, 4, 8, 5, 5), strict=True))
@@ -111,7 +115,9 @@ def test_a_missing_modality_equals_a_network_without_it(images):
     network = JointTracker(**JOINT_PRESETS["small"]).eval()
     template, search = images(127), images(255)
     with torch.inference_mode():
-        masked = network(template, search, {"rgb": torch.tensor([False]), "ir": torch.tensor([True])})
+        masked = network(
+            template, search, {"rgb": torch.tensor([False]), "ir": torch.tensor([True])}
+        )
         alone = network({"ir": template["ir"]}, {"ir": search["ir"]})
     torch.testing.assert_close(masked, alone, atol=1e-4, rtol=1e-4)
 
