@@ -1,11 +1,13 @@
-# make demo, make test: each creates .venv when missing, installs the package into it, and runs.
-# Needed beforehand: Python 3.10 to 3.13 with venv, make, and a network that reaches PyPI.
+# Every target creates .venv if it is missing, installs the package into it, and runs.
+# Requirements: Python 3.10 to 3.13 with venv, make, and access to PyPI.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint bench fuzz gallery clean
+export NO_MKDOCS_2_WARNING := 1
+
+.PHONY: demo test lint docs bench fuzz gallery clean
 
 demo: .venv/installed
 	$(BIN)/fusion demo -o demo/fusion
@@ -18,24 +20,30 @@ lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m mkdocs build --strict
 
-# What the kernels and the tracker gain over the published structure, in a minute or two;
-# docs/speed.md has the settings of the figures that are reported.
+# The documentation website, in site/: docs/, README.md and the API reference.
+docs: .venv/installed-test
+	$(BIN)/python -m mkdocs build --strict
+
+# Compare the kernels and the tracker with the published structure, in a minute or two. docs/speed.md
+# has the settings of the reported figures.
 bench: .venv/installed-test
 	$(BIN)/fusion bench --size 256x256 --rounds 2
 	$(BIN)/tracker bench --rounds 3 --threads 1 --runtimes eager onnx
 
-# Thousands of malformed inputs, deaths by kill -9, full disks and a soak of 10 000 frames. A failure
-# shows its smallest input and how to repeat it; the next run tries it first.
+# Thousands of malformed inputs, processes ended by kill -9, full disks and a run over 10 000 frames.
+# A failure prints its smallest input and how to reproduce it; the next run starts with that input.
 fuzz: .venv/installed-test
 	RGBT_FUZZ=1 $(BIN)/python -m pytest tests/fuzz tests/hardening
 
-# The pictures of README.md and docs/; see docs/gallery.py.
+# Draw the images of README.md and docs/; see docs/gallery.py.
 gallery: .venv/installed
 	$(BIN)/python docs/gallery.py
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	rm -rf .venv demo site build *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
 	rm -f fusion/llrr/fast/_llrr*.so
 
 $(BIN)/python:
@@ -43,7 +51,7 @@ $(BIN)/python:
 
 .venv/installed: setup.py pyproject.toml $(wildcard fusion/llrr/fast/*.cpp fusion/llrr/fast/*.h) | $(BIN)/python
 	$(PIP) install --editable .
-	# opencv-python needs a desktop's libGL. Where there is none, its twin without windows serves.
+	# opencv-python needs libGL, which servers often lack; the headless variant does not.
 	$(BIN)/python -c "import cv2" || \
 		$(PIP) install --force-reinstall --no-deps opencv-python-headless
 	touch $@

@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import Extension, find_packages, setup
 
 REQUIREMENTS = [
-    # `weights_only` loading that covers every published checkpoint, and `torch.device` contexts.
+    # Loads every published checkpoint with `weights_only`, and has `torch.device` contexts.
     "torch>=2.4",
     "torchvision>=0.19",  # the release that belongs to torch 2.4
     "numpy>=1.26",
@@ -22,6 +22,8 @@ REQUIREMENTS = [
     "lightning>=2.6",  # averaged weights
     "jsonargparse[signatures]>=4.28",  # what LightningCLI needs for its configurations
     "tensorboard>=2.15",
+    "torchmetrics>=1.0",  # metrics as classes; Lightning needs it too
+    "scipy>=1.11",  # transforms and ranks of the metrics
     # The steerable filters that wavelet-domain VIF is defined on.
     "pyrtools>=1.0.4",
 ]
@@ -34,30 +36,39 @@ EXPORT_REQUIREMENTS = [
     "onnxscript>=0.3",
 ]
 
-# Pinned below what may break: a checker's next release finds other faults, a formatter's another
-# format.
+# For `make docs`. MkDocs 2 drops the plugins that the website uses.
+DOCS_REQUIREMENTS = [
+    "mkdocs>=1.6,<2",
+    "mkdocs-material>=9.6,<10",
+    "mkdocstrings[python]>=1,<2",
+]
+
+# For `make test` and `make lint`. Pinned, because new releases of a checker report other problems
+# and new releases of a formatter change the format.
 TEST_REQUIREMENTS = [
     *EXPORT_REQUIREMENTS,
+    *DOCS_REQUIREMENTS,
     "pytest>=8,<10",
     "pytest-xdist>=3.5,<4",
     "hypothesis>=6.100,<7",
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<2.5",
+    "import-linter>=2.3,<3",
     "types-PyYAML>=6.0,<7",
     "types-tqdm>=4.66,<5",
     # Second implementations to test against.
     "scikit-image>=0.22,<0.27",
 ]
 
-# LRRNet's kernel for processors: a shared library without a Python module's entry point, loaded by
-# fusion/llrr/fast/cpu.py. Optional: without a compiler the package installs and PyTorch serves.
+# LRRNet's CPU kernel: a shared library without a Python module's entry point, loaded by
+# fusion/llrr/fast/cpu.py. It is optional: without a compiler, PyTorch is used instead.
 KERNEL = Extension(
     "fusion.llrr.fast._llrr",
     sources=[f"fusion/llrr/fast/{name}.cpp" for name in ("llrr", "baseline", "avx2", "avx512")],
     depends=["fusion/llrr/fast/llrr.h", "fusion/llrr/fast/kernel.h"],
     language="c++",
-    # After Python's own flags, which may ask for -O2; no flag names an instruction set, because
-    # the sources do.
+    # These follow Python's own flags, which may include -O2. No flag names an instruction set,
+    # because the sources do.
     extra_compile_args=["-std=c++17", "-O3", "-ffp-contract=fast", "-fvisibility=hidden"],
     extra_link_args=["-pthread"],
     optional=True,
@@ -70,23 +81,27 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.10,<3.14",
     packages=[
         *find_packages(include=["fusion", "fusion.*", "tracker", "tracker.*"]),
         "tracker.vot_workspace",
     ],
-    # The template of workspaces stands at the top level, where people look for it, and is installed
-    # inside the package, where `tracker vot init` finds it.
+    # The workspace template is at the top level, where people look for it, and is installed inside
+    # the package, where `tracker vot init` finds it.
     package_dir={"tracker.vot_workspace": "vot_workspace"},
     ext_modules=[KERNEL],
     package_data={
-        "fusion": ["py.typed", "pretrained/*.safetensors"],
-        "tracker": ["py.typed", "pretrained/*.safetensors"],
+        "fusion": ["py.typed", "networks/pretrained/*.safetensors"],
+        "tracker": ["py.typed", "model/pretrained/*.safetensors"],
         "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],
     },
     install_requires=REQUIREMENTS,
-    extras_require={"export": EXPORT_REQUIREMENTS, "test": TEST_REQUIREMENTS},
+    extras_require={
+        "export": EXPORT_REQUIREMENTS,
+        "docs": DOCS_REQUIREMENTS,
+        "test": TEST_REQUIREMENTS,
+    },
     entry_points={
         "console_scripts": [
             "fusion = fusion.commands.cli:main",

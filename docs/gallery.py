@@ -1,9 +1,11 @@
-"""The pictures of README.md and docs/, made by the project on its own generated scenes.
+"""Draw the images of README.md and docs/ from generated scenes.
 
     python docs/gallery.py                    # all: make gallery
     python docs/gallery.py street tracking    # some
+    python docs/gallery.py samples DAVIS M3SVD    # from the folders of these two datasets
 
-Networks are those that ship, so new weights want new pictures.
+They use the included weights and have to be drawn again when these change. ``samples`` shows real
+video, whose licences are in NOTICE.
 """
 
 import sys
@@ -23,19 +25,22 @@ from tracker import RGBTTracker, load_tracker
 from tracker.data.drawing import draw_frame
 from tracker.data.frames import Frame, FrameProblem
 from tracker.synthetic import contact_sheet, dataset_specs, random_spec, render, render_still
+from tracker.training.real_video import load_clips, load_masked_video
+from tracker.training.sample_sheet import sample_sheet
+from tracker.training.video_pairs import VideoPairs
 
 FOLDER = Path(__file__).parent
 MOMENTS = (2, 32, 63)
 
 
 def street() -> np.ndarray:
-    """Infrared, visible and fused: what ``fusion demo`` shows."""
+    """Infrared, visible and fused image: what ``fusion demo`` shows."""
     ir, vis = street_pair()
     return compare(ir, vis, load_network().fuse(ir, vis))
 
 
 def parts() -> np.ndarray:
-    """What LRRNet sees in the street: what ``fusion fuse --parts`` writes."""
+    """Low-rank and sparse parts of the street: what ``fusion fuse --parts`` writes."""
     network = load_network()
     ir, vis = street_pair(320, 240)
     with torch.inference_mode():
@@ -44,7 +49,7 @@ def parts() -> np.ndarray:
 
 
 def methods() -> np.ndarray:
-    """LRRNet beside fusion without anything learned, on scenes where the two cameras differ."""
+    """LRRNet beside methods without learned parameters, on scenes where the modalities differ."""
     networks = {name: build().eval() for name, build in CLASSICAL.items()}
     networks["LRRNet"] = load_network()
     rows = []
@@ -63,9 +68,9 @@ def synthetic() -> np.ndarray:
 
 
 def tracking() -> np.ndarray:
-    """The tracker that ships, at three moments of three sequences: a row a sequence.
+    """The included tracker at three moments of three sequences, one row per sequence.
 
-    Nothing is chosen by how well it goes.
+    The sequences are not cherry-picked.
     """
     tracker = RGBTTracker(load_tracker())
     rows = []
@@ -93,11 +98,17 @@ def _problems(rgb: np.ndarray, ir: np.ndarray) -> dict[str, FrameProblem]:
     }
 
 
+def samples(davis: str, m3svd: str) -> np.ndarray:
+    """Training pairs of real video: what ``tracker samples`` writes."""
+    sources = [load_masked_video(davis, weight=4), load_clips(m3svd, weight=1.5)]
+    return sample_sheet(VideoPairs(sources, seed=2), count=8, columns=2, first=11)
+
+
 PICTURES = {make.__name__: make for make in (street, methods, parts, synthetic, tracking)}
 
 
 def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:
-    """A picture of at most ``width``: pages show no more."""
+    """The image reduced to at most ``width`` pixels, the largest that the pages show."""
     if picture.shape[1] <= width:
         return picture
     height = round(picture.shape[0] * width / picture.shape[1])
@@ -105,9 +116,15 @@ def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:
 
 
 def main(names: list[str]) -> int:
+    if names[:1] == ["samples"] and len(names) == 3:
+        path = FOLDER / "samples.jpg"
+        picture = cv2.cvtColor(narrowed(samples(*names[1:]), 1000), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, 72])  # half of it is noise
+        print(path)
+        return 0
     unknown = set(names) - set(PICTURES)
     if unknown:
-        print(f"no picture {unknown.pop()!r}; there are {', '.join(PICTURES)}", file=sys.stderr)
+        print(f"unknown {unknown.pop()!r}; choose from {', '.join(PICTURES)}", file=sys.stderr)
         return 2
     for name in names or PICTURES:
         path = FOLDER / f"{name}.jpg"

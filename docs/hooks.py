@@ -2,6 +2,9 @@
 
 README.md is the start page. Links between pages are written for the repository, where GitHub and
 editors follow them; for the website they are rewritten to the pages' places there.
+
+In the pages of the API reference, ``::: package.*`` stands for all modules of a package, and
+``::: package.**`` also for those of its subpackages.
 """
 
 import posixpath
@@ -24,6 +27,7 @@ ADDED = {
 _IN_REPOSITORY = {target: source for source, target in ADDED.items()}
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+_MODULES = re.compile(r"^::: ([\w.]+)\.(\*\*?)$", re.M)
 _FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
 
 
@@ -36,7 +40,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Rewrite the links of a page; those to files that are not pages keep their text alone."""
+    """List the modules of packages, and rewrite links.
+
+    A link to a file of the repository that is not a page is replaced by its text.
+    """
+    markdown = _MODULES.sub(lambda match: _modules(match[1], match[2]), markdown)
     here = page.file.src_uri
     source = _IN_REPOSITORY.get(here, f"docs/{here}")
 
@@ -58,3 +66,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         parts += [_LINK.sub(rewrite, markdown[end : fence.start()]), fence[0]]
         end = fence.end()
     return "".join([*parts, _LINK.sub(rewrite, markdown[end:])])
+
+
+def _modules(package: str, wildcard: str) -> str:
+    """The documentation of a package and of its public modules; ``**`` includes subpackages."""
+    folder = ROOT.joinpath(*package.split("."))
+    # The package's own names are those of its modules, where they are documented.
+    names = [f"::: {package}\n    options: {{members: false}}"]
+    pattern = "**/*.py" if wildcard == "**" else "*.py"
+    for path in sorted(folder.glob(pattern), key=lambda path: (path.parent, path.name)):
+        if not path.name.startswith("_"):
+            names.append("::: " + ".".join(path.relative_to(ROOT).with_suffix("").parts))
+    return "\n\n".join(names)

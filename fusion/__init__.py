@@ -9,7 +9,10 @@ The names below are loaded when first used, so that ``import fusion`` is quick:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fusion.base.threads import wait_passively
+
 if TYPE_CHECKING:
+    from fusion import metrics
     from fusion.base.errors import UserError
     from fusion.images.pixels import PixelScaling
     from fusion.images.reading import read_image, read_infrared, read_visible, write_image
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from fusion.networks.base import FusionNetwork
     from fusion.networks.lrrnet import LRRNet, LRRParts
     from fusion.networks.weights import load_network, save_network
+
+wait_passively()  # now, because it has no effect once PyTorch is loaded
 
 _HOMES = {
     "UserError": "base.errors",
@@ -44,6 +49,7 @@ __all__ = [
     "PixelScaling",
     "UserError",
     "load_network",
+    "metrics",
     "read_image",
     "read_infrared",
     "read_visible",
@@ -54,6 +60,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module("fusion.metrics")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,5 +1,6 @@
-"""The pages are true where a program can tell: links hold, commands parse, examples run."""
+"""The documentation is correct as far as it can be tested: links, commands, examples."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pages import blocks, file_name, write_files
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -19,11 +21,6 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 
 def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
-
-
-def blocks(text: str) -> list[tuple[str, str]]:
-    """Language and content of every fenced block."""
-    return re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.M | re.S)
 
 
 def commands(text: str) -> list[str]:
@@ -108,12 +105,36 @@ def test_the_architecture_page_explains_every_folder(package):
         assert f"`{name.split('/')[0]}/`" in rows[f"{package}/{parent}"], folder
 
 
+def test_the_api_reference_covers_every_folder():
+    """``::: package.*`` documents the modules of a folder, ``**`` those of its subfolders too."""
+    entries = {
+        entry
+        for path in (ROOT / "docs" / "reference").glob("*.md")
+        for entry in re.findall(r"^::: (\S+)$", path.read_text(encoding="utf-8"), flags=re.M)
+    }
+    for package in PACKAGES:
+        for folder in subpackages(package) - {f"{package}/commands/cli"}:
+            name = folder.replace("/", ".")
+            parent = name.rpartition(".")[0]
+            assert entries & {f"{name}.*", f"{name}.**", f"{parent}.**"}, folder
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_files_named_in_the_pages_exist(name):
     """Paths below the repository's folders, as in ``tests/test_docs.py``."""
     folders = (*PACKAGES, "tests", "experiments", "docs", "vot_workspace")
     named = re.findall(rf"(?<![\w/.-])((?:{'|'.join(folders)})/[\w/.-]+\.\w+)", text_of(name))
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_tables_in_docstrings_are_indented(package):
+    """Markdown would take a line of ``=`` for the underline of a heading in the API reference."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                text = ast.get_docstring(node) or ""
+                assert not re.search(r"^=+( +=+)*$", text, flags=re.M), path
 
 
 def test_every_picture_of_the_pages_is_small_and_shown():
@@ -142,7 +163,8 @@ def parse(program: str, line: str) -> None:
     from tracker.commands.cli import _parser as tracker_parser
     from tracker.commands.cli import _with_joined_box
 
-    arguments = arguments_of(line)
+    arguments = re.sub(r"--import \S+", "", line)  # taken out before any parser
+    arguments = arguments_of(arguments)
     if program == "tracker":
         tracker_parser().parse_args(_with_joined_box(arguments))
         return
@@ -162,7 +184,7 @@ def test_commands_of_the_pages_parse(program):
 
 
 def with_values(line: str) -> str:
-    """A usage line with something in the place of ``x,y,w,h``."""
+    """A usage line with numbers instead of ``x,y,w,h``."""
     return line.replace("x,y,w,h", "1,2,3,4")
 
 
@@ -174,11 +196,18 @@ def test_an_unknown_option_is_found(capsys):
 
 
 @pytest.fixture
-def nothing_runs(monkeypatch):
-    """LightningCLI parses and validates a configuration, and builds and trains nothing."""
+def nothing_runs(monkeypatch, tmp_path, registries):
+    """LightningCLI parses and validates a configuration, and builds and trains nothing.
+
+    The current folder has the experiments, and the files that the pages show.
+    """
     from lightning.pytorch.cli import LightningCLI
 
-    monkeypatch.chdir(ROOT)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    for name in NAMES:
+        write_files(text_of(name), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
 
     def build_nothing(cli):
         cli.model = cli.datamodule = None
@@ -221,31 +250,20 @@ def test_make_targets_of_the_pages_exist():
 # --- Python ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def registries():
-    """Examples may add to the registries; nobody else is to see it."""
-    from fusion.evaluation.metrics import METRICS
-    from fusion.networks.weights import NETWORKS
-    from tracker.data.layouts import DATASETS, LAYOUTS
-
-    saved = [(registry, dict(registry)) for registry in (METRICS, NETWORKS, DATASETS, LAYOUTS)]
-    yield
-    for registry, before in saved:
-        registry.clear()
-        registry.update(before)
-
-
 WITH_PYTHON = [name for name in NAMES if any(kind == "python" for kind, _ in blocks(text_of(name)))]
 
 
 @pytest.mark.parametrize("name", WITH_PYTHON)
 def test_examples_run(name, tmp_path, monkeypatch, rng, registries):
-    """A page's blocks, one after the other, beside an ``ir.png`` and a ``vis.jpg``."""
+    """A page's blocks, one after the other, beside an ``ir.png``, a ``vis.jpg`` and the files that
+    the page shows."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    write_files(text_of(name), tmp_path)
     cv2.imwrite("ir.png", rng.integers(0, 256, (32, 40), np.uint8))
     cv2.imwrite("vis.jpg", rng.integers(0, 256, (32, 40, 3), np.uint8))
     names: dict = {"__name__": "example"}
     for kind, content in blocks(text_of(name)):
-        if kind == "python":
+        if kind == "python" and file_name(content) is None:
             code = content.replace('load_network("lrrnet.model")', "load_network()")
             exec(compile(code, name, "exec"), names)

@@ -9,11 +9,15 @@ The names below are loaded when first used, so that ``import tracker`` is quick:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fusion.base.threads import wait_passively
+
 if TYPE_CHECKING:
     from tracker.data.sequences import load_dataset, load_sequence
     from tracker.model.network import PRESETS, TrackerNetwork, build
     from tracker.model.weights import load_tracker, save_tracker
     from tracker.online.rgbt_tracker import RGBTTracker
+
+wait_passively()  # now, because it has no effect once PyTorch is loaded
 
 _HOMES = {
     "PRESETS": "model.network",

@@ -1,13 +1,13 @@
 """A tracker of this package for the VOT toolkit: a TraX server on standard input and output.
 
-The toolkit starts ``python -m rgbt_trax`` with the environment of an entry in trackers.ini, where
-the variables are described; more may come from the shell: RGBT_UNTRAINED (1 runs a network without
+The toolkit starts ``python -m rgbt_trax`` with the environment of an entry in trackers.ini, which
+describes its variables. Others can be set in the shell: RGBT_UNTRAINED (1 runs a network without
 weights), RGBT_DEVICE (auto, cpu, cuda or cuda:N), RGBT_RUNTIME (eager, onnx or compile) and
 RGBT_PRECISION (float32 or bfloat16).
 
-It serves any number of starts, so that the toolkit starts it once a sequence. A server that calls
-itself a Python wrapper, as the one of the VOT examples does, is started once an anchor. The network
-is loaded before the handshake: the toolkit's timeout is on replies, and loading is none.
+The server handles any number of starts, so the toolkit starts it once per sequence. (A server that
+identifies itself as a Python wrapper, like that of the VOT examples, is started once per anchor.)
+The network is loaded before the handshake, because the toolkit's timeout applies to replies only.
 """
 
 import os
@@ -26,20 +26,20 @@ from tracker.data.frames import as_ir, as_rgb
 from tracker.evaluation.vot.entries import make_tracker
 
 GRACE = 5.0
-"""Seconds to end by oneself after the toolkit is gone."""
+"""Seconds to exit after the toolkit is gone."""
 
 
 def end_with_toolkit() -> None:
-    """End the process when nobody is left to write to its standard input.
+    """Exit when no process is left to write to standard input.
 
-    The protocol's library would wait without end for the frame that belongs to an ``initialize``.
+    The protocol's library would otherwise wait forever for the frame of an ``initialize`` request.
     """
     if not hasattr(select, "poll") or "TRAX_SOCKET" in os.environ:
         return
 
     def wait() -> None:
         poll = select.poll()
-        poll.register(0, 0)  # a hang-up is reported without being asked for
+        poll.register(0, 0)  # a hang-up is always reported
         poll.poll()
         time.sleep(GRACE)
         print("rgbt_trax: the toolkit is gone", file=sys.stderr, flush=True)
@@ -49,10 +49,10 @@ def end_with_toolkit() -> None:
 
 
 def read_frame(images: dict):
-    """Both modalities of a request; None for one whose file cannot be used.
+    """Read both modalities of a request; None for one whose file cannot be used.
 
     Raises:
-        UserError: they differ in size.
+        UserError: their sizes differ.
     """
     frame = []
     for channel, convert in (("color", as_rgb), ("ir", as_ir)):
@@ -63,15 +63,15 @@ def read_frame(images: dict):
             frame.append(None)
     sizes = {image.shape[:2] for image in frame if image is not None}
     if len(sizes) > 1:
-        raise UserError(f"{images['color'].path()}: not of the infrared's size; register them")
+        raise UserError(f"{images['color'].path()}: size differs from infrared; register them")
     return frame
 
 
 def serve(tracker, name: str) -> int:
-    """Answer the toolkit until it says quit; returns the exit code.
+    """Serve the toolkit until it sends quit, and return the exit code.
 
-    A message or start that cannot be used ends it with one line, which the toolkit gets as the
-    reason. What else goes wrong keeps its traceback, which the toolkit logs.
+    An invalid message or start ends the server with one line, which is sent to the toolkit as the
+    reason. Other exceptions keep their traceback, which the toolkit logs.
     """
     server = trax.Server(
         [trax.Region.RECTANGLE],
@@ -93,11 +93,11 @@ def serve(tracker, name: str) -> int:
 
 
 def answer(server: trax.Server, tracker) -> None:
-    """Reply to every request with the tracker's box, until the toolkit says quit.
+    """Reply to every request with the tracker's box, until the toolkit sends quit.
 
     Raises:
         UserError: a start that cannot be used, or a frame before any start.
-        trax.TraxException: a message that is none of the protocol's.
+        trax.TraxException: a message that violates the protocol.
     """
     is_started = False
     while True:
@@ -106,12 +106,12 @@ def answer(server: trax.Server, tracker) -> None:
             return
         if request.type == trax.TraxStatus.INITIALIZE:
             if not request.objects:
-                raise UserError("initialize: names no region to start from")
+                raise UserError("initialize: has no region to start from")
             box = request.objects[0][0].bounds()
             tracker.init(*read_frame(request.image), box)
             is_started = True
         elif not is_started:
-            raise UserError("frame: came before any initialize")
+            raise UserError("frame: received before initialize")
         else:
             box, _ = tracker.track(*read_frame(request.image))
         server.status([(trax.Rectangle.create(*map(float, box)), {})])

@@ -1,1 +1,1 @@
-"""What both packages stand on: errors, files, checkpoints, tables, commands, trainings."""
+"""What both packages use: errors, files, checkpoints, tables, command lines, training."""

@@ -1,4 +1,4 @@
-"""Reading and writing weights files of any network, without running code from them."""
+"""Reading and writing weights files of any network, without executing code from them."""
 
 import json
 import pickle
@@ -33,15 +33,15 @@ Network = TypeVar("Network", bound=nn.Module)
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file or a PyTorch checkpoint, on the CPU.
 
-    A checkpoint that nests its tensors under ``state_dict``, ``model``, ``network`` or ``weight``,
-    or prefixes all names with ``module.`` (data-parallel training), is unwrapped.
+    Checkpoints that nest their tensors under ``state_dict``, ``model``, ``network`` or ``weight``,
+    or prefix all names with ``module.`` (data-parallel training), are unwrapped.
 
     Returns:
         The tensors by name, and the metadata (empty for a PyTorch checkpoint).
 
     Raises:
-        UserError: the file is missing, truncated, no weights file, holds something other than
-            tensors, or a tensor holds NaN or infinity.
+        UserError: the file is missing, truncated, not a weights file, contains something other than
+            tensors, or a tensor contains NaN or infinity.
     """
     path = Path(path)
     try:
@@ -51,7 +51,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     if not start:
         raise UserError(f"{path}: the file is empty; download it again")
-    # A safetensors file begins with the length of its header, in eight bytes, and the header's "{".
+    # A safetensors file starts with the length of its header, in eight bytes, and the header's "{".
     is_safetensors = path.suffix == ".safetensors" or start[8:9] == b"{"
     tensors, metadata = _read_safetensors(path) if is_safetensors else (_read_checkpoint(path), {})
     for name, tensor in tensors.items():
@@ -84,34 +84,32 @@ def _allow_numpy_numbers() -> AbstractContextManager:
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
-            # About pickle protocols the restricted unpickler may not know; it refuses those itself.
+            # Warnings about pickle protocols that the restricted unpickler does not support;
+            # it refuses those itself.
             warnings.simplefilter("ignore", UserWarning)
             with _allow_numpy_numbers():
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # The restricted unpickler stops at the first object that is no tensor, and names it.
+        # The restricted unpickler stops at the first object that is not a tensor, and names it.
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"it holds {found[1]}" if found else "it is no plain file of tensors"
+        what = f"it contains {found[1]}" if found else "it is not a plain file of tensors"
         raise UserError(
             f"{path}: refused, {what}, which could run code; save the tensors alone"
         ) from error
-    except Exception as error:  # of every kind: the unpickler runs on whatever the file holds
-        raise UserError(
-            f"{path}: no weights file, or a truncated one; download it again"
-        ) from error
+    except Exception as error:  # of any kind: the unpickler runs on arbitrary file contents
+        raise UserError(f"{path}: not a weights file, or truncated; download it again") from error
     if isinstance(content, Mapping) and "pytorch-lightning_version" in content:
         raise UserError(
-            f"{path}: a training's checkpoint, to go on from; give the weights.safetensors of its "
-            "run"
+            f"{path}: a training checkpoint, for resuming; give the weights.safetensors of its run"
         )
     for key in ("state_dict", "model", "network", "weight"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not content:
-        raise UserError(f"{path}: holds no named tensors; give a checkpoint's state dict")
+        raise UserError(f"{path}: contains no named tensors; give a checkpoint's state dict")
     for name, value in content.items():
         if not isinstance(value, Tensor):
-            raise UserError(f"{path}: {name} is no tensor; give a checkpoint's state dict")
+            raise UserError(f"{path}: {name} is not a tensor; give a checkpoint's state dict")
     if all(name.startswith("module.") for name in content):
         content = {name.removeprefix("module."): tensor for name, tensor in content.items()}
     return dict(content)
@@ -123,20 +121,20 @@ def require_match(
     network: nn.Module,
     name_in_file: Callable[[str], str] = str,
 ) -> dict[str, Tensor]:
-    """Check the names and shapes of a file's tensors against a network's state.
+    """Check the names and shapes of a file's tensors against a network's state dict.
 
     Args:
-        path: the file, for the error.
-        tensors: by their names in the file.
-        network: what they are for; may be on the meta device.
-        name_in_file: from a name of the network's state to the file's name for it, where the file
-            has names of its own.
+        path: the file, for the error message.
+        tensors: the tensors by their names in the file.
+        network: the network to load them into; may be on the meta device.
+        name_in_file: maps a name of the network's state dict to the name in the file, for files
+            with different names.
 
     Returns:
-        The tensors by the network's names, for `torch.nn.Module.load_state_dict`.
+        The tensors by the network's names, as `torch.nn.Module.load_state_dict` expects.
 
     Raises:
-        UserError: names the missing, the surplus and the misshapen tensors, as the file does.
+        UserError: lists missing tensors, unexpected ones, and those with a different shape.
     """
     ours = {name_in_file(name): name for name in network.state_dict()}
     shapes = {name_in_file(name): t.shape for name, t in network.state_dict().items()}
@@ -170,10 +168,10 @@ def _some(names: list[str], limit: int = 4) -> str:
 
 
 def write_tensors(path: str | Path, network: nn.Module, metadata: dict[str, str]) -> None:
-    """Write a network's state and metadata as safetensors, whole or not at all.
+    """Write a network's state dict and metadata as safetensors, completely or not at all.
 
     Raises:
-        UserError: the place cannot be written.
+        UserError: the file cannot be written.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     with whole_file(Path(path)) as temporary:
@@ -181,20 +179,20 @@ def write_tensors(path: str | Path, network: nn.Module, metadata: dict[str, str]
 
 
 def read_architecture(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The constructor's arguments that an own file's metadata holds.
+    """Read the constructor arguments from the metadata of a file saved by this package.
 
     Args:
-        path: the file, for the error.
-        metadata: of `read_tensors`.
+        path: the file, for the error message.
+        metadata: the metadata returned by `read_tensors`.
 
     Raises:
-        UserError: they are missing or damaged, or would make a network beyond reason.
+        UserError: they are missing, damaged, or describe an unreasonably large network.
     """
     try:
         arguments = json.loads(metadata["architecture"])
         if not isinstance(arguments, dict):
-            raise ValueError("the architecture is no mapping")
-        # Layers are made one by one even without memory.
+            raise ValueError("the architecture is not a mapping")
+        # Even on the meta device, layers are created one by one.
         if any(value > 4096 for value in _whole_numbers(arguments)):
             raise ValueError("a number above 4096")
     except (KeyError, ValueError, RecursionError) as error:
@@ -203,7 +201,7 @@ def read_architecture(path: str | Path, metadata: Mapping[str, str]) -> dict[str
 
 
 def _whole_numbers(arguments: Any) -> Iterator[int]:
-    """All of them in a structure of JSON's."""
+    """All integers in a structure of JSON values."""
     if isinstance(arguments, int):
         yield arguments
     elif isinstance(arguments, list | dict):
@@ -212,37 +210,37 @@ def _whole_numbers(arguments: Any) -> Iterator[int]:
 
 
 def build_on_meta(path: str | Path, build: Callable[..., Network], arguments: Mapping) -> Network:
-    """A network without memory: a file's metadata must not decide how much is taken.
+    """Build a network on the meta device, so that a file's metadata cannot exhaust memory.
 
     Args:
-        path: the file that ``arguments`` are from, for the error.
+        path: the file that contains ``arguments``, for the error message.
         build: the network's class.
-        arguments: of its constructor.
+        arguments: the constructor's arguments.
 
     Raises:
-        UserError: the arguments make no network.
+        UserError: the arguments are invalid.
     """
     try:
         with torch.device("meta"):
             return build(**arguments)
-    except UserError as error:  # of a registry
+    except UserError as error:  # from a registry
         raise UserError(
             f"{path}: {error}. A part of your own is known once its module is imported: "
             "--import MODULE"
         ) from error
-    except Exception as error:  # of every kind: the arguments may be anything
+    except Exception as error:  # of any kind: the arguments are arbitrary
         raise UserError(f"{path}: unusable architecture in the metadata ({error})") from error
 
 
-def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a network of `build_on_meta` its tensors, floating ones as float32, to run: in
-    evaluation mode, without gradients.
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], trainable: bool = False) -> None:
+    """Load tensors into a meta network, floating-point ones as float32.
 
     Args:
-        network: changed in place.
-        tensors: of `require_match`.
+        network: a network from `build_on_meta`; modified in place.
+        tensors: the tensors returned by `require_match`.
+        trainable: training mode with gradients; else evaluation mode with ``requires_grad=False``.
     """
     network.load_state_dict(
         {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True
     )
-    network.requires_grad_(False).eval()
+    network.requires_grad_(trainable).train(trainable)

@@ -1,23 +1,24 @@
-"""What the command lines of both packages share: one-line errors, exit codes, the device option."""
+"""Shared by both command lines: one-line errors, exit codes, the device option."""
 
 import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fusion.base.errors import UserError
+from fusion.base.registry import import_modules
 
 if TYPE_CHECKING:
     import torch
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-EXIT_NOBODY_READS = 141  # what a shell gives a program whose reader, such as head, has enough
+EXIT_NOBODY_READS = 141  # a shell's code for a program whose reader, such as head, has exited
 
-# What a disk, a quota, a mount or an owner says where nothing but the user can help.
+# Errors of disks, quotas, mounts and permissions, which only the user can fix.
 _REFUSALS = {
     **dict.fromkeys(
         (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG), "written"
@@ -27,7 +28,7 @@ _REFUSALS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """`argparse.ArgumentParser` whose errors are one line, and whose help keeps its line breaks."""
+    """`argparse.ArgumentParser` with one-line errors and help texts that keep their line breaks."""
 
     def __init__(self, **kwargs: Any):
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -38,23 +39,23 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-#: What `argparse.ArgumentParser.add_subparsers` returns: a program's commands.
+#: The return type of `argparse.ArgumentParser.add_subparsers`.
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def run(program: str, command: Callable[[], int | None]) -> int:
     """Run a command and return its exit code.
 
-    `UserError` becomes one line on stderr and code 2, so does a full disk or a forbidden file
-    wherever it is met; Ctrl-C becomes code 130. Any other exception is a defect of ours and keeps
-    its traceback.
+    `UserError` becomes one line on stderr and exit code 2, as does a full disk or a lack of
+    permission anywhere; Ctrl-C becomes exit code 130. Any other exception is a defect of this
+    package and keeps its traceback.
     """
     try:
         code = command() or 0
-        sys.stdout.flush()  # into a file on a full disk, perhaps
+        sys.stdout.flush()  # may fail, for example on a full disk
         return code
     except UserError as error:
-        line = " ".join(str(error).splitlines())  # a file's name may hold anything
+        line = " ".join(str(error).splitlines())  # file names may contain line breaks
         print(f"{program}: {line}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except BrokenPipeError:
@@ -74,22 +75,90 @@ def run(program: str, command: Callable[[], int | None]) -> int:
 
 
 def _give_up_stdout() -> None:
-    """Let what is left for stdout go, which Python would try once more at its end, and complain."""
+    """Discard buffered stdout, which Python would otherwise flush again, and fail, at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
 
 
-def add_train(commands: Commands, about: str, examples: str, name: str = "train") -> None:
-    """Add ``train`` to a program's commands: its help, which answers without loading Lightning.
+IMPORTS = "RGBT_IMPORT"
+"""Environment variable with modules to import, separated by commas, like ``--import``."""
+SEARCHED = "RGBT_PATH"
+"""Environment variable with folders in which to find them, see `share_search_path`."""
 
-    All else of it is Lightning's, see `is_lightning`. Another ``name`` is another procedure's.
+
+def import_inherited(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Import the modules named in an environment's `IMPORTS`, and return their names. Folders in
+    its `SEARCHED` are searched last.
+
+    Raises:
+        UserError: a module is missing or its import fails.
+    """
+    folders = [path for path in environment.get(SEARCHED, "").split(os.pathsep) if path]
+    sys.path += [path for path in folders if path not in sys.path]
+    modules = [name for name in environment.get(IMPORTS, "").split(",") if name]
+    import_modules(modules)
+    return modules
+
+
+def add_import_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--import`` to the help; `import_parts` removes it from a command line beforehand."""
+    parser.add_argument(
+        "--import",
+        metavar="MODULE",
+        help="your own module that registers parts (networks, layouts, trackers, ...), found on "
+        "PYTHONPATH or in the current folder; can be repeated and can follow the command; the "
+        f"environment variable {IMPORTS} has the same effect",
+    )
+
+
+def import_parts(argv: list[str]) -> list[str]:
+    """Remove ``--import MODULE`` from a command line and import the modules.
+
+    Programs started by the command import them too, see `import_inherited`.
+
+    Args:
+        argv: modified in place.
+
+    Returns:
+        The modules of the command line.
+
+    Raises:
+        UserError: a module is missing or its import fails, or the option has no value.
+    """
+    modules: list[str] = []
+    for place in reversed([i for i, a in enumerate(argv) if a.split("=")[0] == "--import"]):
+        option, joined, value = argv.pop(place).partition("=")
+        if not joined:
+            if place == len(argv):
+                raise UserError(f"{option}: names no module; give one, such as my_parts")
+            value = argv.pop(place)
+        modules[:0] = value.split(",")
+    inherited = import_inherited()
+    import_modules(modules)
+    if modules:
+        os.environ[IMPORTS] = ",".join(dict.fromkeys([*inherited, *modules]))
+        share_search_path()
+    return modules
+
+
+def share_search_path() -> None:
+    """Make started programs find modules where this one does: on PYTHONPATH, which the VOT toolkit
+    replaces for its trackers, and in the current folder."""
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    os.environ[SEARCHED] = os.pathsep.join(map(os.path.abspath, [*paths, os.getcwd()]))
+
+
+def add_train(commands: Commands, about: str, examples: str, name: str = "train") -> None:
+    """Add a command such as ``train`` with its help, which is printed without importing Lightning.
+
+    All other arguments are passed to Lightning, see `is_lightning`.
     """
     parser = commands.add_parser(
         name,
         help=about,
-        description="Train a network as a configuration says; 'fit --help' lists all options.",
+        description="Train a network from a configuration; 'fit --help' lists all options.",
         epilog=examples,
         usage="%(prog)s [-h] fit --config FILE [options]",
     )
@@ -97,31 +166,31 @@ def add_train(commands: Commands, about: str, examples: str, name: str = "train"
 
 
 def is_lightning(argv: list[str]) -> bool:
-    """Whether what follows ``train`` is for LightningCLI, not a question of what ``train`` is."""
+    """Whether the arguments after ``train`` are for LightningCLI rather than a request for help."""
     return argv not in ([], ["-h"], ["--help"])
 
 
 def positive_int(text: str) -> int:
-    """An option's number of 1 or more; for argparse."""
+    """Type of an option that is an integer of at least 1; for argparse."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of 1 or more")
     return int(text)
 
 
 def natural_int(text: str) -> int:
-    """An option's number of 0 or more; for argparse."""
+    """Type of an option that is an integer of at least 0; for argparse."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of 0 or more")
     return int(text)
 
 
 def add_device_option(parser: argparse._ActionsContainer) -> None:
-    """Add ``--device``, for `resolve_device`."""
+    """Add ``--device``, to be resolved by `resolve_device`."""
     parser.add_argument(
         "--device",
         default="auto",
         metavar="D",
-        help="auto (a GPU where there is one), cpu, cuda or cuda:N (default: auto)",
+        help="auto (a GPU if there is one), cpu, cuda or cuda:N (default: auto)",
     )
 
 
@@ -129,7 +198,7 @@ def resolve_device(name: str) -> "torch.device":
     """The `torch.device` for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        UserError: the name is none of these, or the device is not there.
+        UserError: the name is invalid, or the device is not available.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Configurations of training: YAML files that may build on others."""
+"""Training configurations: YAML files that may extend other files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,17 +13,17 @@ __all__ = ["merged", "nested", "read_config", "read_yaml", "with_bases", "write_
 
 
 def with_bases(argv: list[str], folder: Path) -> list[str]:
-    """Replace each ``--config FILE`` whose FILE names a ``base`` by a file that has both.
+    """Replace each ``--config FILE`` whose FILE names a ``base`` by a file with the merged keys.
 
-    ``base: other.yaml``, beside FILE, is another configuration, whose keys hold where FILE has
-    none. What a run was made with stands complete in its own ``config.yaml``.
+    ``base: other.yaml`` names another configuration, relative to FILE, whose keys apply unless FILE
+    overrides them. The ``config.yaml`` of a run contains the complete, merged configuration.
 
     Args:
-        argv: of the command.
-        folder: for files that are made.
+        argv: the command's arguments.
+        folder: where the merged files are written.
 
     Raises:
-        UserError: as `read_config`.
+        UserError: see `read_config`.
     """
     joined = [
         part for a in argv for part in (a.split("=", 1) if a.startswith("--config=") else [a])
@@ -40,10 +40,10 @@ def with_bases(argv: list[str], folder: Path) -> list[str]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The keys of a configuration together with its bases'.
+    """Read a configuration and merge it with its bases.
 
     Raises:
-        UserError: the file, or one it is based on, is missing or no mapping of keys.
+        UserError: the file, or one of its bases, is missing or not a mapping.
     """
     keys = _read(path)
     chain = [path]
@@ -53,7 +53,7 @@ def read_config(path: Path) -> dict[str, Any]:
             raise UserError(f"{chain[-1]}: base is {name!r}; give the name of a configuration")
         base = chain[-1].parent / name
         if base in chain:
-            raise UserError(f"{path}: base {base} comes back to itself")
+            raise UserError(f"{path}: base {base} refers back to this file")
         try:
             keys = merged(_read(base), keys)
         except UserError as error:
@@ -63,10 +63,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def write_config(path: Path, keys: Mapping[str, Any], comment: str = "") -> None:
-    """Write a configuration whole or not at all, below a line of comment where one is given.
+    """Write a configuration completely or not at all, with an optional comment line at the top.
 
     Raises:
-        UserError: the place cannot be written.
+        UserError: the file cannot be written.
     """
     text = yaml.safe_dump(dict(keys), sort_keys=False)
     with whole_file(path) as temporary:
@@ -74,8 +74,13 @@ def write_config(path: Path, keys: Mapping[str, Any], comment: str = "") -> None
 
 
 def merged(base: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``keys`` over it; mappings are merged, all else is replaced."""
-    result = dict(base)
+    """``base`` updated with ``keys``; mappings are merged, other values replaced.
+
+    If ``keys`` selects a different part than ``base``, such as another ``fusion``, the arguments of
+    the base's part (``fusion_args``) are dropped.
+    """
+    left_out = {f"{key}_args" for key in keys if keys[key] != base.get(key)}
+    result = {key: value for key, value in base.items() if key not in left_out}
     for key, value in keys.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
         result[key] = merged(result[key], value) if both else value
@@ -90,23 +95,23 @@ def nested(dotted: str, value: Any) -> dict[str, Any]:
 
 
 def read_yaml(path: Path, mend: str) -> dict[str, Any]:
-    """The mapping in a YAML file.
+    """Read the mapping in a YAML file.
 
     Args:
-        mend: what the file should be; closes the line of an error.
+        mend: what the file should contain; appended to the error message.
 
     Raises:
-        UserError: the file is missing, not YAML, or no mapping.
+        UserError: the file is missing, not YAML, or not a mapping.
     """
     try:
-        # YAML's own kinds of error, and its constructors' of numbers and dates that are none.
+        # YAML's own errors, and those of its constructors for invalid numbers and dates.
         keys = yaml.safe_load(read_text(path, mend))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())}); {mend}") from error
     if not isinstance(keys, dict):
-        raise UserError(f"{path}: holds no keys with values; {mend}")
+        raise UserError(f"{path}: contains no keys with values; {mend}")
     if not _is_bounded(keys):
-        raise UserError(f"{path}: holds more than {_MOST_VALUES} values, by its aliases; {mend}")
+        raise UserError(f"{path}: expands to more than {_MOST_VALUES} values; {mend}")
     return keys
 
 
@@ -114,7 +119,7 @@ _MOST_VALUES = 100_000
 
 
 def _is_bounded(tree: dict[str, Any]) -> bool:
-    """Whether a tree is small written out; aliases of aliases grow beyond all memory."""
+    """Whether a tree stays small when aliases are expanded; nested aliases grow exponentially."""
     seen, waiting = 0, [tree]
     while waiting and seen <= _MOST_VALUES:
         value = waiting.pop()
@@ -127,4 +132,4 @@ def _is_bounded(tree: dict[str, Any]) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return read_yaml(path, "a configuration holds keys such as model and data")
+    return read_yaml(path, "a configuration contains keys such as model and data")

@@ -1,4 +1,4 @@
-"""The order in which training draws its items: seeded, sharded, resumable."""
+"""The order of training samples: seeded, sharded over processes, resumable."""
 
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any, cast
@@ -15,18 +15,18 @@ __all__ = ["DrawSampler", "require_at_least", "training_loader"]
 
 
 class DrawSampler(Sampler):
-    """Shuffled passes over a data set, from any draw on.
+    """Shuffled passes over a dataset, starting at any draw.
 
-    Yields ``(index, draw)`` until the current pass ends, with draws numbered through all passes.
-    Which item a draw is depends on the seed and its number, not on what was drawn before, so a run
-    that resumes at a draw goes on as if nothing had happened.
+    Yields ``(index, draw)`` until the current pass ends. Draws are numbered consecutively over all
+    passes. The item of a draw depends only on the seed and the draw's number, so a run that resumes
+    at a draw continues exactly as if it had not been interrupted.
 
     Args:
-        length: items of the data set.
-        batch: draws a step takes in all processes together, and over all parts of it where
-            gradients are accumulated; a pass has whole steps alone.
-        seed: of the order.
-        rank, world_size: this process takes every ``world_size``-th draw, from ``rank`` on.
+        length: number of items in the dataset.
+        batch: draws per optimiser step, over all processes and accumulated batches; a pass contains
+            only complete steps.
+        seed: seed of the order.
+        rank, world_size: this process takes every ``world_size``-th draw, starting at ``rank``.
     """
 
     def __init__(self, length: int, batch: int, seed: int = 0, rank: int = 0, world_size: int = 1):
@@ -41,14 +41,14 @@ class DrawSampler(Sampler):
         self.next_draw = 0
 
     def __len__(self) -> int:
-        # Of a whole pass, also where the first one resumes within: the trainer asks once.
+        # The length of a full pass, even if the first one is resumed midway: the trainer asks once.
         return self.draws_a_pass // self.world_size
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         pass_number, start = divmod(self.next_draw, self.draws_a_pass)
         order = np.random.default_rng((self.seed, pass_number)).permutation(self.length)
         first = pass_number * self.draws_a_pass
-        # The next iteration is of the next pass, whether or not this one is read to its end here.
+        # The next iteration is the next pass, whether or not this one is read to its end.
         self.next_draw = first + self.draws_a_pass
         for position in range(start + self.rank, self.draws_a_pass, self.world_size):
             yield int(order[position]), first + position
@@ -62,15 +62,15 @@ def training_loader(
     seed: int = 0,
     trainer: L.Trainer | None = None,
 ) -> DataLoader:
-    """Batches of a data set whose items are asked for by ``(index, draw)``, see `DrawSampler`.
+    """Data loader for a dataset whose items are indexed by ``(index, draw)``, see `DrawSampler`.
 
     Args:
-        data: what is drawn from.
-        batch_size: items a step and device.
-        workers: processes that read ahead.
-        seed: of the order.
-        trainer: deals the draws out to its processes, and goes on at the draw its next step would
-            have had, also where it resumes.
+        data: the dataset.
+        batch_size: items per step and device.
+        workers: number of worker processes.
+        seed: seed of the order.
+        trainer: shards the draws over its processes, and resumes at the draw of its next step, also
+            in the middle of an epoch.
     """
     world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
     draws = batch_size * world_size * (trainer.accumulate_grad_batches if trainer else 1)
@@ -89,15 +89,15 @@ def training_loader(
 
 
 def _use_one_thread(worker: int) -> None:
-    """Processes that read ahead share the cores with training already."""
+    """Limit a worker process to one thread: training already uses all cores."""
     cv2.setNumThreads(1)
 
 
 def require_at_least(arguments: Mapping[str, Any], **least: int) -> None:
-    """Check a data module's numbers; one that is None is left to its default.
+    """Check the integer arguments of a data module; None selects the default and is accepted.
 
     Raises:
-        UserError: one is too small, or the seed is negative; names it as on the command line.
+        UserError: a value is too small, or the seed is negative; names the option.
     """
     for name, smallest in {**least, "seed": 0}.items():
         value = arguments[name]

@@ -1,9 +1,9 @@
-"""The one exception that stands for "the user can mend this"."""
+"""The exception for errors that the user can fix."""
 
 
 class UserError(Exception):
-    """Bad input: a wrong path, an unreadable file, sizes that differ, an unknown name.
+    """Invalid input: a wrong path, an unreadable file, differing sizes, an unknown name.
 
-    The message is one line that names the file (or option), says what is wrong with it and how
-    to mend it. The command lines print it on stderr and exit with code 2, without a traceback.
+    The message is one line that names the file or option, what is wrong with it and how to fix it.
+    The command lines print it on stderr and exit with code 2, without a traceback.
     """

@@ -1,4 +1,4 @@
-"""Files on disk: outputs that are whole or absent, and the order people expect names in."""
+"""Files: outputs that are complete or absent, and natural sorting of names."""
 
 import os
 import re
@@ -10,17 +10,17 @@ from fusion.base.errors import UserError
 
 
 def natural_key(path: Path) -> list:
-    """Sort key by which ``2.png`` comes before ``10.png``."""
+    """Sort key that places ``2.png`` before ``10.png``."""
     return [
         int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", path.name)
     ]
 
 
 def make_folder(folder: Path) -> Path:
-    """Create ``folder`` and its parents where missing.
+    """Create ``folder`` and its parents if they do not exist.
 
     Raises:
-        UserError: a file is in the way, or the place cannot be written.
+        UserError: a file is in the way, or the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def make_folder(folder: Path) -> Path:
 
 
 def check_folder(folder: Path) -> Path:
-    """An output's folder, refused where a file is in its place, before anything takes long.
+    """Check that an output folder is not an existing file, before a long computation starts.
 
     Raises:
         UserError: a file of this name exists.
@@ -41,7 +41,7 @@ def check_folder(folder: Path) -> Path:
 
 
 def check_apart(output: Path, inputs: Iterable[Path]) -> None:
-    """Refuse an output's folder that is an input's, before anything is written into it.
+    """Check that an output folder is not one of the input folders.
 
     Raises:
         UserError: it is one of them.
@@ -51,13 +51,13 @@ def check_apart(output: Path, inputs: Iterable[Path]) -> None:
 
 
 def read_text(path: str | Path, mend: str = "") -> str:
-    """The text of a file in UTF-8, with or without a byte order mark.
+    """Read a UTF-8 file, with or without a byte order mark.
 
     Args:
-        mend: closes the line that says why the file cannot be used.
+        mend: how to fix a file that cannot be used; appended to the error message.
 
     Raises:
-        UserError: the file is missing, cannot be read, or is no such text.
+        UserError: the file is missing, cannot be read, or is not UTF-8 text.
     """
     end = f"; {mend}" if mend else ""
     try:
@@ -70,17 +70,17 @@ def read_text(path: str | Path, mend: str = "") -> str:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Write a file whole or not at all.
+    """Write a file completely or not at all.
 
     Yields a temporary path in the same folder, with the same suffix. It is renamed to ``path`` when
-    the block ends, and removed when the block raises, so that no reader ever meets half a file.
+    the block ends and removed if the block raises, so readers never see an incomplete file.
 
     Raises:
-        UserError: the folder or the file cannot be written, or the name is a folder's or device's.
+        UserError: the folder or file cannot be written, or the path is a folder or a device.
     """
     path = Path(path)
     make_folder(path.parent)
-    if path.exists() and not path.is_file():  # renaming would put a file in a device's place
+    if path.exists() and not path.is_file():  # renaming would replace a device by a file
         what = "a folder" if path.is_dir() else "no plain file"
         raise UserError(f"{path}: cannot be written (it is {what}); give a file's name")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")

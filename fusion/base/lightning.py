@@ -1,5 +1,5 @@
-"""What ``fusion train`` and ``tracker train`` run: LightningCLI with errors of one line, whole
-checkpoints and quiet dependencies."""
+"""The training command of both packages: LightningCLI with one-line errors, complete checkpoints
+and quiet dependencies."""
 
 import io
 import logging
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
+from fusion.base.registry import import_modules
 
 __all__ = [
     "WholeCheckpoints",
@@ -37,12 +38,12 @@ def run_lightning(
     data: type[L.LightningDataModule],
     argv: list[str],
 ) -> None:
-    """Run LightningCLI on any subclass of ``module``, with errors of one line.
+    """Run LightningCLI for any subclass of ``module``, with one-line errors.
 
-    Configurations may build on others, see `fusion.base.configuration.with_bases`. All loggers of
-    a run
-    that write below one folder write into the same version of it; a run that ends before its first
-    step leaves none.
+    Configurations may extend others, see `fusion.base.configuration.with_bases`, and name modules
+    that register a user's own parts (``import: [my_parts]``, or ``--import my_parts``). All loggers
+    of a run that write below one folder use the same version number. A run that ends before its
+    first step leaves no folder.
 
     Raises:
         UserError: an option or a configuration key is wrong, or the data cannot be used.
@@ -57,6 +58,20 @@ def run_lightning(
     made: list[LightningCLI] = []
 
     class OneVersion(LightningCLI):
+        def add_arguments_to_parser(self, parser: Any) -> None:
+            parser.add_argument(
+                "--import",
+                type=list[str] | str,
+                default=[],
+                metavar="MODULE",
+                help="modules of your own that register parts, see docs/extending.md",
+            )
+
+        def before_instantiate_classes(self) -> None:
+            settings = self.config[self.subcommand] if self.subcommand else self.config
+            modules = settings["import"]
+            import_modules(modules.split(",") if isinstance(modules, str) else modules)
+
         def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
             trainer = super().instantiate_trainer(**kwargs)
             agree_on_version(trainer.loggers)
@@ -86,7 +101,7 @@ def run_lightning(
                 data,
                 subclass_mode_model=True,
                 seed_everything_default=0,
-                # The data modules deal draws out to the processes themselves.
+                # The data modules shard the draws over the processes themselves.
                 trainer_defaults={"use_distributed_sampler": False},
                 args=with_bases(argv, Path(folder)) or ["--help"],
                 save_config_kwargs={"overwrite": True},
@@ -95,7 +110,7 @@ def run_lightning(
     except (ArgumentError, MisconfigurationException) as error:
         raise UserError(_one_line(str(error))) from error
     except UserError as error:
-        # From a reading process it comes with that process's traceback in front.
+        # An error from a worker process is preceded by the worker's traceback.
         last = str(error).strip().splitlines()[-1]
         raise UserError(last.removeprefix("fusion.base.errors.UserError: ")) from error
     except OSError as error:
@@ -105,7 +120,7 @@ def run_lightning(
     except Exception as error:
         if made:
             raise
-        # Until all is made, what fails is the configuration.
+        # Before everything is instantiated, an exception is caused by the configuration.
         cause: BaseException = error
         while cause.__cause__ is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
@@ -116,27 +131,27 @@ def run_lightning(
 
 
 def _refuse_null(name: str, part: object, settings: Mapping[str, Any]) -> None:
-    """Name the first setting that is null and may not be, which jsonargparse lets pass."""
+    """Report the first setting that is null but must not be, which jsonargparse accepts."""
     for key, hint in get_type_hints(type(part).__init__).items():
         allowed = hint is Any or type(None) in get_args(hint)
         if settings.get(key, 0) is None and not allowed:
-            raise UserError(f"{name}.{key}: null is no value of it; leave it out for the default")
+            raise UserError(f"{name}.{key}: null is not a valid value; omit it for the default")
 
 
-# Warnings and advice of dependencies that were understood, and say nothing to a user.
+# Warnings and hints of dependencies that are understood and not useful to users.
 _UNDERSTOOD = (
-    # It warns of arguments beside a command line; ours are the rest of that very line.
+    # Warns about arguments beside the command line; ours are the rest of that command line.
     "LightningCLI's args parameter",
-    # It cannot know that our sampler goes on at the draw the next step would have had.
+    # Lightning cannot know that our sampler resumes at the draw of the next step.
     ".*your dataloader is not resumable",
-    # It calls something of PyTorch's by a name that will go: its makers' to mend, not a user's.
+    # A dependency uses a deprecated name of PyTorch's, which users cannot change.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-    # A kernel of one channel has the same memory in two layouts; copies of its gradients are small.
+    # A one-channel kernel has the same memory in two layouts; copying its gradient is cheap.
     "Grad strides do not match bucket view strides",
-    # Where nothing is held out there is no validation, and an empty list is how it is told.
+    # Without held-out data there is no validation, which is expressed by an empty list.
     "Total length of `list` across ranks is zero",
 )
-_ADVERTISED = "\N{ELECTRIC LIGHT BULB} Tip: For seamless cloud logging"  # of a service
+_ADVERTISED = "\N{ELECTRIC LIGHT BULB} Tip: For seamless cloud logging"  # advertisement
 
 
 def _silence_understood() -> None:
@@ -150,10 +165,10 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints on local disks: written whole or not at all, and read without running code.
+    """Checkpoints on local disks: written completely or not at all, and read without running code.
 
-    Lightning's own are moved in place from the system's folder for temporary files, which is a copy
-    where that is another disk, and may be cut short.
+    Lightning writes checkpoints to the system's temporary folder and moves them. If that folder is
+    on another disk, moving is a copy, which an interruption can truncate.
     """
 
     def save_checkpoint(
@@ -173,35 +188,35 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            UserError: it is missing, damaged, or holds more than tensors and plain values.
+            UserError: it is missing, damaged, or contains more than tensors and plain values.
         """
         try:
             content = super().load_checkpoint(path, map_location, weights_only=True)
         except FileNotFoundError as error:
             raise UserError(f"{path}: no such file; give a last.ckpt of the run") from error
-        except Exception as error:  # of every kind: the file may hold anything
+        except Exception as error:  # of any kind: the file's contents are arbitrary
             raise UserError(
-                f"{path}: no checkpoint of a training, or a damaged one; give another --ckpt_path"
+                f"{path}: not a training checkpoint, or damaged; give another --ckpt_path"
             ) from error
         if not isinstance(content, dict) or "state_dict" not in content:
-            raise UserError(f"{path}: no checkpoint of a training; give a last.ckpt of its run")
+            raise UserError(f"{path}: not a training checkpoint; give a last.ckpt of its run")
         return content
 
 
 def agree_on_version(loggers: Sequence[Logger]) -> None:
-    """Let loggers of one folder write the version the first of them has.
+    """Make loggers of one folder use the version number of the first.
 
-    Each would take the next number that is free when it begins, which is another for the second.
+    Each logger would otherwise take the next free number when it starts, so they would differ.
     """
     first: dict[str, Logger] = {}
     for logger in loggers:
         if isinstance(logger, (CSVLogger, TensorBoardLogger)):
             leader = first.setdefault(logger.root_dir, logger)
-            logger._version = leader.version  # no public way once it is made
+            logger._version = leader.version  # there is no public way after construction
 
 
 def _remove_unstarted(trainer: L.Trainer) -> None:
-    """Remove the folder of a run that took no step: the next run shall have its number."""
+    """Remove the folder of a run that took no step, so that the next run gets its number."""
     if trainer.global_step or not trainer.is_global_zero:
         return
     for logger in trainer.loggers:
@@ -213,26 +228,26 @@ def _remove_unstarted(trainer: L.Trainer) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-_NO_RESULTS = ("config.yaml", "hparams.yaml")  # what a run writes before it has any
+_NO_RESULTS = ("config.yaml", "hparams.yaml")  # written before a run has results
 
 
-# What a parser's complaint is about, amid all that it tried, and the line that says so.
+# Patterns that extract the cause from a parser's long error message, and the line to print.
 _COMPLAINTS = (
     (
         r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted",
-        r"\2: no argument of \1; fit --model.help \1 lists what it takes",
+        r"\2: not an argument of \1; fit --model.help \1 lists its arguments",
     ),
     (
         r"class_path '([\w.]+)':\s+((?:No module|module '[\w.]+' has no attribute).*)",
-        r"\1: cannot be imported (\2); give a dotted name; PYTHONPATH finds files of yours",
+        r"\1: cannot be imported (\2); give a dotted name; PYTHONPATH finds your own files",
     ),
     (
         r"Import path ([\w.]+) does not correspond to a subclass of (\w+)",
-        r"\1: no subclass of \2; give one",
+        r"\1: not a subclass of \2; give one",
     ),
     (
         r"Expected a dot import path string: (\S+)",
-        r"\1: no name of a class; give a dotted one, such as fusion.networks.U2Fusion",
+        r"\1: not the name of a class; give a dotted name, such as fusion.networks.U2Fusion",
     ),
     (
         r"Parser key \"([\w.]+)\":\s+Expected an? "
@@ -243,7 +258,7 @@ _COMPLAINTS = (
 
 
 def _one_line(message: str) -> str:
-    """A parser's complaint on one line: what it is about, where that is understood."""
+    """A parser's error message as one line, reduced to its cause where a pattern matches."""
     for pattern, line in _COMPLAINTS:
         if found := re.search(pattern, message):
             return found.expand(line)
@@ -253,7 +268,7 @@ def _one_line(message: str) -> str:
 def log_terms(
     module: L.LightningModule, stage: str, terms: Mapping[str, Tensor], batch_size: int
 ) -> Tensor:
-    """Log every term as ``stage/name``, and their sum, which is the loss and returned."""
+    """Log every term as ``stage/name`` and their sum as the loss, and return the sum."""
     loss = torch.stack(list(terms.values())).sum()
     values = {f"{stage}/{name}": term.detach() for name, term in terms.items()}
     whole_set = stage == "val"
@@ -265,15 +280,15 @@ def log_terms(
 
 
 def data_module(trainer: L.Trainer) -> Any:
-    """The data module a trainer was given, or None. Lightning sets this name but declares none."""
+    """The trainer's data module, or None. Lightning sets this attribute without declaring it."""
     return getattr(trainer, "datamodule", None)
 
 
 def require_within(low: float, high: float, **values: float) -> None:
-    """Check a training's numbers.
+    """Check that training parameters are within a range.
 
     Raises:
-        UserError: one is outside, or NaN; names it as in a configuration.
+        UserError: a value is outside the range, or NaN; names the configuration key.
     """
     for name, value in values.items():
         if not low <= value <= high:

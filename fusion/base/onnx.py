@@ -1,4 +1,4 @@
-"""Export to ONNX, checked against ONNX Runtime."""
+"""Export to ONNX, verified with ONNX Runtime."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,27 +15,27 @@ from fusion.base.files import whole_file
 
 __all__ = ["TOLERANCE", "check_packages", "check_path", "open_session", "record_onnx", "write_onnx"]
 
-#: Largest difference from PyTorch, relative to the largest value of an output.
+#: Largest accepted difference from PyTorch, relative to the largest value of an output.
 TOLERANCE = 1e-4
 
-# LRRNet's published soft threshold is negative in one channel and jumps there, so that rounding may
-# move a few pixels further: measured, one in ten thousand by 5e-4 of the largest value.
+# LRRNet's published soft threshold is negative in one channel and discontinuous there, so rounding
+# can change a few pixels more: measured, one in ten thousand by 5e-4 of the largest value.
 _JUMP_SHARE, _JUMP = 1e-3, 2e-3
 
-#: The operators a file is written with; ONNX Runtime knows them since 1.14.
+#: The opset version of exported files, supported by ONNX Runtime since 1.14.
 OPSET = 18
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 def check_packages(what: str = "export") -> None:
-    """Make sure that the optional packages are there, before anything takes long.
+    """Check that the optional packages are installed, before a long computation starts.
 
     Args:
-        what: needs them, for the error.
+        what: what requires them, for the error message.
 
     Raises:
-        UserError: one is missing.
+        UserError: a package is missing.
     """
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
@@ -45,29 +45,31 @@ def check_packages(what: str = "export") -> None:
 
 
 def check_path(path: Path) -> Path:
-    """An output's path, refused where it is no ``.onnx`` file's, before anything takes long.
+    """Check that an output path ends in ``.onnx``, before a long computation starts.
 
     Raises:
-        UserError: it has another suffix, or is a directory.
+        UserError: it has a different suffix, or is a directory.
     """
     if path.suffix.lower() != ".onnx":
-        raise UserError(f"{path}: not named as an ONNX file; give a name that ends in .onnx")
+        raise UserError(f"{path}: not an ONNX file name; give a name that ends in .onnx")
     if path.is_dir():
         raise UserError(f"{path}: is a directory; give a file")
     return path
 
 
 def open_session(model: str | Path | bytes, threads: int | None = None) -> Any:
-    """An `onnxruntime.InferenceSession` on the CPU.
+    """Open an `onnxruntime.InferenceSession` on the CPU.
 
     Args:
         model: a file, or its content.
-        threads: of an operator; ONNX Runtime's choice where None.
+        threads: threads per operator; None leaves the choice to ONNX Runtime.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Threads that wait would hold processors that others need, see `fusion.base.threads`.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     model = model if isinstance(model, bytes) else str(model)
@@ -85,23 +87,24 @@ def write_onnx(
     dynamic_axes: Sequence[Mapping[int, str]] | None = None,
     reference: nn.Module | None = None,
 ) -> float:
-    """Write a module as an ONNX file that was seen to compute the same; whole or not at all.
+    """Write a module as an ONNX file that was verified against PyTorch, or write nothing.
 
     Args:
-        module: takes tensors and returns one or a flat sequence of them; in evaluation mode.
-        path: to write.
-        checks: inputs to compare on; the first is what the module is recorded with.
-        inputs, outputs: names in the file.
+        module: takes tensors and returns one tensor or a flat sequence; in evaluation mode.
+        path: the file to write.
+        checks: inputs to compare on; the first is also used for the export.
+        inputs, outputs: names of inputs and outputs in the file.
         metadata: written into the file.
-        dynamic_axes: for each input, axes of any size and their names; all sizes fixed where None.
-        reference: computes what the file is compared with; the module itself where None.
+        dynamic_axes: for each input, the axes of variable size and their names; None fixes all
+            sizes.
+        reference: the module to compare with; defaults to ``module``.
 
     Returns:
         The largest difference from PyTorch, relative to the largest value of each output.
 
     Raises:
-        UserError: a package is missing, the network does what ONNX cannot express, the file
-            differs, or the place cannot be written.
+        UserError: a package is missing, the network uses an operation that ONNX does not support,
+            the results differ, or the file cannot be written.
     """
     check_packages()
     path = check_path(Path(path))
@@ -128,19 +131,19 @@ def record_onnx(
     outputs: Sequence[str],
     dynamic_axes: Sequence[Mapping[int, str]] | None = None,
 ) -> Any:
-    """Record a module as a `torch.onnx.ONNXProgram`, in memory.
+    """Export a module to a `torch.onnx.ONNXProgram` in memory.
 
     Args:
-        module, inputs, outputs, dynamic_axes: as `write_onnx`.
-        example: inputs to record with.
-        what: the graph is for, for the error.
+        module, inputs, outputs, dynamic_axes: see `write_onnx`.
+        example: inputs for the export.
+        what: what the graph is for, for the error message.
 
     Raises:
-        UserError: the network does what ONNX cannot express.
+        UserError: the network uses an operation that ONNX does not support.
     """
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # about the exporter's own inner workings
+            warnings.simplefilter("ignore")  # about the exporter's internals
             return torch.onnx.export(
                 module,
                 example,
@@ -153,7 +156,7 @@ def record_onnx(
             )
     except torch.onnx.OnnxExporterError as error:
         cause = error.__cause__ or error
-        # The exporter's account is pages long; the last cause says in its first line what it is.
+        # The exporter's report is pages long; the first line of the last cause names the problem.
         lines = (line for line in str(cause).splitlines() if line.strip())
         reason = next(lines, "no reason given")
         raise UserError(
@@ -175,7 +178,7 @@ def _largest_difference(
         inputs = {name: x.numpy() for name, x in zip(names, example, strict=True)}
         try:
             found = session.run(None, inputs)
-        except Exception as error:  # of ONNX Runtime's own kinds
+        except Exception as error:  # of ONNX Runtime's own types
             sizes = " and ".join("x".join(map(str, x.shape)) for x in example)
             raise UserError(
                 f"{path}: not written, because ONNX Runtime cannot compute it for inputs of "
@@ -185,7 +188,7 @@ def _largest_difference(
             differences.append(_relative_differences(ours.numpy(), theirs))
     everywhere = np.concatenate(differences)
     largest = float(everywhere.max())
-    # Negated, so that NaN is refused too.
+    # Negated, so that NaN is refused as well.
     if not (largest <= _JUMP and np.mean(everywhere > TOLERANCE) <= _JUMP_SHARE):
         raise UserError(
             f"{path}: not written, because ONNX Runtime differs from PyTorch by {largest:.1e} of "

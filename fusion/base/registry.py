@@ -1,4 +1,4 @@
-"""Registries: parts of the project by name, from inside the package or from a user's own file.
+"""Registries: parts of the project by name, from the package or from a user's own file.
 
 >>> SHAPES = Registry("shape")
 >>> @SHAPES.register("square")
@@ -14,20 +14,21 @@ Traceback (most recent call last):
 fusion.base.errors.UserError: unknown shape 'sqare'; did you mean 'square'? Known: square
 
 A registry of a package finds its built-in parts without importing them: it reads the decorators in
-the package's sources. Names for a help text therefore cost no import of PyTorch, a part is imported
-when it is asked for, and adding one takes its file and its decorator, without a list elsewhere:
+the package's sources. Listing names for a help text therefore does not import PyTorch, a part is
+imported when it is requested, and adding a part takes one file with a decorator and no other list:
 
     BACKBONES = Registry("backbone", "tracker.model:BACKBONES")   # tracker/model/registry.py
 
     @BACKBONES.register("resnet50")                               # tracker/model/backbone.py
     class AtrousResNet50(nn.Module): ...
 
-Modules of a user's own are imported by name with `import_modules` (``--import MODULE`` in every
-command); their decorators run then. A weights file holds registered names and never the name of a
-module, so that reading one never imports anything of the file's choosing.
+Users' own modules are imported by name with `import_modules` (``--import MODULE`` in every
+command), which runs their decorators. A weights file contains registered names but never the name
+of a module, so reading one never imports anything that the file selects.
 """
 
 import ast
+import inspect
 import os
 import pkgutil
 import sys
@@ -42,22 +43,22 @@ from typing import Any, TypeVar
 
 from fusion.base.errors import UserError
 
-__all__ = ["Registry", "import_modules", "import_object", "unknown"]
+__all__ = ["Registry", "call", "import_modules", "import_object", "unknown"]
 
 Part = TypeVar("Part", bound=Callable[..., Any])
 
 
 class Registry(Mapping[str, Any]):
-    """Classes or functions of one kind by name: the built-in ones, then those registered later.
+    """Classes or functions of one kind by name: first the built-in ones, then those added later.
 
-    It reads as a mapping.
+    It can be used as a mapping.
 
     Args:
-        kind: what the parts are, in the singular, for messages.
-        home: ``package:NAME``, the package whose modules hold the built-in parts and the name by
-            which their decorators refer to this registry (``@NAME.register("...")``, with a literal
-            string, on a class or function at the module's top level). None where parts are
-            registered by the import of their modules alone.
+        kind: the kind of part, in the singular, for messages.
+        home: ``package:NAME``, the package that contains the built-in parts, and the name by which
+            their decorators refer to this registry (``@NAME.register("...")``, with a literal
+            string, on a class or function at the module's top level). None if parts are registered
+            only by importing their modules.
     """
 
     def __init__(self, kind: str, home: str | None = None):
@@ -81,8 +82,8 @@ class Registry(Mapping[str, Any]):
         """Decorator that registers a class or function under ``name`` and returns it unchanged.
 
         Raises:
-            ValueError: the name is taken by another part. A part of the same module and name
-                replaces it, so that a module can be reloaded.
+            ValueError: the name is used by another part. A part with the same module and name
+                replaces the old one, so that a module can be reloaded.
         """
 
         def add(part: Part) -> Part:
@@ -98,14 +99,14 @@ class Registry(Mapping[str, Any]):
         return add
 
     def unregister(self, name: str) -> None:
-        """Remove a part that was registered; a name that is not there is ignored."""
+        """Remove a registered part; unknown names are ignored."""
         self._parts.pop(name, None)
 
     def __getitem__(self, name: str) -> Any:
-        """The part itself.
+        """Return the part.
 
         Raises:
-            UserError: no part has this name. The message suggests a similar name and lists all.
+            UserError: the name is unknown; the message suggests a similar name and lists all.
         """
         if name not in self._parts and name in self._modules:
             import_module(self._modules[name])
@@ -114,7 +115,7 @@ class Registry(Mapping[str, Any]):
         return self._parts[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The part, or ``default`` where no part has this name."""
+        """Return the part, or ``default`` if the name is unknown."""
         if name not in self:
             return default
         return self[name]
@@ -128,25 +129,45 @@ class Registry(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._modules.keys() | self._parts.keys())
 
-    def create(self, name: str, /, **arguments: Any) -> Any:
-        """Call the part of this name with keyword arguments.
+    def create(self, name: str, /, *arguments: Any, **keywords: Any) -> Any:
+        """Call the part of this name.
 
         Raises:
-            UserError: no part has this name.
+            UserError: the name is unknown, or the part does not accept these arguments.
         """
-        return self[name](**arguments)
+        return call(f"{self.kind} {name!r}", self[name], *arguments, **keywords)
 
     def names(self) -> tuple[str, ...]:
         """All names, the built-in ones first, without importing a part."""
         return tuple(self)
 
     def name_of(self, part: Any) -> str | None:
-        """The name under which a class or function is registered; None where it is not."""
+        """The name under which a class or function is registered, or None."""
         return next((name for name, known in self._parts.items() if known is part), None)
 
 
+def call(title: str, part: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
+    """``part(*arguments, **keywords)``.
+
+    Args:
+        title: title of the part, for the message.
+
+    Raises:
+        UserError: the part does not accept these arguments.
+    """
+    try:
+        signature = inspect.signature(part)
+    except ValueError:  # of a class written in C
+        return part(*arguments, **keywords)
+    try:
+        signature.bind(*arguments, **keywords)
+    except TypeError as error:
+        raise UserError(f"{title}: {error}; it takes {signature}") from error
+    return part(*arguments, **keywords)
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message about a name that is not known, with a suggestion where one is similar."""
+    """The message for an unknown name, with a suggestion if a similar name exists."""
     known = list(known)
     close = get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
@@ -157,10 +178,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def _sources(package: str) -> Iterator[tuple[str, str]]:
-    """Names and sources of a package's modules, subpackages' included, without importing any.
+    """Names and sources of a package's modules and subpackages, without importing them.
 
-    `find_spec` imports the packages above what it looks for, so that only the first package of a
-    dotted name, whose ``__init__`` is light, is looked up by it.
+    `find_spec` imports the parents of what it looks for. It is therefore used only for the first
+    package of a dotted name, whose ``__init__`` is light.
     """
     top, *inner = package.split(".")
     spec = find_spec(top)
@@ -172,7 +193,7 @@ def _sources_below(package: str, folders: list[str]) -> Iterator[tuple[str, str]
     for info in pkgutil.iter_modules(folders, f"{package}."):
         spec = info.module_finder.find_spec(info.name, None)
         source = spec.loader.get_source(info.name) if spec and spec.loader else None  # type: ignore[attr-defined]
-        if source is not None:  # None of a compiled module, which registers nothing
+        if source is not None:  # None for a compiled module, which registers nothing
             yield info.name, source
         if info.ispkg and spec is not None:
             yield from _sources_below(info.name, list(spec.submodule_search_locations or ()))
@@ -197,30 +218,30 @@ def _origin(part: Any) -> str:
     return f"{module}.{getattr(part, '__qualname__', type(part).__name__)}"
 
 
-# --- Parts of a user's own ------------------------------------------------------------------------
+# --- Users' own parts -----------------------------------------------------------------------------
 
 
 def import_modules(names: Iterable[str]) -> None:
-    """Import modules of a user's own, so that their parts are registered.
+    """Import users' own modules, so that their parts are registered.
 
-    They are found as Python finds any module (PYTHONPATH, installed packages), and last in the
-    current folder, which console scripts do not search by themselves.
+    They are found like any module (PYTHONPATH, installed packages), and finally in the current
+    folder, which console scripts do not search by default.
 
     Args:
         names: dotted names.
 
     Raises:
-        UserError: there is no such module, or it fails while it is imported; the line says where.
+        UserError: a module does not exist, or its import fails; the message says where.
     """
     for name in names:
         _import(name)
 
 
 def import_object(path: str) -> Any:
-    """What ``module:name`` or ``module:Class.name`` refers to, see `import_modules`.
+    """Import the object that ``module:name`` or ``module:Class.name`` refers to.
 
     Raises:
-        UserError: it is not of this form, or the module or the name in it cannot be found.
+        UserError: the path does not have this form, or the module or name cannot be found.
     """
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
@@ -253,7 +274,7 @@ def _import(name: str) -> ModuleType:
 
 
 def _failed(name: str, error: Exception) -> UserError:
-    """What a module raised while it was imported, and the line of its own that raised it."""
+    """The error for an exception during a module's import, with the line that raised it."""
     if isinstance(error, SyntaxError):
         return UserError(f"{name}: {error.filename}, line {error.lineno}: {error.msg}")
     frames = [f for f in extract_tb(error.__traceback__) if "importlib" not in f.filename]

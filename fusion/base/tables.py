@@ -1,4 +1,4 @@
-"""Tables for terminals and files: columns with the best two marked, CSV, JSON."""
+"""Tables for terminals and files: aligned columns with the best two values marked, CSV, JSON."""
 
 import csv
 import json
@@ -19,28 +19,39 @@ def format_table(
     marked: bool = False,
     lower_is_better: Collection[str] = (),
 ) -> str:
-    """Columns for a terminal: the first left-aligned, numbers with three decimals, None as ``-``.
+    """Format a table for a terminal: first column left-aligned, three decimals, None as ``-``.
 
     Args:
-        marked: put ``*`` at the best fraction of a column and ``+`` at the second; equal ones, as
-            shown, share a mark. Needs two rows.
-        lower_is_better: names of the columns whose best is the smallest instead of the largest.
+        header: column names; line breaks in a name distribute it over several lines.
+        marked: mark the best fractional value of each column with ``*`` and the second best with
+            ``+``; values that print alike share a mark. Requires at least two rows.
+        lower_is_better: names of the columns in which the smallest value is best.
     """
-    header = list(header)
     cells = [[_cell(value) for value in row] for row in rows]
     if marked and len(rows) > 1:
         for column in range(1, len(header)):
             marks = _marks([row[column] for row in rows], header[column] in lower_is_better)
-            header[column] += " "
             for row, mark in zip(cells, marks, strict=True):
                 row[column] += mark
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    else:
+        marked = False
+    names = [name.split("\n") for name in header]
+    padding = [" " if marked and column else "" for column in range(len(header))]
+    head = [
+        [
+            name[line] + pad if line < len(name) else ""
+            for name, pad in zip(names, padding, strict=True)
+        ]
+        for line in range(max(map(len, names)))
+    ]
+    head = [line for line in head if any(text.strip() for text in line)]
+    widths = [max(map(len, column)) for column in zip(*head, *cells, strict=True)]
     return "\n".join(
         "  ".join(
             [f"{row[0]:<{widths[0]}}"]
             + [f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True)]
         ).rstrip()
-        for row in (header, *cells)
+        for row in (*head, *cells)
     )
 
 
@@ -63,7 +74,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> None:
-    """Write a header and rows, whole or not at all."""
+    """Write a header and rows, completely or not at all."""
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
@@ -71,9 +82,9 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> No
 
 
 def write_json(target: str, content: Any) -> None:
-    """Write JSON to a file, whole or not at all, or to stdout where ``target`` is ``-``.
+    """Write JSON to a file, completely or not at all, or to stdout if ``target`` is ``-``.
 
-    JSON has no NaN and no infinity: they become null.
+    JSON has no NaN and no infinity: they are written as null.
     """
     text = json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
     if target == "-":

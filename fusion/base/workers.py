@@ -1,4 +1,4 @@
-"""One function over many jobs, in this process or in several."""
+"""Apply a function to many jobs, in this process or in several."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from fusion.base.commandline import import_inherited
+
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
@@ -14,22 +16,24 @@ Outcome = TypeVar("Outcome")
 def outcomes(
     function: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int, unit: str
 ) -> Iterator[Outcome]:
-    """``function(job)`` of every job, in order, under a progress bar.
+    """Yield ``function(job)`` for every job, in order, with a progress bar.
 
-    Jobs that have not begun when the caller stops reading are given up.
+    Jobs that have not started when the caller stops reading are cancelled.
 
     Args:
-        function: at the top level of its module, where other processes find it.
-        jobs: its arguments.
-        workers: processes; 1 for this one alone.
-        unit: what a job is, for the bar.
+        function: defined at the top level of its module, so that other processes can import it.
+        jobs: the arguments.
+        workers: number of processes; 1 runs the jobs in this process.
+        unit: name of a job, for the progress bar.
     """
     bar: dict[str, Any] = {"total": len(jobs), "unit": unit, "disable": None, "leave": False}
     if workers == 1:
         yield from tqdm(map(function, jobs), **bar)
         return
-    # A fork would copy a process whose libraries may hold threads.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    # Forking would copy a process whose libraries may hold threads.
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=import_inherited
+    )
     try:
         yield from tqdm(pool.map(function, jobs, chunksize=2), **bar)
     finally:

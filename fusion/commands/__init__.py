@@ -1,1 +1,1 @@
-"""What a user runs."""
+"""The commands of ``fusion``, and the functions from files to files behind them."""

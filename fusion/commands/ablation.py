@@ -1,10 +1,11 @@
 """Ablations: train a network under each of several settings, fuse, and tabulate the metrics.
 
-A configuration names a ``base`` to train by and ``tables``, each of dotted keys and the values they
-take; the rows of a table are all combinations. Every row has a run of its own, named after what it
-changes, so that a row that equals the base, or stands in two tables, is trained once.
+A configuration names a ``base`` configuration and ``tables``, each a mapping of dotted keys to the
+values they take; the rows of a table are all combinations. Every row has its own run, named after
+its changes, so a row that equals the base or occurs in two tables is trained once.
 """
 
+import glob
 import itertools
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from fusion.base.files import read_text, whole_file
 from fusion.base.tables import write_json
 from fusion.commands.pipeline import Options, fuse_folders
 from fusion.evaluation.comparison import Comparison, compare
+from fusion.evaluation.metrics import DEFAULT
 from fusion.networks.weights import load_network
 
 __all__ = ["Ablation", "Row", "read_tables"]
@@ -27,12 +29,12 @@ __all__ = ["Ablation", "Row", "read_tables"]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table.
+    """One row of a table.
 
     Attributes:
         label: the values of the table's keys, ``gamma1=0.0, gamma4=1500.0``.
-        run: name of the run that trains it: the values that differ from the base's, or the base's
-            own name.
+        run: name of the run that trains it: the values that differ from the base, or the base's
+            name if none does.
         keys: the complete configuration.
     """
 
@@ -42,11 +44,11 @@ class Row:
 
 
 def read_tables(path: Path) -> dict[str, list[Row]]:
-    """Rows of every table of a configuration such as ``experiments/fusion/ablation.yaml``.
+    """Read all tables of a configuration such as ``experiments/fusion/ablation.yaml``.
 
     Raises:
-        UserError: the file is unusable, has no tables, a table has a key the base lacks, two rows
-            would share a run, or there is no logger that a run's folder could be given to.
+        UserError: the file is unusable or has no tables, a table has a key that the base lacks, two
+            rows would share a run, or there is no logger whose folder can be set.
     """
     base = read_config(path)
     tables = base.pop("tables", None)
@@ -62,8 +64,8 @@ def read_tables(path: Path) -> dict[str, list[Row]]:
             raise UserError(f"{path}: trainer.logger is not a list of loggers with init_args")
         if runs.setdefault(row.run, row).keys != row.keys:
             raise UserError(
-                f"{path}: two different rows are both named {row.run}, after the last parts of "
-                "their keys; give them in a file each"
+                f"{path}: two different rows are both named {row.run}, from the last parts of "
+                "their keys; put them into separate files"
             )
     return rows
 
@@ -102,22 +104,23 @@ def _label(setting: Mapping[str, Any], separator: str) -> str:
 def _look_up(place: str, keys: Any, dotted: str) -> Any:
     for part in dotted.split("."):
         if not isinstance(keys, dict) or part not in keys:
-            raise UserError(f"{place}: {dotted} is no key of the base configuration ({part})")
+            raise UserError(f"{place}: {dotted} is not a key of the base configuration ({part})")
         keys = keys[part]
     return keys
 
 
 class Ablation:
-    """The runs of some tables below one folder, each resumed where it stopped.
+    """The runs of some tables below one folder; interrupted runs are resumed.
 
-    Below ``out``: ``configurations/RUN.yaml``, by which ``fusion train fit --config`` does a row
-    alone; ``runs/RUN/``, what training leaves; ``weights/RUN.safetensors``, which says that the run
-    is complete; ``fused/RUN/``; and a folder a table.
+    The folder ``out`` contains ``configurations/RUN.yaml``, with which ``fusion train fit
+    --config`` trains a single row; ``runs/RUN/``, the output of training;
+    ``weights/RUN.safetensors``, which marks a run as complete; ``fused/RUN/``; and one folder per
+    table.
 
     Args:
         tables: rows by table, see `read_tables`.
-        out: folder.
-        options: of ``fusion train fit``, for all rows, such as ``--data.root DIR``.
+        out: output folder.
+        options: options of ``fusion train fit`` for all rows, such as ``--data.root DIR``.
     """
 
     def __init__(self, tables: Mapping[str, Sequence[Row]], out: Path, options: Sequence[str] = ()):
@@ -127,38 +130,37 @@ class Ablation:
         self.runs = {row.run: row for rows in tables.values() for row in rows}
 
     def configuration(self, run: str) -> Path:
-        """File by which ``fusion train fit --config`` trains this run."""
+        """The configuration file of a run, for ``fusion train fit --config``."""
         return self.out / "configurations" / f"{run}.yaml"
 
     def weights(self, run: str) -> Path:
-        """File with what a complete run has learned."""
+        """The weights file of a complete run."""
         return self.out / "weights" / f"{run}.safetensors"
 
     def write_configurations(self) -> None:
-        """Write every run's configuration.
+        """Write the configuration of every run.
 
         Raises:
-            UserError: one is there already with other settings; what was trained by it would be
-                mixed with what is to come.
+            UserError: a run that has begun has other settings; results of both would be mixed.
         """
         for run, row in self.runs.items():
             path = self.configuration(run)
             keys = self._placed(row)
-            if path.is_file() and read_config(path) != keys:
-                raise UserError(f"{path}: of other settings; give another folder, or remove it")
+            if self._has_begun(run) and path.is_file() and read_config(path) != keys:
+                raise UserError(f"{path}: has other settings; give another folder, or remove it")
             write_config(path, keys, f"fusion train fit --config {path}")
 
     def _placed(self, row: Row) -> dict[str, Any]:
-        """The row's configuration, with its logs in this ablation's folder."""
+        """The row's configuration, with logs in this ablation's folder."""
         place = {"init_args": {"save_dir": str(self.out / "runs"), "name": row.run}}
         loggers = [merged(logger, place) for logger in row.keys["trainer"]["logger"]]
         return merged(row.keys, nested("trainer.logger", loggers))
 
     def train(self) -> None:
-        """Train what is not complete.
+        """Train all runs that are not complete.
 
         Raises:
-            UserError: a training ended with an error, which it has printed.
+            UserError: a training run failed with an error, which it has printed.
         """
         self.write_configurations()
         self._hold_options()
@@ -167,11 +169,17 @@ class Ablation:
             print(f"training {number} of {len(waiting)}: {run}", file=sys.stderr)
             self._train(run)
 
+    def _has_begun(self, run: str | None = None) -> bool:
+        """Whether a run, or any, has trained: wrong settings that train nothing bind nobody."""
+        run = "*" if run is None else glob.escape(run)
+        trained = f"weights/{run}.safetensors", f"runs/{run}/version_*/checkpoints/*.ckpt"
+        return any(any(self.out.glob(pattern)) for pattern in trained)
+
     def _hold_options(self) -> None:
-        """All rows of a table must have been trained under the same options."""
+        """Check that all rows are trained with the same options."""
         path = self.out / "options.txt"
         text = "\n".join(self.options) + "\n"
-        if path.is_file() and (held := read_text(path)) != text:
+        if self._has_begun() and path.is_file() and (held := read_text(path)) != text:
             before = " ".join(held.split()) or "no options"
             raise UserError(f"{path}: begun with {before}; give another folder")
         with whole_file(path) as temporary:
@@ -179,7 +187,7 @@ class Ablation:
 
     def _train(self, run: str) -> None:
         folder = self.out / "runs" / run
-        # A process of its own: several devices start this very command again, one each.
+        # A separate process: with several devices, Lightning starts this command again for each.
         command = [sys.executable, "-m", "fusion", "train", "fit"]
         command += ["--config", str(self.configuration(run)), *self.options]
         stopped = sorted(folder.glob("version_*/checkpoints/last.ckpt"), key=_age)
@@ -188,7 +196,7 @@ class Ablation:
         code = subprocess.run(command).returncode
         made = sorted(folder.glob("version_*/weights.safetensors"), key=_age)
         if code or not made:
-            raise UserError(f"{run}: its training ended with code {code}; mend what it says above")
+            raise UserError(f"{run}: its training ended with code {code}; fix the error above")
         with whole_file(self.weights(run)) as temporary:
             shutil.copyfile(made[-1], temporary)
 
@@ -199,39 +207,38 @@ class Ablation:
         metrics: Sequence[str] | None = None,
         workers: int = 1,
         device: Any = "cpu",
+        convention: str = DEFAULT,
     ) -> dict[str, Comparison]:
-        """Fuse pairs by every run and measure the pictures.
+        """Fuse pairs with every run and evaluate the images.
 
-        Writes ``means.csv``, ``pictures.csv``, ``means.json`` and ``means.png`` a table.
+        Writes ``means.csv``, ``pictures.csv``, ``means.json`` and ``means.png`` for each table.
 
         Args:
             ir, vis: folders of the pairs to evaluate on.
             metrics, workers: see `fusion.evaluation.comparison.compare`.
-            device: to fuse on.
+            device: the device for fusing.
+            convention: whose definitions of the metrics.
 
         Returns:
             Values by table.
 
         Raises:
-            UserError: the pictures cannot be used.
+            UserError: the images cannot be used.
         """
         folders = {run: self.out / "fused" / run for run in self.runs}
         notes = []
         for run, folder in folders.items():
-            network = load_network(self.weights(run), device)
-            # What is there may be of other pairs; against training, fusing again is quick.
+            network = load_network(self.weights(run), device=device)
+            # Existing images may be of other pairs; compared to training, fusing again is fast.
             notes += fuse_folders(network, ir, vis, folder, Options(color=False)).notes
-        measured = compare(ir, vis, folders, metrics, workers)
+        measured = compare(ir, vis, folders, metrics, workers, convention)
         failures = list(dict.fromkeys([*notes, *measured.failures]))
         comparisons = {}
         for table, rows in self.tables.items():
             values = {row.label: measured.values[row.run] for row in rows}
             comparison = Comparison(measured.metrics, values, failures)
             comparison.write(self.out / table)
-            write_json(
-                str(self.out / table / "means.json"),
-                {"means": comparison.means(), "pictures": comparison.values},
-            )
+            write_json(str(self.out / table / "means.json"), comparison.content())
             comparisons[table] = comparison
         return comparisons
 

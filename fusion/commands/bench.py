@@ -1,16 +1,17 @@
-"""What LRRNet costs: this package's ways to compute it against the published structure.
+"""Benchmark of LRRNet: the implementations of this package against the published structure.
 
-The published structure convolves all maps of a stage at once, pads them apart, repeats the
-thresholds to the size of the maps and takes the soft threshold in single steps. `PlainLRRNet` is
-that, on the same parameters. All ways give the same picture up to rounding, which is checked.
+The published structure convolves all maps of a stage at once, pads them separately, repeats the
+thresholds to the size of the maps, and computes the soft threshold in single steps. `PlainLRRNet`
+implements it with the same parameters. All implementations give the same image up to rounding,
+which is verified.
 
-Times are CPU seconds of the process, the least over rounds in which all take turns: what another
-program does on the machine disturbs all alike and the least hardly at all. Memory is the peak of a
-process of its own above what it held before.
+Times are CPU seconds of the process, the minimum over rounds in which the implementations
+alternate: other programs then affect all of them alike, and the minimum hardly at all. Memory is
+the peak of a separate process above what it used before.
 
-Two allocators are measured. By default the C library returns large arrays to the system at once,
-and the plain structure spends much of its time having them back; that is what users meet. A warm
-one keeps them; that is the fair comparison of arithmetic.
+Two allocators are measured. By default, the C library returns large arrays to the system
+immediately, and the plain structure spends much of its time on getting them back; this is what
+users experience. A warm allocator keeps them; this is the fair comparison of the arithmetic.
 """
 
 import json
@@ -38,7 +39,7 @@ from fusion.networks.lrrnet import LRRNet
 
 __all__ = ["PlainLRRNet", "bench", "least_seconds", "report"]
 
-# glibc's settings for an allocator that keeps what it was given.
+# glibc's settings for an allocator that does not return memory.
 WARM = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
@@ -51,10 +52,10 @@ CROPS = ((64, 4), (128, 1))
 
 
 class PlainLRRNet(nn.Module):
-    """The published computation on a network's parameters.
+    """The published computation with a network's parameters.
 
     Args:
-        network: with the LLRR extractor.
+        network: a network with the LLRR extractor.
     """
 
     def __init__(self, network: LRRNet):
@@ -82,7 +83,7 @@ class PlainLRRNet(nn.Module):
         return z[:, :half], z[:, half:]
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """As `fusion.networks.lrrnet.LRRNet.forward`."""
+        """See `fusion.networks.lrrnet.LRRNet.forward`."""
         decoder = self.network.decoder
         low_ir, sparse_ir = self._decompose(self.network.infrared, ir)
         low_vis, sparse_vis = self._decompose(self.network.visible, vis)
@@ -99,7 +100,7 @@ class PlainLRRNet(nn.Module):
 
 
 def convolution_flops(network: LRRNet, pixels: int) -> float:
-    """Floating-point operations of both branches' convolutions, a multiply-add counting as two."""
+    """Floating-point operations of both branches' convolutions; a multiply-add counts as two."""
     coefficients = 2 * network.architecture["num_filters"]
     stages = network.architecture["num_blocks"] + 1
     return 2 * 2 * 9 * 2 * stages * coefficients * pixels
@@ -110,7 +111,7 @@ def least_seconds(
     rounds: int,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, float]:
-    """Least time of each contestant over rounds in which all take turns, after an uncounted one."""
+    """Minimum time of each contestant over alternating rounds, after one uncounted round."""
     least = dict.fromkeys(contestants, float("inf"))
     for counts in [False] + rounds * [True]:
         for name, run in contestants.items():
@@ -122,22 +123,22 @@ def least_seconds(
 
 
 def bench(size: tuple[int, int] = (640, 512), rounds: int = 3, train: bool = True) -> dict:
-    """Measure every way there is on this machine to compute LRRNet, on the CPU.
+    """Measure all implementations of LRRNet that are available on this machine's CPU.
 
     Args:
-        size: width and height of the pictures, at least 16 each.
-        rounds: of which the least counts; before them each runs once uncounted.
-        train: measure training steps too.
+        size: width and height of the images, at least 16 each.
+        rounds: number of rounds, of which the minimum counts; one uncounted round precedes them.
+        train: also measure training steps.
 
     Returns:
-        "machine", "level" (of the kernel, None without), "size", "rounds", and, by the ways' names:
+        "machine", "level" (of the kernel, or None), "size", "rounds", and, by implementation:
         "warm" and "default", CPU seconds with one thread and each allocator ("warm 2": with two
-        threads); "memory", MiB (None where the system does not tell); "difference", the largest
-        from the published structure in float64; "flops", what one core does of multiply-adds at
-        most, operations a second by the kernel's level; "training", seconds a step and losses.
+        threads); "memory", MiB (None if the system does not report it); "difference", the largest
+        from the published structure in float64; "flops", the measured peak of multiply-adds of one
+        core in operations per second, by kernel level; "training", seconds per step and losses.
 
     Raises:
-        UserError: an argument makes no sense.
+        UserError: an argument is out of range.
     """
     if min(size) < 16:
         raise UserError(f"--size {size[0]}x{size[1]}: at least 16x16 is needed")
@@ -169,7 +170,7 @@ def bench(size: tuple[int, int] = (640, 512), rounds: int = 3, train: bool = Tru
 
 
 def machine() -> str:
-    """The processor's name and how many cores this process may use."""
+    """The processor's name and the number of cores available to this process."""
     name = platform.processor() or platform.machine()
     if sys.platform == "linux":
         found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
@@ -189,11 +190,11 @@ def _in_own_process(settings: dict, environment: dict[str, str]) -> dict:
     return json.loads(done.stdout)
 
 
-# --- In a process of its own ----------------------------------------------------------------------
+# --- In a separate process ------------------------------------------------------------------------
 
 
 def _ways() -> dict[str, str | None]:
-    """The ways to compute by name, with what RGBT_FAST is for each; None for the plain one."""
+    """Implementations by name, with the value of RGBT_FAST for each; None for the plain one."""
     if os.environ.get("RGBT_FAST") == "0":
         return {PLAIN: None, MATRIX: "0"}
     return {PLAIN: None, MATRIX: "0"} | {f"kernel, {level}": level for level in cpu.levels()}
@@ -249,7 +250,7 @@ def _measure_memory(network: LRRNet, size: tuple[int, int], rounds: int, way: st
         return int(found[1]) / 1024 if found else math.nan
 
     run = _runs(network, way)
-    run(*_pictures(1, 16, 16))  # libraries make their own at first use
+    run(*_pictures(1, 16, 16))  # libraries allocate their own memory on first use
     ir, vis = _pictures(1, size[1], size[0])
     before = status("VmRSS")
     run(ir, vis)
@@ -279,7 +280,7 @@ def _measure_train(
         loss.backward()
         losses[way] = loss.item()
 
-    # Matrix products keep no graph: training takes the modules one by one instead.
+    # Matrix products do not support gradients: training would use the modules one by one instead.
     steps = {way: partial(step, way, _runs(network, way)) for way in _ways() if way != MATRIX}
     return {"seconds": least_seconds(steps, rounds), "losses": losses}
 
@@ -297,11 +298,11 @@ def _main(settings: dict) -> None:
     print(json.dumps(measure(load_network(), **settings)))
 
 
-# --- To read --------------------------------------------------------------------------------------
+# --- Report ---------------------------------------------------------------------------------------
 
 
 def report(result: dict) -> str:
-    """`bench`'s result as tables to read."""
+    """`bench`'s result as readable tables."""
     width, height = result["size"]
     rounds = counted(result["rounds"], "round")
     flops = convolution_flops(LRRNet(), width * height)
@@ -344,7 +345,7 @@ def _times(of: Mapping[str, float], way: str) -> str:
 
 
 def _level_of(way: str, result: dict) -> str:
-    """The level whose peak a way is held against: the kernel's own, else the processor's best."""
+    """The level whose peak an implementation is compared with: the kernel's own, or the best."""
     own = way.removeprefix("kernel, ")
     return own if own in result["flops"] else next(iter(result["flops"]), "")
 

@@ -1,8 +1,8 @@
-"""Networks as ONNX files, for programs that have neither this package nor PyTorch.
+"""Export of networks to ONNX files, for programs without this package and PyTorch.
 
-A file is checked before it is left: ONNX Runtime computes it, PyTorch the network, on several
-sizes, and a file that differs is not written. Its metadata holds the pixel convention, so that the
-file alone can be used.
+A file is verified before it is kept: its results by ONNX Runtime are compared with the network's by
+PyTorch on several sizes, and a file that differs is not written. Its metadata contains the pixel
+convention, so that the file is sufficient on its own.
 """
 
 from pathlib import Path
@@ -20,30 +20,29 @@ __all__ = ["export_network"]
 
 
 def export_network(network: FusionNetwork, path: str | Path) -> float:
-    """Write a fusion network as an ONNX file of any batch, height and width.
+    """Write a fusion network as an ONNX file with variable batch size, height and width.
 
-    The file's inputs are "ir" and "vis", ``(batch, 1, height, width)``, float32, and its output is
-    "fused", likewise: what `FusionNetwork.forward` takes and gives. Its metadata holds "network",
-    "architecture", "scaling" (a `fusion.images.pixels.PixelScaling`), "min_side" and "usage", how
-    pixels
-    become inputs and outputs pixels, in words.
+    The inputs of the file are "ir" and "vis", its output is "fused", each float32
+    ``(batch, 1, height, width)``: the arguments and the result of `FusionNetwork.forward`. Its
+    metadata contains "network", "architecture", "scaling" (a `fusion.images.pixels.PixelScaling`),
+    "min_side" and "usage", a description of how to convert pixels to inputs and outputs to pixels.
 
     Args:
-        network: with weights; put into evaluation mode, on the CPU.
-        path: named ``.onnx``.
+        network: a network with weights; set to evaluation mode and moved to the CPU.
+        path: output file, ending in ``.onnx``.
 
     Returns:
-        As `write_onnx`.
+        See `write_onnx`.
 
     Raises:
-        UserError: as `write_onnx`.
-        ValueError: the network is not among `fusion.networks.weights.NETWORKS`.
+        UserError: see `write_onnx`.
+        ValueError: the network is not in `fusion.networks.weights.NETWORKS`.
     """
     metadata = description(network)
     network = network.eval().cpu()
     least = network.min_side
-    # The recorded size has no side that is also another one's, or the smallest, so that none of
-    # them is taken for a constant.
+    # No side of the recorded size equals another side or the smallest one, so that none of them is
+    # mistaken for a constant.
     sizes = [(2, 2 * least + 31, 2 * least + 44), (1, least, least), (3, least + 61, least)]
     generator = torch.Generator().manual_seed(0)
     checks = [
@@ -67,7 +66,7 @@ def _usage(network: FusionNetwork) -> str:
     scaling = network.scaling
     epsilon = scaling.EPSILON
     before = {
-        "min-max": f"(p - min p) / (max p - min p + {epsilon}) of each picture",
+        "min-max": f"(p - min p) / (max p - min p + {epsilon}) of each image",
         "unit": "p / 255",
     }[scaling.input]
     after = {
@@ -76,7 +75,7 @@ def _usage(network: FusionNetwork) -> str:
     }[scaling.output]
     rounding = {"truncate": "truncated", "round": "rounded"}[scaling.rounding]
     return (
-        "ir and vis: float32 (batch, 1, height, width), grey pixels p in 0..255 as "
-        f"{before}; sides of at least {network.min_side}. fused: y of the same shape; grey pixels "
-        f"are 255 * ({after}), {rounding} to whole numbers. A batch is scaled picture by picture."
+        "ir and vis: float32 (batch, 1, height, width), greyscale pixels p in 0..255 as "
+        f"{before}; sides of at least {network.min_side}. fused: y of the same shape; greyscale "
+        f"pixels are 255 * ({after}), {rounding} to integers. A batch is scaled image by image."
     )

@@ -1,4 +1,4 @@
-"""What LRRNet sees, as pictures: the parts L_f and S_f and the coefficients of both modalities."""
+"""Images of LRRNet's intermediate results: L_f, S_f and the coefficients of both modalities."""
 
 import numpy as np
 from torch import Tensor
@@ -6,20 +6,21 @@ from torch import Tensor
 from fusion.images.pixels import tile
 from fusion.networks.lrrnet import LRRParts
 
-#: Coefficient maps shown of each stack, the strongest first.
+#: Number of coefficient maps shown for each stack, the strongest first.
 MAPS_SHOWN = 4
 
 
 def parts_sheet(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray, parts: LRRParts) -> np.ndarray:
-    """One contact sheet of a fusion.
+    """Draw a contact sheet of one fusion.
 
-    First row: the sources, the fused parts and the fused picture. Then a row for each of the four
-    coefficient stacks: the mean magnitude over channels, and the channels of most energy. Parts
-    and single channels are signed, so zero is mid-grey; magnitudes begin at black.
+    The first row shows the sources, the fused parts and the fused image. Then there is one row for
+    each of the four coefficient stacks: the mean magnitude over channels, and the channels with the
+    most energy. Parts and single channels are signed, so zero is mid-grey; magnitudes start at
+    black.
 
     Args:
         ir, vis, fused: uint8, ``HxW`` or RGB ``HxWx3``.
-        parts: of one pair.
+        parts: the parts of one pair.
 
     Returns:
         RGB uint8.
@@ -50,9 +51,9 @@ def parts_sheet(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray, parts: LRRPa
 
 
 def _signed(values: Tensor) -> np.ndarray:
-    """Grey with zero in the middle, scaled to the 99.5th percentile of the magnitude.
+    """Greyscale with zero in the middle, scaled to the 99.5th percentile of the magnitude.
 
-    A part may sit far from zero, so its median is taken out first: contrast shows, not level.
+    The values of a part may be far from zero, so the median is subtracted first to show contrast.
     """
     array = values.float().cpu().numpy()
     array = array - np.median(array)

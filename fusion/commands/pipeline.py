@@ -1,4 +1,4 @@
-"""From files to files: fuse a pair of pictures, two folders or two videos."""
+"""From files to files: fuse a pair of images, two folders or two videos."""
 
 import sys
 import time
@@ -36,16 +36,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Options:
-    """How pairs are read and what is written.
+    """How pairs are read, and what is written.
 
     Attributes:
-        color: keep the chroma of a coloured visible picture.
-        resize: bring an infrared picture of another size to the visible's; else that is an error.
+        color: keep the chroma of a colour visible image.
+        resize: resize an infrared image of a different size to the visible one's; otherwise this is
+            an error.
         percentiles: stretch the infrared from these percentiles, see
-        `fusion.images.pixels.scale_to_255`.
-        compare: also write infrared, visible and fused side by side.
-        parts: also write the contact sheet of `fusion.commands.parts` (LRRNet, pictures only).
-        skip_existing: leave pairs alone whose outputs all exist.
+            `fusion.images.pixels.scale_to_255`.
+        compare: also write infrared, visible and fused image side by side.
+        parts: also write the contact sheet of `fusion.commands.parts` (LRRNet, images only).
+        skip_existing: skip pairs whose outputs all exist.
     """
 
     color: bool = True
@@ -58,10 +59,10 @@ class Options:
 
 @dataclass
 class Account:
-    """What a run did, in ``unit``s: ``pair`` of pictures, or ``frame``.
+    """The outcome of a run, counted in ``unit``: ``pair`` for images, or ``frame``.
 
-    ``notes`` are on what had no partner, failed or differed; ``doubt`` is on what was done and may
-    not be meant.
+    ``notes`` lists inputs without a partner, failures and differences; ``doubt`` describes what was
+    done but may not be intended.
     """
 
     unit: str = "pair"
@@ -73,7 +74,7 @@ class Account:
     doubt: str = ""
 
     def summary(self, out: Path) -> str:
-        """The closing line: counts, speed, and where to look."""
+        """The final line: counts, speed, and the output."""
         counts = [f"{counted(self.fused, self.unit)} fused"]
         counts += [f"{self.skipped} skipped, there already"] * bool(self.skipped)
         counts += [f"{self.failed} failed"] * bool(self.failed)
@@ -82,19 +83,19 @@ class Account:
 
 
 def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> Account:
-    """Fuse two pictures, two folders or two videos, whichever the paths are.
+    """Fuse two images, two folders or two videos, depending on the paths.
 
     Args:
         network: in evaluation mode.
         ir, vis: both files or both folders.
-        out: picture file or folder for pictures, folder for folders, video file for videos.
+        out: image file or folder for images, folder for folders, video file for videos.
 
     Returns:
-        The account, whose notes say what had no partner, failed or differed.
+        The outcome; its notes list inputs without a partner, failures and differences.
 
     Raises:
-        UserError: the inputs are missing, of different kinds, or unusable; in a folder a pair that
-            cannot be fused is a failure in the account instead.
+        UserError: the inputs are missing, of different kinds, or unusable. A pair of a folder that
+            cannot be fused is counted as failed instead.
     """
     for path in (ir, vis):
         if not path.exists():
@@ -113,9 +114,9 @@ def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Option
     return fuse_files(network, ir, vis, out, options)
 
 
-# --- Reading, fusing and writing at once ----------------------------------------------------------
+# --- Concurrent reading, fusing and writing -------------------------------------------------------
 
-# A pair of more bytes has the memory to itself: the next one is not read beside it.
+# Pairs with more bytes are processed alone: the next pair is not read at the same time.
 _LARGE = 1 << 26
 
 
@@ -125,14 +126,14 @@ def overlapped(
     work: Callable[[Item, Arrays], Result],
     write: Callable[[Item, Result], None],
 ) -> Iterator[tuple[Item, UserError | None]]:
-    """Read, work on and write items in order: one is read and one written while one is worked on.
+    """Read, process and write items in order: while one is processed, one is read and one written.
 
-    Reading and writing happen in a thread each, work in the caller's. At most one item waits
-    before each step, so that memory does not grow with their number.
+    Reading and writing each have a thread; processing runs in the caller's. At most one item waits
+    before each step, so that memory does not grow with the number of items.
 
     Yields:
-        Each item when it is written or has failed, in order, with the error it failed with. Errors
-        of other kinds are raised.
+        Each item when it is written or has failed, in order, with its `UserError` or None. Other
+        exceptions are raised.
     """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         iterator = iter(items)
@@ -158,7 +159,7 @@ def overlapped(
                 outcome = work(item, arrays)
             except UserError as error:
                 outcome = error
-            del current, arrays  # before a large picture is written, or the next one read
+            del current, arrays  # before a large image is written, or the next one is read
             if written:
                 yield written[0], _error_of(written[1])
             written = item, writer.submit(_write, write, item, outcome)
@@ -184,11 +185,11 @@ def _error_of(future: Future) -> UserError | None:
     return None
 
 
-# --- Pictures -----------------------------------------------------------------------------------
+# --- Images -------------------------------------------------------------------------------------
 
 
 def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> Account:
-    """Fuse one pair. ``out`` is a picture file, or a folder that gets ``<visible's stem>.png``."""
+    """Fuse one pair. ``out`` is an image file, or a folder that gets ``<visible's stem>.png``."""
     if out.is_dir() or not out.suffix:
         out = out / f"{vis.stem}.png"
     else:
@@ -206,7 +207,7 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
     if options.skip_existing and job.is_done():
         account.skipped = 1
     else:
-        # Without a name here, the pair is gone before a large picture is written.
+        # Without a name here, the pair is released before a large image is written.
         job.write(job.fuse(job.read(network, options, account), network, options))
         account.fused = 1
     account.seconds = time.perf_counter() - started
@@ -216,13 +217,13 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
 def fuse_folders(
     network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
 ) -> Account:
-    """Fuse all pairs of two folders to ``out/<stem>.png``, a few pairs in memory at a time.
+    """Fuse all pairs of two folders to ``out/<stem>.png``, with a few pairs in memory at a time.
 
-    Side-by-side pictures go to ``out/compare``, contact sheets to ``out/parts``.
+    Side-by-side images are written to ``out/compare``, contact sheets to ``out/parts``.
     """
     pairing = pair_folders(ir, vis)
     if out.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not out.is_dir():
-        raise UserError(f"{out}: two folders become a folder of pictures; give a folder's name")
+        raise UserError(f"{out}: not a folder; the output for two folders is a folder of images")
     compare_out = out / "compare" if options.compare else None
     parts_out = out / "parts" if options.parts else None
     for written in filter(None, (out, compare_out, parts_out)):
@@ -266,12 +267,12 @@ def fuse_folders(
 
 
 _Pair = tuple[np.ndarray, np.ndarray]  # infrared and visible
-_Pictures = dict[Path, np.ndarray]  # by where they are written
+_Pictures = dict[Path, np.ndarray]  # by output path
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One pair of picture files and the files it becomes."""
+    """One pair of image files and its output files."""
 
     ir: Path
     vis: Path
@@ -300,17 +301,17 @@ class _Job:
         return _same_size(ir, vis, names, options.resize, network.min_side), vis
 
     def fuse(self, pair: _Pair, network: FusionNetwork, options: Options) -> _Pictures:
-        """The pictures to write."""
+        """The images to write."""
         ir, vis = pair
         pictures = {}
         if self.parts is None:
             fused = network.fuse(ir, vis, options.color)
         else:
-            assert isinstance(network, LRRNet)  # `fuse` has seen to it
+            assert isinstance(network, LRRNet)  # checked by `fuse`
             fused, pictures[self.parts] = _fuse_with_parts(network, ir, vis, options.color)
         if self.compare is not None:
             pictures[self.compare] = compare(ir, vis, fused)
-        # Last, so that the picture's presence says that its companions are there.
+        # Last, so that the existence of this image implies that of the others.
         pictures[self.out] = fused
         return pictures
 
@@ -322,7 +323,7 @@ class _Job:
 def _fuse_with_parts(
     network: LRRNet, ir: np.ndarray, vis: np.ndarray, color: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The fused picture and the contact sheet of its parts."""
+    """The fused image and the contact sheet of its parts."""
     import torch
 
     from fusion.commands.parts import parts_sheet
@@ -334,7 +335,7 @@ def _fuse_with_parts(
 
 
 def compare(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
-    """Infrared, visible and fused picture side by side, RGB uint8."""
+    """Infrared, visible and fused image side by side, RGB uint8."""
     return tile([[("infrared", to_8bit(ir)), ("visible", to_8bit(vis)), ("fused", fused)]])
 
 
@@ -357,7 +358,7 @@ def _same_size(
 def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
     for out in outputs:
         if out.resolve() in (ir.resolve(), vis.resolve()):
-            raise UserError(f"{out}: is an input too; give another name for the output")
+            raise UserError(f"{out}: is also an input; give another name for the output")
 
 
 # --- Videos -------------------------------------------------------------------------------------
@@ -366,13 +367,13 @@ def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
 def fuse_videos(
     network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
 ) -> Account:
-    """Fuse two videos frame by frame, a few pairs of frames in memory at a time.
+    """Fuse two videos frame by frame, with a few pairs of frames in memory at a time.
 
-    Frames are paired by their number and written at the visible's rate. ``out`` is a video file, or
-    a folder that gets ``<visible's stem>.mp4``. It appears when it is complete.
+    Frames are paired by their number and written at the visible video's rate. ``out`` is a video
+    file, or a folder that gets ``<visible's stem>.mp4``. It appears when it is complete.
     """
     if options.parts:
-        raise UserError("--parts: shows single pictures; give two pictures or folders")
+        raise UserError("--parts: not available for videos; give two images or folders")
     if out.is_dir() or not out.suffix:
         out = out / f"{vis.stem}.mp4"
     compare_out = out.with_name(f"{out.stem}_compare{out.suffix}") if options.compare else None
@@ -386,7 +387,7 @@ def fuse_videos(
         if abs(ir_video.fps - vis_video.fps) > 0.01:
             account.notes.append(
                 f"{ir} has {ir_video.fps:g} frames/s, {vis} {vis_video.fps:g}: frames are paired "
-                "by their number, at the visible's rate"
+                "by their number, at the visible video's rate"
             )
         writer = writers.enter_context(VideoWriter(out, vis_video.fps))
         compare_writer = (
@@ -423,7 +424,7 @@ def fuse_videos(
 def _paired_frames(
     ir: Video, vis: Video, account: Account
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames of both videos by number; what one has beyond the other is noted."""
+    """Frames of both videos by number; excess frames of one of them are noted."""
     ir_frames, vis_frames = iter(ir), iter(vis)
     count = 0
     while True:
@@ -446,7 +447,7 @@ def _paired_frames(
 
 
 def report(account: Account, out: Path) -> None:
-    """Print the notes and the doubt on stderr, and the closing line on stdout."""
+    """Print the notes and the doubt on stderr, and the final line on stdout."""
     for line in filter(None, (*account.notes, account.doubt)):
         print(line, file=sys.stderr)
     print(account.summary(out))

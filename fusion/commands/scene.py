@@ -1,7 +1,7 @@
-"""A generated infrared/visible pair, for the demo and for trying things without data.
+"""A generated infrared/visible pair, for the demo and for trials without data.
 
-A street at dusk: the visible camera sees colour, texture, signs and lit windows but hardly the
-people in the shade and behind the smoke; the thermal camera sees whatever is warm and little else.
+A street at dusk: the visible camera sees colour, texture, signs and lit windows, but hardly the
+people in the shade and behind the smoke; the thermal camera sees warm objects and little else.
 """
 
 import itertools
@@ -17,8 +17,8 @@ def street_pair(
     """Render one registered pair.
 
     Args:
-        width, height: in pixels, at least 64.
-        seed: places people, cars, windows and texture; the same seed gives the same pair.
+        width, height: size in pixels, at least 64.
+        seed: seed of people, cars, windows and texture; the same seed gives the same pair.
 
     Returns:
         Infrared, uint8 ``HxW``, and visible, RGB uint8 ``HxWx3``.
@@ -40,7 +40,7 @@ def street_pair(
 class _Canvas:
     """Reflected light (0..1, RGB) and heat (0..1) of one scene, drawn together.
 
-    Coordinates are fractions of the width and the height, so that a scene has any size.
+    Coordinates are fractions of the width and the height, so that a scene can have any size.
     """
 
     def __init__(self, width: int, height: int, rng: np.random.Generator):
@@ -49,7 +49,7 @@ class _Canvas:
         self.heat = np.zeros((height, width), np.float32)
 
     def noise(self, cells: int) -> np.ndarray:
-        """Smooth noise of mean 0 and deviation 1, about ``cells`` blobs across the width."""
+        """Smooth noise with mean 0 and standard deviation 1, ``cells`` blobs across the width."""
         rows = max(2, round(cells * self.height / self.width))
         coarse = self.rng.standard_normal((rows, cells)).astype(np.float32)
         fine = cv2.resize(coarse, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
@@ -62,7 +62,7 @@ class _Canvas:
     def polygon(
         self, xy: ArrayLike, color: ArrayLike, heat: float, texture: float = 0.0
     ) -> np.ndarray:
-        """Fill a polygon in both pictures; returns its mask."""
+        """Fill a polygon in both images and return its mask."""
         mask = np.zeros((self.height, self.width), np.uint8)
         cv2.fillPoly(mask, [self.points(xy)], 1, cv2.LINE_8, 4)
         self.paint(mask > 0, color, heat, texture)
@@ -90,7 +90,7 @@ class _Canvas:
         heat: float,
         angle: float = 0.0,
     ) -> None:
-        """``rx`` and ``ry`` are fractions of the height, so that circles stay round."""
+        """``rx`` and ``ry`` are fractions of the height, so that circles remain circular."""
         t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         px, py = rx * np.cos(t), ry * np.sin(t)
         c, s = np.cos(angle), np.sin(angle)
@@ -107,7 +107,7 @@ class _Canvas:
         self.heat[mask] = heat
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
-        """Camera models: a dim, noisy colour sensor and a soft, drifting thermal one."""
+        """Apply the camera models: a dim, noisy colour sensor and a soft, drifting thermal one."""
         blur = max(0.6, self.height / 600)
         light = cv2.GaussianBlur(self.light, (0, 0), blur)
         light = light + self.rng.normal(0, 0.008, light.shape)
@@ -163,7 +163,7 @@ def _text(
     scale = canvas.width / 640 * 0.52
     origin = (int(x * canvas.width), int(y * canvas.height))
     cv2.putText(letters, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, 1, 1, cv2.LINE_8)
-    # Paint only reflects: to the thermal camera a sign is a blank board.
+    # Paint only reflects light: to the thermal camera, a sign is a blank board.
     canvas.light[(letters > 0) & mask] = color
 
 
@@ -205,7 +205,7 @@ def _car(canvas: _Canvas) -> None:
     glass = np.array([(0.075, -0.07), (0.108, -0.115), (0.195, -0.115), (0.235, -0.07)])
     canvas.polygon(glass + (x, y), (0.05, 0.06, 0.075), 0.24)
     hood = np.array([(0.25, -0.068), (0.305, -0.055), (0.312, -0.015), (0.255, -0.015)])
-    canvas.polygon(hood + (x, y), np.array(paint) * 1.15, 0.78)  # the engine has just run
+    canvas.polygon(hood + (x, y), np.array(paint) * 1.15, 0.78)  # the engine is still warm
     for wheel in (0.07, 0.25):
         canvas.ellipse(x + wheel, y, 0.04, 0.04, (0.015, 0.015, 0.015), 0.58)
         canvas.ellipse(x + wheel, y, 0.019, 0.019, (0.2, 0.2, 0.2), 0.5)
@@ -213,7 +213,7 @@ def _car(canvas: _Canvas) -> None:
 
 
 def _people(canvas: _Canvas, spots: list[tuple[float, float, float]]) -> None:
-    """Walkers at ``(x, y of the feet, height)``."""
+    """Pedestrians at ``(x, y of the feet, height)``."""
     rng = canvas.rng
     for x, foot, tall in spots:
         x += rng.uniform(-0.015, 0.015)
@@ -224,7 +224,7 @@ def _people(canvas: _Canvas, spots: list[tuple[float, float, float]]) -> None:
 def _person(
     canvas: _Canvas, x: float, foot: float, tall: float, cloth: np.ndarray, stride: float
 ) -> None:
-    """A walker: clothes a little warmer than the street, skin hot, dark cloth on dark ground."""
+    """A pedestrian: clothes warmer than the street, hot skin, dark cloth on dark ground."""
     ratio = canvas.height / canvas.width * tall
 
     def limb(
@@ -251,7 +251,7 @@ def _person(
 
 
 def _smoke(canvas: _Canvas) -> None:
-    """Drifting smoke: opaque to the eye, clear to long-wave infrared."""
+    """Drifting smoke: opaque in visible light, transparent to long-wave infrared."""
     x, y = np.meshgrid(np.linspace(0, 1, canvas.width), np.linspace(0, 1, canvas.height))
     centre = 0.83
     plume = np.exp(-(((x - centre) / 0.10) ** 2) - ((y - 0.57) / 0.19) ** 2)

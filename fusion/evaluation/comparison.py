@@ -1,8 +1,9 @@
-"""Comparing fusion methods on folders of pictures: every metric of every picture and method."""
+"""Comparing fusion methods on folders of pictures: every metric of every image and method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,93 +11,197 @@ from fusion.base.errors import UserError
 from fusion.base.files import natural_key, whole_file
 from fusion.base.tables import MARKS, format_table, write_csv
 from fusion.base.workers import outcomes
-from fusion.evaluation.metrics import METRICS, evaluate
-from fusion.images.pairing import list_images, pair_folders
-from fusion.images.pixels import luminance, to_8bit
+from fusion.evaluation.metrics import DEFAULT, Convention, Metric, create_all, evaluate_levels
+from fusion.evaluation.metrics.inputs import require_one_size
+from fusion.evaluation.ranking import ranks
+from fusion.images.pairing import images_by_stem, pair_folders
+from fusion.images.pixels import to_8bit
 from fusion.images.reading import read_image
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
+#: The column of a method's rank averaged over the metrics.
+MEAN_RANK = "mean rank"
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """Values of several methods on the same pairs.
+    """Values of several methods on the same pairs, under one convention.
 
     Attributes:
-        metrics: keys of `fusion.evaluation.metrics.METRICS`, the columns.
-        values: ``values[method][stem][metric]``.
-        failures: a line for each picture that could not be measured, a source without a partner
+        metrics: the columns.
+        values: ``values[method][image][metric name]``.
+        failures: a line for each image that could not be measured, a source without a partner
             too; it counts for no method.
     """
 
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     values: dict[str, dict[str, dict[str, float]]]
     failures: list[str]
 
+    @property
+    def convention(self) -> Convention:
+        """The one that all metrics have in common."""
+        return self.metrics[0].convention
+
     def means(self) -> dict[str, dict[str, float]]:
-        """Plain mean over the pictures, by method and metric."""
+        """Plain mean over the images, by method and metric."""
         return {
             method: {
-                metric: float(np.mean([picture[metric] for picture in pictures.values()]))
+                metric.name: float(np.mean([picture[metric.name] for picture in pictures.values()]))
                 for metric in self.metrics
             }
             for method, pictures in self.values.items()
         }
 
+    def ranks(self) -> dict[str, dict[str, float]]:
+        """Rank of each method's mean, 1 for the best, by method and metric.
+
+        The key `MEAN_RANK` holds the mean over the metrics that have a value for every method.
+        """
+        means = self.means()
+        columns = {
+            metric.name: ranks(
+                [row[metric.name] for row in means.values()], metric.higher_is_better
+            )
+            for metric in self.metrics
+        }
+        whole = [column for column in columns.values() if not np.isnan(column).any()]
+        overall = np.mean(whole, axis=0) if whole else np.full(len(means), np.nan)
+        return {
+            method: {
+                **{name: column[place] for name, column in columns.items()},
+                MEAN_RANK: float(overall[place]),
+            }
+            for place, method in enumerate(means)
+        }
+
+    def head(self) -> str:
+        """Which definitions the table has: the convention, its grey, and faults it reproduces."""
+        convention = self.convention
+        lines = [
+            f"convention: {convention.name} - {convention.about}",
+            f"grey: {convention.grey_name}",
+        ]
+        lines += [f"{metric.title}: {metric.fault}" for metric in self.metrics if metric.fault]
+        return "\n".join(lines)
+
     def table(self) -> str:
-        """Methods down, metrics across, the best and the second of a column marked."""
-        header = ["method"] + [METRICS[metric].name for metric in self.metrics]
+        """Methods down, metrics with their units across, the best two of a column marked."""
+        header = ["method"] + [_on_lines(metric) for metric in self.metrics]
         rows = [[method, *means.values()] for method, means in self.means().items()]
-        falling = {METRICS[m].name for m in self.metrics if not METRICS[m].higher_is_better}
-        table = format_table(header, rows, marked=True, lower_is_better=falling)
+        falling = [metric for metric in self.metrics if not metric.higher_is_better]
+        table = format_table(
+            header, rows, marked=True, lower_is_better={_on_lines(metric) for metric in falling}
+        )
         notes = [MARKS] if len(rows) > 1 else []
-        notes += [f"lower is better: {', '.join(sorted(falling))}"] if falling else []
+        notes += [f"lower is better: {', '.join(m.title for m in falling)}"] if falling else []
         return "\n".join([table, "; ".join(notes)]).rstrip()
 
+    def rank_table(self) -> str:
+        """Ranks of the methods' means, ordered by their mean rank."""
+        header = ["method", "mean\nrank"] + [
+            metric.title.replace(" ", "\n", 1) for metric in self.metrics
+        ]
+        ordered = sorted(self.ranks().items(), key=lambda item: item[1][MEAN_RANK])
+        rows = [
+            [method, f"{row[MEAN_RANK]:.2f}", *(_rank_text(row[m.name]) for m in self.metrics)]
+            for method, row in ordered
+        ]
+        return format_table(header, rows)
+
+    def content(self) -> dict[str, Any]:
+        """Definitions and all figures, of JSON's types."""
+        return {
+            "convention": {
+                "name": self.convention.name,
+                "about": self.convention.about,
+                "grey": self.convention.grey_name,
+            },
+            "metrics": {metric.name: metric.describe() for metric in self.metrics},
+            "means": self.means(),
+            "ranks": self.ranks(),
+            "pictures": self.values,
+        }
+
     def write(self, folder: Path) -> None:
-        """``means.csv``, ``pictures.csv`` (a row a picture and method) and ``means.png``."""
-        names = [METRICS[metric].name for metric in self.metrics]
-        means = self.means()
+        """``means.csv``, ``ranks.csv``, ``pictures.csv`` (a row per image and method) and
+        ``means.png``. Every row names the convention, every column its definition and unit."""
+        headings = [metric.heading for metric in self.metrics]
+        name = self.convention.name
         write_csv(
             folder / "means.csv",
-            ["method", *names],
-            [[method, *values.values()] for method, values in means.items()],
+            ["convention", "method", *headings],
+            [[name, method, *values.values()] for method, values in self.means().items()],
+        )
+        write_csv(
+            folder / "ranks.csv",
+            ["convention", "method", *headings, MEAN_RANK],
+            [[name, method, *values.values()] for method, values in self.ranks().items()],
         )
         rows = [
-            [method, stem, *values.values()]
+            [name, method, stem, *values.values()]
             for method, pictures in self.values.items()
             for stem, values in pictures.items()
         ]
-        write_csv(folder / "pictures.csv", ["method", "picture", *names], rows)
+        write_csv(folder / "pictures.csv", ["convention", "method", "picture", *headings], rows)
         self._plot(folder / "means.png")
 
     def _plot(self, path: Path) -> None:
-        """A panel a metric: a bar for each method's mean, a dot for each picture."""
+        """A panel per metric: bars for the methods' means and dots for the images, or, for many
+        methods, their means in order."""
         from matplotlib.figure import Figure
 
-        columns = min(5, len(self.metrics))
+        many = len(self.values) > len(COLOURS)
+        columns = min(4 if many else 5, len(self.metrics))
         lines = -(-len(self.metrics) // columns)
-        width = max(1.9, 0.5 * len(self.values) + 1.1)
-        figure = Figure(figsize=(width * columns, 2.4 * lines), layout="constrained")
-        axes = figure.subplots(lines, columns, squeeze=False).flat
-        for axis, metric in zip(axes, self.metrics, strict=False):
-            for place, (method, pictures) in enumerate(self.values.items()):
-                values = [picture[metric] for picture in pictures.values()]
-                colour = COLOURS[place % len(COLOURS)]
-                axis.bar(place, np.mean(values), color=colour, alpha=0.55, label=method)
-                spread = place + np.linspace(-0.25, 0.25, len(values))
-                axis.plot(spread, values, ".", color=colour, markersize=3)
-            arrow = "" if METRICS[metric].higher_is_better else " (lower is better)"
-            axis.set_title(METRICS[metric].name + arrow, fontsize=9)
-            axis.set_xticks([])
-            axis.tick_params(labelsize=7)
-        for axis in list(axes):
+        width = 2.6 if many else max(1.9, 0.5 * len(self.values) + 1.1)
+        height = 0.14 * len(self.values) + 0.8 if many else 2.4
+        figure = Figure(figsize=(width * columns, height * lines), layout="constrained")
+        panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+        for metric, axis in zip(self.metrics, panels, strict=False):
+            (self._plot_ordered if many else self._plot_bars)(axis, metric)
+            direction = "" if metric.higher_is_better else "\nlower is better"
+            axis.set_title(metric.heading + direction, fontsize=8 if many else 9)
+        for axis in panels[len(self.metrics) :]:
             axis.remove()
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+        if not many:
+            handles, labels = panels[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+        figure.suptitle(f"convention {self.convention.name}", fontsize=9)
         with whole_file(path) as temporary:
             figure.savefig(temporary, dpi=130)
+
+    def _plot_bars(self, axis: Any, metric: Metric) -> None:
+        for place, (method, pictures) in enumerate(self.values.items()):
+            values = [picture[metric.name] for picture in pictures.values()]
+            colour = COLOURS[place % len(COLOURS)]
+            axis.bar(place, np.mean(values), color=colour, alpha=0.55, label=method)
+            spread = place + np.linspace(-0.25, 0.25, len(values))
+            axis.plot(spread, values, ".", color=colour, markersize=3)
+        axis.set_xticks([])
+        axis.tick_params(labelsize=7)
+
+    def _plot_ordered(self, axis: Any, metric: Metric) -> None:
+        """Horizontal bars, the best on top. The axis begins at 0 unless a mean is below."""
+        means = {method: row[metric.name] for method, row in self.means().items()}
+        sign = 1 if metric.higher_is_better else -1
+        ordered = sorted(means, key=lambda method: sign * means[method])
+        axis.barh(ordered, [means[method] for method in ordered], color=COLOURS[0], height=0.7)
+        axis.margins(y=0.01)
+        axis.tick_params(labelsize=6)
+
+
+def _on_lines(metric: Metric) -> str:
+    """A metric's title, qualification and unit, a line each."""
+    name, _, rest = metric.title.partition(" ")
+    return "\n".join((name, rest, f"[{metric.unit}]" if metric.unit else ""))
+
+
+def _rank_text(rank: float) -> str:
+    return "-" if np.isnan(rank) else f"{rank:g}"
 
 
 def compare(
@@ -105,25 +210,28 @@ def compare(
     methods: Mapping[str, Path],
     metrics: Sequence[str] | None = None,
     workers: int = 1,
+    convention: str = DEFAULT,
 ) -> Comparison:
-    """Measure the pictures of several methods, matched with the sources by file stem.
+    """Measure the images of several methods, matched with the sources by file stem.
 
-    Coloured pictures are measured by their luminance. A picture that a method lacks, or that cannot
-    be measured, is left out for all methods, so that means are over the same pictures.
+    An image that a method lacks, or that cannot be measured, is left out for all methods, so that
+    means are over the same images. Images deeper than 8 bits are stretched to it.
 
     Args:
         ir, vis: folders of the sources.
-        methods: folder of fused pictures by name.
-        metrics: keys of `METRICS`; all where None.
+        methods: folder of fused images by name.
+        metrics: names of the convention's metrics; all where None.
         workers: processes.
+        convention: whose definitions and grey conversion to use.
 
     Raises:
-        UserError: a folder is unusable, a metric unknown, or nothing could be measured.
+        UserError: a folder is unusable, a metric or the convention is unknown, or nothing could be
+            measured.
     """
-    metrics = tuple(METRICS) if metrics is None else known_metrics(metrics)
+    columns = create_all(metrics, convention)
     pairing = pair_folders(ir, vis)
     sources = {pair[0].stem: pair for pair in pairing.pairs}
-    fused = {name: {p.stem: p for p in list_images(folder)} for name, folder in methods.items()}
+    fused = {name: images_by_stem(folder) for name, folder in methods.items()}
     failures = [
         f"{path}: without a partner in {folder}"
         for folder, lonely in ((vis, pairing.only_infrared), (ir, pairing.only_visible))
@@ -137,13 +245,13 @@ def compare(
     ]
     stems = [stem for stem in sources if all(stem in found for found in fused.values())]
     jobs = [
-        (name, stem, *sources[stem], fused[name][stem], metrics)
+        (name, stem, *sources[stem], fused[name][stem], columns)
         for name in methods
         for stem in stems
     ]
     values: dict[str, dict[str, dict[str, float]]] = {name: {} for name in methods}
     broken = set()
-    results = outcomes(_measure, jobs, workers, "picture")
+    results = outcomes(_measure, jobs, workers, "image")
     for (name, stem, *_), result in zip(jobs, results, strict=True):
         if isinstance(result, str):
             failures.append(result)
@@ -155,30 +263,17 @@ def compare(
             del pictures[stem]
     if not any(values.values()):
         reason = f"; {failures[0]}" if failures else ""
-        raise UserError(f"{ir}, {vis}: no picture of all methods could be measured{reason}")
-    return Comparison(metrics, values, list(dict.fromkeys(failures)))
-
-
-def known_metrics(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, each once, if all are keys of `METRICS`.
-
-    Raises:
-        UserError: one is not.
-    """
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        raise UserError(f"--metrics: {unknown[0]!r} is unknown; known are {', '.join(METRICS)}")
-    return tuple(dict.fromkeys(names))
+        raise UserError(f"{ir}, {vis}: no image of all methods could be measured{reason}")
+    return Comparison(columns, values, list(dict.fromkeys(failures)))
 
 
 def _measure(job: tuple) -> dict[str, float] | str:
-    """Values of one picture, or a line that says why there are none."""
+    """Values of one image, or a line that says why there are none."""
     _, _, ir, vis, fused, metrics = job
     try:
-        of_fused, of_ir, of_vis = (
-            to_8bit(luminance(read_image(path))) for path in (fused, ir, vis)
-        )
-        return evaluate(of_fused, of_ir, of_vis, metrics)
+        pictures = [to_8bit(read_image(path)) for path in (fused, ir, vis)]
+        require_one_size(*pictures)
+        return evaluate_levels(metrics, *pictures)
     except UserError as error:
         return str(error)
     except ValueError as error:

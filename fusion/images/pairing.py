@@ -36,21 +36,27 @@ def list_images(folder: str | Path) -> list[Path]:
     return sorted(images, key=natural_key)
 
 
+def images_by_stem(folder: str | Path) -> dict[str, Path]:
+    """Picture files of a folder by their stem, in natural order.
+
+    Raises:
+        UserError: as `list_images`, or two files have the same stem.
+    """
+    stems: dict[str, Path] = {}
+    for path in list_images(folder):
+        twin = stems.setdefault(path.stem, path)
+        if twin is not path:
+            raise UserError(f"{path}: same stem as {twin.name}; keep one of the two")
+    return stems
+
+
 def pair_folders(infrared: str | Path, visible: str | Path) -> Pairing:
     """Match the pictures of two folders by file stem (``7.png`` with ``7.jpg``).
 
     Raises:
         UserError: a folder is missing or empty, a stem is there twice, or nothing matches.
     """
-    by_stem = []
-    for folder in (infrared, visible):
-        stems: dict[str, Path] = {}
-        for path in list_images(folder):
-            twin = stems.setdefault(path.stem, path)
-            if twin is not path:
-                raise UserError(f"{path}: same stem as {twin.name}; keep one of the two")
-        by_stem.append(stems)
-    ir, vis = by_stem
+    ir, vis = images_by_stem(infrared), images_by_stem(visible)
     if not ir.keys() & vis.keys():
         raise UserError(
             f"{infrared} and {visible}: no file stem in common ({next(iter(ir))} there, "

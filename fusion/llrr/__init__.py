@@ -1,1 +1,1 @@
-"""Learned low-rank representation (LLRR): the block, its kernels, fusion of features."""
+"""Learned low-rank representation (LLRR): the block, its fast kernels, fusion of features."""

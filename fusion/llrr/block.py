@@ -35,32 +35,32 @@ __all__ = [
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 3x3 convolution with bias that keeps the size by reflection, as everywhere in LRRNet."""
+    """A 3x3 convolution with bias and reflection padding, as used throughout LRRNet."""
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode="reflect")
 
 
 def soft_threshold(v: Tensor, threshold: Tensor | float) -> Tensor:
     """Soft threshold ``sign(v) max(|v| - t, 0)``, elementwise (the ``h`` of Eq. 6-9).
 
-    For ``t >= 0`` this is the proximal operator of ``t |.|``. A learned threshold may turn negative
-    (one in the published LRRNet is); the formula is then taken literally and moves ``v`` away from
-    zero by ``|t|``, with ``h(0) = 0``. `torch.nn.functional.softshrink` and ``v - clamp(v, -t, t)``
-    are different functions there.
+    For ``t >= 0`` this is the proximal operator of ``t |.|``. A learned threshold can become
+    negative (one in the published LRRNet is); the formula is then applied literally and moves ``v``
+    away from zero by ``|t|``, with ``h(0) = 0``. `torch.nn.functional.softshrink` and
+    ``v - clamp(v, -t, t)`` are different functions for negative thresholds.
 
     Args:
         v: any shape.
-        threshold: broadcastable to ``v``, for instance ``(C, 1, 1)`` for one value a channel.
+        threshold: broadcastable to ``v``, for example ``(C, 1, 1)`` for one value per channel.
 
     Returns:
-        A tensor of the shape of ``v``.
+        A tensor with the shape of ``v``.
     """
     return torch.sign(v) * F.relu(torch.abs(v) - threshold)
 
 
 def is_recorded(x: Tensor) -> bool:
-    """Whether computing with ``x`` is compiled, exported, traced or transformed by `torch.func`.
+    """Whether operations on ``x`` are compiled, exported, traced or transformed by `torch.func`.
 
-    Else values are there to be looked at and, without a graph, to be overwritten.
+    If not, values may be inspected and, without gradients, overwritten.
     """
     return (
         torch.compiler.is_compiling()
@@ -70,7 +70,7 @@ def is_recorded(x: Tensor) -> bool:
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody wants to see a module being called, or its gradient."""
+    """Whether the module has hooks, which expect it to be called as a module."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks
@@ -80,11 +80,11 @@ def has_hooks(module: nn.Module) -> bool:
 
 
 def is_as_built(module: nn.Module) -> bool:
-    """Whether a stack, block or convolution is what this file makes, so that what it computes
-    follows from its parameters alone.
+    """Whether a stack, block or convolution is unmodified, so that its result follows from its
+    parameters alone.
 
-    Another class in a part's place would be passed by, and so would a hook; pruning, for instance,
-    makes the weights in one.
+    A shortcut would bypass a part that was replaced by another class, and a hook; pruning, for
+    instance, computes the weights in a hook.
     """
     return all(
         type(part) in (LLRR, LLRRBlock, nn.Conv2d, nn.ModuleList)
@@ -98,15 +98,15 @@ def _keeps_size_by_reflection(conv: nn.Conv2d) -> bool:
     return (conv.kernel_size, conv.padding_mode) == ((3, 3), "reflect")
 
 
-# --- One map to many and many to one, as matrix products ------------------------------------------
-# A convolution library pads and reorders all maps of its operands. With one map on a side there is
-# a cheaper way: the product of the (256, 9) weights with nine shifted copies of the one map and,
-# the other way round, of the (9, 256) weights with the maps, whose nine results are shifted and
-# added. Reflection commutes with the sum over maps, so that it, too, happens to the nine.
+# --- Convolutions to and from one map, as matrix products -----------------------------------------
+# A convolution library pads and reorders all maps of its operands. If one side has a single map,
+# there is a cheaper way: the product of the (256, 9) weights with nine shifted copies of that map
+# or, in the other direction, of the (9, 256) weights with the maps, with the nine results shifted
+# and added. Reflection commutes with the sum over maps, so it too is applied to the nine only.
 
 
 def _neighbours(x: Tensor) -> Tensor:
-    """``(B, 1, H, W)`` to ``(B, 10, H * W)``: the 3x3 neighbours by reflection, and ones."""
+    """``(B, 1, H, W)`` to ``(B, 10, H * W)``: the 3x3 neighbours with reflection, and ones."""
     batch, _, height, width = x.shape
     padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
     neighbours = x.new_empty(batch, 10, height, width)
@@ -118,7 +118,7 @@ def _neighbours(x: Tensor) -> Tensor:
 
 
 def sum_of_taps(weight: Tensor, z: Tensor, size: Sequence[int]) -> Tensor:
-    """3x3 convolution to one map, without bias, that keeps the size by reflection.
+    """3x3 convolution to one map, without bias, with reflection padding.
 
     Args:
         weight: ``(1, C, 3, 3)``.
@@ -141,8 +141,8 @@ def sum_of_taps(weight: Tensor, z: Tensor, size: Sequence[int]) -> Tensor:
 class LLRRBlock(nn.Module):
     """One unrolled step, ``h_t(C2 * (x - C1 * z) + lam z)`` (Eq. 8).
 
-    The block owns its two convolutions. The threshold and ``lam`` are arguments, because a stack
-    shares them among its blocks.
+    The block owns its two convolutions. The threshold and ``lam`` are passed to `forward`, because
+    the blocks of a stack share them.
 
     Args:
         in_channels: channels of the input ``x``.
@@ -155,13 +155,13 @@ class LLRRBlock(nn.Module):
         self.analysis = conv3x3(in_channels, num_coefficients)  # C2
 
     def forward(self, x: Tensor, z: Tensor, threshold: Tensor, lam: Tensor) -> Tensor:
-        """Next coefficients.
+        """Compute the next coefficients.
 
         Args:
             x: input, ``(B, in_channels, H, W)``, H and W at least 2.
             z: coefficients, ``(B, num_coefficients, H, W)``.
             threshold: ``(num_coefficients, 1, 1)``.
-            lam: scalar weight of the previous coefficients.
+            lam: scalar weight of the current coefficients.
 
         Returns:
             Coefficients, ``(B, num_coefficients, H, W)``.
@@ -170,15 +170,15 @@ class LLRRBlock(nn.Module):
 
 
 class LLRR(nn.Module):
-    """The unrolled stack: ``Z0 = h_t(C0 * x)``, then ``num_blocks`` times `LLRRBlock`.
+    """The unrolled stack: ``Z0 = h_t(C0 * x)``, followed by ``num_blocks`` `LLRRBlock` steps.
 
-    One learned threshold a coefficient channel and one learned scalar ``lam``, shared by the first
-    step and all blocks.
+    There is one learned threshold per coefficient channel and one learned scalar ``lam``. The first
+    step and all blocks share them.
 
     Args:
         in_channels: channels of the input: 1 for an image, any number for a feature map.
-        num_filters: low-rank coefficient maps, and as many sparse ones (the paper's n = 128).
-        num_blocks: unrolled steps T; 0 leaves ``Z0``.
+        num_filters: number of low-rank coefficient maps, and of sparse ones (the paper's n = 128).
+        num_blocks: number of unrolled steps T; with 0 the result is ``Z0``.
     """
 
     def __init__(self, in_channels: int = 1, num_filters: int = 128, num_blocks: int = 4):
@@ -195,7 +195,7 @@ class LLRR(nn.Module):
         self.blocks: Any = nn.ModuleList(
             LLRRBlock(in_channels, num_coefficients) for _ in range(num_blocks)
         )
-        # As published: thresholds from U(0, 1), the weight of the previous step from U(0, 1) too.
+        # As published: thresholds and the weight of the previous step are drawn from U(0, 1).
         self.threshold = nn.Parameter(torch.rand(num_coefficients, 1, 1))
         self.lam = nn.Parameter(torch.rand(()))
 
@@ -206,7 +206,7 @@ class LLRR(nn.Module):
             x: ``(B, in_channels, H, W)``, H and W at least 2.
 
         Returns:
-            Low-rank and sparse coefficients, ``(B, num_filters, H, W)`` each.
+            Low-rank and sparse coefficients, each ``(B, num_filters, H, W)``.
         """
         at_once = self.in_channels == 1 and not torch.is_grad_enabled() and not is_recorded(x)
         if at_once and is_as_built(self):
@@ -219,22 +219,23 @@ class LLRR(nn.Module):
         low_rank, sparse = z.chunk(2, dim=1)
         return low_rank, sparse
 
-    # Below it, a threshold does not divide well.
+    # Dividing by a smaller threshold is numerically unsafe.
     _LEAST_SCALE = 1e-6
 
     @torch.no_grad()
     def scaled_coefficients(self, x: Tensor, store: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Low-rank and sparse coefficients divided by their thresholds, in little time and memory.
+        """Low-rank and sparse coefficients divided by their thresholds, saving time and memory.
 
-        Divided by its threshold, a channel has the threshold 1, and PyTorch's soft threshold by a
-        scalar takes one pass over memory where the general formula takes five. Channels with a
-        threshold near or below zero keep their scale and take the formula. One array holds the
-        coefficients of all stages in turn. Keeps no graph; for one input channel.
+        After division by its threshold a channel has the threshold 1, and PyTorch's soft threshold
+        with a scalar takes one pass over memory instead of the five of the general formula.
+        Channels with a threshold near or below zero keep their scale and use the formula. One array
+        holds the coefficients of all stages in turn. Records no gradients; requires one input
+        channel.
 
         Args:
             x: ``(B, 1, H, W)``, H and W at least 2, float32 or float64.
-            store: a flat array like x for the coefficients, at least as long as they are; a new one
-                where None.
+            store: a flat array of x's type and device that is large enough for the coefficients; a
+                new one if None.
 
         Returns:
             ``(B, 2 * num_filters, H * W)``, and the scale ``(2 * num_filters, 1)`` to multiply by.
@@ -258,11 +259,11 @@ class LLRR(nn.Module):
                 z.baddbmm_(weight, _neighbours(residual), beta=lam)
             if apart.numel():
                 kept = soft_threshold(z[:, apart], threshold[apart])
-            torch._C._nn.softshrink(z, 1.0, out=z)  # type: ignore[call-arg]  # its stub lacks out
+            torch._C._nn.softshrink(z, 1.0, out=z)  # type: ignore[call-arg]  # the stub lacks out
             if apart.numel():
                 z[:, apart] = kept
         return z, scale
 
     def _stages(self) -> list[tuple[Any, Any]]:
-        """Analysis of each stage, with the synthesis before it; the first has none."""
+        """Analysis of each stage, with the preceding synthesis; the first stage has none."""
         return [(self.encode, None)] + [(block.analysis, block.synthesis) for block in self.blocks]

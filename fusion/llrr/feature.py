@@ -1,8 +1,8 @@
 """Fusion of two feature maps into one, for trackers and other networks on two modalities.
 
 `LLRRFusion` is LRRNet's feature fusion (Li et al., TPAMI 2023, Sec. 5, Fig. 14), `RFNFusion` the
-residual fusion network it is compared with (Li, Wu, Kittler, RFN-Nest, 2021). Both take any two
-maps of equal size and are made once for every level of a feature pyramid. To fuse inside another
+residual fusion network that the paper compares with (Li, Wu, Kittler, RFN-Nest, 2021). Both accept
+any two maps of equal size; create one for each level of a feature pyramid. To use them in another
 tracker, between its backbone and its head:
 
     from fusion.llrr.feature import LLRRFusion
@@ -38,15 +38,16 @@ def _require_equal(rgb: Tensor, ir: Tensor) -> None:
 class LLRRFusion(nn.Module):
     """Fea_f of Fig. 14: decompose each modality, convolve, concatenate, convolve.
 
-    Each modality passes an unrolled `LLRR` stack of its own and a 3x3 convolution from its low-rank
-    and sparse coefficients back to ``channels``; a 3x3 convolution joins the two.
+    Each modality passes through its own unrolled `LLRR` stack and a 3x3 convolution from its
+    low-rank and sparse coefficients back to ``channels``; a 3x3 convolution combines the two.
 
-    The paper does not give the size of these stacks; defaults are those of the image-level network.
+    The paper does not give the size of these stacks; the defaults are those of the image-level
+    network.
 
     Args:
         channels: channels of each input and of the output.
-        num_filters: low-rank coefficient maps of a stack, and as many sparse ones.
-        num_blocks: unrolled steps of a stack.
+        num_filters: number of low-rank coefficient maps per stack, and of sparse ones.
+        num_blocks: unrolled steps per stack.
     """
 
     def __init__(self, channels: int = 256, num_filters: int = 128, num_blocks: int = 4):
@@ -58,14 +59,14 @@ class LLRRFusion(nn.Module):
         self.conv_fused = conv3x3(2 * channels, channels)
 
     def forward(self, rgb: Tensor, ir: Tensor) -> Tensor:
-        """Fuse two maps.
+        """Fuse two feature maps.
 
         Args:
             rgb: features of the visible image, ``(B, channels, H, W)``, H and W at least 2.
             ir: features of the infrared image, of the same shape.
 
         Returns:
-            The fused feature, of the same shape.
+            The fused feature map, with the same shape.
 
         Raises:
             ValueError: the shapes differ.
@@ -83,10 +84,10 @@ def _conv_bn(inputs: int, outputs: int, size: int) -> nn.Sequential:
 
 @FUSIONS.register("rfn")
 class RFNFusion(nn.Module):
-    """Residual fusion network as in DFAT+RFN: a short cut plus a learned residual, without ReLU.
+    """Residual fusion network as in DFAT+RFN: a shortcut plus a learned residual, without ReLU.
 
-    ``conv3x3(cat(rgb, ir)) + conv3x3(conv3x3(conv1x1(cat(conv1x1(rgb), conv1x1(ir)))))``, every
-    convolution with reflection padding and batch normalisation.
+    ``conv3x3(cat(rgb, ir)) + conv3x3(conv3x3(conv1x1(cat(conv1x1(rgb), conv1x1(ir)))))``, where
+    every convolution has reflection padding and batch normalisation.
 
     Args:
         channels: channels of each input and of the output.
@@ -104,7 +105,7 @@ class RFNFusion(nn.Module):
         )
 
     def forward(self, rgb: Tensor, ir: Tensor) -> Tensor:
-        """Fuse two maps; arguments, result and errors as `LLRRFusion.forward`."""
+        """Fuse two feature maps; see `LLRRFusion.forward`."""
         _require_equal(rgb, ir)
         inner = torch.cat((self.conv_rgb(rgb), self.conv_ir(ir)), dim=1)
         return self.direct(torch.cat((rgb, ir), dim=1)) + self.residual(inner)

@@ -1,4 +1,4 @@
-"""Autoencoders that fuse: encode both pictures, combine the features by a rule, decode."""
+"""Autoencoders for fusion: encode both images, combine the features by a rule, decode."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -15,10 +15,10 @@ Rule = Literal["sum", "average", "l1"]
 
 
 def l1_weighted(a: Tensor, b: Tensor) -> Tensor:
-    """Average of two feature maps, a location weighted by its activity (DenseFuse, Eq. 3-5).
+    """Average of two feature maps, weighted by activity at each location (DenseFuse, Eq. 3-5).
 
-    Activity is the l1-norm over channels, averaged over the 3x3 neighbourhood. Where neither map
-    has any, both count the same.
+    Activity is the l1-norm over channels, averaged over the 3x3 neighbourhood. If neither map has
+    any activity at a location, both have equal weight.
 
     Args:
         a, b: ``(B, C, H, W)``.
@@ -33,19 +33,19 @@ def l1_weighted(a: Tensor, b: Tensor) -> Tensor:
 
 
 def weighted_average(a: Tensor, b: Tensor, weight_a: Tensor, weight_b: Tensor) -> Tensor:
-    """``(weight_a a + weight_b b) / (weight_a + weight_b)``; the mean where both weights are 0.
+    """``(weight_a a + weight_b b) / (weight_a + weight_b)``, or the mean if both weights are 0.
 
     Args:
-        a, b: of one shape.
-        weight_a, weight_b: not negative, broadcastable to them.
+        a, b: tensors of equal shape.
+        weight_a, weight_b: non-negative, broadcastable to a and b.
     """
     total = weight_a + weight_b
-    # The safe divisor first: a NaN in the branch not taken would still reach the gradient.
+    # Make the divisor safe first: a NaN in the branch not selected would still reach the gradient.
     weight = torch.where(total > 0, weight_a / total.where(total > 0, 1.0), 0.5)
     return weight * a + (1 - weight) * b
 
 
-#: How two feature maps of one shape become one.
+#: Functions that fuse two feature maps of equal shape into one.
 RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sum": torch.add,
     "average": lambda a, b: (a + b) / 2,
@@ -54,19 +54,19 @@ RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class AutoencoderFusion(FusionNetwork):
-    """Base of the networks that learn to reconstruct single pictures and fuse by a fixed rule.
+    """Base of networks that learn to reconstruct single images and fuse features by a fixed rule.
 
     A subclass defines `encode` and `decode`.
 
     Args:
-        rule: one of `rules`, which are `RULES` where a subclass does not add any; applied to each
-            of the features.
+        rule: one of `rules`, which are `RULES` unless a subclass adds some; applied to each of the
+            features.
     """
 
     rules = RULES
 
-    #: What `encode` gives, fused or not, to a picture ``(B, 1, H, W)``; each network has features
-    #: of its own as arguments.
+    #: Decodes the features of `encode`, fused or not, to an image ``(B, 1, H, W)``. Each network
+    #: has different features as arguments.
     decode: Callable[..., Tensor]
 
     def __init__(self, rule: str):
@@ -76,26 +76,26 @@ class AutoencoderFusion(FusionNetwork):
         self.rule = rule
 
     def _reach(self, layers: int) -> int:
-        """`reach` through ``layers`` pixels of kernels, and the rule's neighbourhood."""
+        """`reach` of kernels that extend over ``layers`` pixels, plus the rule's neighbourhood."""
         return layers + (self.rule == "l1")
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Picture ``(B, 1, H, W)`` to feature maps ``(B, C, H, W)``."""
+        """Image ``(B, 1, H, W)`` to feature maps ``(B, C, H, W)``."""
         raise NotImplementedError
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fuse pictures scaled as `scaling` says.
+        """Fuse images that were scaled according to `scaling`.
 
         Args:
             ir, vis: ``(B, 1, H, W)``, 0..1; sides of at least `min_side`.
 
         Returns:
-            ``(B, 1, H, W)``; `scaling` brings it to pixels.
+            ``(B, 1, H, W)``; `scaling` converts it to pixels.
         """
         combine = self.rules[self.rule]
         pairs = zip(self.encode(ir), self.encode(vis), strict=True)
         return self.decode(*(combine(a, b) for a, b in pairs))
 
     def reconstruct(self, image: Tensor) -> Tensor:
-        """A single picture ``(B, 1, H, W)`` encoded and decoded."""
+        """Encode and decode a single image ``(B, 1, H, W)``."""
         return self.decode(*self.encode(image))

@@ -1,4 +1,4 @@
-"""What every fusion network offers: tensors in `forward`, pictures in `fuse`."""
+"""The interface of all fusion networks: tensors in `forward`, images in `fuse`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,20 +13,20 @@ from fusion.base.errors import UserError
 from fusion.images.pixels import PixelScaling, is_color, luminance, with_luminance
 from fusion.llrr.fast.windows import windows
 
-#: ``x / 255`` in, ``round(255 x)`` clipped out: the convention of most published networks.
+#: Input ``x / 255``, output ``round(255 x)``, clipped: the convention of most published networks.
 UNIT_SCALING = PixelScaling(input="unit", output="clamp", rounding="round")
 
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """How the authors' files of a network are recognised, and their tensors named.
+    """How to recognise the authors' files of a network, and how to rename their tensors.
 
     Attributes:
-        markers: a tensor's name for each of the files, by which it is told.
-        names: beginnings of our tensor names to beginnings of theirs.
-        shifted: for some of these beginnings, how many places the number after it moves on: an
-            activation or padding that has no tensors may count as a layer with them.
-        prepare: changes the tensors, under their names, to what our network needs.
+        markers: for each file, the name of a tensor by which it is recognised.
+        names: prefixes of our tensor names mapped to prefixes of theirs.
+        shifted: for some of these prefixes, the offset of the layer number that follows: layers
+            without tensors, such as activations or padding, may be counted in their files.
+        prepare: converts the tensors, by their names, to what our network expects.
     """
 
     markers: tuple[str, ...]
@@ -35,7 +35,7 @@ class PublishedWeights:
     prepare: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
     def name_in_file(self, name: str) -> str:
-        """Their name of one of our tensors."""
+        """The name in the authors' file of one of our tensors."""
         start = max((s for s in self.names if name.startswith(f"{s}.")), key=len)
         rest = name[len(start) + 1 :]
         if start in self.shifted:
@@ -45,20 +45,19 @@ class PublishedWeights:
 
 
 class FusionNetwork(nn.Module):
-    """Base of the networks that fuse an infrared and a visible picture.
+    """Base of the networks that fuse an infrared and a visible image.
 
     A subclass defines ``forward(ir, vis)`` on scaled tensors ``(B, 1, H, W)`` and records its
-    constructor's arguments in `architecture`; reading, pairing, colour and writing work with any
-    of them through `fuse`.
+    constructor arguments in `architecture`. Reading, pairing, colour and writing then work through
+    `fuse`.
 
     Attributes:
-        architecture: the constructor's arguments, all of JSON's types, by which a weights file
-            rebuilds the network.
-        scaling: the pixel convention the weights were made for.
-        rules: the rules the network may fuse features by, under their names; empty where fusion
-            is learned.
-        min_side: pixels the shorter side of a picture needs.
-        published: how the authors' own files are read, where they can be.
+        architecture: the constructor arguments, as JSON types; a weights file rebuilds the network
+            from them.
+        scaling: the pixel convention of the weights.
+        rules: the available fusion rules by name; empty if fusion is learned.
+        min_side: minimum length of the shorter side of an image, in pixels.
+        published: how to read the authors' own files; None if they are not supported.
     """
 
     architecture: dict
@@ -69,14 +68,15 @@ class FusionNetwork(nn.Module):
 
     @property
     def reach(self) -> int | None:
-        """How many pixels away an input pixel may change the output; None for anywhere.
+        """The largest distance, in pixels, at which an input pixel affects the output, or None if
+        it is unbounded.
 
-        Where it is known, pictures of any size are fused in windows.
+        If it is bounded, images of any size are fused in windows.
         """
         return None
 
     def to_input(self, image: np.ndarray, value_range: tuple[float, float] | None = None) -> Tensor:
-        """Grey picture ``HxW`` in 0..255 to the ``(1, 1, H, W)`` tensor `forward` takes.
+        """Greyscale image ``HxW`` in 0..255 to the ``(1, 1, H, W)`` tensor that `forward` takes.
 
         Args:
             value_range: see `fusion.images.pixels.PixelScaling.to_network`.
@@ -87,38 +87,39 @@ class FusionNetwork(nn.Module):
         )
 
     def to_picture(self, output: Tensor, vis: np.ndarray | None = None) -> np.ndarray:
-        """Output ``(1, 1, H, W)`` of `forward` to a uint8 picture.
+        """Output ``(1, 1, H, W)`` of `forward` to a uint8 image.
 
         Args:
-            vis: the visible picture, whose chroma is kept where it has any; None for grey.
+            vis: the visible image, whose chroma is kept if it has any; None for a greyscale result.
         """
         grey = self.scaling.to_pixels(output[0, 0].float().cpu().numpy())
         return grey if vis is None or not is_color(vis) else with_luminance(vis, grey)
 
     def fuse(self, ir: np.ndarray, vis: np.ndarray, color: bool = True) -> np.ndarray:
-        """Fuse one pair of pictures.
+        """Fuse one pair of images.
 
         Args:
-            ir: infrared, ``HxW`` (or ``HxWx3``, of which the luminance is taken), uint8, or
-                floating point in 0..255 (any range where `scaling` stretches pixels by their own):
-                what `fusion.read_infrared` gives.
-            vis: visible, ``HxW`` or RGB ``HxWx3``, likewise: `fusion.read_visible`.
-            color: keep the chroma of a coloured visible picture around the fused luminance; False
-                gives the grey picture of the papers.
+            ir: infrared image, ``HxW`` or ``HxWx3`` (reduced to its luminance), uint8, or floating
+                point in 0..255 (any range if `scaling` stretches pixels by their own range), as
+                returned by `fusion.read_infrared`.
+            vis: visible image, ``HxW`` or RGB ``HxWx3``, of the same types, as returned by
+                `fusion.read_visible`.
+            color: keep the chroma of a colour visible image and replace its luminance; False gives
+                the greyscale image of the papers.
 
         Returns:
-            uint8, RGB ``HxWx3`` where the visible has colour and ``color`` is set, else ``HxW``.
+            uint8, RGB ``HxWx3`` if the visible image has colour and ``color`` is set, else ``HxW``.
 
         Raises:
-            ValueError: other numbers than these, sizes differ, or a side is shorter than
-                `min_side`.
+            ValueError: the type or range of pixels is different, sizes differ, or a side is shorter
+                than `min_side`.
         """
         for title, image in (("infrared", ir), ("visible", vis)):
             _require_pixels(title, image, any_range=self.scaling.input == "min-max")
         if ir.shape[:2] != vis.shape[:2]:
             raise ValueError(
                 f"infrared is {ir.shape[1]}x{ir.shape[0]}, visible {vis.shape[1]}x{vis.shape[0]}; "
-                "both must have one size"
+                "both must have the same size"
             )
         if min(ir.shape[:2]) < self.min_side:
             raise ValueError(
@@ -131,8 +132,8 @@ class FusionNetwork(nn.Module):
             output = self(self.to_input(luminance(ir)), self.to_input(luminance(vis)))
         return self.to_picture(output, vis if color else None)
 
-    # A picture of more pixels is fused in windows of this side, which bounds memory. Its raw
-    # output, kept until its range is known, is in a file where it exceeds so many bytes.
+    # An image with more pixels is fused in windows with this side, which bounds memory. Its raw
+    # output is kept until its range is known, in a file if it exceeds this number of bytes.
     WHOLE_PIXELS: ClassVar[int] = 1 << 22
     WINDOW: ClassVar[int] = 1024
     RAW_BYTES: ClassVar[int] = 1 << 24
@@ -172,7 +173,7 @@ class FusionNetwork(nn.Module):
         except OSError as error:
             raise UserError(
                 f"{gettempdir()}: no room for {4 * height * width >> 20} MiB ({error.strerror}); "
-                "let TMPDIR name another folder"
+                "set TMPDIR to another folder"
             ) from error
         return fused
 
@@ -191,18 +192,18 @@ def _require_pixels(title: str, image: np.ndarray, any_range: bool) -> None:
 
 
 def _rows(image: np.ndarray) -> Iterator[slice]:
-    """A picture's rows, some at a time."""
+    """Successive blocks of an image's rows."""
     return (slice(row, row + 256) for row in range(0, image.shape[0], 256))
 
 
 def _range(parts: Iterable[np.ndarray]) -> tuple[float, float]:
-    """Smallest and largest value of all parts."""
+    """Smallest and largest value over all parts."""
     extremes = [(float(part.min()), float(part.max())) for part in parts]
     return min(low for low, _ in extremes), max(high for _, high in extremes)
 
 
 def _stored(parts: Iterable[np.ndarray], file: IO[bytes]) -> Iterator[np.ndarray]:
-    """Pass arrays on, writing each to a file."""
+    """Yield the arrays unchanged, writing each to a file."""
     for part in parts:
         file.write(np.ascontiguousarray(part).data)
         yield part

@@ -1,6 +1,6 @@
-"""Fusion without anything learned: maximum, average and Laplacian pyramid.
+"""Fusion without learned parameters: maximum, average and Laplacian pyramid.
 
-Baselines of a table, and candidates of `fusion.training.reference`.
+Used as baselines, and as candidates of `fusion.training.reference`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ __all__ = ["Average", "LaplacianPyramid", "Maximum", "pyramid_down", "pyramid_up
 
 
 class _Classical(FusionNetwork):
-    """Without parameters; computes on the CPU, on pixels over 255."""
+    """Base of methods without parameters; computes on the CPU, on pixels divided by 255."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,37 +30,37 @@ class _Classical(FusionNetwork):
 
 @CLASSICAL.register("maximum")
 class Maximum(_Classical):
-    """The brighter of the two at each pixel."""
+    """The brighter of the two images at each pixel."""
 
     reach = 0
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """``(B, 1, H, W)`` each, and fused."""
+        """Fuse two images ``(B, 1, H, W)``."""
         return torch.maximum(ir, vis)
 
 
 @CLASSICAL.register("average")
 class Average(_Classical):
-    """The mean of the two at each pixel."""
+    """The mean of the two images at each pixel."""
 
     reach = 0
 
-    # Halves of a grey level go up. To the even one, as rounding has it, every odd grey would be
-    # rare, and entropy lower by a fifth of a bit.
+    # Half grey levels are rounded up. Rounding to even would make odd grey levels rare, and lower
+    # the entropy by a fifth of a bit.
     _UPWARDS = 1e-6
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """``(B, 1, H, W)`` each, and fused."""
+        """Fuse two images ``(B, 1, H, W)``."""
         return (ir + vis) / 2 + self._UPWARDS
 
 
 @CLASSICAL.register("laplacian")
 class LaplacianPyramid(_Classical):
-    """The stronger detail at each scale and pixel, above the average of what is left (Burt, 1984).
+    """The stronger detail at each scale and pixel, and the average of the remainder (Burt, 1984).
 
     Args:
-        levels: of detail, each of half the size of the one before; fewer where a side would be
-            shorter than three pixels.
+        levels: number of detail levels, each half the size of the one before; fewer if a side would
+            be shorter than three pixels.
     """
 
     min_side = 3
@@ -71,11 +71,11 @@ class LaplacianPyramid(_Classical):
         self.levels = levels
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """``(B, 1, H, W)`` each, sides of at least 3, and fused."""
+        """Fuse two images ``(B, 1, H, W)`` with sides of at least 3."""
         return self._fuse(ir, vis, self.levels)
 
     def _fuse(self, ir: Tensor, vis: Tensor, levels: int) -> Tensor:
-        if not levels or min(ir.shape[2:]) < 5:  # half of which the next filter could not mirror
+        if not levels or min(ir.shape[2:]) < 5:  # the next level would be too small to reflect
             return (ir + vis) / 2
         small_ir, small_vis = pyramid_down(ir), pyramid_down(vis)
         detail_ir = ir - pyramid_up(small_ir, ir.shape[2:])
@@ -85,19 +85,19 @@ class LaplacianPyramid(_Classical):
 
 
 def _binomial(image: Tensor) -> Tensor:
-    """Blur by 1, 4, 6, 4, 1 over 16 along rows and columns, borders mirrored."""
+    """Blur by 1, 4, 6, 4, 1 over 16 along rows and columns, with reflected borders."""
     taps = image.new_tensor((1.0, 4.0, 6.0, 4.0, 1.0)) / 16
     padded = F.pad(image, (2, 2, 2, 2), mode="reflect")
     return F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, 5)), taps.view(1, 1, 5, 1))
 
 
 def pyramid_down(image: Tensor) -> Tensor:
-    """Every other pixel of the blurred picture: ``(B, 1, H, W)`` to halves, rounded up."""
+    """Every other pixel of the blurred image: ``(B, 1, H, W)`` to half the size, rounded up."""
     return _binomial(image)[..., ::2, ::2]
 
 
 def pyramid_up(image: Tensor, size: Sequence[int]) -> Tensor:
-    """Back to ``size`` from a picture of `pyramid_down`: blurred between zeros, and four times."""
+    """Inverse of `pyramid_down` to ``size``: insert zeros, blur, and multiply by four."""
     spread = image.new_zeros(*image.shape[:2], *size)
     spread[..., ::2, ::2] = image
     return 4 * _binomial(spread)

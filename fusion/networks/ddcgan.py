@@ -1,4 +1,4 @@
-"""DDcGAN's generator (Ma et al., TIP 2020), for pictures of one resolution."""
+"""DDcGAN's generator (Ma et al., TIP 2020), for images of equal resolution."""
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,13 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 
 @NETWORKS.register("ddcgan")
 class DDcGAN(FusionNetwork):
-    """Infrared and visible picture to fused picture; 1 097 665 parameters.
+    """Fuses an infrared and a visible image; 1 097 665 parameters.
 
-    DenseNet of both pictures' concatenation with batch normalisation: a convolution, four densely
-    connected ones, and a decoder of five. Table 7 does not have it. The released program applies
-    the decoder's first convolution twice and normalises by the batch in testing too; here every
-    layer is applied once, and testing has its running statistics. Without the two discriminators of
-    its adversarial training, which is not offered; published weights are TensorFlow's and cannot be
+    A DenseNet with batch normalisation on the concatenated images: one convolution, four densely
+    connected ones, and a decoder of five. It is not in Table 7. The released program applies the
+    decoder's first convolution twice and uses batch statistics for testing as well; here every
+    layer is applied once, and testing uses running statistics. The two discriminators of
+    adversarial training are not implemented. Published weights are for TensorFlow and cannot be
     loaded.
 
     Args:
@@ -47,7 +47,7 @@ class DDcGAN(FusionNetwork):
         self.last = conv3x3(32, 1)
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fused picture ``(B, 1, H, W)`` on 0..1 from two, likewise."""
+        """Fuse two images ``(B, 1, H, W)`` in 0..1 into one of the same kind."""
         x = self.first(torch.cat([vis, ir], dim=1))
         for layer in self.dense:
             x = torch.cat([layer(x), x], dim=1)

@@ -16,9 +16,9 @@ __all__ = ["DenseFuse"]
 
 
 def _on_unit_range(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights for pictures on 0..1 that do what these do on 0..255.
+    """Convert weights for images in 0..255 to equivalent weights for images in 0..1.
 
-    Convolutions and ReLU scale with their input; only the biases have to be scaled along.
+    Convolutions and ReLU scale with their input, so only the biases have to be scaled.
     """
     return {
         name: tensor / 255 if name.endswith(".bias") else tensor for name, tensor in tensors.items()
@@ -27,17 +27,17 @@ def _on_unit_range(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @NETWORKS.register("densefuse")
 class DenseFuse(AutoencoderFusion):
-    """Infrared and visible picture to fused picture; 74 193 parameters.
+    """Fuses an infrared and a visible image; 74 193 parameters.
 
-    LRRNet's Table 7 has .29908 for DenseFuse, which is the size in megabytes of the variant for
-    colour (three channels in and out, 74 771 parameters of four bytes), not a number of parameters.
+    The .29908 of LRRNet's Table 7 is not a number of parameters but the size in megabytes of the
+    colour variant (three input and output channels, 74 771 parameters of four bytes).
 
     Args:
-        rule: ``sum``, the paper's addition; ``average``, which the published PyTorch port calls
-            so; or ``l1``, the paper's l1-norm.
-        scaling: pixel convention of the weights. By default ``x / 255`` in; out, the sum is
-            stretched to 0..255, as for the tables of LRRNet's paper, since it is twice as bright as
-            its sources, and the averages are clipped.
+        rule: ``sum``, the paper's addition; ``average``, as in the published PyTorch port; or
+            ``l1``, the paper's l1-norm.
+        scaling: pixel convention of the weights. By default the input is ``x / 255``. For ``sum``,
+            which is twice as bright as its sources, the output is stretched to 0..255, as for the
+            tables of LRRNet's paper; for the averages it is clipped.
     """
 
     published = PublishedWeights(
@@ -66,14 +66,14 @@ class DenseFuse(AutoencoderFusion):
         return self._reach(1 + len(self.dense) + len(self.decoder))
 
     def encode(self, image: Tensor) -> tuple[Tensor]:
-        """Picture ``(B, 1, H, W)`` to 64 feature maps."""
+        """Image ``(B, 1, H, W)`` to 64 feature maps."""
         x = F.relu(self.first(image))
         for layer in self.dense:
             x = torch.cat([x, F.relu(layer(x))], dim=1)
         return (x,)
 
     def decode(self, features: Tensor) -> Tensor:
-        """64 feature maps to a picture ``(B, 1, H, W)``."""
+        """64 feature maps to an image ``(B, 1, H, W)``."""
         *hidden, last = self.decoder
         for layer in hidden:
             features = F.relu(layer(features))

@@ -1,8 +1,8 @@
 """DIDFuse: deep image decomposition (Zhao et al., IJCAI 2020).
 
-The encoder splits a picture into background and detail features, which the training loss draws
-together and apart between the modalities; the decoder sees both, and the encoder's first two
-feature maps through skip connections. All four are fused by the rule.
+The encoder separates an image into background and detail features. The training loss makes the
+background features of the modalities similar and the detail features different. The decoder takes
+both, and the encoder's first two feature maps through skip connections. The rule fuses all four.
 """
 
 import torch
@@ -29,14 +29,14 @@ def _zero_padded(in_channels: int) -> nn.Conv2d:
 
 @NETWORKS.register("didfuse")
 class DIDFuse(AutoencoderFusion):
-    """Infrared and visible picture to fused picture; 260 935 parameters.
+    """Fuses an infrared and a visible image; 260 935 parameters.
 
-    The convolutions that touch a picture are padded by reflection, those between features by zeros.
+    Convolutions from and to an image use reflection padding, those between features zero padding.
 
     Args:
         rule: ``sum`` as published, ``average`` or ``l1``.
-        scaling: pixel convention of the weights; the published one, ``x / 255`` in and
-            ``round(255 x)`` out, by default.
+        scaling: pixel convention of the weights; defaults to the published one, ``x / 255`` for the
+            input and ``round(255 x)`` for the output.
     """
 
     published = PublishedWeights(
@@ -50,7 +50,7 @@ class DIDFuse(AutoencoderFusion):
             "join_second": "cov6.cov6",
             "join_first": "cov7.cov7",
         },
-        # The authors' first and last blocks have their padding as a layer of its own.
+        # In the authors' first and last blocks, padding is a separate layer.
         shifted={"first": 1, "join_first": 1},
     )
 
@@ -68,16 +68,16 @@ class DIDFuse(AutoencoderFusion):
 
     @property
     def reach(self) -> int:
-        return self._reach(6)  # three convolutions each way
+        return self._reach(6)  # three convolutions in the encoder and three in the decoder
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Picture ``(B, 1, H, W)`` to first, second, base and detail features of 64 channels."""
+        """Image ``(B, 1, H, W)`` to first, second, base and detail features of 64 channels."""
         first = self.first(image)
         second = self.second(first)
         return first, second, self.base(second), self.detail(second)
 
     def decode(self, first: Tensor, second: Tensor, base: Tensor, detail: Tensor) -> Tensor:
-        """The four features to a picture ``(B, 1, H, W)`` on 0..1."""
+        """The four features to an image ``(B, 1, H, W)`` in 0..1."""
         x = self.join(torch.cat([base, detail], dim=1))
         x = self.join_second(torch.cat([x, second], dim=1))
         return self.join_first(torch.cat([x, first], dim=1))

@@ -18,12 +18,11 @@ PADDING = sum(size // 2 for _, size in LAYERS)
 
 @NETWORKS.register("fusiongan")
 class FusionGAN(FusionNetwork):
-    """Infrared and visible picture to fused picture; 925 633 parameters, Table 7's .92563 M.
+    """Fuses an infrared and a visible image; 925 633 parameters (Table 7: .92563 M).
 
-    Both pictures are brought to -1..1, concatenated and padded once, by their edges; the
-    convolutions are not padded. Without the discriminator and the spectral normalisation of its
-    adversarial training, which is not offered; published weights are TensorFlow's and cannot be
-    loaded.
+    Both images are scaled to -1..1, concatenated, and padded once by replication; the convolutions
+    are not padded. The discriminator and the spectral normalisation of adversarial training are not
+    implemented. Published weights are for TensorFlow and cannot be loaded.
 
     Args:
         scaling: pixel convention of the weights.
@@ -45,7 +44,7 @@ class FusionGAN(FusionNetwork):
         self.last = nn.Conv2d(channels, 1, 1)
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fused picture ``(B, 1, H, W)`` on 0..1 from two, likewise."""
+        """Fuse two images ``(B, 1, H, W)`` in 0..1 into one of the same kind."""
         x = F.pad(torch.cat([ir, vis], dim=1) * 2 - 1, (PADDING,) * 4, mode="replicate")
         for layer in self.hidden:
             x = layer(x)

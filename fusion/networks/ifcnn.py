@@ -24,12 +24,12 @@ def _block() -> nn.Sequential:
 
 @NETWORKS.register("ifcnn")
 class IFCNN(FusionNetwork):
-    """Infrared and visible picture to fused picture; 83 587 parameters, Table 7's .08359 M.
+    """Fuses an infrared and a visible image; 83 587 parameters (Table 7: .08359 M).
 
-    Features of both pictures, repeated to three channels, are fused by their elementwise maximum.
-    The authors take the first layer from ResNet-101, which knows ImageNet's colours, and keep it;
-    here it is trained with the rest. The mean of the three channels that come out is the fused
-    picture, which is our choice.
+    The features of both images, repeated to three channels, are fused by their elementwise maximum.
+    The authors take the first layer from ResNet-101, which was trained on ImageNet's colours, and
+    freeze it; here it is trained with the rest. The fused image is the mean of the three output
+    channels, which is our choice.
 
     Args:
         scaling: pixel convention of the weights.
@@ -45,7 +45,7 @@ class IFCNN(FusionNetwork):
         self.reconstruct = nn.Sequential(_block(), nn.Conv2d(CHANNELS, 3, 1))
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fused picture ``(B, 1, H, W)``, of no fixed range, from two on 0..1, likewise."""
+        """Fuse two images ``(B, 1, H, W)`` in 0..1; the output has no fixed range."""
         mean, deviation = (
             ir.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_DEVIATION)
         )

@@ -1,8 +1,8 @@
 """LRRNet, the image-level fusion network (Li et al., TPAMI 2023, Sec. 4.1).
 
-Two `LLRR` stacks with parameters of their own split the infrared and the visible picture into
-low-rank and sparse coefficients; a decoder of single convolutions fuses each kind and adds the two
-fused parts. The extractors of the paper's ablations (Tables 1 to 4) take the place of the stacks.
+Two `LLRR` stacks with separate parameters separate the infrared and the visible image into low-rank
+and sparse coefficients. A decoder of single convolutions fuses each kind and adds the two fused
+parts. The other extractors of the paper's ablations (Tables 1 to 4) can replace the stacks.
 """
 
 import itertools
@@ -23,22 +23,22 @@ __all__ = ["ConvExtractor", "DenseExtractor", "LRRNet", "LRRParts"]
 
 
 class LRRParts(NamedTuple):
-    """Everything between the two pictures and the fused one."""
+    """All intermediate results of a fusion, and the fused image."""
 
-    low_rank_ir: Tensor  #: L of the infrared, ``(B, num_filters, H, W)``
-    sparse_ir: Tensor  #: S of the infrared, likewise
-    low_rank_vis: Tensor  #: L of the visible, likewise
-    sparse_vis: Tensor  #: S of the visible, likewise
+    low_rank_ir: Tensor  #: L of the infrared image, ``(B, num_filters, H, W)``
+    sparse_ir: Tensor  #: S of the infrared image, ``(B, num_filters, H, W)``
+    low_rank_vis: Tensor  #: L of the visible image, ``(B, num_filters, H, W)``
+    sparse_vis: Tensor  #: S of the visible image, ``(B, num_filters, H, W)``
     low_rank: Tensor  #: fused low-rank part L_f, ``(B, 1, H, W)``
     sparse: Tensor  #: fused sparse part S_f, ``(B, 1, H, W)``
-    fused: Tensor  #: the fused picture, L_f + S_f
+    fused: Tensor  #: the fused image, L_f + S_f
 
 
 class ConvExtractor(nn.Module):
-    """Plain 3x3 convolutions in place of the LLRR stack, as in the ablation.
+    """Plain 3x3 convolutions instead of the LLRR stack, as in the ablation.
 
-    Eight layers of 256 maps in the paper, two for each of the four blocks they replace. The ReLU
-    after each layer is our choice.
+    The paper has eight layers of 256 maps, two for each of the four blocks that they replace. The
+    ReLU after each layer is our choice.
     """
 
     def __init__(self, num_filters: int = 128, num_layers: int = 8):
@@ -59,12 +59,12 @@ class ConvExtractor(nn.Module):
 
 
 class DenseExtractor(nn.Module):
-    """Dense blocks in place of the LLRR stack, as in the ablation.
+    """Dense blocks instead of the LLRR stack, as in the ablation.
 
-    The paper gives the number of blocks, four, alone. Ours, after DenseFuse: a first convolution to
-    ``num_filters / 2`` maps, then blocks of three convolutions, each of which sees all maps
-    before it and adds ``num_filters / (2 num_blocks)``. For 128 filters and 4 blocks that is
-    64 + 4 x 3 x 16 = 256 maps, DenseFuse's growth of 16.
+    The paper gives only the number of blocks, four. This implementation follows DenseFuse: a first
+    convolution to ``num_filters / 2`` maps, then blocks of three convolutions, each of which takes
+    all preceding maps and adds ``num_filters / (2 num_blocks)``. For 128 filters and 4 blocks this
+    gives 64 + 4 x 3 x 16 = 256 maps, with DenseFuse's growth of 16.
     """
 
     LAYERS_PER_BLOCK = 3
@@ -93,13 +93,13 @@ class DenseExtractor(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Coefficients of both modalities to the fused picture.
+    """Combines the coefficients of both modalities into the fused image.
 
-    Each of the four stacks of coefficients becomes one map. The two low-rank maps are concatenated
-    (or added) and convolved to L_f, the two sparse ones to S_f.
+    Each of the four sets of coefficients is reduced to one map. The two low-rank maps are
+    concatenated (or added) and convolved to L_f, the two sparse maps to S_f.
     """
 
-    _STRIP = 64  # rows convolved at a time where no graph is kept
+    _STRIP = 64  # rows convolved at a time without gradients
 
     def __init__(self, num_filters: int, combine: Literal["concat", "add"]):
         super().__init__()
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
         return self.low_rank_ir(low_rank), self.sparse_ir(sparse)
 
     def reduce_vis(self, low_rank: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
-        """Visible coefficients to one map each, as `reduce_ir`."""
+        """Visible coefficients to one map each; see `reduce_ir`."""
         return self.low_rank_vis(low_rank), self.sparse_vis(sparse)
 
     def forward(
@@ -130,7 +130,7 @@ class Decoder(nn.Module):
         )
 
     def _fuse(self, conv: nn.Module, ir: Tensor, vis: Tensor) -> Tensor:
-        """Two maps joined and convolved to one."""
+        """Combine two maps and convolve them to one."""
 
         def fuse(rows: slice) -> Tensor:
             parts = ir[..., rows, :], vis[..., rows, :]
@@ -138,31 +138,31 @@ class Decoder(nn.Module):
 
         if torch.is_grad_enabled() or ir.device.type != "cpu" or is_recorded(ir) or has_hooks(conv):
             return fuse(slice(None))
-        # On a CPU, PyTorch makes 8 or 16 channels of these two: whole, that is most of the memory
-        # that a picture takes.
+        # On a CPU, PyTorch pads these two channels to 8 or 16. For the whole image at once, that
+        # would be most of the memory that fusing it takes.
         strips = windows(ir.shape[2], self._STRIP, reach=1)
         return torch.cat([fuse(rows.read)[..., rows.inner, :] for rows in strips], dim=2)
 
 
 @NETWORKS.register("lrrnet")
 class LRRNet(FusionNetwork):
-    """Infrared and visible picture to fused picture; 49 204 parameters as published.
+    """Fuses an infrared and a visible image; 49 204 parameters as published.
 
     Args:
-        num_filters: low-rank maps a modality, and as many sparse ones (n = 128).
-        num_blocks: LLRR blocks (T = 4; 2 to 8 in the ablation). The convolutional extractor has two
-            layers a block, the dense one as many dense blocks.
-        combine: how the decoder joins the modalities: ``concat`` as published, or ``add``.
+        num_filters: number of low-rank maps per modality, and of sparse ones (n = 128).
+        num_blocks: number of LLRR blocks (T = 4; 2 to 8 in the ablation). The convolutional
+            extractor has two layers per block, the dense extractor one dense block.
+        combine: how the decoder combines the modalities: ``concat`` as published, or ``add``.
         extractor: ``llrr``, or the ablation's ``conv`` or ``dense``.
-        scaling: pixel convention of the weights; LRRNet's published one by default.
+        scaling: pixel convention of the weights; defaults to LRRNet's published one.
 
     Attributes:
-        fast: let `forward` use what `fusion.llrr.fast` has instead of the modules one by one,
-        which is
-            faster many times over and differs by rounding alone. Second derivatives need False.
-        gpu_kernel: on a GPU and without a graph, use the Triton kernels of `fusion.llrr.fast.gpu`,
-        with
-            coefficients stored in "float32" or "bfloat16". Not measured yet, therefore "off".
+        fast: let `forward` use the implementations of `fusion.llrr.fast` instead of the modules one
+            by one. This is many times faster and equal up to rounding. Second derivatives require
+            False.
+        gpu_kernel: on a GPU and without gradients, use the Triton kernels of
+            `fusion.llrr.fast.gpu`, with coefficients stored in "float32" or "bfloat16". Not
+            measured yet, and therefore "off".
     """
 
     fast: bool = True
@@ -202,24 +202,25 @@ class LRRNet(FusionNetwork):
 
     @property
     def reach(self) -> int:
-        """3x3 convolutions on the way from the pictures to the fused one, a pixel each."""
+        """One pixel for each 3x3 convolution between the images and the fused image."""
         num_blocks = self.architecture["num_blocks"]
         extractor = {
             "llrr": 2 * num_blocks + 1,
             "conv": 2 * num_blocks,
             "dense": DenseExtractor.LAYERS_PER_BLOCK * num_blocks + 1,
         }[self.architecture["extractor"]]
-        return extractor + 2  # to one map each, and joined
+        return extractor + 2  # the reduction to single maps and their combination
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fused picture before it is scaled to pixels.
+        """Compute the fused image before it is scaled to pixels.
 
         Args:
-            ir: infrared, ``(B, 1, H, W)``, scaled as `scaling` says (0..1); H and W at least 2.
-            vis: visible, likewise.
+            ir: infrared image, ``(B, 1, H, W)``, scaled according to `scaling` (0..1); H and W at
+                least 2.
+            vis: visible image, of the same shape and scaling.
 
         Returns:
-            ``(B, 1, H, W)``, of no fixed range; `scaling` brings it to pixels.
+            ``(B, 1, H, W)``, without a fixed range; `scaling` converts it to pixels.
         """
         branches = (
             Branch(self.infrared, self.decoder.low_rank_ir, self.decoder.sparse_ir),
@@ -227,8 +228,8 @@ class LRRNet(FusionNetwork):
         )
         maps = branch_maps((ir, vis), branches, self.gpu_kernel) if self.fast else None
         if maps is None:
-            # One modality after the other: without a graph, the first one's coefficients, by far
-            # the largest arrays, are gone before the second one's are made.
+            # One modality after the other: without gradients, the first one's coefficients, by far
+            # the largest arrays, are released before the second one's are computed.
             ir_maps = self.decoder.reduce_ir(*self.infrared(ir))
             vis_maps = self.decoder.reduce_vis(*self.visible(vis))
         else:
@@ -237,7 +238,7 @@ class LRRNet(FusionNetwork):
         return low_rank + sparse
 
     def parts(self, ir: Tensor, vis: Tensor) -> LRRParts:
-        """`forward`, with everything it makes on the way; holds all coefficients at once."""
+        """`forward` with all intermediate results; holds all coefficients in memory at once."""
         low_rank_ir, sparse_ir = self.infrared(ir)
         low_rank_vis, sparse_vis = self.visible(vis)
         low_rank, sparse = self.decoder(

@@ -13,14 +13,15 @@ CHANNELS, LEAK = 16, 0.2
 
 
 def conv_block(inputs: int, outputs: int, size: int, norm: bool = True) -> nn.Sequential:
-    """Convolution padded by zeros, batch normalisation where wanted, leaky ReLU."""
+    """Convolution with zero padding, optional batch normalisation, and leaky ReLU."""
     conv = nn.Conv2d(inputs, outputs, size, padding=size // 2)
     layers = [conv, nn.BatchNorm2d(outputs)] if norm else [conv]
     return nn.Sequential(*layers, nn.LeakyReLU(LEAK))
 
 
 class _Path(nn.Module):
-    """One of the two paths: its convolutions, and what it takes from both after the 2nd and 3rd."""
+    """One of the two paths: its convolutions, and its 1x1 convolutions of both paths' features
+    after the second and third."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,11 +38,11 @@ class _Path(nn.Module):
 
 @NETWORKS.register("pmgi")
 class PMGI(FusionNetwork):
-    """Infrared and visible picture to fused picture; 42 017 parameters.
+    """Fuses an infrared and a visible image; 42 017 parameters.
 
-    Two paths, the one fed by the infrared twice and the visible once, the other by the reverse,
-    exchange features by 1x1 convolutions of both. Table 7 does not have it. Published weights are
-    TensorFlow's and cannot be loaded.
+    Of two paths, one takes the infrared image twice and the visible image once, the other the
+    reverse. They exchange features through 1x1 convolutions of both. It is not in Table 7.
+    Published weights are for TensorFlow and cannot be loaded.
 
     Args:
         scaling: pixel convention of the weights.
@@ -57,7 +58,7 @@ class PMGI(FusionNetwork):
         self.last = nn.Conv2d(8 * CHANNELS, 1, 1)
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fused picture ``(B, 1, H, W)`` on 0..1 from two, likewise."""
+        """Fuse two images ``(B, 1, H, W)`` in 0..1 into one of the same kind."""
         ir, vis = ir * 2 - 1, vis * 2 - 1
         paths = self.infrared, self.visible
         inputs = torch.cat([ir, ir, vis], dim=1), torch.cat([vis, vis, ir], dim=1)

@@ -1,6 +1,6 @@
-"""The registries of fusion networks and of fusion methods without anything learned.
+"""The registries of fusion networks and of fusion methods without learned parameters.
 
-Names are those of ``--method``, of weights files and of the tables.
+Their names are used by ``--method``, in weights files and in tables.
 """
 
 from fusion.base.registry import Registry
@@ -9,5 +9,5 @@ __all__ = ["CLASSICAL", "NETWORKS"]
 
 #: Subclasses of `fusion.networks.base.FusionNetwork` whose weights are trained.
 NETWORKS = Registry("fusion network", "fusion.networks:NETWORKS")
-#: Those without parameters, which take no weights.
+#: Methods without parameters, which need no weights.
 CLASSICAL = Registry("classical fusion method", "fusion.networks:CLASSICAL")

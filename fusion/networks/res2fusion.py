@@ -15,9 +15,9 @@ from fusion.networks.registry import NETWORKS
 
 __all__ = ["Res2Fusion", "attention_weighted"]
 
-#: Side of the regions whose means stand for all positions in spatial attention.
+#: Side of the regions whose means represent all positions in spatial attention.
 REGION = 8
-#: Attention of so many positions is in memory at a time where no graph is kept.
+#: Number of positions whose attention is in memory at a time without gradients.
 _POSITIONS_AT_A_TIME = 4096
 
 
@@ -26,7 +26,7 @@ def _unit_range(energy: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def channel_attention(x: Tensor) -> Tensor:
-    """Each channel plus the channels alike it, ``(B, C, H, W)``."""
+    """Each channel plus an attention-weighted sum of similar channels, ``(B, C, H, W)``."""
     flat = x.flatten(2)
     energy = flat @ flat.transpose(1, 2)
     low, high = energy.amin((1, 2), keepdim=True), energy.amax((1, 2), keepdim=True)
@@ -34,7 +34,7 @@ def channel_attention(x: Tensor) -> Tensor:
 
 
 def spatial_attention(x: Tensor) -> Tensor:
-    """Each position plus the 8x8 regions alike it, ``(B, C, H, W)``."""
+    """Each position plus an attention-weighted sum of similar 8x8 regions, ``(B, C, H, W)``."""
     positions = x.flatten(2).transpose(1, 2)
     regions = F.avg_pool2d(x, REGION).flatten(2)
     step = positions.shape[1] if torch.is_grad_enabled() else _POSITIONS_AT_A_TIME
@@ -51,10 +51,10 @@ def spatial_attention(x: Tensor) -> Tensor:
 
 
 def attention_weighted(a: Tensor, b: Tensor) -> Tensor:
-    """Half the average by channel attention, half that by spatial attention.
+    """Mean of the averages weighted by channel attention and by spatial attention.
 
     Args:
-        a, b: not negative, ``(B, C, H, W)``, H and W at least 8.
+        a, b: non-negative, ``(B, C, H, W)``, H and W at least 8.
     """
 
     def average(attention: Callable[[Tensor], Tensor]) -> Tensor:
@@ -64,7 +64,7 @@ def attention_weighted(a: Tensor, b: Tensor) -> Tensor:
 
 
 class Res2Block(nn.Module):
-    """Res2Net's residual block: groups of maps convolved one after the other, each on the last."""
+    """Res2Net's residual block: each group of maps is convolved together with the previous one."""
 
     def __init__(self, inputs: int, outputs: int, width: int):
         super().__init__()
@@ -84,10 +84,10 @@ class Res2Block(nn.Module):
 
 @NETWORKS.register("res2fusion")
 class Res2Fusion(AutoencoderFusion):
-    """Infrared and visible picture to fused picture; 98 341 parameters, Table 7's .09834 M.
+    """Fuses an infrared and a visible image; 98 341 parameters (Table 7: .09834 M).
 
-    Attention compares every position with every 8x8 region: time grows with the square of the
-    number of pixels. The released program's ReLU on the picture itself is left out, as in
+    Attention compares every position with every 8x8 region, so time grows with the square of the
+    number of pixels. The released program's ReLU on the output image is left out, as in
     `fusion.networks.rfn_nest`.
 
     Args:
@@ -114,13 +114,13 @@ class Res2Fusion(AutoencoderFusion):
         )
 
     def encode(self, image: Tensor) -> tuple[Tensor]:
-        """Picture ``(B, 1, H, W)`` to 112 feature maps, not negative."""
+        """Image ``(B, 1, H, W)`` to 112 non-negative feature maps."""
         x = F.relu(self.first(image))
         x = torch.cat([x, self.second(x)], dim=1)
         return (torch.cat([x, self.third(x)], dim=1),)
 
     def decode(self, features: Tensor) -> Tensor:
-        """112 feature maps to a picture ``(B, 1, H, W)``, of no fixed range."""
+        """112 feature maps to an image ``(B, 1, H, W)`` without a fixed range."""
         *hidden, last = self.decoder
         for layer in hidden:
             features = F.relu(layer(features))

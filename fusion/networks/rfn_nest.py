@@ -1,7 +1,7 @@
-"""RFN-Nest (Li, Wu and Kittler, Information Fusion 2021): a nested autoencoder, fused by learning.
+"""RFN-Nest (Li, Wu and Kittler, Information Fusion 2021): a nested autoencoder, learned fusion.
 
-An encoder of four scales sees each picture; a residual fusion network joins the two at each scale;
-a decoder with nested connections goes back up.
+An encoder with four scales processes each image, a residual fusion network fuses the two at each
+scale, and a decoder with nested connections combines the scales.
 """
 
 import torch
@@ -27,11 +27,11 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class ResidualFusion(nn.Module):
-    """RFN of one scale: a convolution of both maps, plus a deeper way from a convolution of each.
+    """Residual fusion network (RFN) of one scale: a convolution of both maps, plus a deeper path
+    that starts with a convolution of each.
 
     `fusion.llrr.feature.RFNFusion` is the variant of DFAT's tracker: 1x1 instead of 3x3
-    convolutions of
-    each map, batch normalisation, no ReLU.
+    convolutions of each map, batch normalisation, no ReLU.
     """
 
     def __init__(self, channels: int):
@@ -46,13 +46,13 @@ class ResidualFusion(nn.Module):
         )
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Two maps ``(B, channels, H, W)`` to one."""
+        """Fuse two maps ``(B, channels, H, W)``."""
         deep = torch.cat([self.ir(ir), self.vis(vis)], dim=1)
         return self.direct(torch.cat([ir, vis], dim=1)) + self.residual(deep)
 
 
 def _up(x: Tensor, like: Tensor) -> Tensor:
-    """Twice the size, mirrored by the row or column that an odd size lost when it was halved."""
+    """Upsample by two, and reflect by the row or column that halving an odd size removed."""
     x = F.interpolate(x, scale_factor=2)
     missing = (0, like.shape[3] - x.shape[3], 0, like.shape[2] - x.shape[2])
     return F.pad(x, missing, mode="reflect") if any(missing) else x
@@ -60,18 +60,18 @@ def _up(x: Tensor, like: Tensor) -> Tensor:
 
 @NETWORKS.register("rfn-nest")
 class RFNNest(FusionNetwork):
-    """Infrared and visible picture to fused picture; 7 524 249 parameters, Table 7's 7.52425 M.
+    """Fuses an infrared and a visible image; 7 524 249 parameters (Table 7: 7.52425 M).
 
-    The authors train the autoencoder first and the fusion networks then; the procedures of
-    `fusion.training.procedures` train both together. Their ReLU on the picture itself is left out:
-    clipping
-    to pixels does the same, and a random start may lie wholly below it, where nothing learns.
+    The authors train the autoencoder first and the fusion networks afterwards; the procedures of
+    `fusion.training.procedures` train both together. The authors' ReLU on the output image is left
+    out: clipping to pixels has the same effect, and a randomly initialised network may have an
+    entirely negative output, for which the ReLU has no gradient.
 
     Args:
         scaling: pixel convention of the weights.
     """
 
-    min_side = 16  # two pixels, the least that can be mirrored, are left at the coarsest scale
+    min_side = 16  # leaves two pixels at the coarsest scale, the minimum for reflection
 
     def __init__(self, scaling: PixelScaling | None = None):
         super().__init__()
@@ -81,7 +81,7 @@ class RFNNest(FusionNetwork):
         self.first = _conv(1, 16, 1)
         self.encoder = nn.ModuleList(map(_block, (16, c1, c2, c3), CHANNELS))
         self.fusion = nn.ModuleList(map(ResidualFusion, CHANNELS))
-        # Named by scale and position in the nest.
+        # Named by scale and position in the nested decoder.
         self.decode_1_1, self.decode_2_1 = _block(c1 + c2, c1), _block(c2 + c3, c2)
         self.decode_3_1 = _block(c3 + c4, c3)
         self.decode_1_2, self.decode_2_2 = _block(2 * c1 + c2, c1), _block(2 * c2 + c3, c2)
@@ -89,7 +89,7 @@ class RFNNest(FusionNetwork):
         self.last = nn.Conv2d(c1, 1, 1)
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Picture ``(B, 1, H, W)`` to features of four scales, finest first."""
+        """Image ``(B, 1, H, W)`` to features of four scales, finest first."""
         x, scales = self.first(image), []
         for index, block in enumerate(self.encoder):
             x = block(F.max_pool2d(x, 2) if index else x)
@@ -97,7 +97,7 @@ class RFNNest(FusionNetwork):
         return scales
 
     def decode(self, f1: Tensor, f2: Tensor, f3: Tensor, f4: Tensor) -> Tensor:
-        """Fused features of four scales, finest first, to a picture ``(B, 1, H, W)``."""
+        """Fused features of four scales, finest first, to an image ``(B, 1, H, W)``."""
         x11 = self.decode_1_1(torch.cat([f1, _up(f2, f1)], dim=1))
         x21 = self.decode_2_1(torch.cat([f2, _up(f3, f2)], dim=1))
         x31 = self.decode_3_1(torch.cat([f3, _up(f4, f3)], dim=1))
@@ -106,6 +106,6 @@ class RFNNest(FusionNetwork):
         return self.last(self.decode_1_3(torch.cat([f1, x11, x12, _up(x22, f1)], dim=1)))
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fused picture ``(B, 1, H, W)``, of no fixed range, from two on 0..1, likewise."""
+        """Fuse two images ``(B, 1, H, W)`` in 0..1; the output has no fixed range."""
         scales = zip(self.fusion, self.encode(ir), self.encode(vis), strict=True)
         return self.decode(*(fuse(a, b) for fuse, a, b in scales))

@@ -1,8 +1,7 @@
 """SDNet: squeeze-and-decomposition (Zhang and Ma, IJCV 2021).
 
-The squeeze part fuses; the decomposition part makes both sources from the fused picture again,
-which in training keeps their content in it. `DecomposingTraining` of
-`fusion.training.methods` trains both.
+The squeeze part fuses. The decomposition part reconstructs both sources from the fused image, which
+in training preserves their content. `fusion.training.methods.DecomposingTraining` trains both.
 """
 
 import torch
@@ -36,9 +35,9 @@ def _source() -> nn.Sequential:
 
 @NETWORKS.register("sdnet")
 class SDNet(FusionNetwork):
-    """Infrared and visible picture to fused picture; 67 091 parameters, of which 28 705 fuse.
+    """Fuses an infrared and a visible image; 67 091 parameters, of which fusion uses 28 705.
 
-    Table 7 does not have it. Published weights are TensorFlow's and cannot be loaded.
+    It is not in Table 7. Published weights are for TensorFlow and cannot be loaded.
 
     Args:
         scaling: pixel convention of the weights.
@@ -56,7 +55,7 @@ class SDNet(FusionNetwork):
         self.to_infrared, self.to_visible = _source(), _source()
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fused picture ``(B, 1, H, W)`` on 0..1 from two, likewise."""
+        """Fuse two images ``(B, 1, H, W)`` in 0..1 into one of the same kind."""
         features = [
             _dense(layers, image * 2 - 1)
             for layers, image in ((self.infrared, ir), (self.visible, vis))
@@ -64,13 +63,13 @@ class SDNet(FusionNetwork):
         return self.squeeze(torch.cat(features, dim=1)).tanh() / 2 + 0.5
 
     def decompose(self, fused: Tensor) -> tuple[Tensor, Tensor]:
-        """Infrared and visible picture again from the fused one, all ``(B, 1, H, W)`` on 0..1."""
+        """Reconstruct infrared and visible image from the fused one, each ``(B, 1, H, W)``."""
         x = self.expand(fused * 2 - 1)
         return self.to_infrared(x) / 2 + 0.5, self.to_visible(x) / 2 + 0.5
 
 
 def _dense(layers: nn.ModuleList, x: Tensor) -> Tensor:
-    """All layers' outputs; each sees those before it."""
+    """Outputs of all layers; each layer takes the outputs of those before it."""
     made = [layers[0](x)]
     for layer in layers[1:]:
         made.append(layer(torch.cat(made, dim=1)))

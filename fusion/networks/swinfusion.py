@@ -1,8 +1,8 @@
 """SwinFusion (Ma et al., IEEE/CAA JAS 2022): attention within and across modalities in windows.
 
-Convolutions, then shifted-window transformer blocks of each modality, then alternately blocks of
-each modality and blocks in which each attends to the other, then blocks of the fused features and
-convolutions to the picture.
+The network has convolutions, shifted-window transformer blocks for each modality, then alternating
+blocks within each modality and across modalities, then blocks on the fused features, and
+convolutions to the image.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from fusion.networks.registry import NETWORKS
 __all__ = ["SwinFusion"]
 
 DIM, HEADS, WINDOW, LEAK = 60, 6, 8, 0.2
-#: Blocks of a modality, pairs of stages in the fusion with blocks each, and blocks of the fused.
+#: Number of blocks per modality, of pairs of fusion stages and their blocks, and of fused blocks.
 EXTRACT_DEPTH, FUSION_STAGES, FUSION_DEPTH, RECONSTRUCT_DEPTH = 4, 2, 2, 4
 
 
@@ -30,16 +30,17 @@ def to_windows(x: Tensor) -> Tensor:
 
 
 def from_windows(windows: Tensor, like: Tensor) -> Tensor:
-    """The reverse of `to_windows`, to the shape of ``like``."""
+    """Inverse of `to_windows`, to the shape of ``like``."""
     b, h, w, c = like.shape
     x = windows.view(b, h // WINDOW, w // WINDOW, WINDOW, WINDOW, c)
     return x.transpose(2, 3).reshape(b, h, w, c)
 
 
 def shift_mask(height: int, width: int, shift: int, like: Tensor) -> Tensor:
-    """Which places of a shifted window belong together, ``(windows, WINDOW^2, WINDOW^2)``.
+    """Mask of the positions of a shifted window that are neighbours in the image.
 
-    0 where they do, -100 where the shift has brought them there from opposite borders.
+    ``(windows, WINDOW^2, WINDOW^2)``: 0 if they are, and -100 if the shift moved them there from
+    opposite borders.
     """
 
     def regions(size: int) -> Tensor:
@@ -53,10 +54,10 @@ def shift_mask(height: int, width: int, shift: int, like: Tensor) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Attention of one map's windows to another's, or its own, with a learned bias a displacement.
+    """Attention of a map's windows to another map's, or its own, with a learned position bias.
 
     Args:
-        across: queries are projected apart from keys and values, since these are another map's.
+        across: project queries separately from keys and values, which come from the other map.
     """
 
     def __init__(self, across: bool):
@@ -68,7 +69,7 @@ class WindowAttention(nn.Module):
         self.output = nn.Linear(DIM, DIM)
 
     def forward(self, x: Tensor, other: Tensor, mask: Tensor | None) -> Tensor:
-        """``(windows, WINDOW^2, DIM)`` each; ``mask`` as `shift_mask` gives it, of one picture."""
+        """Both ``(windows, WINDOW^2, DIM)``; ``mask`` is the `shift_mask` of one image."""
         projected = torch.cat(
             [layer(y) for layer, y in zip(self.inputs, (x, other), strict=False)], dim=2
         )
@@ -82,7 +83,7 @@ class WindowAttention(nn.Module):
 
     @staticmethod
     def _displacements(device: torch.device) -> Tensor:
-        """Number of the displacement between any two places of a window."""
+        """Index of the displacement between any two positions of a window."""
         place = torch.arange(WINDOW, device=device)
         row, column = (axis.flatten() for axis in torch.meshgrid(place, place, indexing="ij"))
         rows, columns = (axis[:, None] - axis + WINDOW - 1 for axis in (row, column))
@@ -90,10 +91,10 @@ class WindowAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """Transformer block on windows, shifted by half a window or not.
+    """Transformer block on windows, optionally shifted by half a window.
 
     Args:
-        shift: pixels by which the windows are shifted.
+        shift: number of pixels by which the windows are shifted.
         across: attend to the other map.
     """
 
@@ -107,12 +108,12 @@ class Block(nn.Module):
         )
 
     def normed(self, x: Tensor) -> Tensor:
-        """The windows of a map ``(B, H, W, DIM)`` as attention sees them."""
+        """Normalised windows of a map ``(B, H, W, DIM)``, the input of the attention."""
         x = self.norm(x)
         return to_windows(x.roll((-self.shift, -self.shift), (1, 2)) if self.shift else x)
 
     def forward(self, x: Tensor, own: Tensor, other: Tensor) -> Tensor:
-        """The map ``(B, H, W, DIM)``, its windows and those attended to."""
+        """Apply the block to a map ``(B, H, W, DIM)``, given its windows and those attended to."""
         mask = shift_mask(x.shape[1], x.shape[2], self.shift, x) if self.shift else None
         attended = from_windows(self.attention(own, other, mask), x)
         x = x + (attended.roll((self.shift, self.shift), (1, 2)) if self.shift else attended)
@@ -120,7 +121,7 @@ class Block(nn.Module):
 
 
 class WithinStage(nn.Module):
-    """Blocks of one map."""
+    """Blocks within one map."""
 
     def __init__(self, depth: int):
         super().__init__()
@@ -135,7 +136,7 @@ class WithinStage(nn.Module):
 
 
 class AcrossStage(nn.Module):
-    """Blocks of two maps, each of which attends to the other."""
+    """Blocks on two maps, each of which attends to the other."""
 
     def __init__(self, depth: int):
         super().__init__()
@@ -158,11 +159,11 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 @NETWORKS.register("swinfusion")
 class SwinFusion(FusionNetwork):
-    """Infrared and visible picture to fused picture; 965 251 parameters.
+    """Fuses an infrared and a visible image; 965 251 parameters.
 
-    Table 7's .97368 M are the 973 681 of the released program, which has two convolutions more,
-    8 430 parameters, that it makes for the second picture and never uses: both pictures go through
-    the first one's. Stochastic depth, part of its training, is left out.
+    The .97368 M of Table 7 are the 973 681 of the released program. It has two more convolutions
+    with 8 430 parameters, meant for the second image, that it never uses: both images pass through
+    those of the first. Stochastic depth, which its training uses, is left out.
 
     Args:
         scaling: pixel convention of the weights.
@@ -175,7 +176,7 @@ class SwinFusion(FusionNetwork):
         self.architecture = {}
         self.scaling = scaling or UNIT_SCALING
         self.first = nn.ModuleList((_conv(1, DIM // 2), _conv(DIM // 2, DIM)))
-        self.embed = nn.LayerNorm(DIM)  # wherever maps become tokens
+        self.embed = nn.LayerNorm(DIM)  # used wherever maps become tokens
         self.extract_ir, self.extract_vis = WithinStage(EXTRACT_DEPTH), WithinStage(EXTRACT_DEPTH)
         self.extracted_ir, self.extracted_vis = nn.LayerNorm(DIM), nn.LayerNorm(DIM)
         stages = range(FUSION_STAGES)
@@ -195,7 +196,7 @@ class SwinFusion(FusionNetwork):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fused picture ``(B, 1, H, W)``, of no fixed range, from two on 0..1, likewise."""
+        """Fuse two images ``(B, 1, H, W)`` in 0..1; the output has no fixed range."""
         height, width = ir.shape[2:]
         missing = (0, -width % WINDOW, 0, -height % WINDOW)
         ir, vis = (self._shallow(F.pad(image, missing, mode="reflect")) for image in (ir, vis))
@@ -215,7 +216,7 @@ class SwinFusion(FusionNetwork):
         return last(x)[..., :height, :width]
 
     def _shallow(self, image: Tensor) -> Tensor:
-        """Picture ``(B, 1, H, W)`` to tokens ``(B, H, W, DIM)``."""
+        """Image ``(B, 1, H, W)`` to tokens ``(B, H, W, DIM)``."""
         for layer in self.first:
             image = F.leaky_relu(layer(image), LEAK)
         return self.embed(image.permute(0, 2, 3, 1))

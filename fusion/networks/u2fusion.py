@@ -16,11 +16,11 @@ GROWTH, LEAK = 44, 0.2
 
 @NETWORKS.register("u2fusion")
 class U2Fusion(FusionNetwork):
-    """Infrared and visible picture to fused picture; 659 217 parameters, Table 7's .65922 M.
+    """Fuses an infrared and a visible image; 659 217 parameters (Table 7: .65922 M).
 
-    DenseNet of both pictures' concatenation: a convolution, five densely connected ones, and a
-    decoder of four. Convolutions are 3x3, padded by reflection, with leaky ReLU; the last has a
-    hyperbolic tangent, brought to 0..1. Published weights are TensorFlow's and cannot be loaded.
+    A DenseNet on the concatenated images: one convolution, five densely connected ones, and a
+    decoder of four. Convolutions are 3x3 with reflection padding and leaky ReLU; the last has a
+    hyperbolic tangent, rescaled to 0..1. Published weights are for TensorFlow and cannot be loaded.
 
     Args:
         scaling: pixel convention of the weights.
@@ -38,7 +38,7 @@ class U2Fusion(FusionNetwork):
         self.last = conv3x3(32, 1)
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fused picture ``(B, 1, H, W)`` on 0..1 from two, likewise."""
+        """Fuse two images ``(B, 1, H, W)`` in 0..1 into one of the same kind."""
         x = F.leaky_relu(self.first(torch.cat([ir, vis], dim=1)), LEAK)
         for layer in self.dense:
             x = torch.cat([F.leaky_relu(layer(x), LEAK), x], dim=1)

@@ -1,9 +1,9 @@
-"""Weights files: own safetensors, and the published checkpoints through a name map.
+"""Weights files: the package's own safetensors, and published checkpoints through a name map.
 
-An own file holds its network's name, architecture and pixel convention in the metadata, so that the
-file alone rebuilds the network. A published one, or a folder where a network is published as
-several, is read by PyTorch's restricted unpickler, which accepts tensors and plain containers; a
-file that would run code is refused.
+A file of this package contains the network's name, architecture and pixel convention in its
+metadata, so that the network can be rebuilt from the file alone. Published checkpoints (or a
+folder, if a network is published as several files) are read by PyTorch's restricted unpickler,
+which accepts tensors and plain containers and refuses files that would execute code.
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ from fusion.networks.registry import CLASSICAL, NETWORKS
 
 __all__ = ["SHIPPED", "description", "load_network", "save_network"]
 
-#: LRRNet as this package trained it; experiments/README.md says how.
+#: LRRNet's weights as trained by this package; see experiments/README.md.
 SHIPPED = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
 
-#: How weights files are named; others in a folder are passed over.
+#: Suffixes of weights files; other files in a folder are ignored.
 WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
 
 
@@ -43,16 +43,16 @@ def save_network(network: FusionNetwork, path: str | Path) -> None:
     """Write a network's weights, architecture and pixel convention as safetensors.
 
     Raises:
-        UserError: the place cannot be written.
+        UserError: the file cannot be written.
     """
     write_tensors(path, network, description(network))
 
 
 def description(network: FusionNetwork) -> dict[str, str]:
-    """What a file says of the network it holds: "network", "architecture" and "scaling".
+    """The metadata of a network's weights file: "network", "architecture" and "scaling".
 
     Raises:
-        ValueError: its class is not registered.
+        ValueError: the network's class is not registered.
     """
     name = NETWORKS.name_of(type(network))
     if name is None:
@@ -69,37 +69,40 @@ def description(network: FusionNetwork) -> dict[str, str]:
 
 def load_network(
     path: str | Path | None = None,
-    device: torch.device | str = "cpu",
+    *,
     method: str | None = None,
     rule: str | None = None,
+    device: torch.device | str = "cpu",
+    trainable: bool = False,
 ) -> FusionNetwork:
-    """Rebuild a fusion network from its weights, in evaluation mode.
+    """Load a fusion network from its weights.
 
     Args:
-        path: an own safetensors file, or a published checkpoint of LRRNet or of a method whose
-            class says how it is ``published``; a folder that holds all published files of such a
-            method, which must then be named; the LRRNet that ships with this package where None.
-        device: where the network is put.
-        method: name among `NETWORKS`, which the weights must be of; found out from the file where
-            None. Or one of `fusion.networks.classical`, which has no weights.
-        rule: one of the network's ``rules``, to fuse by; the weights' own, or the published one,
-            where None.
+        path: a safetensors file of this package; a published checkpoint of LRRNet or of a method
+            whose class defines ``published``; or a folder with all published files of such a
+            method, which then has to be named by ``method``. None loads the included LRRNet.
+        method: a name from `NETWORKS`, which the weights must belong to; None detects it from the
+            file. Or a method from `fusion.networks.classical`, which has no weights.
+        rule: one of the network's ``rules`` for fusing features; defaults to the rule stored with
+            the weights, or the published one. The pixel convention follows the rule.
+        device: the device of the network.
+        trainable: training mode with gradients; else evaluation mode with ``requires_grad=False``.
 
     Raises:
-        UserError: as `read_tensors` and `require_match`; the weights are of no known network or of
-            another method; a folder lacks a file; or the network has no such rule.
+        UserError: see `read_tensors` and `require_match`; the weights belong to an unknown network
+            or to a different method; a folder lacks a file; or the network does not have the rule.
     """
-    if method in CLASSICAL:
+    if method is not None and method in CLASSICAL:
         if path is not None or rule is not None:
-            raise UserError(f"{method}: learned nothing, so it takes no weights and has no rules")
+            raise UserError(f"{method}: has no parameters, so it takes no weights and has no rules")
         return CLASSICAL[method]().eval()
     if method is not None and method not in NETWORKS:
         raise UserError(unknown("method", method, (*NETWORKS, *CLASSICAL)))
     if path is None:
         if method not in (None, "lrrnet"):
             raise UserError(
-                f"{method}: no weights ship for this method; give --weights, published ones or "
-                "what fusion train left"
+                f"{method}: no weights are included for this method; give --weights, published "
+                "ones or those of fusion train"
             )
         path = SHIPPED
     metadata: dict[str, str]
@@ -115,7 +118,7 @@ def load_network(
         )
     if method not in (None, found):
         raise UserError(
-            f"{path}: holds weights of {found}, not of {method}; give {method}'s own, or another "
+            f"{path}: has weights of {found}, not of {method}; give {method}'s own, or another "
             "method"
         )
     build = NETWORKS[found]
@@ -126,17 +129,36 @@ def load_network(
         name_in_file = _published_lrrnet_name
         arguments, tensors = _published_lrrnet(path, tensors)
     else:
-        assert build.published is not None  # by which it was found
+        assert build.published is not None  # it was found by this
         name_in_file = build.published.name_in_file
         arguments, tensors = {}, build.published.prepare(tensors)
     if rule is not None:
         if rule not in build.rules:
             offered = f"its rules are {', '.join(build.rules)}" if build.rules else "it has none"
             raise UserError(f"{found}: no fusion rule {rule!r}; {offered}")
+        if "scaling" in arguments:
+            arguments["scaling"] = _scaling_by(rule, path, build, arguments)
         arguments["rule"] = rule
     network = build_on_meta(path, build, arguments)
-    fill(network, require_match(path, tensors, network, name_in_file))
+    fill(network, require_match(path, tensors, network, name_in_file), trainable)
     return network.to(device)
+
+
+def _scaling_by(
+    rule: str, path: str | Path, build: type[FusionNetwork], arguments: dict
+) -> PixelScaling:
+    """The pixel convention under another rule than the stored one's.
+
+    What the stored convention shares with the default of its own rule follows the default of the
+    new one; what training set otherwise stays.
+    """
+    plain = {name: value for name, value in arguments.items() if name != "scaling"}
+    before = dataclasses.asdict(build_on_meta(path, build, plain).scaling)
+    after = dataclasses.asdict(build_on_meta(path, build, plain | {"rule": rule}).scaling)
+    stored = dataclasses.asdict(arguments["scaling"])
+    return PixelScaling(
+        **{name: after[name] if stored[name] == before[name] else stored[name] for name in stored}
+    )
 
 
 def _published_method(path: str | Path, tensors: Mapping[str, Tensor]) -> str:
@@ -151,8 +173,8 @@ def _published_method(path: str | Path, tensors: Mapping[str, Tensor]) -> str:
             return name
         if any(there):
             raise UserError(
-                f"{path}: one of the {len(there)} files {network.__name__} is published as; "
-                f"give the folder that holds all, and {name} for the method"
+                f"{path}: one of the {len(there)} published files of {network.__name__}; "
+                f"give the folder that contains all of them, and {name} as the method"
             )
     raise UserError(
         f"{path}: of no known network (first tensor: {next(iter(tensors), 'none')}); give "
@@ -162,10 +184,10 @@ def _published_method(path: str | Path, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _read_folder(folder: Path, method: str | None) -> dict[str, Tensor]:
-    """Tensors of all published files of a method in a folder that may hold others' too."""
+    """Tensors of all published files of a method, from a folder that may contain other files."""
     if method is None:
-        inside = folder / "weights.safetensors"  # of a training's run
-        mend = f"give {inside}" if inside.is_file() else "name the method whose files to take of it"
+        inside = folder / "weights.safetensors"  # of a training run
+        mend = f"give {inside}" if inside.is_file() else "name the method whose files to read"
         raise UserError(f"{folder}: is a directory; {mend}")
     network = NETWORKS[method]
     published = network.published
@@ -180,30 +202,30 @@ def _read_folder(folder: Path, method: str | None) -> dict[str, Tensor]:
         try:
             content, _ = read_tensors(path)
         except UserError as error:
-            unread.append(str(error))  # another's, perhaps: of interest where something is missing
+            unread.append(str(error))  # may be another method's; reported if a file is missing
             continue
         for marker in published.markers:
             if marker not in content:
                 continue
             if marker in sources:
                 raise UserError(
-                    f"{folder}: {sources[marker].name} and {path.name} hold the same part of "
-                    f"{network.__name__}; leave one there"
+                    f"{folder}: {sources[marker].name} and {path.name} contain the same part of "
+                    f"{network.__name__}; keep one of them"
                 )
             sources[marker] = path
             tensors |= content
     missing = [marker for marker in published.markers if marker not in sources]
     if missing:
         raise UserError(
-            f"{folder}: lacks {len(missing)} of the {len(published.markers)} files "
-            f"{network.__name__} is published as (the one with {missing[0]})"
+            f"{folder}: lacks {len(missing)} of the {len(published.markers)} published files of "
+            f"{network.__name__} (the one with {missing[0]})"
             + (f"; unreadable: {unread[0]}" if unread else "; add it")
         )
     return tensors
 
 
 def _described(path: str | Path, metadata: dict[str, str]) -> dict:
-    """Constructor's arguments from an own file's metadata, with the pixel convention."""
+    """Constructor arguments, including the pixel convention, from the metadata of a file."""
     architecture = read_architecture(path, metadata)
     try:
         scaling = PixelScaling(**json.loads(metadata["scaling"]))
@@ -214,8 +236,8 @@ def _described(path: str | Path, metadata: dict[str, str]) -> dict:
 
 _PUBLISHED_LRRNET_MARKER = "get_ls1.lamj"
 
-# Our names to the published ones. The authors' branch 1 takes the infrared. Of their four
-# reductions, Z stands for low-rank and U for sparse, x and y for branch 1 and 2.
+# Our names to the published ones. The authors' branch 1 processes the infrared image. Of their four
+# reductions, Z denotes low-rank and U sparse; x and y denote branch 1 and 2.
 _PUBLISHED_LRRNET = {
     "infrared": "get_ls1",
     "visible": "get_ls2",
@@ -241,7 +263,7 @@ def _published_lrrnet_name(name: str) -> str:
 def _published_lrrnet(
     path: str | Path, tensors: Mapping[str, Tensor]
 ) -> tuple[dict, dict[str, Tensor]]:
-    """Constructor's arguments and, in our shapes, the tensors of the authors' checkpoint."""
+    """Constructor arguments and, in our shapes, the tensors of the authors' checkpoint."""
     num_coefficients = tensors[_PUBLISHED_LRRNET_MARKER].numel()
     if num_coefficients % 2:
         raise UserError(f"{path}: get_ls1.lamj has {num_coefficients} thresholds, an odd number")

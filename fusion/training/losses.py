@@ -1,7 +1,7 @@
 """Training losses: detail-to-semantic (Eq. 10-14), feature fusion (Eq. 15), saliency, references.
 
-The first two are LRRNet's (Li et al., TPAMI 2023). The third is ours, for training without a
-pretrained loss network. The fourth is for reference-then-supervision, see
+The first two are LRRNet's (Li et al., TPAMI 2023). The third is this package's own, for training
+without a pretrained loss network. The fourth is for reference-then-supervision, see
 `fusion.training.reference`.
 """
 
@@ -51,17 +51,17 @@ class VGG16Features(nn.Module):
 
     Args:
         weights: ``imagenet`` downloads torchvision's weights on first use; a path reads its state
-            dict from a file; ``random`` leaves seeded random weights, which LRRNet was not trained
-            with: for tests, and for saying so.
-        pixels: what the features are taken of, given grey in 0..255: ``raw``, repeated to three
-            channels as the authors do, or ``imagenet``, scaled and shifted as the network was
+            dict from a file; ``random`` uses seeded random weights, which is a different loss from
+            LRRNet's and meant for tests.
+        pixels: how greyscale images in 0..255 become the network's input: ``raw``, repeated to
+            three channels as the authors do, or ``imagenet``, also normalised as VGG-16 was
             trained.
 
     Raises:
-        UserError: the file is missing or does not fit, or nothing can be downloaded.
+        UserError: the file is missing or does not match, or the weights cannot be downloaded.
     """
 
-    #: Layers of torchvision's ``features`` whose output is taken.
+    #: Layers of torchvision's ``features`` whose output is returned.
     TAPS = (3, 8, 15, 22)
 
     mean: Tensor
@@ -80,7 +80,7 @@ class VGG16Features(nn.Module):
         self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Features of a grey picture ``(B, 1, H, W)`` in 0..255, of strides 1, 2, 4 and 8."""
+        """Features of a greyscale image ``(B, 1, H, W)`` in 0..255, with strides 1, 2, 4 and 8."""
         x = image.expand(-1, 3, -1, -1)
         if self.pixels == "imagenet":
             x = (x / 255 - self.mean) / self.deviation
@@ -105,7 +105,7 @@ def _vgg16_layers(weights: str | Path, count: int) -> nn.Sequential:
         except OSError as error:
             raise UserError(
                 f"VGG-16: its ImageNet weights cannot be downloaded ({error}); give a local file, "
-                "or 'random' knowing that it is another loss"
+                "or 'random', which is a different loss"
             ) from error
     else:
         from fusion.base.checkpoints import read_tensors, require_match
@@ -118,7 +118,7 @@ def _vgg16_layers(weights: str | Path, count: int) -> nn.Sequential:
     layers = network.features[:count]
     for layer in layers:
         if isinstance(layer, nn.ReLU):
-            layer.inplace = False  # the outputs before it are kept
+            layer.inplace = False  # the outputs before it are returned
     return layers
 
 
@@ -133,7 +133,7 @@ class DetailToSemanticLoss(nn.Module):
     ``F_k`` are the features of `VGG16Features`. Every term is a mean, as in the released code.
 
     Args:
-        features: loss network.
+        features: the loss network.
         gamma1, gamma2, gamma4, w_ir, w_vis, beta: weights as published.
     """
 
@@ -154,10 +154,10 @@ class DetailToSemanticLoss(nn.Module):
         self.beta = beta
 
     def forward(self, fused: Tensor, ir: Tensor, vis: Tensor) -> dict[str, Tensor]:
-        """The four terms, weighted; their sum is the loss.
+        """The four weighted terms; their sum is the loss.
 
         Args:
-            fused, ir, vis: grey in 0..255, ``(B, 1, H, W)``.
+            fused, ir, vis: greyscale in 0..255, ``(B, 1, H, W)``.
 
         Returns:
             Scalars ``pixel``, ``shallow``, ``middle`` and ``deep``.
@@ -190,15 +190,15 @@ class FeatureFusionLoss(nn.Module):
         middle   gammas[1] MSE(f2, wm_ir ir2 + wm_rgb rgb2)
         deep     gammas[2] MSE(Gram(f3), wd_ir Gram(ir3) + wd_rgb Gram(rgb3))
 
-    Levels are the three of the backbone, finest first. Whether the deep weights apply to Gram
-    matrices or to features inside one is not said in the paper; the former keeps the term linear in
-    the weights, as the others are.
+    The levels are those of the backbone, finest first. The paper does not say whether the deep
+    weights apply to Gram matrices or to the features within one; the former keeps the term linear
+    in the weights, like the others.
 
     Args:
         gammas: weights of the three terms.
-        ws_rgb: of the RGB feature in the shallow term.
-        wm_ir, wm_rgb: of both in the middle term.
-        wd_ir, wd_rgb: of both in the deep term.
+        ws_rgb: weight of the RGB feature in the shallow term.
+        wm_ir, wm_rgb: weights of the two features in the middle term.
+        wd_ir, wd_rgb: weights of the two Gram matrices in the deep term.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class FeatureFusionLoss(nn.Module):
     def forward(
         self, fused: Sequence[Tensor], rgb: Sequence[Tensor], ir: Sequence[Tensor]
     ) -> dict[str, Tensor]:
-        """The three terms, weighted; their sum is the loss.
+        """The three weighted terms; their sum is the loss.
 
         Args:
             fused, rgb, ir: three levels ``(B, C, H, W)`` each, finest first.
@@ -243,12 +243,12 @@ class FeatureFusionLoss(nn.Module):
 # --- Saliency: ours, without a loss network -------------------------------------------------------
 
 
-#: Pixels, as Wang et al. (2004).
+#: Standard deviation of the Gaussian window in pixels, as in Wang et al. (2004).
 SSIM_SIGMA = 1.5
 
 
 def sobel(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Sobel gradients in x and y over 8, of ``(B, 1, H, W)``, borders mirrored."""
+    """Sobel gradients in x and y, divided by 8, of ``(B, 1, H, W)``, with reflected borders."""
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
     both = torch.stack([kernel, kernel.T])[:, None]
     gx, gy = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), both).split(1, dim=1)
@@ -256,10 +256,10 @@ def sobel(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ssim_map(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
-    """SSIM of ``(B, 1, H, W)`` pictures on 0..1, a pixel, for windows wholly inside.
+    """SSIM of images ``(B, 1, H, W)`` in 0..1 at each pixel whose window lies within the image.
 
     Args:
-        window: side of the Gaussian windows, of a deviation of `SSIM_SIGMA` pixels.
+        window: side of the Gaussian window, whose standard deviation is `SSIM_SIGMA` pixels.
 
     Raises:
         UserError: a side is shorter than the window.
@@ -287,27 +287,28 @@ def ssim_map(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
 
 
 def dssim(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
-    """Structural dissimilarity ``clamp(1 - SSIM, 0, 1) / 2``, the mean of `ssim_map`; a scalar."""
+    """Dissimilarity ``clamp(1 - SSIM, 0, 1) / 2`` from the mean of `ssim_map`, a scalar."""
     return ((1 - ssim_map(a, b, window)).clamp(0, 1) / 2).mean()
 
 
-#: Of `saliency_target`: deviations from the mean at which a pixel is half hot, how steeply it
-#: becomes so, and the deviation of the blur in pixels.
+#: Parameters of `saliency_target`: the number of standard deviations above the mean at which a
+#: pixel is half hot, the steepness of the transition, and the blur's standard deviation in pixels.
 HOT, HOT_STEEPNESS, HOT_SIGMA = 1.2, 4.0, 3.0
 
 
 def saliency_target(ir: Tensor, vis: Tensor) -> Tensor:
-    """What a fused picture should look like: hot targets bright, the rest the visible's texture.
+    """The desired fused image: bright hot targets, and the visible image's texture elsewhere.
 
-    ``m = sigmoid(HOT_STEEPNESS (z - HOT))`` with z the blurred infrared in standard deviations from
-    its mean marks hot targets. There the target takes the brighter of infrared and background,
-    elsewhere the background: seven parts visible, three parts infrared, at the visible's contrast.
+    ``m = sigmoid(HOT_STEEPNESS (z - HOT))`` marks hot targets, where z is the blurred infrared
+    image in standard deviations from its mean. There the result is the brighter of infrared and
+    background; elsewhere it is the background: seven parts visible and three parts infrared, with
+    the contrast of the visible image.
 
     Args:
-        ir, vis: whole pictures ``(B, 1, H, W)`` on 0..1; z is of no use on a small crop.
+        ir, vis: whole images ``(B, 1, H, W)`` in 0..1; z is meaningless on a small crop.
 
     Returns:
-        ``(B, 1, H, W)`` on 0..1.
+        ``(B, 1, H, W)`` in 0..1.
     """
     from torchvision.transforms.functional import gaussian_blur
 
@@ -327,19 +328,19 @@ def saliency_target(ir: Tensor, vis: Tensor) -> Tensor:
 class SaliencyLoss(nn.Module):
     """Regression to `saliency_target`, to the stronger gradient, and to both sources' structure.
 
-        intensity  w_intensity mean((1 + w_hot m) |f - t|),  m = |t - vis|, where heat changed t
-        gradient   w_gradient L1(Sobel f, gain g), g the gradient of the stronger source a pixel
+        intensity  w_intensity mean((1 + w_hot m) |f - t|), where m = |t - vis| marks hot targets
+        gradient   w_gradient L1(Sobel f, gain g), g the stronger source gradient at each pixel
         structure  w_structure (1 - SSIM(f, ir) / 2 - SSIM(f, vis) / 2)
         range      w_range mean(relu(f - 1) + relu(-f))
         overshoot  w_overshoot mean(relu(|Sobel f| - max(|Sobel ir|, |Sobel vis|)))
 
-    The gradient term asks for strong edges on the whole; the last one says that none should be made
-    up, stronger than either source has it at that pixel, which is what Nabf counts.
+    The gradient term favours strong edges overall. The overshoot term penalises spurious edges,
+    which are stronger than in either source at that pixel; Nabf measures these.
 
     Args:
         w_intensity, w_gradient, w_structure, w_range, w_overshoot: weights of the terms.
-        w_hot: extra weight of pixels whose target is far from the visible.
-        gradient_gain: how much stronger than the sources' edges should be.
+        w_hot: additional weight of pixels whose target differs from the visible image.
+        gradient_gain: desired strength of edges relative to the sources'.
     """
 
     def __init__(
@@ -361,12 +362,12 @@ class SaliencyLoss(nn.Module):
     def forward(
         self, fused: Tensor, ir: Tensor, vis: Tensor, target: Tensor
     ) -> Mapping[str, Tensor]:
-        """The five terms, weighted; their sum is the loss.
+        """The five weighted terms; their sum is the loss.
 
         Args:
-            fused: network output ``(B, 1, H, W)``, meant for 0..1.
-            ir, vis: sources on 0..1, likewise.
-            target: `saliency_target` of the whole pictures, cropped likewise.
+            fused: network output ``(B, 1, H, W)``, nominally in 0..1.
+            ir, vis: sources ``(B, 1, H, W)`` in 0..1.
+            target: `saliency_target` of the whole images, cropped in the same way.
 
         Returns:
             Scalars ``intensity``, ``gradient``, ``structure``, ``range`` and ``overshoot``.
@@ -389,12 +390,12 @@ class SaliencyLoss(nn.Module):
 
 
 def _out_of_range(fused: Tensor) -> Tensor:
-    """How far pixels are outside 0..1, in the mean."""
+    """Mean distance of pixels from the range 0..1."""
     return (F.relu(fused - 1) + F.relu(-fused)).mean()
 
 
 def _strength(gradients: tuple[Tensor, Tensor]) -> Tensor:
-    """Length of a gradient, a pixel; the constant keeps its derivative finite where it is 0."""
+    """Magnitude of the gradient at each pixel; the constant keeps its derivative finite at 0."""
     gx, gy = gradients
     return torch.sqrt(gx**2 + gy**2 + 1e-8)
 
@@ -411,8 +412,8 @@ class ReferenceLoss(nn.Module):
         range      w_range mean(relu(f - 1) + relu(-f))
 
     Args:
-        aggregate: ``weighted``, by the weights of the references; ``mean``, with equal weights; or
-            ``max``, to their pixelwise maximum alone.
+        aggregate: ``weighted`` uses the weights of the references, ``mean`` equal weights, and
+            ``max`` only their pixelwise maximum.
         w_intensity, w_gradient, w_structure, w_range: weights of the terms.
     """
 
@@ -432,12 +433,12 @@ class ReferenceLoss(nn.Module):
         self.w_structure, self.w_range = w_structure, w_range
 
     def forward(self, fused: Tensor, references: Tensor, weights: Tensor) -> Mapping[str, Tensor]:
-        """The four terms, weighted; their sum is the loss.
+        """The four weighted terms; their sum is the loss.
 
         Args:
-            fused: network output ``(B, 1, H, W)``, meant for 0..1.
-            references: ``(B, K, H, W)`` on 0..1.
-            weights: ``(B, K)``, of sum 1 each; 0 marks a reference that is none.
+            fused: network output ``(B, 1, H, W)``, nominally in 0..1.
+            references: ``(B, K, H, W)`` in 0..1.
+            weights: ``(B, K)``, each row with sum 1; weight 0 marks an unused reference.
 
         Returns:
             Scalars ``intensity``, ``gradient``, ``structure`` and ``range``.
@@ -453,7 +454,7 @@ class ReferenceLoss(nn.Module):
         repeated = fused.repeat_interleave(count, 0)
 
         def weighted(differences: Tensor) -> Tensor:
-            """Of one reference a row: its mean, times its weight, summed, averaged over pairs."""
+            """Mean of each row (one reference), weighted, summed, and averaged over pairs."""
             means = differences.flatten(1).mean(1).view(-1, count)
             return (weights * means).sum(1).mean()
 

@@ -1,7 +1,7 @@
-"""Training of single methods: of the autoencoders that fuse by a rule, and of SDNet.
+"""Training of single methods: the autoencoders that fuse by a rule, and SDNet.
 
-Autoencoders are trained on single pictures, without fusing. All other networks learn to fuse, by
-any procedure of `fusion.training.procedures`.
+Autoencoders are trained to reconstruct single images, without fusion. All other networks learn to
+fuse, with any procedure of `fusion.training.procedures`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ __all__ = ["DIDFuseTraining", "DecomposingTraining", "DecompositionLoss", "Recon
 
 
 class DecompositionLoss(nn.Module):
-    """DIDFuse's loss: reconstruct both pictures, bases alike and details apart.
+    """DIDFuse's loss: reconstruct both images, with similar bases and different details.
 
         pixel      w_pixel (MSE_vis + MSE_ir)
         structure  w_pixel w_dssim (DSSIM_vis + DSSIM_ir)
@@ -54,11 +54,11 @@ class DecompositionLoss(nn.Module):
         bases: Sequence[Tensor],
         details: Sequence[Tensor],
     ) -> dict[str, Tensor]:
-        """The five terms, weighted; their sum is the loss.
+        """The five weighted terms; their sum is the loss.
 
         Args:
-            pictures, reconstructions: infrared and visible, ``(B, 1, H, W)`` on 0..1.
-            bases, details: features of infrared and visible, ``(B, C, H, W)``.
+            pictures, reconstructions: infrared and visible images, ``(B, 1, H, W)`` in 0..1.
+            bases, details: features of the infrared and visible images, ``(B, C, H, W)``.
 
         Returns:
             Scalars ``pixel``, ``structure``, ``gradient``, ``base`` and ``detail``.
@@ -78,19 +78,19 @@ class DecompositionLoss(nn.Module):
 
 
 class ReconstructionTraining(FusionTraining):
-    """Mean squared error and structural dissimilarity of reconstructed pictures, as AUIF.
+    """Mean squared error and structural dissimilarity of reconstructed images, as for AUIF.
 
-    Infrared and visible pictures are one set: a batch of N pairs is one of 2 N pictures. The rate
-    falls at whole epochs.
+    Infrared and visible images form one set: a batch of N pairs is a batch of 2 N images. The
+    learning rate decreases at whole epochs.
 
     Args:
         network: AUIF, DenseFuse or another autoencoder.
         w_dssim: weight of the dissimilarity.
         window: side of its windows.
-        learning_rate: Adam's.
-        learning_rates: others for some parts, by the network's names of them.
+        learning_rate: learning rate of Adam.
+        learning_rates: different rates for some parts, by the names of the network's children.
         milestones: epochs after which the rates are multiplied by ``decay``.
-        decay: see there.
+        decay: factor applied at each of the ``milestones``.
     """
 
     network: AutoencoderFusion
@@ -121,10 +121,10 @@ class ReconstructionTraining(FusionTraining):
             require_within(0, 1e30, **{f"learning_rates.{name}": self.learning_rates[name]})
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
-        """Weighted loss terms, and pictures ``(B, 1, H, W)`` on 0..1.
+        """Weighted loss terms, and images ``(B, 1, H, W)`` in 0..1.
 
-        The pictures are fused in evaluation; in training nothing is, and they are the visible's
-        reconstructions.
+        In evaluation these are the fused images. In training nothing is fused, and they are the
+        reconstructed visible images.
         """
         pictures = torch.cat([batch["ir"], batch["vis"]])
         reconstructed = self.network.reconstruct(pictures)
@@ -195,14 +195,14 @@ class DIDFuseTraining(ReconstructionTraining):
 
 
 class DecomposingTraining(SaliencyTraining):
-    """`SaliencyTraining` of SDNet, and the sources made from the fused picture again.
+    """`SaliencyTraining` of SDNet, with reconstruction of the sources from the fused image.
 
-    The fusion terms are ours, as for any network; ``decomposition`` is the paper's squared error of
-    both sources.
+    The fusion terms are this package's, as for any network; ``decomposition`` is the paper's
+    squared error of both sources.
 
     Args:
         network: SDNet.
-        w_decomposition: weight of the term.
+        w_decomposition: weight of the decomposition term.
         output_gain, learning_rate, warmup_steps, cosine: see `SaliencyTraining`.
     """
 

@@ -1,4 +1,4 @@
-"""Training data: pairs of infrared and visible pictures, drawn in an order a seed decides."""
+"""Training data: pairs of infrared and visible images, sampled in an order set by a seed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,17 +26,18 @@ __all__ = ["PairData", "PairDataset", "find_pairs"]
 
 
 def find_pairs(root: Path, ir: str = "ir", vis: str = "vis") -> list[tuple[Path, Path]]:
-    """Pairs of picture files ``(infrared, visible)`` under ``root``.
+    """Find pairs of image files ``(infrared, visible)`` under ``root``.
 
-    Either ``root/<ir>`` and ``root/<vis>``, matched by stem; or KAIST as distributed, any depth of
-    ``setNN/VNNN`` above folders ``lwir`` and ``visible`` whose files have the same names.
+    The layout is either ``root/<ir>`` and ``root/<vis>``, matched by stem, or KAIST as distributed:
+    ``setNN/VNNN`` folders at any depth, each with ``lwir`` and ``visible``, whose files have the
+    same names.
 
     Raises:
-        UserError: no such folder, or neither layout is there.
+        UserError: the folder does not exist, or has neither layout.
     """
     root = Path(root)
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give the root of the training pictures")
+        raise UserError(f"{root}: no such folder; give the root of the training images")
     if (root / ir).is_dir() and (root / vis).is_dir():
         return pair_folders(root / ir, root / vis).pairs
     pairs = [
@@ -48,30 +49,42 @@ def find_pairs(root: Path, ir: str = "ir", vis: str = "vis") -> list[tuple[Path,
     ]
     if not pairs:
         raise UserError(
-            f"{root}: holds neither {ir}/ and {vis}/ nor KAIST's setNN/VNNN/lwir and visible"
+            f"{root}: contains neither {ir}/ and {vis}/ nor KAIST's setNN/VNNN/lwir and visible"
         )
     return pairs
 
 
-class PairDataset(Dataset):
-    """Random views of grey pairs, each decided by the seed and the number of its draw alone.
+def pair_name(root: Path, vis: str, visible: Path) -> str:
+    """Name of a pair within its root: ``7`` of ``root/vis/7.png``, or ``set00/V000/I00007`` of
+    KAIST's ``root/set00/V000/visible/I00007.jpg``.
 
-    An item is asked for by ``(index, draw)``. The same draw gives the same crop on every machine
-    and after every interruption.
+    Args:
+        root, vis: as for `find_pairs`.
+        visible: the pair's visible picture.
+    """
+    folder = Path(root) if visible.parent == Path(root) / vis else visible.parent.parent
+    return (folder.relative_to(root) / visible.stem).as_posix()
+
+
+class PairDataset(Dataset):
+    """Random views of greyscale pairs, each determined by the seed and the draw's number alone.
+
+    Items are indexed by ``(index, draw)``. The same draw gives the same crop on every machine and
+    after every interruption.
 
     Args:
         pairs: files ``(infrared, visible)``.
         size: side of a view in pixels.
-        view: ``crop``, a random place at full resolution; ``resize``, the whole picture, as LRRNet
-            was trained; ``center``, the middle at full resolution, as DIDFuse; or
-            ``resized-crop``, a random place of random size and shape, as AUIF.
+        view: ``crop``, a random position at full resolution; ``resize``, the whole image, as LRRNet
+            was trained; ``center``, the centre at full resolution, as for DIDFuse; or
+            ``resized-crop``, a random position with random size and aspect, as for AUIF.
         scaling: how pixels become values, ``min-max`` or ``unit``, see `PixelScaling`.
-        flip: mirror half of the views, and turn half upside down.
-        saliency: also give the `saliency_target`, made from the whole pictures.
-        cache: keep decoded pictures in memory.
-        seed: of the views.
-        references: also give the references of each pair and their weights, see
-            `fusion.training.reference.read_references`, which has every pair then.
+        flip: mirror half of the views horizontally and half vertically.
+        saliency: also return the `saliency_target`, computed from the whole images.
+        cache: keep decoded images in memory.
+        seed: seed of the views.
+        references: also return the references of each pair and their weights, by the path of the
+            pair's visible image, best first; every pair must have some.
     """
 
     def __init__(
@@ -84,7 +97,7 @@ class PairDataset(Dataset):
         cache: bool = False,
         seed: int = 0,
         scaling: Literal["min-max", "unit"] = "min-max",
-        references: Mapping[str, Sequence[tuple[Path, float]]] | None = None,
+        references: Mapping[Path, Sequence[tuple[Path, float]]] | None = None,
     ):
         self.pairs = list(pairs)
         self.size = size
@@ -101,14 +114,15 @@ class PairDataset(Dataset):
         return len(self.pairs)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
-        """Views on 0..1, sources scaled as ``scaling`` says: ``ir``, ``vis``, perhaps ``target``.
+        """A pair of views: ``ir``, ``vis`` and optionally ``target``, in 0..1.
 
-        ``(1, size, size)`` each, float32; and perhaps ``references``, ``(K, size, size)``, pixels
-        over 255, and ``weights``, ``(K,)``. A pair with fewer than K references has the best one
-        again, with weight 0.
+        Each is float32 ``(1, size, size)``; the sources are scaled according to ``scaling``.
+        ``references`` are optional, ``(K, size, size)`` with pixels divided by 255, as are their
+        ``weights``, ``(K,)``. A pair with fewer than K references repeats the best one with weight
+        0.
 
         Raises:
-            UserError: a picture is unreadable, the two differ in size, or are smaller than a crop.
+            UserError: an image is unreadable, sizes differ, or an image is smaller than a crop.
         """
         index, draw = key
         rng = np.random.default_rng((self.seed, draw))
@@ -132,13 +146,13 @@ class PairDataset(Dataset):
         return item
 
     def _ranked(self, index: int) -> list[tuple[Path, float]]:
-        """The pair's references and weights, as many as any pair has."""
+        """The pair's references and weights, padded to the largest number that any pair has."""
         assert self.references is not None
-        references = list(self.references[self.pairs[index][1].stem])
+        references = list(self.references[self.pairs[index][1]])
         return references + [(references[0][0], 0.0)] * (self._ranks - len(references))
 
     def _place(self, height: int, width: int, rng: np.random.Generator) -> tuple[slice, slice]:
-        """Rows and columns of a view in a picture."""
+        """Rows and columns of a view within an image."""
         if self.view == "resize":
             return slice(None), slice(None)
         if self.view == "resized-crop":
@@ -160,7 +174,7 @@ class PairDataset(Dataset):
                 self._read_reference(path, images[0]) for path, _ in self._ranked(index)
             )
         if self._cache is not None:
-            # Half precision keeps every grey level of an 8-bit picture apart.
+            # Half precision distinguishes all grey levels of an 8-bit image.
             images = tuple(image.astype(np.float16) for image in images)
             self._cache[index] = images
         return images
@@ -188,16 +202,16 @@ class PairDataset(Dataset):
         if image.shape != ir.shape:
             raise UserError(
                 f"{path}: {image.shape[1]}x{image.shape[0]}, its sources {ir.shape[1]}x"
-                f"{ir.shape[0]}; make the references of these very pairs"
+                f"{ir.shape[0]}; create the references from these pairs"
             )
         return image
 
 
 def _random_shape(height: int, width: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Height and width of a part of 8 to 100 % of the area and an aspect of 3/4 to 4/3.
+    """Height and width of a part with 8 to 100 % of the area and an aspect ratio of 3/4 to 4/3.
 
-    The customary ranges of a random resized crop. A shape that does not fit is drawn again, at most
-    ten times; then the largest square is taken.
+    These are the usual ranges of a random resized crop. A shape that does not fit is drawn again,
+    at most ten times; then the largest square is used.
     """
     for _ in range(10):
         area = height * width * rng.uniform(0.08, 1)
@@ -214,20 +228,21 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
 
 
 class PairData(L.LightningDataModule):
-    """Training pairs of one root, a part of them held out for validation.
+    """Training pairs of one folder, some of them held out for validation.
 
     Args:
         root: see `find_pairs`.
-        ir, vis: names of the two folders under ``root``, where it is not KAIST.
-        subset: train on this many pairs, chosen by the seed; all where None. The paper takes
-            20 000 of KAIST's.
-        holdout: pairs held out for validation, the last by name, which in a video are a scene of
-            their own.
+        ir, vis: names of the two folders under ``root``, unless it has KAIST's layout.
+        subset: train on this many pairs, selected by the seed; None uses all. The paper uses
+            20 000 pairs of KAIST.
+        holdout: number of pairs held out for validation, the last by name, which in a video form a
+            separate scene.
         size, view, flip, saliency, cache, scaling: see `PairDataset`.
-        batch_size: pairs a step and device.
-        workers: processes that read ahead.
-        seed: of subset, order and views.
-        references: folder of ``fusion reference``; pairs without references are left out.
+        batch_size: pairs per step and device.
+        workers: number of worker processes.
+        seed: seed of subset, order and views.
+        references: folder written by ``fusion reference``, for KAIST with a subfolder
+            ``setNN/VNNN`` per video; pairs without references are left out.
     """
 
     def __init__(
@@ -255,11 +270,17 @@ class PairData(L.LightningDataModule):
         h: Any = self.hparams
         require_at_least(h, size=1, batch_size=1, workers=0, holdout=0, subset=1)
         pairs = find_pairs(h.root, h.ir, h.vis)
-        references = None if h.references is None else read_references(h.references)
-        if references is not None:
-            pairs = [pair for pair in pairs if pair[1].stem in references]
+        references = None
+        if h.references is not None:
+            named = {pair_name(h.root, h.vis, vis): vis for _, vis in pairs}
+            found = read_references(h.references)
+            references = {vis: found[name] for name, vis in named.items() if name in found}
+            pairs = [pair for pair in pairs if pair[1] in references]
             if not pairs:
-                raise UserError(f"{h.references}: holds references of no pair in {h.root}")
+                raise UserError(
+                    f"{h.references}: contains references of no pair in {h.root}: of "
+                    f"{next(iter(found))} and so on, not of {next(iter(named))}"
+                )
         if h.holdout >= len(pairs):
             raise UserError(
                 f"{h.root}: {len(pairs)} pairs, of which data.holdout takes all; give fewer than "

@@ -1,7 +1,7 @@
-"""Training of fusion networks: Lightning modules, what they log, and the pictures they leave.
+"""Training procedures of fusion networks as Lightning modules.
 
-`DetailToSemanticTraining` is LRRNet's procedure as published, `SaliencyTraining` ours, which needs
-no pretrained loss network, and `ReferenceTraining` regresses to results of other methods.
+`DetailToSemanticTraining` is LRRNet's procedure as published. `SaliencyTraining` is this package's
+own and needs no pretrained loss network. `ReferenceTraining` regresses to results of other methods.
 """
 
 import math
@@ -26,17 +26,18 @@ __all__ = ["DetailToSemanticTraining", "FusionTraining", "ReferenceTraining", "S
 
 
 class FusionTraining(L.LightningModule):
-    """What all procedures share: Adam, a warm-up and decay by the step, and logged loss terms.
+    """Base of all procedures: Adam, warm-up and decay per step, and logging of loss terms.
 
-    A subclass turns a batch into weighted loss terms and the fused pictures; every term is logged
-    on its own, and their sum is minimised.
+    A subclass computes weighted loss terms and fused images from a batch. Every term is logged
+    separately, and their sum is minimised.
 
     Args:
-        network: what is trained.
-        learning_rate: after warm-up.
-        betas, weight_decay: Adam's.
-        warmup_steps: steps of linear growth from 0.
-        cosine: decay to 0 along a cosine over all steps of the run; else constant.
+        network: the network to train.
+        learning_rate: learning rate after the warm-up.
+        betas, weight_decay: parameters of Adam.
+        warmup_steps: number of steps in which the rate grows linearly from 0.
+        cosine: let the rate decay to 0 along a cosine over all steps of the run; otherwise it is
+            constant.
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class FusionTraining(L.LightningModule):
         require_within(0, 1e30, learning_rate=learning_rate, weight_decay=weight_decay)
         require_within(0, 1 - 1e-9, **{f"betas[{i}]": beta for i, beta in enumerate(betas)})
         require_within(0, 1e30, warmup_steps=warmup_steps)
-        # Convolutions to and from one channel are plain matrix products in this layout: a third
-        # faster on a CPU.
+        # In this memory layout, convolutions to and from one channel are plain matrix products,
+        # which are a third faster on a CPU.
         self.network = network.to(memory_format=torch.channels_last)
         self.learning_rate = learning_rate
         self.betas = betas
@@ -62,7 +63,7 @@ class FusionTraining(L.LightningModule):
         self.cosine = cosine
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
-        """Weighted loss terms, and the fused pictures on 0..1, ``(B, 1, H, W)``."""
+        """Weighted loss terms, and the fused images ``(B, 1, H, W)`` in 0..1."""
         raise NotImplementedError
 
     def setup(self, stage: str) -> None:
@@ -75,7 +76,7 @@ class FusionTraining(L.LightningModule):
             )
 
     def on_fit_start(self) -> None:
-        # Weights are for what the data module makes of pixels, and are saved with that.
+        # Weights depend on how the data module scales pixels, and are saved with that convention.
         data = data_module(self.trainer)
         made = None if data is None else data.hparams.get("scaling")
         if made is not None:
@@ -115,13 +116,13 @@ class FusionTraining(L.LightningModule):
 
 
 class DetailToSemanticTraining(FusionTraining):
-    """LRRNet as published: Adam at 1e-5, batch 8, fused pictures stretched before the loss.
+    """LRRNet as published: Adam at 1e-5, batch 8, fused images stretched before the loss.
 
-    The released program gives Adam a weight decay of 0.9, which the default follows.
+    The released program uses a weight decay of 0.9 in Adam, as does the default here.
 
     Args:
-        network: LRRNet or another; its `scaling` is set to the stretched convention.
-        vgg_weights, vgg_pixels: of the loss network, see `VGG16Features`.
+        network: LRRNet or another network; its `scaling` is set to the stretched convention.
+        vgg_weights, vgg_pixels: arguments of the loss network, see `VGG16Features`.
         gamma1, gamma2, gamma4, w_ir, w_vis, beta: see `DetailToSemanticLoss`.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
     """
@@ -149,7 +150,7 @@ class DetailToSemanticTraining(FusionTraining):
         self.loss = DetailToSemanticLoss(features, gamma1, gamma2, gamma4, w_ir, w_vis, beta)
 
     def on_fit_start(self) -> None:
-        """Pictures are stretched here, whatever the data module made of them."""
+        """Keep the stretched convention, whatever scaling the data module uses."""
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         ir, vis = batch["ir"], batch["vis"]
@@ -162,16 +163,15 @@ class SaliencyTraining(FusionTraining):
     stretched.
 
     Args:
-        network: any; its `scaling` is set to the clamped convention.
+        network: any fusion network; its `scaling` is set to the clamped convention.
         w_intensity, w_gradient, w_structure, w_range, w_overshoot, w_hot, gradient_gain: see
             `SaliencyLoss`.
-        output_gain: of the pixel convention the weights are saved with.
-        start: weights of this network to begin with, a file saved by this package; random where
-            None.
+        output_gain: gain of the pixel convention with which the weights are saved.
+        start: a weights file of this network to start from; None starts from random weights.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
 
     Raises:
-        UserError: ``start`` cannot be read or is of another architecture.
+        UserError: ``start`` cannot be read or has a different architecture.
     """
 
     def __init__(
@@ -207,23 +207,23 @@ class SaliencyTraining(FusionTraining):
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         if "target" not in batch:
-            raise UserError("data.saliency: needed here; give true")
+            raise UserError("data.saliency: required by this procedure; set it to true")
         ir, vis = batch["ir"], batch["vis"]
         fused = self.network(ir, vis)
         return self.loss(fused, ir, vis, batch["target"]), fused
 
 
 class ReferenceTraining(FusionTraining):
-    """Reference-then-supervision of any network: regression to `fusion.training.reference`'s
-    choice.
+    """Reference-then-supervision of any network: regression to the references selected by
+    `fusion.training.reference`.
 
     The data needs ``references``, see `fusion.training.pairs.PairData`. The output is clipped, not
     stretched.
 
     Args:
-        network: what is trained; its `scaling` is set to the clamped convention.
+        network: the network to train; its `scaling` is set to the clamped convention.
         aggregate, w_intensity, w_gradient, w_structure, w_range: see `ReferenceLoss`.
-        output_gain: of the pixel convention the weights are saved with.
+        output_gain: gain of the pixel convention with which the weights are saved.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
     """
 
@@ -248,15 +248,15 @@ class ReferenceTraining(FusionTraining):
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         if "references" not in batch:
-            raise UserError("data.references: needed here; give a folder of fusion reference")
+            raise UserError("data.references: required by this procedure; give a folder")
         fused = self.network(batch["ir"], batch["vis"])
         return self.loss(fused, batch["references"], batch["weights"]), fused
 
 
 def stretch(image: Tensor) -> Tensor:
-    """Each picture of ``(B, 1, H, W)`` by its own range to 0..1, differentiably.
+    """Stretch each image of ``(B, 1, H, W)`` by its own range to 0..1, differentiably.
 
-    The published convention, see `fusion.images.pixels.PixelScaling`.
+    This is the published convention, see `fusion.images.pixels.PixelScaling`.
     """
     low = image.amin((1, 2, 3), keepdim=True)
     high = image.amax((1, 2, 3), keepdim=True)

@@ -1,9 +1,7 @@
-"""Callbacks that leave curves, weights and pictures of a training in its folder."""
+"""Callbacks that write curves, weights and sample images of a training run to its folder."""
 
-import itertools
+import csv
 import math
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,20 +24,21 @@ from fusion.training.procedures import FusionTraining
 __all__ = [
     "KeepRecord",
     "LossRecord",
-    "PairRate",
     "plot_curves",
+    "read_curves",
 ]
 
 
 class LossRecord(Callback):
-    """Loss curves in the run's folder, ``losses.png``; a subclass adds what else it shows.
+    """Writes loss curves to the run's folder as ``losses.png``; subclasses add further content.
 
-    Written every ``every_n_steps`` and at the end. The curves go into checkpoints, so that those
-    of a resumed run are whole.
+    The record is written every ``every_n_steps`` and at the end; the curves are what
+    `lightning.pytorch.loggers.CSVLogger` has logged in that folder. Training stops where a loss is
+    not finite.
 
     Args:
         every_n_steps: steps between two records.
-        samples: pairs shown.
+        samples: number of pairs shown.
     """
 
     def __init__(self, every_n_steps: int = 500, samples: int = 4):
@@ -48,7 +47,6 @@ class LossRecord(Callback):
                 raise UserError(f"{type(self).__name__}.{name}: at least 1, got {value}")
         self.every_n_steps = every_n_steps
         self.samples = samples
-        self.curves: dict[str, list[tuple[int, float]]] = {}
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._has_trained = False
@@ -58,14 +56,8 @@ class LossRecord(Callback):
         self._last_step = trainer.global_step
 
     def write(self, trainer: L.Trainer, module: Any, folder: Path) -> None:
-        """Write the rest of the record into ``folder``; called in one process alone."""
+        """Write the rest of the record to ``folder``; called in one process only."""
         raise NotImplementedError
-
-    def state_dict(self) -> dict:
-        return {"curves": self.curves}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.curves = state["curves"]
 
     def on_train_batch_end(
         self,
@@ -75,23 +67,16 @@ class LossRecord(Callback):
         batch: Any,
         batch_index: int,
     ) -> None:
-        losses = {
-            name: value
-            for name, value in trainer.logged_metrics.items()
-            if name.startswith("train/") and not name.endswith(("_step", "_epoch"))
-        }
-        for name, value in losses.items():
-            if not math.isfinite(value):
+        for name, value in trainer.logged_metrics.items():
+            if name.startswith("train/") and not math.isfinite(value):
                 raise UserError(
-                    f"step {trainer.global_step}: {name} is {float(value)}, and all that "
-                    "follows would be; go on from a checkpoint before it with a smaller "
-                    "learning_rate, or with trainer.precision 32-true"
+                    f"step {trainer.global_step}: {name} is {float(value)}, and training cannot "
+                    "continue; resume from an earlier checkpoint with a smaller learning_rate, or "
+                    "with trainer.precision 32-true"
                 )
         if trainer.global_step == self._last_step:
-            return  # a part of a step, where gradients are accumulated
+            return  # part of a step, with accumulated gradients
         self._last_step = trainer.global_step
-        for name, value in losses.items():
-            self.curves.setdefault(name, []).append((trainer.global_step, float(value)))
         if trainer.global_step % self.every_n_steps == 0:
             self._record(trainer, module)
 
@@ -101,33 +86,35 @@ class LossRecord(Callback):
     def on_fit_end(self, trainer: Any, module: L.LightningModule) -> None:
         if self._has_trained:
             return
-        # Resumed at its last step, a run trains nothing, and Lightning tells nobody of its end.
+        # A run that is resumed at its last step trains nothing, and Lightning skips on_train_end.
         for callback in trainer.callbacks:
             if isinstance(callback, WeightAveraging):
                 callback.on_train_end(trainer, module)
         self._record(trainer, module)
 
     def _record(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        folder = trainer.log_dir  # asked for by all processes: it is agreed among them
+        folder = trainer.log_dir  # read in all processes, because it is synchronised among them
         if not trainer.is_global_zero or folder is None:
             return
-        plot_curves(self.curves, Path(folder) / "losses.png")
+        for logger in trainer.loggers:
+            logger.save()
+        plot_curves(read_curves(Path(folder) / "metrics.csv"), Path(folder) / "losses.png")
         self.write(trainer, module, Path(folder))
 
 
 class KeepRecord(LossRecord):
-    """Weights, sample pictures and loss curves in the run's folder.
+    """Writes weights, sample images and loss curves to the run's folder.
 
     Besides ``losses.png``: ``weights.safetensors`` (for ``fusion fuse``) and
-    ``samples/NNNNNN.png`` (infrared, visible, fused, perhaps the target or the best reference, of
-    a few held-out pairs).
+    ``samples/NNNNNN.png`` (infrared, visible, fused, and if available the target or the best
+    reference, for a few held-out pairs).
 
     Args:
         every_n_steps, samples: see `LossRecord`.
     """
 
     def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
-        """Refuse what could be trained and not be saved.
+        """Refuse a network that could be trained but not saved.
 
         Raises:
             UserError: the network has no name for its weights file.
@@ -144,7 +131,7 @@ class KeepRecord(LossRecord):
         data = data_module(trainer)
         shown = data.val_set if len(data.val_set) else data.train_set
         rows = []
-        module.eval()  # as the weights will be used: batch normalisation by its running statistics
+        module.eval()  # as the weights will be used: batch normalisation with running statistics
         for index in range(min(self.samples, len(shown))):
             item = shown[index, index]
             batch = {name: view[None].to(module.device) for name, view in item.items()}
@@ -156,78 +143,25 @@ class KeepRecord(LossRecord):
         write_image(folder / "samples" / f"{trainer.global_step:06d}.png", tile(rows))
 
 
-class PairRate(Callback):
-    """Says at the end how many pairs a second were trained on, and whether reading kept up.
-
-    One line on stderr: pairs a second of the whole loop, the share of its time spent waiting for
-    data, pairs a second of the model without that, and those that reading alone delivers.
-
-    Args:
-        batches: read at the end, beside no training, to measure reading alone; 0 for none.
-    """
-
-    def __init__(self, batches: int = 8):
-        self.batches = batches
-        self._pairs = 0
-        self._waited = self._worked = 0.0
-        self._mark: float | None = None
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_index: int
-    ) -> None:
-        now = time.perf_counter()
-        # The first batch has no moment before it, and the first of a pass comes after validation.
-        if self._mark is not None and batch_index > 0:
-            self._waited += now - self._mark
-        self._mark = now
-
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_index: int,
-    ) -> None:
-        now = time.perf_counter()
-        assert self._mark is not None  # set when the batch started
-        self._worked += now - self._mark
-        self._mark = now
-        self._pairs += len(next(iter(batch.values()))) * trainer.world_size
-
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        total = self._worked + self._waited
-        if not trainer.is_global_zero or not total:
-            return
-        line = (
-            f"{self._pairs} pairs in {total:.1f} s: {_rate(self._pairs / total)} a second, "
-            f"{self._waited / total:.0%} of the time waiting for data; "
-            f"the model alone takes {_rate(self._pairs / self._worked)} a second"
-        )
-        if self.batches:
-            line += f", reading alone gives {_rate(self._reading_rate(trainer))} a second"
-        print(line, file=sys.stderr)
-
-    def _reading_rate(self, trainer: L.Trainer) -> float:
-        loader = data_module(trainer).train_dataloader()
-        batches = (batch for _ in itertools.count() for batch in loader)  # passes may be short
-        next(batches)  # processes start within the first
-        start = time.perf_counter()
-        pairs = sum(len(next(iter(b.values()))) for b in itertools.islice(batches, self.batches))
-        return pairs * trainer.world_size / (time.perf_counter() - start)
-
-
-def _rate(pairs: float) -> str:
-    """Pairs a second to read, also where one takes long."""
-    return f"{pairs:.1f} pairs" if pairs >= 1 else f"{pairs:.2g} pairs"
-
-
 def _picture(view: Tensor) -> np.ndarray:
     return np.rint(view[0, 0].clamp(0, 1).cpu().numpy() * 255).astype(np.uint8)
 
 
+def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values of the training losses that a ``metrics.csv`` holds; none without one."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    if not path.is_file():
+        return curves
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name.startswith("train/") and not name.endswith(("_step", "_epoch")):
+                    curves.setdefault(name, []).append((int(row["step"]), float(value)))
+    return curves
+
+
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:
-    """Loss terms over steps, one panel each, smoothed over a fiftieth of the run."""
+    """Plot loss terms over steps, one panel each, smoothed over a fiftieth of the run."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -242,7 +176,7 @@ def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> No
         axis.plot(steps, values, color="0.8", linewidth=0.7)
         axis.plot(steps[width - 1 :], smooth, linewidth=1.5)
         axis.set_title(name, fontsize=9)
-        # Within a decade a logarithmic axis has no labels, or labels of four figures.
+        # Within a decade, a logarithmic axis has no labels, or labels with four digits.
         axis.set_yscale(
             "log" if values.min() > 0 and values.max() > 10 * values.min() else "linear"
         )

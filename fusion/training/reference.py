@@ -1,26 +1,26 @@
-"""Reference-then-supervision: the best of other methods' results, improved, as training targets.
+"""Reference-then-supervision: the best of other methods' results, enhanced, as training targets.
 
-For every pair, favourable references are chosen among the results of several fusion methods,
-weighted and enhanced; a network is then trained to regress to them
-(`fusion.training.losses.ReferenceLoss`,
+For every pair, references are selected from the results of several fusion methods, weighted and
+enhanced; a network is then trained to regress to them (`fusion.training.losses.ReferenceLoss`,
 `fusion.training.procedures.ReferenceTraining`).
 
-Public of the published framework: five references a pair, each with one scalar weight, the weights
-normalised over the five; one text file a rank with lines ``name,weight``; every reference enhanced;
-weighted losses over the references. Its filter is described as automatic and for favourable
-references, its enhancement as adaptive and balancing detail and brightness; neither is public.
+Published about this framework: five references per pair, each with one scalar weight, normalised
+over the five; one text file per rank with lines ``name,weight``; every reference is enhanced; the
+losses over the references are weighted. The filter is described as automatic and as selecting
+favourable references, the enhancement as adaptive and as balancing detail and brightness; neither
+is public.
 
-Ours, therefore:
+Specific to this package are therefore:
 
-- the guards: exposure out of the sources' range (`exposure_is_sound`), and made-up edges, which is
+- the guards: an exposure outside the sources' range (`exposure_is_sound`), and spurious edges, i.e.
   Nabf above `MAX_NABF`;
-- the ranking (`mean_ranks`): a candidate's rank averaged over entropy, deviation, average gradient,
-  SSIM, VIFm and Qabf. Mutual information and Nabf stay out of it, for copying a source maximises
-  the one and minimises the other: with them the plain maximum wins half of all pairs. Nabf guards
-  only;
-- the weights (`rank_weights`): how many candidates one is ahead of, in the mean, over the sum;
+- the ranking (`fusion.evaluation.ranking.mean_ranks`): a candidate's rank averaged over entropy,
+  standard deviation, average gradient, SSIM, VIFm and Qabf. Mutual information and Nabf are
+  excluded, because copying a source maximises the former and minimises the latter: with them, the
+  plain maximum wins half of all pairs. Nabf is used as a guard only;
+- the weights (`rank_weights`): the mean number of candidates that one surpasses, over the sum;
 - the enhancement (`enhance`): a gamma, a contrast-limited equalisation and an unsharp mask, each
-  only as strong as the picture's distance from a range, and none within it.
+  only as strong as the image's distance from a range, and inactive within it.
 """
 
 import csv
@@ -36,8 +36,10 @@ from fusion.base.errors import UserError
 from fusion.base.files import check_apart, read_text, whole_file
 from fusion.base.tables import write_csv
 from fusion.base.workers import outcomes
-from fusion.evaluation.metrics import average_gradient, evaluate
-from fusion.images.pairing import list_images, pair_folders
+from fusion.evaluation.metrics import evaluate
+from fusion.evaluation.metrics.contrast import average_gradient
+from fusion.evaluation.ranking import mean_ranks
+from fusion.images.pairing import images_by_stem, pair_folders
 from fusion.images.pixels import luminance, tile, to_8bit
 from fusion.images.reading import read_image, read_infrared, read_visible, write_image
 
@@ -51,30 +53,29 @@ __all__ = [
     "enhance",
     "exposure_is_sound",
     "make_references",
-    "mean_ranks",
     "rank_weights",
     "read_references",
 ]
 
-#: References kept a pair, as published.
+#: Number of references per pair, as published.
 KEEP = 5
 
 # --- The filter -----------------------------------------------------------------------------------
 
-#: Metrics a candidate is ranked by; the higher the better.
-RANKED = ("en", "sd", "ag", "ssim", "vif", "qabf")
-#: Share of made-up edges above which a candidate is none.
+#: Metrics for ranking candidates; higher is better.
+RANKED = ("en", "sd_sqrt_n", "ag", "ssim", "vif", "qabf")
+#: Largest accepted share of spurious edges (Nabf).
 MAX_NABF = 0.3
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A chosen candidate.
+    """A selected candidate.
 
     Attributes:
-        method: whose result it is.
-        weight: of its losses; those of a pair sum to 1.
-        mean_rank: over the metrics, 1 for the best in all of them.
+        method: the method that produced it.
+        weight: weight of its losses; the weights of a pair sum to 1.
+        mean_rank: mean rank over the metrics; 1 if it is the best in all of them.
     """
 
     method: str
@@ -85,15 +86,15 @@ class Reference:
 def choose(
     candidates: Mapping[str, np.ndarray], ir: np.ndarray, vis: np.ndarray, keep: int = KEEP
 ) -> list[Reference]:
-    """The automatic filter: guards, ranks averaged over metrics, the best kept and weighted.
+    """The automatic filter: apply the guards, average ranks over metrics, keep and weight the best.
 
     Args:
-        candidates: fused pictures by method, uint8 ``HxW``.
-        ir, vis: their sources, likewise.
-        keep: how many at most.
+        candidates: fused images by method, uint8 ``HxW``.
+        ir, vis: their sources, uint8 ``HxW``.
+        keep: the largest number to select.
 
     Returns:
-        Best first; fewer than ``keep`` where fewer pass the guards, and perhaps none.
+        The selection, best first; fewer than ``keep``, or none, if fewer pass the guards.
     """
     values = {
         method: evaluate(fused, ir, vis, (*RANKED, "nabf"))
@@ -108,34 +109,21 @@ def choose(
 
 
 def exposure_is_sound(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> bool:
-    """Whether the mean is less than halfway to black from the darker source's, or to white."""
+    """Whether the mean lies less than halfway from the darker source's to black, and from the
+    brighter source's to white."""
     means = ir.mean(), vis.mean()
     return bool(min(means) / 2 <= fused.mean() <= (255 + max(means)) / 2)
 
 
-def mean_ranks(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Ranks averaged over columns of values, the higher the better; equal ones share theirs.
-
-    Returns:
-        For each name 1 (best everywhere) to the number of names.
-    """
-    if not values:
-        return {}
-    table = np.array(list(values.values()), np.float64)
-    better = (table[None] > table[:, None]).sum(1)
-    equal = (table[None] == table[:, None]).sum(1)
-    return dict(zip(values, (better + (equal + 1) / 2).mean(1).tolist(), strict=True))
-
-
 def rank_weights(ranks: Sequence[float], count: int) -> list[float]:
-    """Weights in proportion to ``count + 1 - rank``, which sum to 1."""
+    """Weights proportional to ``count + 1 - rank`` that sum to 1."""
     ahead = [count + 1 - rank for rank in ranks]
     return [value / sum(ahead) for value in ahead]
 
 
 # --- The enhancement ------------------------------------------------------------------------------
 
-#: Mean luminance that is left as it is.
+#: Range of the mean luminance that is left unchanged.
 BRIGHTNESS = (0.35, 0.6)
 MAX_GAMMA, MAX_CLIP, MAX_SHARPENING = 1.5, 2.5, 1.0
 _WINDOW = (15, 15)
@@ -143,10 +131,10 @@ _WINDOW = (15, 15)
 
 @dataclass(frozen=True)
 class Enhancement:
-    """What was done to a picture.
+    """The enhancement applied to an image.
 
     Attributes:
-        gamma: exponent of brightness on 0..1; 1 for none.
+        gamma: exponent applied to brightness in 0..1; 1 for none.
         clip: limit of the contrast-limited equalisation; 0 for none.
         sharpening: factor of the unsharp mask; 0 for none.
     """
@@ -157,18 +145,18 @@ class Enhancement:
 
 
 def enhance(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> tuple[np.ndarray, Enhancement]:
-    """The adaptive enhancement: brightness into range, contrast and detail up to the sources'.
+    """Adaptive enhancement: brightness into its range, contrast and detail up to the sources'.
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
 
     Returns:
-        The picture, uint8 ``HxW``, and what was done; the same picture where nothing was to do.
+        The image, uint8 ``HxW``, and the applied enhancement; the same image if none was needed.
     """
     gamma = _gamma(fused.mean() / 255)
     result = fused if gamma == 1 else _power(fused, gamma)
     lack = _lack(local_contrast, result, ir, vis)
-    # An equalisation clipped at 1 is the identity, but for rounding.
+    # An equalisation with clip limit 1 is the identity up to rounding.
     clip = min(MAX_CLIP, 1 + lack) if lack > 0 else 0.0
     if clip:
         result = cv2.createCLAHE(clip, (4, 4)).apply(result)
@@ -181,7 +169,7 @@ def enhance(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> tuple[np.ndar
 
 
 def _gamma(mean: float) -> float:
-    """Exponent that takes ``mean`` on 0..1 to the nearer end of `BRIGHTNESS`, within limits."""
+    """Exponent that maps ``mean`` in 0..1 to the nearer end of `BRIGHTNESS`, within limits."""
     target = float(np.clip(mean, *BRIGHTNESS))
     if target == mean:
         return 1.0
@@ -197,13 +185,13 @@ def _power(image: np.ndarray, gamma: float) -> np.ndarray:
 def _lack(
     measure: Callable[[np.ndarray], float], fused: np.ndarray, ir: np.ndarray, vis: np.ndarray
 ) -> float:
-    """By what part the stronger source's measure exceeds the picture's; 0 where it does not."""
+    """Relative excess of the stronger source's measure over the image's; 0 if there is none."""
     wanted = max(measure(ir), measure(vis))
     return max(0.0, float(wanted / max(measure(fused), 1e-6)) - 1)
 
 
 def local_contrast(image: np.ndarray) -> float:
-    """Standard deviation within 15x15 pixels, averaged over the picture, 0..255."""
+    """Standard deviation within 15x15 pixels, averaged over the image, 0..255."""
     x = image.astype(np.float64)
     mean, square = cv2.blur(x, _WINDOW), cv2.blur(x * x, _WINDOW)
     return float(np.sqrt(np.maximum(square - mean**2, 0)).mean())
@@ -211,7 +199,7 @@ def local_contrast(image: np.ndarray) -> float:
 
 # --- Folders --------------------------------------------------------------------------------------
 
-#: Pairs after which what is made is listed, so that little is lost where a run is killed.
+#: Number of pairs after which results are listed, to limit the loss if a run is killed.
 LISTED_EVERY = 100
 
 HEADER = ("picture", "rank", "method", "weight", "mean rank", "gamma", "clip", "sharpening")
@@ -226,29 +214,29 @@ def make_references(
     workers: int = 1,
     skip_existing: bool = False,
 ) -> list[str]:
-    """Choose, weight and enhance the references of all pairs of two folders.
+    """Select, weight and enhance the references of all pairs of two folders.
 
-    Writes for each rank K the folder ``rank_K`` of enhanced pictures and ``rank_K.txt`` with lines
-    ``name,weight``, best rank 1; and ``references.csv``, which says of each whose it is and what
-    was done to it. The lists are written every `LISTED_EVERY` pairs, and when interrupted.
+    Writes, for each rank K (1 is best), the folder ``rank_K`` of enhanced images and ``rank_K.txt``
+    with lines ``name,weight``; and ``references.csv``, which lists the method and the enhancement
+    of each. The lists are written every `LISTED_EVERY` pairs, and on interruption.
 
     Args:
         ir, vis: folders of the sources, matched by stem.
-        results: folder of fused pictures by method; what a method lacks is no candidate.
-        out: folder to write.
-        keep: ranks at most.
-        workers: processes.
-        skip_existing: leave pairs alone that ``references.csv`` has already.
+        results: folder of fused images by method; a missing image is not a candidate.
+        out: output folder.
+        keep: the largest number of ranks.
+        workers: number of processes.
+        skip_existing: skip pairs that are listed in ``references.csv``.
 
     Returns:
-        A line for each pair without references.
+        One line for each pair without references.
 
     Raises:
-        UserError: a folder is unusable, ``out`` is one of the others, or no pair has references.
+        UserError: a folder is unusable, ``out`` is an input folder, or no pair has references.
     """
     pairs = pair_folders(ir, vis).pairs
     check_apart(out, (ir, vis, *results.values()))
-    found = {name: {p.stem: p for p in list_images(folder)} for name, folder in results.items()}
+    found = {name: images_by_stem(folder) for name, folder in results.items()}
     known = _read_table(out / "references.csv") if skip_existing else {}
     jobs = [
         (*pair, {m: p[pair[0].stem] for m, p in found.items() if pair[0].stem in p}, out, keep)
@@ -274,7 +262,7 @@ def make_references(
 
 
 def _write_lists(out: Path, rows: Sequence[tuple], keep: int) -> None:
-    """All ranks' lists and the table; lists of more ranks, of a run before, are removed."""
+    """Write the lists of all ranks and the table; remove lists of further ranks of earlier runs."""
     most = max(keep, *(row[1] for row in rows))
     for rank in range(1, 1 + most):
         lines = [f"{row[0]},{row[3]:.6f}\n" for row in rows if row[1] == rank]
@@ -287,9 +275,15 @@ def _write_lists(out: Path, rows: Sequence[tuple], keep: int) -> None:
 
 
 def _rank_lists(folder: Path) -> list[Path]:
-    """The ``rank_K.txt`` of a folder by K."""
+    """The ``rank_K.txt`` files of a folder, by K."""
     found = [path for path in folder.glob("rank_*.txt") if re.fullmatch(r"rank_\d+", path.stem)]
     return sorted(found, key=_rank)
+
+
+def _all_rank_lists(folder: Path) -> list[Path]:
+    """The ``rank_K.txt`` of a folder and of those below it, each folder's by K."""
+    folders = sorted({path.parent for path in folder.rglob("rank_*.txt")})
+    return [path for each in folders for path in _rank_lists(each)]
 
 
 def _rank(path: Path) -> int:
@@ -297,7 +291,7 @@ def _rank(path: Path) -> int:
 
 
 def _make(job: tuple) -> list[tuple] | str:
-    """Write one pair's references and return their rows, or a line that says why there are none."""
+    """Write one pair's references and return their rows, or a line that explains their absence."""
     ir_path, vis_path, paths, out, keep = job
     name = f"{vis_path.stem}.png"
     try:
@@ -321,10 +315,10 @@ def _make(job: tuple) -> list[tuple] | str:
 
 
 def _read_table(path: Path) -> dict[str, list[tuple]]:
-    """Rows of a ``references.csv`` by the stem of their pair; none where it is missing.
+    """Rows of a ``references.csv`` by the stem of their pair; empty if the file is missing.
 
     Raises:
-        UserError: it is no such table.
+        UserError: the file is not such a table.
     """
     if not path.is_file():
         return {}
@@ -345,36 +339,47 @@ def _read_table(path: Path) -> dict[str, list[tuple]]:
 def _read(
     ir_path: Path, vis_path: Path, paths: Mapping[str, Path]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Sources and candidates of a pair, grey, uint8.
+    """Sources and candidates of a pair, greyscale, uint8.
 
     Raises:
-        UserError: one is unreadable.
+        UserError: an image is unreadable.
     """
     ir, vis = to_8bit(read_infrared(ir_path)), to_8bit(luminance(read_visible(vis_path)))
     return ir, vis, {m: to_8bit(luminance(read_image(p))) for m, p in paths.items()}
 
 
 def read_references(folder: Path) -> dict[str, list[tuple[Path, float]]]:
-    """References and weights by the stem of their pair, best first, as `make_references` left them.
+    """References and weights by the name of their pair, best first, written by `make_references`.
+
+    The name is the path of the image below ``rank_K`` without its suffix, after the path of
+    ``rank_K.txt`` below ``folder``: ``7``, or ``set00/V000/I00007`` where the references of each
+    video are in a folder of their own.
 
     Raises:
-        UserError: no such folder, no ranks in it, or a line is not ``name,weight``.
+        UserError: the folder does not exist or has no ranks, a line is not ``name,weight``, or a
+            list names an image twice.
     """
-    lists = _rank_lists(Path(folder))
+    folder = Path(folder)
+    lists = _all_rank_lists(folder)
     if not lists:
-        raise UserError(f"{folder}: holds no rank_1.txt; make it with fusion reference")
+        raise UserError(f"{folder}: contains no rank_1.txt; create it with fusion reference")
     references: dict[str, list[tuple[Path, float]]] = {}
     for path in lists:
+        named = set()
         for number, line in enumerate(read_text(path).splitlines(), 1):
             name, comma, weight = line.rpartition(",")
             try:
                 value = float(weight)
             except ValueError:
                 value = -1.0
-            if not comma or not value >= 0:
+            if not comma or not Path(name).name or not value >= 0:
                 raise UserError(f"{path}: line {number} is not name,weight: {line!r}")
             picture = path.with_suffix("") / name
-            references.setdefault(Path(name).stem, []).append((picture, value))
+            key = (path.parent.relative_to(folder) / name).with_suffix("").as_posix()
+            if key in named:
+                raise UserError(f"{path}: line {number} names {key} again; remove one of the two")
+            named.add(key)
+            references.setdefault(key, []).append((picture, value))
     return references
 
 
@@ -389,10 +394,10 @@ def draw_sheets(
     count: int,
     fused: Path | None = None,
 ) -> None:
-    """`draw_sheet` of ``count`` pairs, evenly spread, to ``references/sheets``.
+    """Write `draw_sheet` of ``count`` evenly spaced pairs to ``references/sheets``.
 
     Raises:
-        UserError: a folder or picture is missing or unreadable.
+        UserError: a folder or image is missing or unreadable.
     """
     pairs = pair_folders(ir, vis).pairs
     places = np.unique(np.linspace(0, len(pairs) - 1, min(count, len(pairs)) + 2)[1:-1].round())
@@ -408,25 +413,26 @@ def draw_sheet(
     references: Path,
     fused: Path | None = None,
 ) -> np.ndarray:
-    """Sources and result; candidates; the chosen with their weights; the same enhanced.
+    """Draw sources and result, candidates, selected candidates with their weights, and these
+    enhanced.
 
-    A candidate of another size than its sources is none, and is not shown.
+    A candidate whose size differs from its sources' is not used and not shown.
 
     Args:
         ir_path, vis_path: a pair.
-        results: folder of fused pictures by method.
-        references: folder of `make_references`.
-        fused: folder of the pictures of a network trained by them.
+        results: folder of fused images by method.
+        references: folder written by `make_references`.
+        fused: folder of the images of a network trained with them.
 
     Returns:
-        RGB uint8, a row each.
+        RGB uint8, one row each.
 
     Raises:
-        UserError: a picture is missing, unreadable, or not of its pair's size.
+        UserError: an image is missing, unreadable, or of a different size than its pair.
     """
     stem = vis_path.stem
-    found = {m: [p for p in list_images(folder) if p.stem == stem] for m, folder in results.items()}
-    ir, vis, candidates = _read(ir_path, vis_path, {m: p[0] for m, p in found.items() if p})
+    found = {m: images_by_stem(folder).get(stem) for m, folder in results.items()}
+    ir, vis, candidates = _read(ir_path, vis_path, {m: p for m, p in found.items() if p})
     candidates = {m: picture for m, picture in candidates.items() if picture.shape == vis.shape}
     if ir.shape != vis.shape:
         raise UserError(f"{ir_path} and {vis_path}: sizes differ; register them")
@@ -440,11 +446,11 @@ def draw_sheet(
         enhanced.append((done, read_image(references / f"rank_{rank}" / name)))
     first = [("infrared", ir), ("visible", vis)]
     if fused is not None:
-        result = next((path for path in list_images(fused) if path.stem == stem), None)
+        result = images_by_stem(fused).get(stem)
         if result is None:
-            raise UserError(f"{fused}: no picture {stem}")
+            raise UserError(f"{fused}: contains no image {stem}")
         picture = to_8bit(luminance(read_image(result)))
         if picture.shape != vis.shape:
-            raise UserError(f"{result}: not of the size of {vis_path}; fuse this pair again")
+            raise UserError(f"{result}: its size differs from {vis_path}; fuse this pair again")
         first.append(("result", picture))
     return tile([first, list(candidates.items()), *filter(None, (chosen, enhanced))])

@@ -1,4 +1,4 @@
-"""``make fuzz`` says how many malformed inputs it tried, and fails where they were too few."""
+"""``make fuzz`` reports the number of malformed inputs, and fails if it is too small."""
 
 from pathlib import Path
 

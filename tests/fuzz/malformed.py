@@ -1,4 +1,4 @@
-"""What the fuzz tests share: damaging inputs, running a command on one, and what it owes then."""
+"""Shared by the fuzz tests: damaging inputs, running commands, and the expected outcome."""
 
 import contextlib
 import io
@@ -15,28 +15,28 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 FULL = os.environ.get("RGBT_FUZZ") == "1"
-"""Whether this is ``make fuzz``, with all its inputs, and not the suite, with a few."""
+"""Whether this is ``make fuzz``, with all inputs, rather than ``make test``, with a few."""
 
 LEAST = 2000
-"""Malformed inputs that ``make fuzz`` tries at least."""
+"""Minimum number of malformed inputs in ``make fuzz``."""
 
 PATIENCE = 900
-"""Seconds after which an input is held to hang the program: far beyond what any takes."""
+"""Seconds after which a program is considered to hang: far more than any input takes."""
 
 EFFORT = 120
-"""Seconds of computing after which it is, too. They do not pass where others have the processor."""
+"""The same limit in CPU seconds, which do not pass while other processes run."""
 
 counts: Counter[str] = Counter()
 """Malformed inputs tried, by kind."""
 
 figures: list[str] = []
-"""What else ``make fuzz`` is to say in the end."""
+"""Further lines for the report of ``make fuzz``."""
 
 
 def examples(small: int, full: int) -> settings:
-    """Settings of a property: that many inputs in the suite, always the same, and in ``make fuzz``.
+    """Settings of a property: numbers of inputs in ``make test`` (fixed ones) and ``make fuzz``.
 
-    A failure is shown with its smallest input and a line that repeats it; ``make fuzz`` keeps it
+    A failure prints its smallest input and a line that reproduces it; ``make fuzz`` stores it
     and tries it first in its next run.
     """
     quiet = set(Phase) - {Phase.explain}
@@ -62,13 +62,13 @@ DAMAGE = st.one_of(
     st.tuples(st.just("repeat"), _SHARE, st.integers(1, 64)),
     st.tuples(st.just("insert"), _SHARE, st.binary(min_size=1, max_size=16)),
 )
-"""One damage to bytes: what, where as a share of their length, and how much of it."""
+"""One modification of bytes: kind, position as a share of their length, and amount."""
 
 DAMAGES = st.lists(DAMAGE, min_size=1, max_size=3)
 
 
 def damaged(data: bytes, damages: list[tuple]) -> bytes:
-    """Bytes after some damages of `DAMAGE`, one after the other."""
+    """Bytes after several modifications of `DAMAGE`."""
     for what, share, *rest in damages:
         place = int(share * max(0, len(data) - 1))
         before, after = data[:place], data[place:]
@@ -95,7 +95,7 @@ JUNK = st.one_of(
     st.sampled_from(["", " ", "nan", "-", "../..", "a" * 300, "ä\u2028\x07", "1e999", "null"]),
     st.sampled_from([[], {}, [[]], [None], {"x": 1}, [1, "a"], {"class_path": "os.system"}]),
 )
-"""A value of JSON's or YAML's that is hardly what was expected."""
+"""A JSON or YAML value that is probably not expected."""
 
 
 def places(tree, path: tuple = ()) -> Iterator[tuple]:
@@ -108,7 +108,7 @@ def places(tree, path: tuple = ()) -> Iterator[tuple]:
 
 
 def replaced(tree, path: tuple, value):
-    """The tree with another value at a path; without the place where the value is `REMOVED`."""
+    """The tree with a different value at a path, or without that path if it is `REMOVED`."""
     key, *rest = path
     copy = dict(tree) if isinstance(tree, dict) else list(tree)
     if rest:
@@ -132,7 +132,7 @@ REMOVED = _Removed()
 
 
 class Hang(BaseException):
-    """Raised where an input takes longer than it may; no ``except Exception`` catches it."""
+    """Raised if an input takes too long; not caught by ``except Exception``."""
 
 
 @contextlib.contextmanager
@@ -180,7 +180,7 @@ def run(main: Callable[[list[str]], int], *arguments: object) -> Outcome:
 
 
 def assert_refused(outcome: Outcome, *names: str) -> None:
-    """Exit code 2, nothing on stdout, and one line on stderr, which has one of the names."""
+    """Exit code 2, nothing on stdout, and one line on stderr that contains one of the names."""
     assert outcome.code == 2, outcome
     assert outcome.out == "", outcome
     assert "Traceback" not in outcome.err, outcome

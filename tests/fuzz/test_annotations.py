@@ -61,7 +61,7 @@ CODING = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"])
 
 @st.composite
 def annotations(draw, rows):
-    """Bytes of an annotation gone wrong: damaged as bytes, or with lines that are none."""
+    """Bytes of a damaged annotation: modified bytes, or invalid lines."""
     lines = [",".join(map(str, row)) for row in rows]
     if draw(st.booleans()):
         return damaged(("\n".join(lines) + "\n").encode(), draw(DAMAGES))
@@ -119,7 +119,7 @@ def lay_out(folder, layout, pictures):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_whole_sequences_have_nothing_wrong(layout, pictures):
-    """Negative control: what is damaged below is readable as it is."""
+    """Negative control: the undamaged files are readable."""
     with scratch() as folder:
         lay_out(folder / "s", layout, pictures)
         outcome = run(main, "data", folder / "s", "--layout", layout, "--json")

@@ -1,4 +1,4 @@
-"""Damaged weights files: refused in one line by name; what would run code is never run."""
+"""Damaged weights files: refused in one line with their name; their code is never run."""
 
 import io
 import json
@@ -75,7 +75,7 @@ def pictures(tmp_path_factory):
 
 
 def use(program, pictures, folder, name, data):
-    """Run the command that takes the weights; also asserts what always holds."""
+    """Run the command on the weights, and check what must always hold."""
     counts["checkpoints"] += 1
     weights, out = folder / name, folder / "out"
     weights.write_bytes(data)
@@ -110,7 +110,7 @@ def test_whole_files_are_used(own, pictures, program):
 @examples(8, 120)
 @given(st.sampled_from(["fusion", "tracker"]), DAMAGES)
 def test_damaged_bytes_of_safetensors(own, pictures, program, damages):
-    """Bytes of a tensor may change unseen; a length may not."""
+    """Changed bytes of a tensor cannot be detected; a changed length must be."""
     data = damaged(own[program], damages)
     with scratch() as folder:
         outcome = use(program, pictures, folder, "w.safetensors", data)
@@ -141,7 +141,7 @@ def test_damaged_headers_of_safetensors(own, pictures, data, program):
 @examples(12, 150)
 @given(st.data(), st.sampled_from(["fusion", "tracker"]))
 def test_damaged_metadata(own, pictures, data, program):
-    """Architecture, scaling and online settings whose values were never an architecture's."""
+    """Invalid values for architecture, scaling and online settings."""
     header, tensors = split(own[program])
     metadata = header["__metadata__"]
     name = data.draw(st.sampled_from(sorted(set(metadata) - {"network"})))
@@ -179,7 +179,7 @@ def test_tensors_that_are_not_finite(own, pictures, data, program):
 @examples(10, 120)
 @given(st.sampled_from(["zip", "old"]), st.sampled_from(["fusion", "tracker"]), DAMAGES)
 def test_damaged_pytorch_files(saved, pictures, kind, program, damages):
-    """LRRNet's tensors without its architecture are no program's weights, damaged or whole."""
+    """LRRNet's tensors without its architecture are refused, damaged or not."""
     with scratch() as folder:
         outcome = use(program, pictures, folder, "w.pth", damaged(saved[kind], damages))
     assert outcome.code == 2
@@ -199,7 +199,7 @@ class Bomb:
 
 
 def touch(mark):
-    """What a bomb does here, in several ways."""
+    """Several ways in which unpickling could run code."""
     return [
         Bomb(os.mkdir, mark),
         Bomb(os.system, f"mkdir {mark}"),
@@ -212,7 +212,7 @@ def touch(mark):
 
 
 def wrap(bomb, form, protocol, state):
-    """A weights file with the bomb in it."""
+    """A weights file that contains such an object."""
     content = {
         "alone": bomb,
         "beside": {**state, "x": bomb},

@@ -1,4 +1,4 @@
-"""Configurations gone wrong: refused in one line, or one step of training is done by what is left.
+"""Invalid configurations: refused in one line, or one training step with what remains valid.
 
 Training and ablation, of both programs. (Those of workspaces are in test_annotations.py.)
 """
@@ -134,7 +134,7 @@ TEXTS = [
 
 @st.composite
 def texts(draw, base):
-    """A configuration's bytes, with one to three things in it wrong."""
+    """A configuration's bytes, with one to three errors."""
     kind = draw(st.sampled_from(["values", "values", "values", "bytes", "text"]))
     if kind == "text":
         return draw(st.sampled_from(TEXTS)).encode()
@@ -172,7 +172,7 @@ def inputs(tmp_path_factory):
 
 
 def fit(main, folder, content, *arguments):
-    """One step on the CPU by a configuration; also asserts what always holds."""
+    """One step on the CPU with a configuration; also checks what must always hold."""
     counts["configurations"] += 1
     config = folder / "bad.yaml"
     config.write_bytes(content.replace(b"MARK", str(folder / "mark").encode()))

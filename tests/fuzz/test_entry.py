@@ -1,4 +1,4 @@
-"""Messages no toolkit sends, to the entry of a VOT workspace: answered, or ended with one line."""
+"""Invalid messages to the entry of a VOT workspace: answered, or ended with one line."""
 
 import json
 import re
@@ -54,7 +54,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory):
-    """Sends messages to an entry of its own; returns exit code, replies and what it said."""
+    """Sends messages to a new entry; returns exit code, replies and error output."""
     folder = tmp_path_factory.mktemp("entry")
     command = [sys.executable, "-c", SERVER, str(WORKSPACE), str(PATIENCE)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

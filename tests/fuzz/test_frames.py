@@ -1,4 +1,4 @@
-"""Frames and boxes no camera gives: refused as documented, or a finite box; and it goes on."""
+"""Abnormal frames and boxes: refused as documented, or a finite box; tracking continues."""
 
 import math
 

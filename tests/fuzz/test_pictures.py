@@ -22,7 +22,7 @@ def encode(suffix, image, *flags):
 
 
 def tiff_with_its_pixels_last(grey):
-    """As scanners write it: the directory first, so that a cut loses pixels alone."""
+    """As written by scanners: the directory comes first, so truncation loses only pixels."""
     tags = [(256, WIDTH), (257, HEIGHT), (258, 8), (259, 1), (262, 1), (273, 8 + 2 + 9 * 12 + 4)]
     tags += [(277, 1), (278, HEIGHT), (279, grey.size)]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
@@ -75,7 +75,7 @@ def fuse(folder, name, data, side):
 
 
 def is_surely_damaged(name, data):
-    """Whether a decoder can tell. In the others no sum tells of pixels that changed."""
+    """Whether a decoder can detect damage; other formats have no checksum of pixels."""
     original = PICTURES[name]
     if name.endswith(".png"):  # every chunk has its sum
         return not data.startswith(original)
@@ -84,7 +84,7 @@ def is_surely_damaged(name, data):
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_whole_pictures_are_fused(name):
-    """Negative control: what is damaged below is readable as it is."""
+    """Negative control: the undamaged files are readable."""
     with scratch() as folder:
         assert fuse(folder, name, PICTURES[name], "ir").code == 0
 
@@ -178,7 +178,7 @@ def test_an_almost_empty_picture_is_no_huge_claim(tmp_path):
 @examples(8, 60)
 @given(st.sampled_from(sorted(PICTURES)), DAMAGES)
 def test_one_damaged_pair_of_a_folder(name, damages):
-    """The others are fused all the same, and the exit code tells."""
+    """The other pairs are still fused, and the exit code is 2."""
     counts["pictures"] += 1
     data = damaged(PICTURES[name], damages)
     with scratch() as folder:

@@ -2,7 +2,7 @@
 
 A moment is a number of writes (openings, renamings, removals below the output) and a pause after
 the last of them, so that a process dies before, between and within its writes. In the suite each
-command dies once; in ``make fuzz`` many times, and what goes on after a death dies too.
+command is killed once; in ``make fuzz`` many times, also while it resumes.
 """
 
 import os
@@ -69,7 +69,7 @@ if __name__ == "__main__":
 
 
 def die_at(moment, pause, folder, program, *arguments):
-    """Run a command that dies; returns its exit code, 0 where it was done before."""
+    """Run a command that kills itself; returns its exit code, 0 if it finished before."""
     command = [sys.executable, "-c", MORTAL, moment, pause, folder, program, *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -80,7 +80,7 @@ def die_at(moment, pause, folder, program, *arguments):
 
 
 def moments(seed, writes, longest):
-    """Seeded moments: at one of so many writes, half of them with a pause of up to a time."""
+    """Seeded moments: at one of the writes, half of them with a random pause."""
     rng = random.Random(seed)
     for _ in range(ROUNDS):
         yield rng.randint(1, writes), rng.choice([0, round(rng.uniform(0, longest), 4)])
@@ -179,8 +179,9 @@ def test_synthetic(tmp_path):
 
 @pytest.mark.skipif(not FULL, reason="the suite has one death in test_vot.py")
 def test_vot_evaluate(tmp_path):
-    """Also the toolkit's own files, which it writes in place: cut ones are found and repeated."""
-    from tracker.evaluation.vot.workspace import copy_template, take_dataset
+    """The toolkit writes its files in place: truncated ones are detected and repeated."""
+    from tracker.evaluation.vot.creation import take_dataset
+    from tracker.evaluation.vot.template import copy_template
 
     rng = np.random.default_rng(0)
     for name in ("car", "dog"):
@@ -229,7 +230,7 @@ def last_checkpoint(folder):
 
 
 def check_training(folder, main, command, seed, load):
-    """Whole, and dying at seeded moments: the same weights; every checkpoint left is readable."""
+    """Killed at seeded moments or not: the same weights; every checkpoint is readable."""
     place = "--trainer.logger.save_dir"
     assert run(main, *command, place, folder / "whole").code == 0
     (expected,) = (folder / "whole").rglob("weights.safetensors")
@@ -305,7 +306,8 @@ def test_tracker_train(tmp_path, one_thread):
     command = ["train", "fit", "--config", EXPERIMENTS / "tracker/compact_rgb.yaml", *TINY]
     command += ["--data.roots", f"{{synthetic: {tmp_path / 'sequences'}}}"]
     command += ["--data.pairs=8", "--data.val_pairs=2", "--data.holdout=0"]
-    command += ["--model.init_args.changes={search_size: 111, channels: 8}"]
+    network = "--model.init_args.network.init_args"
+    command += [f"{network}.search_size=111", f"{network}.channels=8"]
     command += ["--trainer.callbacks=lightning.pytorch.callbacks.EMAWeightAveraging"]
     command += [
         "--trainer.callbacks.decay=0.8",

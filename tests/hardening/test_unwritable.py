@@ -1,6 +1,6 @@
 """Outputs that cannot be written: one line, exit code 2, nothing half-written.
 
-Root ignores permissions, so that a place that cannot be written is here a file where a folder
+Root ignores permissions, so an unwritable place is simulated by a file where a folder
 should be, a path below /proc, a device, and a disk that is full: the limit on the size of a file
 (``EFBIG``), a tiny tmpfs where mounting is allowed, and /dev/full (``ENOSPC``).
 """
@@ -90,7 +90,7 @@ COMMANDS = {
     "fusion evaluate": lambda inputs, out: (
         fusion,
         ["evaluate", "--ir", inputs / "ir", "--vis", inputs / "vis", "--fused", inputs / "vis",
-         "--metrics", "en,sd", "-o", out],
+         "--metrics", "en,sd_sqrt_n", "-o", out],
     ),
     "track": lambda inputs, out: (
         tracker,
@@ -118,7 +118,7 @@ PLACES = ["below a file", "below /proc"]
 
 
 def last_line(outcome):
-    """The one line: Lightning says more before it, of what it does."""
+    """The last line; Lightning prints other lines before it."""
     assert outcome.code == 2, outcome
     assert "Traceback" not in outcome.err, outcome
     return outcome.err.splitlines()[-1]
@@ -143,7 +143,7 @@ def test_places_that_are_none(inputs, tmp_path, name, place):
 
 @contextlib.contextmanager
 def largest_file(size):
-    """Let no file grow beyond a size: writing more fails as on a full disk."""
+    """Limit the size of files: writing more fails as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -265,7 +265,7 @@ def test_what_is_no_plain_file_is_not_replaced(inputs, tmp_path, kind):
 
 
 def test_a_video_that_did_not_arrive_is_no_success(inputs, tmp_path):
-    """OpenCV writes on where nothing can be written, and says nothing."""
+    """OpenCV continues without an error if writing fails."""
     main, command = fuse(inputs, "video", tmp_path)
     with largest_file(700):
         assert_refused(run(main, *command), "a.mp4")

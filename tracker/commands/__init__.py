@@ -1,1 +1,1 @@
-"""What a user runs."""
+"""The commands of ``tracker``, and the functions behind them."""

@@ -1,14 +1,14 @@
-"""What a frame costs: this package's tracker against the structure of the published code.
+"""Benchmark of a frame: this package's tracker against the structure of the published code.
 
-The published structure (DFAT on PySOT) runs RGB and infrared one after the other, recomputes the
-correlation kernels of the template in every frame, keeps batch normalisation apart from the
-convolutions, records an autograd graph, and computes masks no box depends on. `PlainNetwork` is
-that, with the same convolutions as ours. All give the same responses, up to rounding and to the
-precision they are asked for, which is measured too.
+The published structure (DFAT on PySOT) processes RGB and infrared one after the other, recomputes
+the template's correlation kernels in every frame, keeps batch normalisation separate from the
+convolutions, records an autograd graph, and computes masks that do not affect boxes. `PlainNetwork`
+implements it with the same convolutions as ours. All variants give the same responses, up to
+rounding and to the chosen precision, which is measured as well.
 
-CPU seconds are the process's, the least over rounds in which all take turns: what another program
-does on the machine disturbs all alike and the least hardly at all. Frames a second are of the wall
-clock and need a quiet machine. On a GPU all are seconds of waiting for the result.
+CPU seconds are those of the process, the minimum over rounds in which the variants alternate: other
+programs then affect all of them alike, and the minimum hardly at all. Frames per second are by the
+wall clock and require an otherwise idle machine. On a GPU, all times are times to the result.
 """
 
 import time
@@ -34,15 +34,15 @@ from tracker.online.runtime import PRECISIONS, RUNTIMES, check_runtime
 
 __all__ = ["PlainNetwork", "bench", "report"]
 
-MASK_CELLS = 63 * 63  # outputs of the published mask head, a 63 x 63 mask a cell
+MASK_CELLS = 63 * 63  # outputs of the published mask head, a 63 x 63 mask per cell
 PUBLISHED = "published structure"
 
 
 class PlainNetwork(nn.Module):
-    """The published per-frame computation on the convolutions of a network on both modalities.
+    """The published per-frame computation with the convolutions of a network on both modalities.
 
     Args:
-        network: with the branches "rgb" and "ir", and a fused one after the neck or none.
+        network: a network with branches "rgb" and "ir", and optionally one fused after the neck.
     """
 
     def __init__(self, network: TrackerNetwork):
@@ -59,7 +59,7 @@ class PlainNetwork(nn.Module):
             conv[0] = nn.Conv2d(levels * channels, channels, 3, bias=False)
 
     def features(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
-        """Neck features, one modality after the other, and what is fused from them."""
+        """Neck features, one modality after the other, and the fused ones."""
         features = {}
         for modality, x in inputs.items():
             part = self.network.part_of[modality]
@@ -80,7 +80,7 @@ class PlainNetwork(nn.Module):
         }
 
     def forward(self, template: dict[str, list[Tensor]], inputs: dict[str, Tensor]) -> Response:
-        """The joint response to `prepare`'d search images."""
+        """The joint response to search images from `prepare`."""
         features = self.features(inputs)
         responses = {}
         for branch, levels in features.items():
@@ -100,29 +100,28 @@ def bench(
     frame_size: tuple[int, int] = (640, 512),
     runtimes: Sequence[str] = tuple(RUNTIMES),
 ) -> dict:
-    """Measure a frame of ours against the published structure.
+    """Measure a frame of this package's tracker against the published structure.
 
-    Ours is a whole frame of `RGBTTracker`, crops, decision and box included; of the published
-    structure only the network is counted.
+    Ours is a whole frame of `RGBTTracker`, including crops, decision and box; of the published
+    structure, only the network is measured.
 
     Args:
-        preset: "compact", the tracker that ships with its weights, or one of
-            `tracker.model.network.PRESETS` on both modalities, with weights from scratch.
-        rounds: of which the least counts; before them each runs once uncounted.
-        device: where all run.
-        threads: of PyTorch; all is measured with each number. Restored afterwards.
+        preset: "compact", the included tracker with its weights, or one of
+            `tracker.model.network.PRESETS` on both modalities, with untrained weights.
+        rounds: number of rounds, of which the minimum counts; one uncounted round precedes them.
+        device: the device of all variants.
+        threads: numbers of threads of PyTorch, each measured; restored afterwards.
         frame_size: width and height of the frames.
-        runtimes: of `tracker.online.runtime.RUNTIMES`, each to be measured in every precision it
-        has.
+        runtimes: names in `tracker.online.runtime.RUNTIMES`, each measured in all its precisions.
 
     Returns:
         "machine", "preset", "device", "rounds", "left_out" (runtimes that cannot be used here, with
-        the reason), and "threads": by number, and by name of the way, the least "seconds" a frame,
-        "frames" a second, and the largest "difference" of its responses from the published
+        the reason), and "threads": by number and by name of the variant, the minimum "seconds" per
+        frame, "frames" per second, and the largest "difference" of its responses from the published
         structure's, relative to their largest value.
 
     Raises:
-        UserError: the preset cannot be compared, or an argument makes no sense.
+        UserError: the preset cannot be compared, or an argument is out of range.
     """
     if preset not in (known := [SHIPPED, *filter(_is_comparable, PRESETS)]):
         raise UserError(
@@ -160,7 +159,7 @@ def _is_comparable(preset: str) -> bool:
 def _usable(
     runtimes: Sequence[str], device: torch.device
 ) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """Runtimes and precisions that can be measured, and why other runtimes cannot."""
+    """Runtimes and precisions that can be measured, and the reasons why other runtimes cannot."""
     usable, left_out = [], {}
     for runtime in runtimes:
         try:
@@ -211,9 +210,10 @@ def _measure(
     differences = {PUBLISHED: 0.0}
     for runtime, precision in ways:
         name = _name(runtime, precision)
-        # Without update: the published code's falls on the same frames, and costs both the same.
+        # Without template updates: the published ones occur at the same frames and cost the same.
         settings = OnlineSettings(update_interval=0)
-        tracker = RGBTTracker(network, device, settings, runtime, precision)
+        threads = torch.get_num_threads()
+        tracker = RGBTTracker(network, device, settings, runtime, precision, threads)
         with torch.inference_mode():
             ours = tracker.network
             tracker.search.learn(ours.kernels(ours.template(small)))
@@ -237,7 +237,7 @@ def _measure(
 
 
 def report(result: dict) -> str:
-    """`bench`'s result as tables to read."""
+    """`bench`'s result as readable tables."""
     kind = "CPU seconds" if result["device"] == "cpu" else "seconds"
     rounds = counted(result["rounds"], "round")
     lines = [

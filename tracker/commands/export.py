@@ -1,10 +1,9 @@
-"""A tracker's network as ONNX files, to run the frame loop of `tracker.online.rgbt_tracker`
-elsewhere.
+"""Export of a tracker's network to ONNX files, for the frame loop of `tracker.online.rgbt_tracker`
+in other programs.
 
-The three passes of `tracker.online.passes`, a file each. Each file's metadata holds what the loop
-needs:
-sizes of the crops, pixel convention, anchors and online settings, so that it can be written from
-the files alone.
+The three passes of `tracker.online.passes` are written to one file each. The metadata of each file
+contains what the loop needs: sizes of the crops, pixel convention, anchors and online settings. The
+loop can be written from the files alone.
 """
 
 import copy
@@ -24,34 +23,34 @@ from tracker.online.passes import KernelPass, SearchPass, TemplatePass
 
 __all__ = ["FILES", "export_tracker"]
 
-#: The files of an export, in the order they are run.
+#: The files of an export, in the order in which they are run.
 FILES = ("template.onnx", "kernels.onnx", "search.onnx")
 
 
 def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, float]:
-    """Write a tracker's template, kernel and search pass as ONNX files of fixed sizes.
+    """Write a tracker's template, kernel and search pass as ONNX files with fixed sizes.
 
-    ======================  ==============================================  ======================
-    file                    inputs                                          outputs
-    ======================  ==============================================  ======================
-    ``template.onnx``       a crop a modality                               ``template_*``
-    ``kernels.onnx``        ``template_*``                                  ``kernel_*``
-    ``search.onnx``         ``kernel_*``, a crop a modality                 ``cls``, ``loc``
-    ======================  ==============================================  ======================
+        ======================  ========================================  ======================
+        file                    inputs                                    outputs
+        ======================  ========================================  ======================
+        ``template.onnx``       one crop per modality                     ``template_*``
+        ``kernels.onnx``        ``template_*``                            ``kernel_*``
+        ``search.onnx``         ``kernel_*``, one crop per modality       ``cls``, ``loc``
+        ======================  ========================================  ======================
 
-    A crop is "rgb" or "ir", ``(1, 3, S, S)``, float32, as `TrackerNetwork` takes it; `cls` and
-    `loc` are those of `tracker.model.head.Response`, decided over all branches.
+    A crop is "rgb" or "ir", float32 ``(1, 3, S, S)``, as `TrackerNetwork` takes it; `cls` and `loc`
+    are those of `tracker.model.head.Response`, combined over all branches.
 
     Args:
-        network: with weights; it is not changed.
-        folder: made where it is missing.
+        network: a network with weights; it is not modified.
+        folder: output folder; created if missing.
 
     Returns:
         By file, the largest difference from PyTorch, relative to the largest value of an output.
 
     Raises:
-        UserError: as `fusion.base.onnx.write_onnx`; files written before the one that failed stay,
-            each of them whole and checked.
+        UserError: see `fusion.base.onnx.write_onnx`; files written before the failure remain, each
+            complete and verified.
     """
     check_packages()
     folder = make_folder(check_folder(Path(folder)))
@@ -66,7 +65,7 @@ def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, flo
         shape = (len(modalities), 1, 3, size, size)
         return tuple(torch.randint(0, 256, shape, generator=generator).float())
 
-    # Each pass is compared on what the one before it gives.
+    # Each pass is compared on the output of the pass before it.
     with torch.inference_mode():
         exemplars = [crops(network.exemplar_size) for _ in range(2)]
         features = [tuple(template(*each)) for each in exemplars]
@@ -81,7 +80,7 @@ def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, flo
         name: write_onnx(
             module,
             folder / name,
-            # Tensors of inference mode cannot be recorded.
+            # Tensors of inference mode cannot be exported.
             [tuple(tensor.clone() for tensor in each) for each in checks],
             inputs=inputs,
             outputs=outputs,
@@ -116,13 +115,13 @@ def _usage(network: TrackerNetwork) -> str:
         + (" and bring the infrared to the mean of the RGB" if len(network.modalities) > 1 else ""),
     }[network.pixels]
     return (
-        f"Crops: float32 (1, 3, S, S), 0..255, rgb in RGB order, ir a grey picture three times; "
+        f"Crops: float32 (1, 3, S, S), 0..255, rgb in RGB order, ir as three equal channels; "
         f"{inside}. S is {network.exemplar_size} for template.onnx and {network.search_size} for "
-        "search.onnx. A template crop is a square of area (w + c)(h + c) about a box of w by h, "
-        "with c = context * (w + h); a search crop is larger by the ratio of the S. template.onnx, "
-        "then kernels.onnx on the first frame; search.onnx on every other. cls: A logits of the "
-        "background, then A of the target; loc: A shifts in x, A in y, A logarithms of the growth "
-        "of width, A of height, in units of the anchors, which stand 'stride' pixels of the crop "
-        "apart about its centre. An update blends a new template_* into the old one by "
-        "update_rate and runs kernels.onnx again."
+        "search.onnx. A template crop is a square of area (w + c)(h + c) around a box of w by h, "
+        "with c = context * (w + h); a search crop is larger by the ratio of the two S. Run "
+        "template.onnx and kernels.onnx on the first frame, search.onnx on every other frame. cls: "
+        "A logits of the background, then A of the target; loc: A shifts in x, A in y, A "
+        "logarithms of the scale of width, A of height, relative to the anchors, which are "
+        "'stride' pixels of the crop apart around its centre. An update blends a new template_* "
+        "into the old one by update_rate and runs kernels.onnx again."
     )

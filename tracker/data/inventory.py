@@ -86,7 +86,7 @@ def take_inventory(paths: list[Path], layout: str | None = None, all_frames: boo
 
     Args:
         paths: one folder, or two paths as for `load_sequence`.
-        layout: a name from `tracker.data.layouts.DATASETS`; guessed without it.
+        layout: of `tracker.data.layouts.dataset_names`; guessed without it.
 
     Returns:
         A dictionary for JSON: ``sequences`` as from `inspect_sequence`, sums, ``problems`` of the

@@ -5,17 +5,17 @@ frame is asked for; folders are listed and annotations read at once, so that eve
 those is known at the start: what can be worked around is collected in `Sequence.problems`, what
 cannot is a `UserError`.
 
-=======  =================  =====================================  ==============================
-layout   folders            annotation                             numbers
-=======  =================  =====================================  ==============================
-gtot     v, i               groundTruth_v.txt, groundTruth_i.txt   x1 y1 x2 y2
-rgbt210  visible, infrared  init.txt                               x,y,w,h for both modalities
-rgbt234  visible, infrared  visible.txt, infrared.txt              x,y,w,h
-lasher   visible, infrared  visible.txt, infrared.txt              x,y,w,h; w = h = 0: absent
-vtuav    rgb, ir            rgb.txt, ir.txt                        x y w h, every tenth frame
-vot      color, ir          groundtruth.txt, `sequence`, *.tag     x,y,w,h or polygon
-vt       RGB, T, GT         GT: a mask a picture                   still pairs, by `mask_to_box`
-=======  =================  =====================================  ==============================
+    =======  =================  =====================================  =============================
+    layout   folders            annotation                             numbers
+    =======  =================  =====================================  =============================
+    gtot     v, i               groundTruth_v.txt, groundTruth_i.txt   x1 y1 x2 y2
+    rgbt210  visible, infrared  init.txt                               x,y,w,h for both modalities
+    rgbt234  visible, infrared  visible.txt, infrared.txt              x,y,w,h
+    lasher   visible, infrared  visible.txt, infrared.txt              x,y,w,h; w = h = 0: absent
+    vtuav    rgb, ir            rgb.txt, ir.txt                        x y w h, every tenth frame
+    vot      color, ir          groundtruth.txt, `sequence`, *.tag     x,y,w,h or polygon
+    vt       RGB, T, GT         GT: one mask per image                 still pairs, by `mask_to_box`
+    =======  =================  =====================================  =============================
 
 ``vt`` is VT821, VT1000 and VT5000. What an annotation's lines may look like is in
 `tracker.data.annotations`. Where ``visible.txt`` or ``infrared.txt`` is missing, ``init.txt``
@@ -53,13 +53,14 @@ from tracker.data.frames import (
     shortage,
 )
 from tracker.data.layouts import (
-    DATASETS,
     LAYOUTS,
     STILL_FOLDERS,
+    STILL_LAYOUT,
     Layout,
     child_folder,
     guess_layout,
     has_folders,
+    layout_of,
     list_folder,
 )
 
@@ -307,10 +308,8 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
                 + ", ".join(sorted({f"{entry.rgb}/{entry.ir}" for entry in LAYOUTS.values()}))
                 + "; or give two paths, visible and infrared"
             )
-    if name == "vt":
+    if name == STILL_LAYOUT:
         raise UserError(f"{folder}: holds still pairs, not a sequence; it can be read as a dataset")
-    if name not in LAYOUTS:
-        raise UserError(f"layout {name}: unknown; give one of {', '.join(LAYOUTS)}")
     layout = LAYOUTS[name]
     problems: list[str] = []
     meta = read_vot_meta(folder) if name == "vot" else {}
@@ -399,7 +398,9 @@ def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str
     return attributes
 
 
-def _read_annotations(folder: Path, layout: Layout, problems: list[str]) -> dict[str, np.ndarray]:
+def _read_annotations(
+    folder: Path, layout: type[Layout], problems: list[str]
+) -> dict[str, np.ndarray]:
     """Regions by file name, of each modality's best file; says which files are missing."""
     regions: dict[str, np.ndarray] = {}
     missing: dict[str, list[str]] = {}
@@ -421,7 +422,7 @@ def _read_annotations(folder: Path, layout: Layout, problems: list[str]) -> dict
 
 def _place_annotations(
     regions: dict[str, np.ndarray],
-    layout: Layout,
+    layout: type[Layout],
     sources: dict[str, ImageFrames],
     problems: list[str],
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -495,17 +496,16 @@ def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> D
 
     Args:
         root: the dataset's folder.
-        name: a name from `DATASETS`; without it every sequence's layout is guessed.
+        name: of `tracker.data.layouts.dataset_names`; every sequence's layout is guessed where
+            None.
         depth: how many folders deep sequences may lie.
 
     Raises:
         UserError: no such folder or name, or no sequence below it.
     """
     root = Path(root)
-    if name is not None and name not in DATASETS:
-        raise UserError(f"dataset {name}: unknown; give one of {', '.join(DATASETS)}")
+    wanted = None if name is None else layout_of(name)
     _require_folder(root)
-    wanted = None if name is None else DATASETS[name]
     found = list(_find_sequences(root, wanted, depth))
     if not found:
         raise UserError(
@@ -516,7 +516,7 @@ def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> D
     problems: list[str] = []
     for folder in found:
         relative = "" if folder == root else folder.relative_to(root).as_posix()
-        if (wanted or guess_layout(folder)) == "vt":
+        if (wanted or guess_layout(folder)) == STILL_LAYOUT:
             loaders |= _still_pairs(folder, relative, problems)
         else:
             loaders[relative or root.resolve().name] = partial(_load_folder, folder, wanted)
@@ -542,11 +542,9 @@ def _find_sequences(folder: Path, wanted: str | None, depth: int) -> Iterator[Pa
 def _is_sequence(folder: Path, wanted: str | None) -> bool:
     if wanted is None:
         return guess_layout(folder) is not None
-    if wanted == "vt":
+    if wanted == STILL_LAYOUT:
         return has_folders(folder, STILL_FOLDERS)
-    if wanted == "vot" and (folder / "sequence").is_file():
-        return True
-    return has_folders(folder, (LAYOUTS[wanted].rgb, LAYOUTS[wanted].ir))
+    return LAYOUTS[wanted].holds(folder)
 
 
 def _still_pairs(

@@ -1,4 +1,5 @@
-"""Of what results are: a note beside them names the weights, so that others' are not reused."""
+"""Records what produced a results folder, in a note beside the results, so that results of other
+weights or of another way to compute are not reused."""
 
 import hashlib
 from pathlib import Path
@@ -6,9 +7,12 @@ from pathlib import Path
 from fusion.base.errors import UserError
 from fusion.base.files import read_text, whole_file
 
-__all__ = ["is_of_other_origin", "weights_digest", "write_origin"]
+__all__ = ["describe_origin", "is_of_other_origin", "weights_digest", "write_origin"]
 
 NOTE = "weights.sha256"
+
+#: What a tracker computes by unless told otherwise; a note does not mention it.
+DEFAULT_RUNTIME, DEFAULT_PRECISION = "eager", "float32"
 
 
 def weights_digest(weights: Path) -> str:
@@ -23,8 +27,31 @@ def weights_digest(weights: Path) -> str:
         raise UserError(f"{weights}: cannot be read ({error.strerror})") from error
 
 
+def describe_origin(
+    weights: Path,
+    *settings: str,
+    runtime: str = DEFAULT_RUNTIME,
+    precision: str = DEFAULT_PRECISION,
+) -> str:
+    """The line for `write_origin` and `is_of_other_origin`: everything that figures depend on.
+
+    Args:
+        weights: the weights file, of which the line holds the `weights_digest`.
+        settings: other words that matter, such as the preset, the benchmark or the only modality.
+        runtime, precision: as ``--runtime`` and ``--precision``; results differ by them, from the
+            last digits to whole boxes.
+
+    Raises:
+        UserError: the weights cannot be read.
+    """
+    words = [weights_digest(weights), *settings]
+    words += [f"runtime={runtime}"] if runtime != DEFAULT_RUNTIME else []
+    words += [f"precision={precision}"] if precision != DEFAULT_PRECISION else []
+    return " ".join(words)
+
+
 def write_origin(results: Path, origin: str) -> None:
-    """Note of what a folder's results are, in a line that begins with their `weights_digest`.
+    """Write the note of a results folder.
 
     Raises:
         UserError: the folder cannot be written.

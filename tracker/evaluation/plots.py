@@ -1,7 +1,7 @@
-"""The plots that tracking papers show, over any number of trackers.
+"""The usual plots of tracking papers, for any number of trackers.
 
-Every function makes a `matplotlib.figure.Figure` of its own, without pyplot and its global state;
-`save_figure` writes it in any format that Matplotlib knows.
+Every function creates a separate `matplotlib.figure.Figure`, without pyplot and its global state;
+`save_figure` writes it in any format that Matplotlib supports.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,9 @@ from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from fusion.evaluation.comparison import COLOURS
 from tracker.evaluation.ope import figures as ope
-from tracker.evaluation.vot import figures as multistart
+from tracker.evaluation.vot.figures import MultistartScores
 
-# Dashes where there are more trackers than colours.
+# Dash patterns, used if there are more trackers than colours.
 DASHES = ("-", "--", ":", "-.")
 MARKERS = "osD^vP*X<>"
 
@@ -34,7 +34,7 @@ def _figure(xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes]:
 
 
 def _legend(axes: Axes, loc: Literal["upper right", "lower left", "lower right"]) -> None:
-    """A legend inside the axes, or to their right where it would hide the curves."""
+    """Place a legend inside the axes, or to their right if it would hide the curves."""
     if len(axes.get_legend_handles_labels()[1]) <= 6:
         axes.legend(loc=loc)
         return
@@ -45,7 +45,7 @@ def _legend(axes: Axes, loc: Literal["upper right", "lower left", "lower right"]
 
 
 def _ranked(figures: Mapping[str, float]) -> list[str]:
-    """Names from the best to the worst; NaN last."""
+    """Names from best to worst; NaN last."""
     return sorted(figures, key=lambda name: -np.nan_to_num(figures[name], nan=-1))
 
 
@@ -69,12 +69,12 @@ _RATE_PLOTS = {
 
 
 def rate_plot(scores: Mapping[str, ope.Scores], plot: str) -> Figure:
-    """Precision, normalised precision or success over its threshold, a line a tracker.
+    """Plot precision, normalised precision or success over its threshold, one line per tracker.
 
-    The legend gives the figure that the benchmark draws from the curve and lists the best first.
+    The legend shows the figure that the benchmark computes from the curve, best first.
 
     Args:
-        scores: by tracker, all of one benchmark.
+        scores: scores by tracker, all of one benchmark.
         plot: ``precision``, ``normalized`` or ``success``.
 
     Raises:
@@ -110,10 +110,10 @@ def rate_plot(scores: Mapping[str, ope.Scores], plot: str) -> Figure:
 # --- Multistart evaluation ------------------------------------------------------------------------
 
 
-def eao_plot(scores: Mapping[str, multistart.Scores]) -> Figure:
-    """Expected average overlap over the number of frames, a line a tracker.
+def eao_plot(scores: Mapping[str, MultistartScores]) -> Figure:
+    """Plot expected average overlap over the number of frames, one line per tracker.
 
-    The band is the interval of lengths that EAO is the mean over.
+    The band marks the interval of lengths over which EAO is averaged.
 
     Raises:
         ValueError: no tracker.
@@ -134,8 +134,8 @@ def eao_plot(scores: Mapping[str, multistart.Scores]) -> Figure:
     return figure
 
 
-def ar_plot(scores: Mapping[str, multistart.Scores]) -> Figure:
-    """Accuracy over robustness, a mark a tracker; the best is at the top right.
+def ar_plot(scores: Mapping[str, MultistartScores]) -> Figure:
+    """Plot accuracy over robustness, one mark per tracker; the best is at the top right.
 
     Raises:
         ValueError: no tracker.
@@ -166,25 +166,34 @@ def _need_trackers(scores: Mapping) -> None:
         raise ValueError("a plot needs the scores of a tracker")
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure whole or not at all; the suffix is the format (png, pdf, svg).
+def require_format(path: Path) -> None:
+    """Make sure that the name of a figure's file ends in a format (png, pdf, svg).
 
     Raises:
-        UserError: an unknown format, or a place that cannot be written.
+        UserError: it does not.
+    """
+    formats = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        raise UserError(f"{path}: unknown image format; end the name in .png, .pdf or .svg")
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure completely or not at all; the suffix selects the format (png, pdf, svg).
+
+    Raises:
+        UserError: the format is unknown, or the file cannot be written.
     """
     path = Path(path)
-    formats = figure.canvas.get_supported_filetypes()
-    if path.suffix.lower().removeprefix(".") not in formats:
-        raise UserError(f"{path}: unknown picture format; end the name in .png, .pdf or .svg")
+    require_format(path)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150)
 
 
 def save_figures(figures: Mapping[str, Figure], folder: Path) -> None:
-    """Write each figure by its name, as a picture for screens (png) and one for papers (pdf).
+    """Write each figure by its name, as an image for screens (png) and one for papers (pdf).
 
     Raises:
-        UserError: a place that cannot be written.
+        UserError: a file cannot be written.
     """
     for name, figure in figures.items():
         for suffix in (".png", ".pdf"):

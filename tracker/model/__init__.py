@@ -1,1 +1,1 @@
-"""The siamese network: backbone, neck, heads, fusion of branches, weights."""
+"""The siamese network: backbone, neck, heads, fusion of branches, weights files."""

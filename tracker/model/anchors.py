@@ -1,4 +1,4 @@
-"""Anchors: the boxes an RPN's outputs are measured from (Ren et al., 2015; SiamRPN, CVPR 2018)."""
+"""Anchors: the reference boxes of an RPN's outputs (Ren et al., 2015; SiamRPN, CVPR 2018)."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -21,8 +21,9 @@ def anchor_shapes(stride: int, scale: float = 8, ratios: Sequence[float] = RATIO
         scale: side of the square anchor in cells.
         ratios: height over width.
 
-    All have about the area ``(scale * stride) ** 2``. Sides are rounded down before scaling, as
-    published networks were trained with; the middle one is 64 x 64 at stride 8, scale 8.
+    All anchors have about the area ``(scale * stride) ** 2``. Sides are rounded down before
+    scaling, as in the training of published networks; the middle one is 64 x 64 at stride 8, scale
+    8.
 
     Returns:
         ``(len(ratios), 2)``, float64.
@@ -37,11 +38,11 @@ def anchor_shapes(stride: int, scale: float = 8, ratios: Sequence[float] = RATIO
 def anchor_grid(
     size: int, stride: int, scale: float = 8, ratios: Sequence[float] = RATIOS
 ) -> np.ndarray:
-    """Anchors of every cell of a response, about the centre of the search region.
+    """Anchors of every cell of a response, relative to the centre of the search region.
 
     Args:
         size: cells of the response along a side; their middle is at the centre.
-        stride, scale, ratios: as `anchor_shapes`.
+        stride, scale, ratios: see `anchor_shapes`.
 
     Returns:
         ``(4, A, size, size)``, float32: centre x, centre y, width, height in pixels.
@@ -57,7 +58,7 @@ def anchor_grid(
 
 
 def decode(loc: Tensor, anchors: Tensor) -> Tensor:
-    """Boxes from an RPN's regression: shifts in units of the anchor, logarithms of its growth.
+    """Boxes from an RPN's regression: shifts relative to the anchor's size, and log scale factors.
 
     Args:
         loc: ``(..., 4, A, H, W)``.
@@ -74,7 +75,7 @@ def decode(loc: Tensor, anchors: Tensor) -> Tensor:
 
 
 def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """The regression target of ``boxes``: the inverse of `decode`.
+    """Regression targets of ``boxes``: the inverse of `decode`.
 
     Args:
         boxes: ``(..., 4, A, H, W)`` or broadcastable to it: centre x, centre y, width, height.

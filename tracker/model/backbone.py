@@ -1,9 +1,9 @@
 """Backbones: the interface, the dilated ResNet-50 of SiamRPN++, and a small one of its layout.
 
-The two of stride 8 keep the spatial resolution of the second stage and dilate what follows (Li et
-al., SiamRPN++, CVPR 2019, Sec. 4.1). Convolutions that halve the resolution have no padding, so
-that the centre of a template or a search region of ``16 k + 15`` pixels falls on the centre of its
-middle cell, and a response is measured from there without a shift:
+The two backbones of stride 8 keep the spatial resolution of the second stage and dilate the
+following stages (Li et al., SiamRPN++, CVPR 2019, Sec. 4.1). Convolutions that halve the resolution
+have no padding. The centre of a template or search region of ``16 k + 15`` pixels therefore
+coincides with the centre of its middle cell, and positions in a response need no offset:
 
     127 -> 61 -> 31 -> 15 cells          255 -> 125 -> 63 -> 31 cells
 """
@@ -27,20 +27,20 @@ __all__ = ["AtrousResNet50", "Backbone", "CompactResNet"]
 
 
 class Backbone(nn.Module):
-    """Base of the networks that turn a crop into the feature maps of a few levels.
+    """Base of the networks that turn a crop into feature maps of several levels.
 
     A subclass defines `channels`, `stride` and ``forward``, and is registered in
     `tracker.model.registry.BACKBONES`:
 
     - ``forward(x)`` takes crops ``(B, 3, S, S)`` in the pixel convention of the network (or a map
-      of the modality's own stem, see `make_stem`) and gives a list of maps ``(B, C, H, W)``, one
-      for each level, finest first, all of one height and width.
+      of the modality's own stem, see `make_stem`) and returns a list of maps ``(B, C, H, W)``, one
+      per level, finest first, all of equal height and width.
 
     Attributes:
         channels: channels of the levels, such as ``(512, 1024, 2048)``.
         stride: pixels of a crop between the centres of two cells.
-        imagenet: the torchvision weights, such as ``ResNet50_Weights.IMAGENET1K_V1``, whose tensors
-            this backbone can start from (`tracker.model.weights.load_imagenet`); None for none.
+        imagenet: torchvision weights, such as ``ResNet50_Weights.IMAGENET1K_V1``, from which this
+            backbone can start (`tracker.model.weights.load_imagenet`); None for none.
     """
 
     channels: Sequence[int]
@@ -49,17 +49,17 @@ class Backbone(nn.Module):
 
     @classmethod
     def make_stem(cls) -> nn.Module | None:
-        """The first layers that each modality has of its own, before a backbone they share: crops
-        ``(B, 3, S, S)`` to what ``forward`` takes. None where ``forward`` takes crops."""
+        """Create the first layers that each modality has separately, before a shared backbone: from
+        crops ``(B, 3, S, S)`` to the input of ``forward``. None if ``forward`` takes crops."""
         return None
 
     def cells(self, size: int) -> int:
         """Cells along a side of the maps of a crop of ``size`` pixels.
 
-        This default runs the layers without computing anything, on PyTorch's meta device.
+        The default runs the layers on PyTorch's meta device, without computing anything.
 
         Raises:
-            ValueError: the backbone does not take crops of this size.
+            ValueError: the backbone does not accept crops of this size.
         """
         layers = copy.deepcopy(self).to("meta").eval()
         stem = type(self).make_stem() or nn.Identity()
@@ -78,7 +78,7 @@ class Backbone(nn.Module):
 
 
 class _Unpadded(Backbone):
-    """A backbone of stride 8 whose halving convolutions have no padding, see the module."""
+    """A backbone of stride 8 whose strided convolutions have no padding, see the module."""
 
     def cells(self, size: int) -> int:
         if not isinstance(size, int) or size < 31 or size % 16 != 15:
@@ -91,10 +91,10 @@ class _Unpadded(Backbone):
 
 @dataclass(frozen=True)
 class Shape:
-    """How a block's 3x3 convolutions and its shortcut sample.
+    """Sampling of a block's 3x3 convolutions and of its shortcut.
 
     A shortcut is 1x1, or 3x3 with the stride, padding and dilation of the block's own 3x3. One that
-    halves the resolution is always 3x3: without padding a 1x1 would see other centres.
+    halves the resolution is always 3x3: without padding, a 1x1 would have different centres.
     """
 
     stride: int = 1
@@ -107,7 +107,7 @@ class Shape:
         return nn.Conv2d(inputs, outputs, 3, self.stride, padding, self.dilation, bias=False)
 
     def shortcut(self, inputs: int, outputs: int) -> nn.Module | None:
-        """Brings a block's input to the size of its output; None where it has that already."""
+        """Maps a block's input to the size of its output; None if the sizes are equal."""
         if self.stride == 1 and inputs == outputs:
             return None
         if self.wide_shortcut or self.stride > 1:
@@ -169,8 +169,8 @@ def stage(
     dilation: int = 1,
     wide_shortcut: bool = False,
 ) -> nn.Sequential:
-    """``count`` blocks. The first one changes size or channels, at half the dilation of the rest:
-    going from one dilation to its double in a step would leave holes in what a cell sees."""
+    """``count`` blocks. The first one changes the size or the channels, at half the dilation of the
+    others: doubling the dilation in one step would leave gaps in the receptive field."""
     first = block(inputs, width, Shape(stride, max(1, dilation // 2), wide_shortcut))
     rest = [
         block(block.expansion * width, width, Shape(dilation=dilation)) for _ in range(count - 1)
@@ -185,10 +185,11 @@ def stage(
 class AtrousResNet50(_Unpadded):
     """ResNet-50 of stride 8: the last two stages dilated by 2 and 4 instead of strided.
 
-    Parameters are named as in torchvision's ResNet, which published checkpoints follow too.
+    Parameters are named as in torchvision's ResNet, as in published checkpoints.
 
     Input: ``(B, 3, S, S)`` with S of the form ``16 k + 15``. Output: the maps of the last three
-    stages, 512, 1024 and 2048 channels, all of one size: 15 cells from 127 pixels, 31 from 255.
+    stages with 512, 1024 and 2048 channels, all of equal size: 15 cells from 127 pixels, 31 from
+    255.
     """
 
     channels = (512, 1024, 2048)
@@ -206,7 +207,7 @@ class AtrousResNet50(_Unpadded):
         initialise(self)
 
     def stem(self, x: Tensor) -> Tensor:
-        """Up to and with the first stage: ``(B, 256, H, W)`` of stride 4."""
+        """The layers up to and including the first stage: ``(B, 256, H, W)`` of stride 4."""
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return self.layer1(self.maxpool(x))
 
@@ -218,10 +219,10 @@ class AtrousResNet50(_Unpadded):
 
 @BACKBONES.register("compact")
 class CompactResNet(_Unpadded):
-    """A small residual network of the layout of `AtrousResNet50`, with a stem for each modality.
+    """A small residual network with the layout of `AtrousResNet50`, and one stem per modality.
 
-    Colours and heat have different edges and noise, but objects made of them look alike: the first
-    convolution is the modality's own, the rest is shared.
+    Visible and thermal images differ in edges and noise, but the shapes of objects are alike:
+    therefore the first convolution is separate for each modality, and the rest is shared.
 
     Input: ``(B, 16, H, W)``, the stem's map of stride 2. Output: the maps of the last two stages,
     64 and 96 channels of stride 8 (7 cells from a template of 63 pixels, 19 from a search region
@@ -257,7 +258,7 @@ class CompactResNet(_Unpadded):
 
 
 def initialise(network: nn.Module) -> None:
-    """He initialisation of convolutions; the last normalisation of a residual block starts small,
+    """He initialisation of convolutions. The last normalisation of a residual block starts small,
     so that a deep network starts near the identity."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

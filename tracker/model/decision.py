@@ -1,4 +1,4 @@
-"""Decision-level fusion: how the responses of the branches become one."""
+"""Decision-level fusion: combining the responses of the branches into one."""
 
 from collections.abc import Sequence
 
@@ -23,26 +23,30 @@ def fuse_decisions(
 
         cls = 1/N * sum(w_b cls_b) / sum(w_b),    loc = sum(w_b loc_b) / sum(w_b),
 
-    which for two branches of weight .5 is DFAT's rule to the factor, and for one branch that
-    branch. A branch without any positive target logit sees nothing like the target; in ``cls`` its
-    weight becomes 0, unless that is so of all branches. Its regression still counts, as in DFAT.
+    For two branches with weight .5 this is DFAT's rule up to a factor, and for a single branch it
+    is that branch. A branch without any positive target logit sees nothing like the target: its
+    weight in ``cls`` becomes 0, unless this holds for all branches. Its regression still counts, as
+    in DFAT.
 
     Args:
-        responses: one a branch, of one shape.
-        weights: one a branch, not negative; equal where None.
-        drop: leave out of ``cls`` the branches without a positive target logit.
-        available: ``(N, B)`` booleans; a branch that is not available to an item of the batch is
-            left out of that item altogether, N counting the others. All where None.
+        responses: one response per branch, all with the same shape.
+        weights: one non-negative weight per branch; None for equal weights. They are equal
+            too for an item whose available branches all have weight 0.
+        drop: leave branches without a positive target logit out of ``cls``.
+        available: ``(N, B)`` booleans; a branch that is not available for an item of the batch is
+            ignored for that item, and N counts the others; every item needs one. None if all are
+            available.
 
     Returns:
         The joint response.
     """
     cls = torch.stack([response.cls for response in responses])
     loc = torch.stack([response.loc for response in responses])
-    # Filled, not copied from the host: a copy would make a GPU wait.
+    # Filled on the device: a copy from the host would make a GPU wait.
     weight = torch.stack([cls.new_full(cls.shape[1:2], w) for w in weights or [1.0] * len(cls)])
-    if available is not None:
-        weight = weight * available
+    present = torch.ones_like(weight) if available is None else available.to(weight.dtype)
+    weight = weight * present
+    weight = torch.where(weight.sum(0) > 0, weight, present)
     count = (weight > 0).sum(0)
     cls_weight = weight
     if drop:
@@ -61,10 +65,10 @@ def _weighted_mean(maps: Tensor, weight: Tensor) -> Tensor:
 
 
 class ResponseGate(nn.Module):
-    """How far a branch can be believed at every cell, read from its own response.
+    """Predicts the reliability of a branch at every cell from its own response.
 
     An alternative to fixed weights, for networks trained with it: a thermal crossover or a dark
-    corner spoils a modality in places, not in whole frames.
+    region affects parts of a modality, not whole frames.
     """
 
     def __init__(self, num_anchors: int, width: int = 16):
@@ -83,12 +87,12 @@ class ResponseGate(nn.Module):
 def gate_decisions(
     responses: Sequence[Response], logits: Sequence[Tensor], available: Tensor | None = None
 ) -> Response:
-    """Mean of responses weighted at every cell by the softmax of the branches' gate logits.
+    """Mean of responses, weighted at every cell by the softmax of the branches' gate logits.
 
     Args:
-        responses: one a branch.
-        logits: of a `ResponseGate` each, ``(B, 1, H, W)``.
-        available: ``(N, B)`` booleans, as in `fuse_decisions`.
+        responses: one response per branch.
+        logits: one output of `ResponseGate` per branch, ``(B, 1, H, W)``.
+        available: ``(N, B)`` booleans, see `fuse_decisions`.
     """
     logit = torch.stack(list(logits))
     if available is not None:

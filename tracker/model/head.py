@@ -1,8 +1,8 @@
 """RPN heads on depthwise cross-correlation (SiamRPN++, Sec. 4.2 and 4.3).
 
-A head turns template and search features into kernel and search maps by a convolution each,
-correlates them channel by channel, and reads classification and box regression from the result.
-One head a level of the backbone; their outputs are summed with learned softmax weights.
+A head maps template and search features to kernel and search maps with one convolution each,
+correlates them channel by channel, and computes classification and box regression from the result.
+There is one head per level of the backbone; their outputs are summed with learned softmax weights.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ __all__ = ["DepthwiseRPN", "Head", "MultiLevelRPN", "Response", "depthwise_corre
 
 
 class Response(NamedTuple):
-    """What an RPN says of a search region with A anchors a cell.
+    """Output of an RPN for a search region, with A anchors per cell.
 
     Attributes:
         cls: ``(B, 2 A, H, W)`` logits: A of the background, then A of the target.
@@ -76,7 +76,7 @@ class DepthwiseRPN(nn.Module):
 
     Args:
         channels: channels of the neck.
-        num_anchors: anchors a cell.
+        num_anchors: anchors per cell.
     """
 
     def __init__(self, channels: int = 256, num_anchors: int = 5):
@@ -89,37 +89,37 @@ class DepthwiseRPN(nn.Module):
         return self.cls.conv_kernel(template), self.loc.conv_kernel(template)
 
     def forward(self, kernels: tuple[Tensor, Tensor], search: Tensor) -> Response:
-        """Response to search features ``(B, C, H, W)``, of ``H - h + 1`` by ``W - w + 1`` cells."""
+        """Response to search features ``(B, C, H, W)`` of ``H - h + 1`` by ``W - w + 1`` cells."""
         return Response(self.cls(kernels[0], search), self.loc(kernels[1], search))
 
 
 class Head(nn.Module):
     """Base of the heads that compare the levels of a template with those of a search region.
 
-    A subclass is registered in `tracker.model.registry.HEADS` and is made with ``(num_levels,
-    channels, num_anchors)``. It defines `kernels` and `forward`; its `Response` is relative to the
-    network's anchors (`tracker.model.anchors.decode`). With one square anchor
-    (``anchor_ratios=(1,)``) it has one score and one box for each cell.
+    A subclass is registered in `tracker.model.registry.HEADS` and is constructed with
+    ``(num_levels, channels, num_anchors)``. It defines `kernels` and `forward`; its `Response` is
+    relative to the network's anchors (`tracker.model.anchors.decode`). With one square anchor
+    (``anchor_ratios=(1,)``) it has one score and one box per cell.
     """
 
     def kernels(self, template: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """What of a template's levels a search needs: two tensors for each level.
+        """What a search needs from a template's levels: two tensors per level.
 
-        The fixed graphs of `tracker.online.passes` take them flat, in this order.
+        The fixed graphs of `tracker.online.passes` take them as a flat list, in this order.
         """
         raise NotImplementedError
 
     def forward(
         self, kernels: Sequence[tuple[Tensor, Tensor]], search: Sequence[Tensor]
     ) -> Response:
-        """Response to the levels ``(B, C, H, W)`` of a search region, of ``H - h + 1`` cells a
+        """Response to the levels ``(B, C, H, W)`` of a search region, with ``H - h + 1`` cells per
         side for templates of ``h``."""
         raise NotImplementedError
 
     def expect_background(self, logit: float) -> None:
-        """Let every anchor of the untrained head have this logit of being the target.
+        """Initialise the head so that every anchor has this logit of being the target.
 
-        Focal loss needs it (Lin et al., ICCV 2017, Sec. 4.1). The default changes nothing.
+        Focal loss requires it (Lin et al., ICCV 2017, Sec. 4.1). The default does nothing.
         """
 
 

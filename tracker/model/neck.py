@@ -1,4 +1,4 @@
-"""Neck: every level of the backbone brought to one number of channels, templates cropped."""
+"""Neck: maps every level of the backbone to the same number of channels; crops templates."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ __all__ = ["Neck", "crop_centre"]
 def crop_centre(x: Tensor, size: int) -> Tensor:
     """The central ``size`` x ``size`` cells of a map ``(B, C, H, W)``.
 
-    A template is context to three quarters. The crop keeps the object and a rim, so that
-    correlation costs less and matches less background.
+    About three quarters of a template is context. The crop keeps the object and a margin, so that
+    correlation is cheaper and matches less background.
 
     Raises:
         ValueError: the map is smaller than ``size``, or has no centre of that size.
@@ -29,7 +29,7 @@ class Neck(nn.Module):
 
     Args:
         in_channels: channels of the backbone's levels.
-        channels: channels of all levels afterwards.
+        channels: channels of all output levels.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int = 256):

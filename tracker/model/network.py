@@ -1,8 +1,8 @@
 """Siamese RGBT networks: branches on RGB, infrared and fused features, and their joint decision.
 
-A branch follows SiamRPN++: backbone, neck, correlation RPN. RGB and infrared branches make DFAT,
-the winner of VOT2020-RGBT; LRRNet's tracker (TPAMI 2023, Fig. 14) adds a third branch, which reads
-features fused from both and has an RPN of its own.
+A branch follows SiamRPN++: backbone, neck, correlation RPN. RGB and infrared branches form DFAT,
+the winner of VOT2020-RGBT. LRRNet's tracker (TPAMI 2023, Fig. 14) adds a third branch, which fuses
+the features of both and has its own RPN.
 
     rgb --- backbone --- neck ---+------------ RPN ---+
                                  +--- fusion - RPN ---+--- decision
@@ -43,7 +43,7 @@ PIXELS = ("bgr255", "standardized")
 
 
 def infrared_shift(rgb: Tensor, ir: Tensor) -> Tensor:
-    """What DFAT adds to an infrared crop so that its mean is the RGB crop's.
+    """The shift that DFAT adds to an infrared crop to give it the mean of the RGB crop.
 
     Args:
         rgb, ir: crops ``(B, C, H, W)``.
@@ -56,7 +56,7 @@ def infrared_shift(rgb: Tensor, ir: Tensor) -> Tensor:
 
 
 def _standardize(x: Tensor) -> Tensor:
-    """Zero mean and unit deviation a crop; a deviation below one grey level is left as it is."""
+    """Zero mean and unit deviation per crop; a deviation below one grey level is not amplified."""
     dims = (1, 2, 3)
     x = x - x.mean(dims, keepdim=True)
     return x / x.square().mean(dims, keepdim=True).sqrt().clamp(min=1)
@@ -77,27 +77,28 @@ class TrackerNetwork(nn.Module):
 
     Args:
         branches: modalities that have a branch, among "rgb" and "ir".
-        fusion: adds the branch "fused", whose features a module of `fusion.llrr.registry.FUSIONS`
-            makes from both modalities', such as "llrr" or "rfn"; None for no such branch.
+        fusion: adds the branch "fused", whose features are computed from both modalities' by a
+            module of `fusion.llrr.registry.FUSIONS`, such as "llrr" or "rfn"; None for no such
+            branch.
         fusion_args: arguments of that module besides ``channels``, such as ``{"num_blocks": 2}``.
-        fusion_tap: fuse features "after_neck" or "before_neck" (then with a neck of its own).
-        backbone: of `tracker.model.registry.BACKBONES`, such as "resnet50" or "compact".
+        fusion_tap: fuse features "after_neck", or "before_neck", followed by a separate neck.
+        backbone: a name in `tracker.model.registry.BACKBONES`, such as "resnet50" or "compact".
         backbone_args: arguments of the backbone's constructor.
-        head: of `tracker.model.registry.HEADS`, such as "rpn".
+        head: a name in `tracker.model.registry.HEADS`, such as "rpn".
         head_args: arguments of the head besides ``(num_levels, channels, num_anchors)``.
-        shared_backbone: one backbone, neck and RPN for both modalities, or one each.
+        shared_backbone: share backbone, neck and RPN between both modalities.
         channels: channels of the neck and the RPNs.
-        exemplar_size, search_size: sides of template and search crops in pixels, which the backbone
-            takes: ``16 k + 15`` for those of this package.
-        template_cells: cells of the template's features that are kept, about the centre.
+        exemplar_size, search_size: sides of template and search crops in pixels, as required by the
+            backbone: ``16 k + 15`` for those of this package.
+        template_cells: number of central cells of the template's features that are kept, per side.
         anchor_scale: side of the square anchor in cells.
         anchor_ratios: height over width of the anchors.
         pixels: "bgr255" (published networks: raw BGR, infrared shifted by `infrared_shift`) or
             "standardized" (each crop by its own mean and deviation).
         branch_weights: weights of the branches in `fuse_decisions`, in the order of `branches`;
-            equal where None.
+            None for equal weights.
         drop_branches: DFAT's drop rule in `fuse_decisions`.
-        gate: weigh several branches at every cell by a learned `ResponseGate` instead of
+        gate: weight the branches at every cell by a learned `ResponseGate` instead of
             `fuse_decisions`.
 
     Attributes:
@@ -194,10 +195,9 @@ class TrackerNetwork(nn.Module):
         # A part that both modalities share goes by the name "shared", else by the modality's.
         self.part_of = {m: "shared" if shared_backbone else m for m in self.modalities}
         parts = sorted(set(self.part_of.values()))
-        make_backbone = BACKBONES[backbone]
-        stems = {m: make_backbone.make_stem() for m in self.modalities}
+        stems = {m: BACKBONES[backbone].make_stem() for m in self.modalities}
         self.stems = nn.ModuleDict({m: stem for m, stem in stems.items() if stem is not None})
-        backbones = {part: make_backbone(**(backbone_args or {})) for part in parts}
+        backbones = {part: BACKBONES.create(backbone, **(backbone_args or {})) for part in parts}
         self.stride = backbones[parts[0]].stride
         self.response_size = self._response_size(backbones[parts[0]].cells)
         levels = backbones[parts[0]].channels
@@ -205,7 +205,7 @@ class TrackerNetwork(nn.Module):
 
         def make_head() -> nn.Module:
             shape = (self.num_levels, channels, len(anchor_ratios))
-            return HEADS[head](*shape, **(head_args or {}))
+            return HEADS.create(head, *shape, **(head_args or {}))
 
         self.backbones: Any = nn.ModuleDict(backbones)
         self.necks = nn.ModuleDict({part: Neck(levels, channels) for part in parts})
@@ -214,7 +214,7 @@ class TrackerNetwork(nn.Module):
         if fusion:
             before = fusion_tap == "before_neck"
             for width in levels if before else [channels] * len(levels):
-                self.fusions.append(FUSIONS[fusion](width, **(fusion_args or {})))
+                self.fusions.append(FUSIONS.create(fusion, width, **(fusion_args or {})))
             if before:
                 self.necks["fused"] = Neck(levels, channels)
             self.part_of["fused"] = "fused"
@@ -226,7 +226,7 @@ class TrackerNetwork(nn.Module):
         )
 
     def _response_size(self, cells_of: Callable[[int], int]) -> int:
-        """Cells of a response; sizes whose centres would not meet are refused."""
+        """Cells of a response; refuses sizes whose centres do not coincide."""
         exemplar, search = cells_of(self.exemplar_size), cells_of(self.search_size)
         if self.template_cells not in range(exemplar, 2, -2):
             raise ValueError(
@@ -245,8 +245,8 @@ class TrackerNetwork(nn.Module):
         return search - self.template_cells + 1
 
     def anchors(self, size: int | None = None) -> Tensor:
-        """`anchor_grid` of the network's responses, ``(4, A, response_size, response_size)``, or
-        of responses of another ``size``."""
+        """`anchor_grid` of the network's responses, ``(4, A, response_size, response_size)``, or of
+        responses of another ``size``."""
         arguments = self.architecture
         return torch.from_numpy(
             anchor_grid(
@@ -262,12 +262,12 @@ class TrackerNetwork(nn.Module):
     def prepare(
         self, images: Mapping[str, Tensor], ir_shift: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Images in the pixel convention of the network, ``(B, 3, S, S)`` float each.
+        """Images in the pixel convention of the network, each float ``(B, 3, S, S)``.
 
         Args:
-            images: by modality; those the network has no branch for are left out.
-            ir_shift: ``(B, 1, 1, 1)``, for "bgr255": added to the infrared. Where None, it is the
-                `infrared_shift` of the images if both are there, else 0.
+            images: images by modality; those without a branch are ignored.
+            ir_shift: ``(B, 1, 1, 1)``, for "bgr255": added to the infrared image. None uses the
+                `infrared_shift` of the images if both are present, else 0.
         """
         dtype = next(self.parameters()).dtype
         inputs = {
@@ -282,9 +282,9 @@ class TrackerNetwork(nn.Module):
         return {m: x.flip(1) for m, x in inputs.items()}
 
     def features(self, inputs: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
-        """Neck features of every branch from `prepare`'s inputs: ``(B, channels, H, W)`` a level.
+        """Neck features of every branch from `prepare`'s inputs, ``(B, channels, H, W)`` per level.
 
-        Modalities that share a backbone pass it as one batch.
+        Modalities that share a backbone are processed as one batch.
         """
         maps = {m: self.stems[m](x) if self.stems else x for m, x in inputs.items()}
         raw = self._by_part({m: (x,) for m, x in maps.items()}, self.backbones)
@@ -307,7 +307,7 @@ class TrackerNetwork(nn.Module):
         }
 
     def kernels(self, template: Mapping[str, list[Tensor]]) -> dict[str, list]:
-        """Correlation kernels of `template`'s features: what of a template a search needs."""
+        """Correlation kernels from `template`'s features, for `respond`."""
         return {
             branch: self.heads[self.part_of[branch]].kernels(levels)
             for branch, levels in template.items()
@@ -328,9 +328,9 @@ class TrackerNetwork(nn.Module):
         """The joint response of the branches, by `fuse_decisions` or learned gates.
 
         Args:
-            responses: by branch, at least one.
-            available: by branch, ``(B,)`` booleans: items of the batch for which it counts. Every
-                item needs one branch. All branches where None.
+            responses: responses by branch, at least one.
+            available: ``(B,)`` booleans by branch: the items of the batch for which it counts.
+                Every item needs at least one branch. None if all branches are available.
         """
         names = list(responses)
         mask = None if available is None else torch.stack([available[name] for name in names])
@@ -341,8 +341,6 @@ class TrackerNetwork(nn.Module):
         if self.branch_weights is not None:
             by_name = dict(zip(self.branches, self.branch_weights, strict=True))
             weights = [by_name[name] for name in names]
-            if not any(weights):  # what is left has no weight, yet is all there is
-                weights = None
         return fuse_decisions(
             [responses[name] for name in names], weights, drop=self.drop_branches, available=mask
         )
@@ -398,8 +396,8 @@ class TrackerNetwork(nn.Module):
     def for_inference(
         self, device: torch.device | str = "cpu", *, winograd: bool = True
     ) -> "TrackerNetwork":
-        """A copy to run on ``device`` without training: batch norm folded, channels last, and on a
-        CPU the large 3x3 convolutions by `WinogradConv2d`, unless ``winograd`` says otherwise."""
+        """A copy for inference on ``device``: batch normalisation folded, channels last, and on a
+        CPU the large 3x3 convolutions by `WinogradConv2d`, unless ``winograd`` is False."""
         network = fold_batch_norm(copy.deepcopy(self).eval().requires_grad_(False))
         if winograd and torch.device(device).type == "cpu":
             network = use_winograd(network)
@@ -452,8 +450,8 @@ def _divide(joined: Any, count: int) -> list:
 def fold_batch_norm(network: Network) -> Network:
     """Fold batch normalisation into the convolutions before it, in place.
 
-    A pair is a convolution and the batch normalisation registered right after it in the same
-    module, which everywhere in this package is also the order they run in.
+    A pair is a convolution and the batch normalisation registered directly after it in the same
+    module, which in this package is also the order of execution.
 
     Args:
         network: in evaluation mode.

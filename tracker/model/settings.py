@@ -10,16 +10,16 @@ __all__ = ["OnlineSettings"]
 
 @dataclass(frozen=True)
 class OnlineSettings:
-    """What of online tracking is not learned. The defaults are DFAT's as published.
+    """Parameters of online tracking that are not learned; the defaults are DFAT's as published.
 
     Attributes:
-        context: what a crop adds to width and to height, as a share of their sum.
-        penalty: how strongly changes of size and shape are discouraged.
-        window: weight of the cosine window, which discourages jumps.
-        rate: how fast the size follows, times score and penalty.
+        context: what a crop adds to width and to height, as a fraction of their sum.
+        penalty: strength of the penalty on changes of size and shape.
+        window: weight of the cosine window, which penalises displacement.
+        rate: learning rate of the size, multiplied by score and penalty.
         update_interval: frames between template updates; 0 for none.
         update_rate: weight of the new template in an update.
-        minimum_side: least width and height of a box in pixels.
+        minimum_side: minimum width and height of a box in pixels.
         border: what lies outside the frame in a crop: "mean", the frame's mean colour without its
             fraction, as DFAT has it; "rounded", the same rounded, as OpenCV and NanoTrack have it;
             or "replicate", the frame's edge.

@@ -1,8 +1,8 @@
 """Weights files of trackers: own safetensors, published DFAT and PySOT checkpoints, ImageNet.
 
-Own files hold architecture and preprocessing in the metadata, so that a file alone rebuilds its
-network. Of published ones the tensors are read, by PyTorch's restricted unpickler, and renamed; a
-file that would run code is refused.
+Files of this package contain architecture and preprocessing in their metadata, so that the network
+can be rebuilt from the file alone. The tensors of published checkpoints are read by PyTorch's
+restricted unpickler and renamed; a file that would execute code is refused.
 """
 
 import json
@@ -45,10 +45,10 @@ def save_tracker(network: Network, path: str | Path) -> None:
     """Write a network's weights, architecture, preprocessing and online settings as safetensors.
 
     Args:
-        network: of a class of `tracker.model.registry.NETWORKS`.
+        network: a network whose class is in `tracker.model.registry.NETWORKS`.
 
     Raises:
-        UserError: the place cannot be written.
+        UserError: the file cannot be written.
         ValueError: the network's class is not registered.
     """
     family = NETWORKS.name_of(type(network))
@@ -71,9 +71,9 @@ def load_tracker(
     *,
     preset: str = "dfat",
     device: torch.device | str = "cpu",
+    trainable: bool = False,
 ) -> Network:
-    """Rebuild a tracker's network from its weights file, to run: in evaluation mode, without
-    gradients (``network.train().requires_grad_()`` goes on training it).
+    """Rebuild a tracker's network from its weights file.
 
     Args:
         path: an own safetensors file, a published DFAT or PySOT (SiamRPN++ on ResNet-50)
@@ -82,6 +82,8 @@ def load_tracker(
             knows its network. NanoTrack's is put into "nanotrack" (both modalities, joined), or
             "nanotrack_mean", "nanotrack_rgb" or "nanotrack_ir" where one is named.
         device: where the network is put.
+        trainable: in training mode, with gradients, to continue training; else in evaluation mode,
+            and no parameter requires a gradient.
 
     Raises:
         UserError: the file is missing, truncated, holds code, or its tensors do not fit; the line
@@ -111,22 +113,22 @@ def load_tracker(
             f"{path}: a published checkpoint fills {', '.join(PUBLISHED_PRESETS)}, not {preset}; "
             "name one of these"
         )
-    fill(network, require_match(path, tensors, network))
+    fill(network, require_match(path, tensors, network), trainable)
     return network.to(device)
 
 
 def load_published(network: TrackerNetwork, path: str | Path) -> None:
-    """Start a network's training from a published DFAT or PySOT checkpoint.
+    """Initialise a network for training from a published DFAT or PySOT checkpoint.
 
-    Backbone, neck and RPN of every modality take its tensors. A fused branch and gates, which no
-    published checkpoint has, stay as they are.
+    Backbone, neck and RPN of every modality are loaded. A fused branch and gates, which published
+    checkpoints do not have, remain unchanged.
 
     Args:
-        network: with a ResNet-50, of the published sizes.
-        path: of the checkpoint.
+        network: a network with ResNet-50 and the published sizes.
+        path: the checkpoint.
 
     Raises:
-        UserError: as `load_tracker`.
+        UserError: see `load_tracker`.
     """
     modal = network.architecture | {"fusion": None, "gate": False, "branch_weights": None}
     reference = build_on_meta(path, TrackerNetwork, modal)
@@ -136,9 +138,9 @@ def load_published(network: TrackerNetwork, path: str | Path) -> None:
 
 
 def _current(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `TrackerNetwork` as they are today, from a file that may be older.
+    """Convert the arguments of an older file to those of `TrackerNetwork` today.
 
-    Until 2026-12 the size of the LLRR stacks was two arguments of the network, whatever fused.
+    Until 2026-12, the size of the LLRR stacks was given by two arguments of the network.
     """
     old = {"fusion_filters": "num_filters", "fusion_blocks": "num_blocks"}
     stacks = {new: arguments[name] for name, new in old.items() if name in arguments}
@@ -174,11 +176,11 @@ def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 # --- Published names ----------------------------------------------------------------------------
 
-# Tensors no box depends on: heads for masks, and a scale of DFAT's that its RPN does not apply.
+# Tensors that do not affect boxes: mask heads, and a scale of DFAT's that its RPN does not apply.
 _UNUSED = ("mask_head.", "refine_head.", "rpn_head.loc_scale")
 
-# Published patterns to ours; "{part}" is the part of the network the tensor belongs to. Levels are
-# numbered from 2 there, after the stages of ResNet.
+# Published name patterns to ours; "{part}" is the part of the network that the tensor belongs to.
+# Their levels are numbered from 2, after the stages of ResNet.
 _NAMES = (
     (r"backbone\.(.+)", r"backbones.{part}.\1"),
     (r"neck\.downsample([234])\.downsample\.(.+)", r"necks.{part}.levels.<\1>.\2"),
@@ -190,9 +192,9 @@ _NAMES = (
 def _renamed(
     path: str | Path, tensors: Mapping[str, Tensor], network: TrackerNetwork
 ) -> dict[str, Tensor]:
-    """A published checkpoint's tensors under our names, for every part of the network.
+    """Rename a published checkpoint's tensors to our names, for every part of the network.
 
-    Names no pattern knows are kept, so that they are reported as surplus.
+    Names that match no pattern are kept, so that they are reported as unexpected.
     """
     if not any(name.startswith(("backbone.", "rpn_head.")) for name in tensors):
         raise UserError(
@@ -210,7 +212,7 @@ def _renamed(
                 ours = re.sub("<(.)>", lambda level: str(int(level[1]) - 2), ours)
         for part in network.backbones:
             renamed[ours.replace("{part}", part)] = tensor
-    # Counters of the running statistics came with PyTorch 0.4.1; older files have none.
+    # Counters of running statistics were added in PyTorch 0.4.1; older files have none.
     for name, tensor in network.state_dict().items():
         if name.endswith("num_batches_tracked"):
             renamed.setdefault(name, torch.zeros(tensor.shape, dtype=tensor.dtype))
@@ -221,21 +223,21 @@ def _renamed(
 
 
 def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> None:
-    """Start a network's backbones from torchvision's ResNet-50, trained on ImageNet.
+    """Initialise a network's backbones from torchvision's ResNet-50, trained on ImageNet.
 
-    Where the dilated layout has a 3x3 shortcut and ImageNet's network a 1x1 one, the 1x1 becomes
-    the centre of the 3x3. ImageNet's pixels are RGB in 0..1, shifted and scaled by colour; ours are
-    raw BGR. The first convolution and normalisation take the difference up, exactly, because that
-    convolution does not pad.
+    Where the dilated layout has a 3x3 shortcut and ImageNet's network a 1x1 one, the 1x1 kernel
+    becomes the centre of the 3x3 kernel. ImageNet's pixels are RGB in 0..1, normalised per channel;
+    ours are raw BGR. The first convolution and normalisation are adjusted for the difference, which
+    is exact because that convolution has no padding.
 
     Args:
-        network: with a backbone whose `Backbone.imagenet` says which weights fit it, without stems
-            before it, on raw pixels ("bgr255").
-        path: a state dict of ``torchvision.models.resnet50``, safetensors or a checkpoint;
-            downloaded where None.
+        network: a network whose `Backbone.imagenet` names suitable weights, without separate stems,
+            on raw pixels ("bgr255").
+        path: a state dict of ``torchvision.models.resnet50``, as safetensors or a checkpoint; None
+            downloads it.
 
     Raises:
-        ValueError: the network has another backbone or pixel convention.
+        ValueError: the network has a different backbone or pixel convention.
         UserError: the file is unusable, or cannot be downloaded.
     """
     names = {backbone.imagenet for backbone in network.backbones.values()}
@@ -247,8 +249,8 @@ def load_imagenet(network: TrackerNetwork, path: str | Path | None = None) -> No
         )
     source: str | Path
     if path is None:
-        (source,) = names
-        tensors = _downloaded(source)
+        name = next(name for name in names if name is not None)
+        source, tensors = name, _downloaded(name)
     else:
         source, (tensors, _) = path, read_tensors(path)
     tensors = {name: t for name, t in tensors.items() if not name.startswith("fc.")}
@@ -277,17 +279,18 @@ def _downloaded(name: str) -> dict[str, Tensor]:
 
 
 def _centred(tensor: Tensor, expected: Tensor) -> Tensor:
-    """A 1x1 kernel as the centre of a 3x3 one, where that is expected."""
+    """Pad a 1x1 kernel to the centre of a 3x3 one, if that shape is expected."""
     if tensor.shape[2:] == (1, 1) and expected.shape[2:] == (3, 3):
         return torch.nn.functional.pad(tensor, (1, 1, 1, 1))
     return tensor
 
 
 def _to_raw_bgr(path: str | Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Let the first layer take raw BGR in 0..255 for standardised RGB.
+    """Convert the first layer from standardised RGB to raw BGR in 0..255.
 
-    With ``x = (p / 255 - m) / d``, a convolution by w on x is one by ``w / (255 d)`` on p, minus
-    ``sum(w m / d)``, which the running mean of the normalisation behind it takes up.
+    With ``x = (p / 255 - m) / d``, a convolution of x with w is a convolution of p with
+    ``w / (255 d)``, minus ``sum(w m / d)``, which is absorbed by the running mean of the following
+    normalisation.
     """
     try:
         weight, mean = tensors["conv1.weight"], tensors["bn1.running_mean"]

@@ -1,14 +1,14 @@
 """3x3 convolutions with fewer multiplications, for inference on a CPU.
 
 Two of ResNet-50's convolutions in the dilated layout, the 3x3 shortcuts of its last two stages,
-are half of a frame's arithmetic. Winograd's minimal filtering F(2x2, 3x3) computes four outputs
-from sixteen multiplications instead of thirty-six (Lavin and Gray, Fast Algorithms for
+account for half of the arithmetic per frame. Winograd's minimal filtering F(2x2, 3x3) computes four
+outputs with sixteen multiplications instead of thirty-six (Lavin and Gray, Fast Algorithms for
 Convolutional Neural Networks, CVPR 2016, Sec. 4.1): with the matrices given there,
 
     Y = A' [ (G g G') * (B' d B) ] A
 
 for a kernel g, a 4x4 tile d of the input and the 2x2 tile Y of the output. Summed over channels,
-the elementwise products are sixteen matrix products. GPU libraries do this by themselves.
+the elementwise products become sixteen matrix products. GPU libraries do this themselves.
 """
 
 from typing import TypeVar
@@ -21,25 +21,25 @@ Network = TypeVar("Network", bound=nn.Module)
 
 __all__ = ["WinogradConv2d", "use_winograd"]
 
-# G; B' and A' stand in `_to_tiles` and `_from_tiles` as sums.
+# G; B' and A' are written out as sums in `_to_tiles` and `_from_tiles`.
 _G = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 
-# Below this many kernels, transforms cost more than multiplications save.
+# With fewer kernels, the transforms cost more than the saved multiplications.
 _LEAST_KERNELS = 256 * 256
 
 
 class WinogradConv2d(nn.Module):
-    """A 3x3 convolution of stride 1, any zero padding and dilation, by F(2x2, 3x3).
+    """A 3x3 convolution of stride 1, with any zero padding and dilation, by F(2x2, 3x3).
 
-    With dilation d, outputs d apart share inputs. A side is cut into blocks of 2 d, in which
-    position ``d s + r`` belongs to the tile of phase r; a tile then takes s = 0, 1 of its block and
-    of the next.
+    With dilation d, outputs at distance d share inputs. A side is divided into blocks of 2 d, in
+    which position ``d s + r`` belongs to the tile of phase r; a tile then takes s = 0, 1 of its
+    block and of the next one.
 
     Args:
-        conv: whose weights are taken; it is not changed.
+        conv: the convolution whose weights are used; it is not modified.
 
     Raises:
-        ValueError: the convolution is of another kind.
+        ValueError: the convolution has a different form.
     """
 
     kernel: Tensor
@@ -84,7 +84,7 @@ class WinogradConv2d(nn.Module):
 
 
 def _to_tiles(x: Tensor, dim: int, out: Tensor | None = None) -> Tensor:
-    """``B' d`` along a dimension of blocks, whose next one is the place in the block, 0 or 1."""
+    """``B' d`` along a dimension of blocks; the next dimension is the position within a block."""
     first, second = x.unbind(dim + 1)
     count = first.shape[dim] - 1
     a, c = first.narrow(dim, 0, count), first.narrow(dim, 1, count)
@@ -99,7 +99,7 @@ def _to_tiles(x: Tensor, dim: int, out: Tensor | None = None) -> Tensor:
 
 
 def _from_tiles(m: Tensor, dim: int, place: int) -> Tensor:
-    """``A' m`` along a dimension of four, its two results along a new one at ``place``."""
+    """``A' m`` along a dimension of size four; its two results form a new dimension ``place``."""
     m0, m1, m2, m3 = m.unbind(dim)
     out = m0.new_empty(*m0.shape[:place], 2, *m0.shape[place:])
     first, second = out.unbind(place)
@@ -123,7 +123,7 @@ def fits(conv: nn.Module) -> bool:
 
 
 def use_winograd(network: Network) -> Network:
-    """Replace the convolutions of a network that gain by `WinogradConv2d`, in place."""
+    """Replace the convolutions for which `WinogradConv2d` is faster, in place."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if not isinstance(child, nn.Conv2d) or not fits(child):

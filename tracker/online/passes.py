@@ -1,11 +1,11 @@
-"""A tracker's three passes as modules on flat lists of tensors, as exporters take.
+"""The three passes of a tracker's network as modules on flat lists of tensors, for exporters.
 
     TemplatePass   template crops -> template features      at the start and in updates
     KernelPass     template features -> kernels             after either
     SearchPass     kernels, search crops -> cls, loc        in every frame
 
-Updates blend template features, which is why the kernels are a pass of their own. All three are for
-frames that have every modality of the network; others are for `TrackerNetwork` itself.
+Updates blend template features, therefore the kernels are a separate pass. All three are for frames
+that have every modality of the network; other frames are processed by `TrackerNetwork` itself.
 `PreparedSearchPass` is a search without its first step, for loops that prepare crops themselves.
 """
 

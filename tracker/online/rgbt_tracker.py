@@ -1,11 +1,13 @@
 """Online tracking: from a box in the first frame to a box in every frame.
 
 The published procedure of SiamRPN++ (Li et al., CVPR 2019) and SiamRPN (CVPR 2018, Sec. 3.4), with
-DFAT's template update. Each frame cuts a search region around the last box, lets the network score
-and refine the anchors, discourages jumps and changes of shape, and takes the best anchor.
+DFAT's template update. For each frame, a search region around the last box is cropped, the network
+scores and refines the anchors, displacement and changes of shape are penalised, and the best anchor
+is selected.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +16,16 @@ import torch
 from torch import Tensor
 
 from fusion.base.errors import UserError
+from fusion.base.threads import limited_threads
 from tracker.data.boxes import start_box
 from tracker.data.crops import context_side, crop_square, is_usable, mean_colour
 from tracker.model.head import Response
 from tracker.model.network import infrared_shift
 from tracker.model.weights import Network
 from tracker.model.settings import OnlineSettings
-from tracker.online.runtime import make_search
+from tracker.online.runtime import default_threads, make_search
 
 __all__ = ["RGBTTracker"]
-
-
-# --- Frames -------------------------------------------------------------------------------------
 
 
 # --- The tracker --------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ __all__ = ["RGBTTracker"]
 
 @dataclass
 class _Target:
-    """Where the target is: centre and size in pixels of the frame."""
+    """The target's position: centre and size in pixels of the frame."""
 
     x: float
     y: float
@@ -50,38 +50,41 @@ class _Target:
 
 
 class RGBTTracker:
-    """Follows one object through registered RGB and infrared frames.
+    """Tracks one object through registered RGB and infrared frames.
 
         tracker = RGBTTracker(load_tracker("weights.safetensors"))
         tracker.init(rgb, ir, (x, y, width, height))
         for rgb, ir in frames:
             box, score = tracker.track(rgb, ir)
 
-    A frame is RGB ``HxWx3`` and infrared ``HxW`` (or ``HxWx3``), uint8, or float in 0..255. Either
-    may be None. One that is of a single value all over, or not finite, counts as missing; the
-    branches that need it are left out of that frame. A modality missing at the start joins at the
-    first template update that has it.
+    A frame consists of RGB ``HxWx3`` and infrared ``HxW`` (or ``HxWx3``), uint8, or float in
+    0..255. Either may be None. An image with a single value everywhere, or with values that are not
+    finite, counts as missing. Branches that need a missing modality are not used for that frame. A
+    modality that is missing at the start joins at the first template update that has it.
 
     Args:
-        network: trained; it is copied for inference and not changed.
-        device: where the network runs.
-        settings: those the network was saved with (`TrackerNetwork.online`) where None.
-        runtime: what computes the search of a frame, of `tracker.online.runtime.RUNTIMES`. With
-        "onnx" and
-            "compile", frames that lack a modality, and those before every modality was in a
-            template, are searched the eager way.
-        precision: of the search, of `tracker.online.runtime.PRECISIONS`. Templates, the joint
-        decision and
-            the box are float32 in any case.
+        network: a trained network; it is copied for inference and not modified.
+        device: the device on which the network runs.
+        settings: online settings; defaults to those stored with the network
+            (`TrackerNetwork.online`).
+        runtime: how the search pass is computed, one of `tracker.online.runtime.RUNTIMES`. With
+            "onnx" and "compile", frames that lack a modality, and frames before every modality has
+            been part of a template, use the eager runtime.
+        precision: precision of the search pass, one of `tracker.online.runtime.PRECISIONS`.
+            Templates, the joint decision and the box are always computed in float32.
+        threads: number of threads that compute a frame on the CPU; defaults to
+            `tracker.online.runtime.default_threads`. PyTorch's own number is the same before and
+            after each call.
 
     Attributes:
+        threads: in use.
         search: the search pass, see `tracker.online.runtime.Search`.
-        settings: in use.
-        last_branches: names of the branches that the last frame's box came from; empty where both
+        settings: the online settings in use.
+        last_branches: names of the branches that contributed to the last frame's box; empty if both
             modalities were missing.
 
     Raises:
-        UserError: no such runtime or precision, or what it needs is missing.
+        UserError: the runtime or precision is unknown, or a requirement is missing.
     """
 
     def __init__(
@@ -91,10 +94,13 @@ class RGBTTracker:
         settings: OnlineSettings | None = None,
         runtime: str = "eager",
         precision: str = "float32",
+        threads: int | None = None,
     ):
         self.device = torch.device(device)
-        self.network = network.for_inference(self.device)
-        self.search = make_search(runtime, precision, self.network, network)
+        self.threads = default_threads(network) if threads is None else threads
+        with self._in_threads():
+            self.network = network.for_inference(self.device)
+            self.search = make_search(runtime, precision, self.network, network)
         self.settings = settings or OnlineSettings(**network.online)
         self.last_branches: tuple[str, ...] = ()
         size = self.network.response_size
@@ -102,9 +108,11 @@ class RGBTTracker:
         self._hanning = torch.from_numpy(hanning).to(self.device)
         self._target: _Target | None = None
 
+    def _in_threads(self) -> AbstractContextManager[None]:
+        return limited_threads(self.threads if self.device.type == "cpu" else None)
+
     # --- First frame ---
 
-    @torch.inference_mode()
     def init(
         self,
         rgb: np.ndarray | None,
@@ -117,12 +125,18 @@ class RGBTTracker:
             rgb: ``HxWx3``, or None.
             ir: ``HxW`` or ``HxWx3``, or None.
             box: ``x, y, width, height``, or a polygon or rotated box as x and y of its corners; it
-                may lie over the border, but not outside the frame.
+                may extend beyond the frame, but not lie outside it.
 
         Raises:
-            UserError: no usable frame, or an unusable box.
-            ValueError: a frame of another shape or type than described.
+            UserError: there is no usable frame, or the box is unusable.
+            ValueError: a frame has a different shape or type.
         """
+        with torch.inference_mode(), self._in_threads():
+            self._init(rgb, ir, box)
+
+    def _init(
+        self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Sequence[float] | np.ndarray
+    ) -> None:
         frames = self._frames(rgb, ir)
         if not frames:
             raise UserError(
@@ -132,7 +146,7 @@ class RGBTTracker:
             )
         height, width = next(iter(frames.values())).shape[:2]
         x, y, w, h = start_box(box, width, height)
-        # Published networks count a box of w pixels from the first to the last pixel's centre.
+        # Published networks measure a box of w pixels from the first to the last pixel's centre.
         self._target = _Target(x + (w - 1) / 2, y + (h - 1) / 2, w, h)
         self._fill: dict[str, np.ndarray] = {}
         self._ir_follows_rgb = False
@@ -146,27 +160,31 @@ class RGBTTracker:
 
     # --- Every other frame ---
 
-    @torch.inference_mode()
     def track(
         self, rgb: np.ndarray | None, ir: np.ndarray | None
     ) -> tuple[tuple[float, float, float, float], float]:
         """Find the target in the next frame.
 
         Args:
-            rgb, ir: as `init`.
+            rgb, ir: see `init`.
 
         Returns:
-            The box ``(x, y, width, height)`` in pixels, and its score in 0..1. Where both
-            modalities are missing, the last box and a score of 0.
+            The box ``(x, y, width, height)`` in pixels, and its score in 0..1. If both modalities
+            are missing, the last box and a score of 0.
 
         Raises:
-            ValueError: `init` was not called, or a frame has another shape or type than described.
+            ValueError: `init` was not called, or a frame has a different shape or type.
         """
         if self._target is None:
             raise ValueError("track needs a target: call init first")
+        with torch.inference_mode(), self._in_threads():
+            return self._track(rgb, ir, self._target)
+
+    def _track(
+        self, rgb: np.ndarray | None, ir: np.ndarray | None, target: _Target
+    ) -> tuple[tuple[float, float, float, float], float]:
         self._count += 1
         frames = self._frames(rgb, ir)
-        target = self._target
         score = 0.0
         self.last_branches = ()
         side = context_side(target.width, target.height, self.settings.context)
@@ -185,6 +203,7 @@ class RGBTTracker:
             and self._count % self.settings.update_interval == 0
         ):
             self._learn(frames, rate=self.settings.update_rate)
+        assert self._target is not None
         return self._target.box(), score
 
     def _expected(self, frame_size: tuple[int, int]) -> tuple[float, float]:
@@ -250,10 +269,10 @@ class RGBTTracker:
     # --- Template ---
 
     def _learn(self, frames: dict[str, np.ndarray], rate: float) -> None:
-        """Blend the template at the target into the known one, branch by branch.
+        """Blend the template at the target into the existing one, branch by branch.
 
-        A branch seen for the first time takes the new template as it is. As published, the colour
-        of what lies outside the frame is measured here too, and kept until the next update.
+        For a branch without a template, the new one is used as it is. As published, the mean colour
+        that fills crops outside the frame is also measured here and kept until the next update.
         """
         colours = {name: mean_colour(frame) for name, frame in frames.items()}
         if self.settings.border == "rounded":

@@ -1,12 +1,11 @@
-"""Running a tracker over a sequence, and writing what it finds.
+"""Running a tracker over a sequence, and writing the results.
 
-`track` is the loop, a frame at a time, for programs. `track_to_folder` is what ``tracker track``
-does: the loop with files, a progress bar and an account of the frames that were not as they should
-be.
+`track` is the loop over frames, for programs. `track_to_folder` is the implementation of
+``tracker track``: the loop with files, a progress bar and a report on frames with problems.
 
-Results are written line by line under names that end in ``.partial.txt`` and get their own names
-when the sequence is done. A run that is interrupted, even killed, leaves the partial files with
-every box up to then; one that fails before the first box leaves nothing.
+Results are written line by line to files that end in ``.partial.txt`` and are renamed when the
+sequence is complete. An interrupted or killed run leaves the partial files with all boxes so far; a
+run that fails before the first box leaves nothing.
 """
 
 import json
@@ -32,26 +31,26 @@ from tracker.data.sequences import Sequence
 
 
 class Tracker(Protocol):
-    """What can be run: `tracker.online.rgbt_tracker.RGBTTracker`, or anything with its two methods.
+    """The interface of a tracker: `tracker.online.rgbt_tracker.RGBTTracker`, or any other class.
 
-    Frames are RGB uint8 ``HxWx3`` and infrared uint8 ``HxW``, None where a modality is missing.
+    Frames are RGB uint8 ``HxWx3`` and infrared uint8 ``HxW``; None for a missing modality.
     """
 
     def init(self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Box) -> None:
         """Start on a frame with a box ``x, y, w, h``."""
 
     def track(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> tuple[Box, float]:
-        """The box in the next frame, and a score."""
+        """Return the box in the next frame, and a score."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """A frame and where the target is in it.
+    """A frame and the target's position in it.
 
     Attributes:
         box: ``x, y, w, h``.
-        score: 0..1; 1 in the first frame, whose box was given.
-        seconds: time in the tracker alone, without reading the frame.
+        score: 0..1; 1 for the first frame, whose box was given.
+        seconds: time spent in the tracker, without reading the frame.
     """
 
     frame: Frame
@@ -61,33 +60,33 @@ class Tracked:
 
 
 def check_start(sequence: Sequence, region: ArrayLike) -> Box:
-    """The box to start from, checked against the frames.
+    """Check the initial box against the frames and return it.
 
     Args:
-        sequence: its modalities must be of one size.
+        sequence: its modalities must have the same size.
         region: a box or a polygon.
 
     Raises:
-        UserError: as `tracker.data.boxes.start_box`, or sizes that differ.
+        UserError: see `tracker.data.boxes.start_box`, or the sizes differ.
     """
     sequence.check_sizes()
     return start_box(region, *sequence.frame_size())
 
 
 def track(tracker: Tracker, sequence: Sequence, region: ArrayLike) -> Iterator[Tracked]:
-    """Follow a target through a sequence.
+    """Track a target through a sequence.
 
-    A missing modality reaches the tracker as None, a blank one as the picture it is.
+    A missing modality is passed to the tracker as None, a blank one as it is.
 
     Args:
-        tracker: is started on the first frame.
-        region: where the target is in the first frame, a box or a polygon.
+        tracker: it is initialised on the first frame.
+        region: the target's position in the first frame, a box or a polygon.
 
     Yields:
-        Every frame, the first with the given box.
+        Every frame; the first with the given box.
 
     Raises:
-        UserError: an unusable box, or a first frame without any picture.
+        UserError: the box is unusable, or the first frame has no readable image.
     """
     box = check_start(sequence, region)
     for index in range(len(sequence)):
@@ -106,22 +105,22 @@ def track(tracker: Tracker, sequence: Sequence, region: ArrayLike) -> Iterator[T
         yield Tracked(frame, (x, y, w, h), float(score), seconds)
 
 
-# --- An account of the run ------------------------------------------------------------------------
+# --- Report of a run ------------------------------------------------------------------------------
 
 
 @dataclass
 class Account:
-    """What happened in a run.
+    """Report of a run.
 
     Attributes:
-        name: the sequence's.
-        frames: how many the sequence has.
-        tracked: how many were done.
-        seconds: in all; `tracker_seconds`: in the tracker alone.
-        problems: the sequence's own, see `Sequence.problems`.
-        incidents: by modality and kind (``missing``, ``unreadable``, ``size``, ``blank``), the
-            numbers of the frames, from 1 as the lines of ``boxes.txt``.
-        reasons: a line for each frame whose file could not be used.
+        name: name of the sequence.
+        frames: number of frames in the sequence.
+        tracked: number of frames processed.
+        seconds: total time; `tracker_seconds`: time spent in the tracker.
+        problems: problems of the sequence, see `Sequence.problems`.
+        incidents: frame numbers by modality and kind (``missing``, ``unreadable``, ``size``,
+            ``blank``), starting at 1 like the lines of ``boxes.txt``.
+        reasons: one line for each frame whose file could not be used.
         complete: whether the run reached the end.
     """
 
@@ -138,7 +137,7 @@ class Account:
     complete: bool = False
 
     def add(self, step: Tracked) -> None:
-        """Count a frame."""
+        """Add a frame."""
         self.tracked += 1
         self.tracker_seconds += step.seconds
         for modality, problem in step.frame.problems.items():
@@ -147,12 +146,12 @@ class Account:
                 self.reasons.append(problem.reason)
 
     def lines(self) -> list[str]:
-        """The account for people, the speed last."""
+        """The report as text, with the speed in the last line."""
         lines = [f"{self.name}: {problem}" for problem in self.problems]
         for modality, kinds in self.incidents.items():
             for kind, numbers in kinds.items():
                 if kind == "missing":
-                    continue  # known from the start: among the problems
+                    continue  # known in advance: listed in the problems
                 lines.append(
                     f"{MODALITY_NAMES[modality]} {kind} in {_count(len(numbers))}: "
                     f"{number_ranges(numbers)}"
@@ -166,7 +165,7 @@ class Account:
         return lines
 
     def as_json(self) -> dict:
-        """What ``report.json`` holds."""
+        """Content of ``report.json``."""
         return {
             "sequence": self.name,
             "frames": self.frames,
@@ -185,12 +184,12 @@ def _count(frames: int) -> str:
 
 
 def _row(box: Box) -> str:
-    # Nine digits bring every float32 back.
+    # Nine digits represent every float32 exactly.
     return ",".join(f"{value:.9g}" for value in box)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during `track_to_folder`; ``account`` says how far it came."""
+    """Ctrl-C during `track_to_folder`; ``account`` is the report so far."""
 
     def __init__(self, account: Account):
         super().__init__()
@@ -201,9 +200,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _ResultFiles:
-    """``boxes.txt``, ``scores.txt``, ``report.json`` and a video: partial until they are finished.
+    """``boxes.txt``, ``scores.txt``, ``report.json`` and a video, partial until complete.
 
-    The first frame creates the files.
+    The files are created at the first frame.
     """
 
     def __init__(self, sequence: Sequence, folder: Path, video: Path | None):
@@ -241,7 +240,7 @@ class _ResultFiles:
             self._stack = stack.pop_all()
 
     def close(self, account: Account) -> None:
-        """Write the report; give all files their names if the run is complete."""
+        """Write the report, and rename all files if the run is complete."""
         if self._tables is None:
             return
         with self._say_what_cannot_be_written():
@@ -273,15 +272,15 @@ def track_to_folder(
     folder: str | Path,
     video: str | Path | None = None,
 ) -> Account:
-    """Track and write ``boxes.txt``, ``scores.txt`` and ``report.json`` into a folder.
+    """Track, and write ``boxes.txt``, ``scores.txt`` and ``report.json`` to a folder.
 
     Args:
-        region: where the target is in the first frame, a box or a polygon.
-        folder: is created where missing.
-        video: also write both modalities with the box drawn, and the annotated one, as a video.
+        region: the target's position in the first frame, a box or a polygon.
+        folder: output folder; created if missing.
+        video: also write a video of both modalities with the predicted and the annotated box.
 
     Raises:
-        UserError: an unusable box, first frame, or place to write.
+        UserError: the box or the first frame is unusable, or an output cannot be written.
         Interrupted: on Ctrl-C, after the partial files are closed.
     """
     video = None if video is None else Path(video)

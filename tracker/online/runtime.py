@@ -1,11 +1,11 @@
-"""What computes a frame's search pass: PyTorch as it is, ONNX Runtime, or a compiled graph.
+"""Runtimes for the search pass of a frame: PyTorch, ONNX Runtime, or a compiled graph.
 
-`Search` is the eager one, and what a runtime has to offer: `learn` takes the template's kernels,
-a call takes a frame's prepared crops. `RUNTIMES` lists them all. Template, decision on a box and
-all geometry stay with `tracker.online.rgbt_tracker`, in float32, whatever the runtime and its
+`Search` is the eager runtime and defines the interface: `learn` takes the template's kernels, a
+call takes the prepared crops of a frame. `RUNTIMES` lists all runtimes. Templates, the decision on
+a box and all geometry remain in `tracker.online.rgbt_tracker`, in float32, for every runtime and
 precision.
 
-Nothing here loads slowly before a search is asked for.
+This module imports slow libraries only when a search is created.
 """
 
 import argparse
@@ -13,7 +13,9 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fusion.base.commandline import positive_int
 from fusion.base.errors import UserError
+from fusion.base.threads import requested_threads
 
 if TYPE_CHECKING:
     import torch
@@ -27,22 +29,42 @@ __all__ = [
     "RUNTIMES",
     "Search",
     "add_runtime_options",
+    "add_threads_option",
     "check_runtime",
+    "default_threads",
     "make_search",
 ]
 
-#: What the search pass computes in.
+#: Precisions of the search pass.
 PRECISIONS = ("float32", "bfloat16")
 
 
+#: Networks of fewer parameters are computed in one thread, see `default_threads`.
+SHARED_PARAMETERS = 10_000_000
+
+
+def default_threads(network: "TrackerNetwork") -> int:
+    """How many threads a tracker computes with unless told otherwise.
+
+    PyTorch's number for large networks, such as those on ResNet-50, and where OMP_NUM_THREADS is
+    set. One for others: between two of their convolutions, which take a tenth of a millisecond,
+    threads wait for each other, and beside another busy process they wait long. docs/speed.md has
+    the rates.
+    """
+    import torch
+
+    is_large = sum(p.numel() for p in network.parameters()) >= SHARED_PARAMETERS
+    return torch.get_num_threads() if is_large or requested_threads() else 1
+
+
 class Search:
-    """The search pass by PyTorch, an operation after the other; any modality may be missing.
+    """The search pass in PyTorch, operation by operation; any modality may be missing.
 
     Args:
-        network: `TrackerNetwork.for_inference`; decides in float32, and computes all else too where
-            the precision is float32.
-        source: the network `network` was made from, for copies made otherwise.
-        precision: of `PRECISIONS`. In bfloat16, weights, features and kernels have eight
+        network: a network from `TrackerNetwork.for_inference`; it computes the decision in float32,
+            and everything else if the precision is float32.
+        source: the network from which `network` was created, for copies in other formats.
+        precision: one of `PRECISIONS`. In bfloat16, weights, features and kernels have eight
             significant bits.
     """
 
@@ -51,10 +73,10 @@ class Search:
 
     @staticmethod
     def require(device: "torch.device | None") -> None:
-        """Make sure that the runtime can be used on a device, or on some where None.
+        """Check that the runtime can be used on a device, or on any device if None.
 
         Raises:
-            UserError: what it needs is not there.
+            UserError: a requirement is missing.
         """
 
     def __init__(self, network: "Network", source: "Network", precision: str):
@@ -74,17 +96,17 @@ class Search:
         return source.for_inference(device, winograd=False).in_precision(self.dtype)
 
     def learn(self, kernels: Mapping[str, list]) -> None:
-        """Take the kernels of a template, as `TrackerNetwork.kernels` gives them."""
+        """Set the kernels of a template, as returned by `TrackerNetwork.kernels`."""
         self._kernels = {branch: _laid_out(k, self.dtype) for branch, k in kernels.items()}
 
     def __call__(self, inputs: Mapping[str, "Tensor"]) -> tuple[tuple[str, ...], "Response"]:
         """Search a frame.
 
         Args:
-            inputs: `TrackerNetwork.prepare`'s, of at least one modality that has kernels.
+            inputs: the result of `TrackerNetwork.prepare` for at least one modality with kernels.
 
         Returns:
-            The branches that took part, and their joint response in float32.
+            The branches that contributed, and their joint response in float32.
         """
         features = self._body.features({m: x.to(self.dtype) for m, x in inputs.items()})
         response = self._body.joint_response(self._kernels, features)
@@ -92,7 +114,7 @@ class Search:
 
 
 def _laid_out(kernels: Any, dtype: "torch.dtype") -> Any:
-    """Kernels as a correlation reads them, so that no frame has to rearrange them."""
+    """Kernels in the memory layout of the correlation, so that no frame has to rearrange them."""
     if isinstance(kernels, tuple) and hasattr(kernels, "_fields"):
         return type(kernels)(*(_laid_out(kernel, dtype) for kernel in kernels))
     if isinstance(kernels, Sequence):
@@ -101,9 +123,8 @@ def _laid_out(kernels: Any, dtype: "torch.dtype") -> Any:
 
 
 class _WholeSearch(Search):
-    """A search of one fixed graph, of all branches; frames that lack a modality go the eager way.
-
-    So do all frames before every modality was in a template.
+    """A search as one fixed graph of all branches. Frames that lack a modality, and frames before
+    every modality has been part of a template, use the eager search.
     """
 
     def __init__(self, network: "Network", source: "Network", precision: str):
@@ -129,7 +150,7 @@ class _WholeSearch(Search):
             self._run = self._make(PreparedSearchPass(body).eval(), example)
 
     def _make(self, module: Any, example: tuple["Tensor", ...]) -> Callable[..., Sequence]:
-        """What computes ``module`` on tensors of ``example``'s shapes."""
+        """A function that computes ``module`` on tensors with the shapes of ``example``."""
         raise NotImplementedError
 
     def _arranged(self, inputs: Mapping[str, "Tensor"]) -> list["Tensor"]:
@@ -148,23 +169,23 @@ class _WholeSearch(Search):
 
 
 class OnnxSearch(_WholeSearch):
-    """The search pass by ONNX Runtime, on the processor; recorded in memory when it is made.
+    """The search pass in ONNX Runtime, on the CPU; exported in memory at construction.
 
-    Takes as many threads as `torch.get_num_threads` says at that time.
+    Uses as many threads as `torch.get_num_threads` returns at that time.
 
     Raises:
-        UserError: the network cannot be recorded.
+        UserError: the network cannot be exported.
     """
 
-    about = "ONNX Runtime, on a processor; needs pip install 'rgbt-lrrnet[export]'"
-    precisions = ("float32",)  # its convolutions on a processor know no bfloat16
+    about = "ONNX Runtime, on the CPU; requires pip install 'rgbt-lrrnet[export]'"
+    precisions = ("float32",)  # its convolutions on the CPU do not support bfloat16
 
     @staticmethod
     def require(device: "torch.device | None") -> None:
         from fusion.base.onnx import check_packages
 
         if device is not None and device.type != "cpu":
-            raise UserError("runtime onnx: runs on the processor alone; give --device cpu")
+            raise UserError("runtime onnx: runs on the CPU only; give --device cpu")
         check_packages("runtime onnx")
 
     def _make(self, module: Any, example: tuple["Tensor", ...]) -> Callable[..., Sequence]:
@@ -173,7 +194,7 @@ class OnnxSearch(_WholeSearch):
         from fusion.base.onnx import open_session, record_onnx
 
         names = [*module.kernel_names, *module.network.input_names]
-        with torch.inference_mode(False):  # tensors of inference mode cannot be recorded
+        with torch.inference_mode(False):  # tensors of inference mode cannot be exported
             module = copy.deepcopy(module)
             plain = tuple(tensor.clone() for tensor in example)
             program = record_onnx(
@@ -190,16 +211,16 @@ class OnnxSearch(_WholeSearch):
 
 
 class CompiledSearch(_WholeSearch):
-    """The search pass by `torch.compile`, for fixed shapes; compiled when it is made.
+    """The search pass by `torch.compile`, for fixed shapes; compiled at construction.
 
-    One graph serves all frames and template updates: kernels are inputs of it. Its threads are
-    those of `torch.get_num_threads` at that time; changing them compiles anew.
+    One graph serves all frames and template updates, because kernels are its inputs. It uses as
+    many threads as `torch.get_num_threads` returns at that time; changing them compiles again.
 
     Raises:
-        UserError: this machine cannot compile.
+        UserError: compilation is not possible on this machine.
     """
 
-    about = "torch.compile, up to minutes at the start; needs a C++ compiler"
+    about = "torch.compile, up to minutes at the start; requires a C++ compiler"
 
     def _make(self, module: Any, example: tuple["Tensor", ...]) -> Callable[..., Sequence]:
         import torch
@@ -223,19 +244,19 @@ RUNTIMES: dict[str, type[Search]] = {
     "onnx": OnnxSearch,
     "compile": CompiledSearch,
 }
-"""Ways to compute the search pass, by the name that ``--runtime`` and RGBT_RUNTIME give."""
+"""Runtimes of the search pass by name, for ``--runtime`` and RGBT_RUNTIME."""
 
 
 def check_runtime(runtime: str, precision: str, device: "torch.device | None" = None) -> None:
-    """Make sure that a runtime can be used, before anything takes long.
+    """Check that a runtime can be used, before a long computation starts.
 
     Args:
-        runtime: of `RUNTIMES`.
-        precision: of `PRECISIONS`.
-        device: where the tracker is to run, if that is known.
+        runtime: a name in `RUNTIMES`.
+        precision: a name in `PRECISIONS`.
+        device: the device of the tracker, if known.
 
     Raises:
-        UserError: an unknown name, a precision the runtime has not, or what it needs is missing.
+        UserError: a name is unknown, the runtime lacks the precision, or a requirement is missing.
     """
     if runtime not in RUNTIMES:
         raise UserError(f"runtime {runtime}: unknown; give one of {', '.join(RUNTIMES)}")
@@ -250,14 +271,14 @@ def check_runtime(runtime: str, precision: str, device: "torch.device | None" = 
 
 
 def make_search(runtime: str, precision: str, network: "Network", source: "Network") -> Search:
-    """The search pass of a tracker.
+    """Create the search pass of a tracker.
 
     Args:
-        runtime, precision: as `check_runtime`.
-        network, source: as `Search`.
+        runtime, precision: see `check_runtime`.
+        network, source: see `Search`.
 
     Raises:
-        UserError: as `check_runtime`, or the runtime cannot serve this network here.
+        UserError: see `check_runtime`, or the runtime cannot run this network here.
     """
     check_runtime(runtime, precision, next(network.parameters()).device)
     return RUNTIMES[runtime](network, source, precision)
@@ -271,13 +292,24 @@ def add_runtime_options(parser: argparse._ActionsContainer) -> None:
         metavar="NAME",
         choices=RUNTIMES,
         default="eager",
-        help=f"what computes the search. {kinds} (default: eager)",
+        help=f"how the search pass is computed. {kinds} (default: eager)",
     )
     parser.add_argument(
         "--precision",
         metavar="NAME",
         choices=PRECISIONS,
         default="float32",
-        help="of the search: float32, or bfloat16, whose figures are in docs/speed.md; boxes are "
-        "computed in float32 (default: float32)",
+        help="precision of the search pass: float32, or bfloat16 (see docs/speed.md for its speed "
+        "and accuracy); boxes are always computed in float32 (default: float32)",
+    )
+
+
+def add_threads_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--threads``, for `tracker.online.rgbt_tracker.RGBTTracker`."""
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=positive_int,
+        help="threads that compute a frame on a processor (default: OMP_NUM_THREADS where it is "
+        "set; else all for large networks, such as dfat, and 1 for others)",
     )

@@ -1,4 +1,4 @@
-"""An individual of a kind on its track, seen by the camera."""
+"""An individual on its track, as seen by the camera."""
 
 import math
 
@@ -15,12 +15,12 @@ DIRECTIONS = np.linspace(0, 2 * np.pi, 13)[:-1]
 CIRCLE = np.stack([np.cos(DIRECTIONS), np.sin(DIRECTIONS)], 1)
 
 
-#: Depth, polygon ``(n, 2)``, name of the paint, radius of the tube or 0 where it is filled.
+#: Depth, polygon ``(n, 2)``, name of the paint, and radius of the tube, or 0 for a filled polygon.
 Part = tuple[float, np.ndarray, str, float]
 
 
 class Actor:
-    """An individual of a kind on its track."""
+    """An individual on its track."""
 
     def __init__(self, kind: str, individual: Individual, track: Track, rng: np.random.Generator):
         self.kind, self.individual, self.track = KINDS[kind], individual, track
@@ -30,10 +30,10 @@ class Actor:
     def outline(
         self, t: int, place: Place, path: CameraPath, camera: np.ndarray
     ) -> tuple[list[Part], tuple[float, float, float, float]]:
-        """Where its parts are in frame t, in pixels.
+        """Positions of the parts in frame t, in pixels.
 
         Returns:
-            Parts from far to near, and the exact box (x, y, w, h) around them.
+            The parts from far to near, and the exact box (x, y, w, h) around them.
         """
         track = self.track
         body = self.kind.pose(track.phase[t], track.pace[t], self.individual)

@@ -1,4 +1,4 @@
-"""What closes the view: the sky, and the painters of each kind of upright picture."""
+"""The backdrop: the sky, and the painters of each kind of upright background."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from tracker.synthetic.plates import PLATE_REACH, PLATE_SCALE
 
 
 class Backdrop:
-    """The upright picture behind the ground: sky and whatever closes the view."""
+    """The upright image behind the ground: the sky and what closes the view."""
 
     def __init__(self, place: Place, size: tuple[int, int], rng: np.random.Generator):
         width, height = size
@@ -33,10 +33,10 @@ class Backdrop:
         base = place.f * place.look.height / z
         self.base = int((base - self.v_top) * k)  # row of the ground
         self.shape = (self.base + 4, int(2 * PLATE_REACH * width * k))
-        self.unit = height * k / 240  # pixels that look alike at every frame size
+        self.unit = height * k / 240  # plate pixels of equal appearance at every frame size
         self.rgbt = np.empty((*self.shape, 4), np.float32)
         self.glow = np.zeros((*self.shape, 3), np.float32)
-        self.air_share = np.zeros(self.shape, np.float32)  # 1 where there is sky
+        self.air_share = np.zeros(self.shape, np.float32)  # 1 for sky
 
     def sky(self) -> None:
         """Gradient and clouds; the clear sky is cold, clouds and the horizon are less so."""
@@ -58,13 +58,13 @@ class Backdrop:
         self.open_sky = self.rgbt.copy()
 
     def fill(self, rows: slice, columns: slice, paint: np.ndarray) -> None:
-        """A rectangle of paint."""
+        """Fill a rectangle with paint."""
         self.rgbt[rows, columns] = paint
         self.air_share[rows, columns] = 0
         self.glow[rows, columns] = 0
 
     def below(self, line: np.ndarray, paint: np.ndarray, soft: float = 1.0) -> np.ndarray:
-        """Paint below a row for each column; returns the mask."""
+        """Paint below the given row of each column and return the mask."""
         rows = np.arange(self.shape[0], dtype=np.float32)[:, None]
         mask = np.clip((rows - line[None]) / soft + 0.5, 0, 1)
         paint_over(self.rgbt, mask, paint)
@@ -72,12 +72,12 @@ class Backdrop:
         return mask
 
     def row(self, metres_up: float) -> int:
-        """Row of a height above the ground."""
+        """The row of a height above the ground."""
         return int(self.base - metres_up * self.metre)
 
 
 def paint_foliage(b: Backdrop, line: np.ndarray, colour: ArrayLike, celsius: float) -> None:
-    """Leaves below a ragged line: dark gaps, lit tops, nearly one temperature."""
+    """Leaves below a ragged line: dark gaps, lit tops, nearly uniform temperature."""
     rng, u = b.rng, b.unit
     clumps, leaves = fractal_noise(rng, b.shape, 24 * u, 3), fractal_noise(rng, b.shape, 3.5 * u, 2)
     ragged = line + 1.5 * u * skyline(rng, b.shape[1], 5 * u, 2)
@@ -93,7 +93,7 @@ def paint_foliage(b: Backdrop, line: np.ndarray, colour: ArrayLike, celsius: flo
 def paint_boxes(
     b: Backdrop, bottom: float, tall: float, colours: Sequence[ArrayLike], celsius: float
 ) -> None:
-    """A row of boxes of one height on a shelf or on each other."""
+    """A row of boxes of equal height, on a shelf or on other boxes."""
     rng, m = b.rng, b.metre
     x = int(rng.uniform(0, 1) * m)
     while x < b.shape[1]:

@@ -1,7 +1,7 @@
-"""Articulated bodies in three dimensions, by kind of target.
+"""Articulated three-dimensional bodies for each kind of target.
 
-A pose function builds the `Body` of one individual at a limb phase (radians) and pace (0 at rest to
-about 1), standing at the origin and looking along the first axis.
+A pose function builds the `Body` of an individual at a limb phase (radians) and pace (0 at rest to
+about 1), standing at the origin and facing along the first axis.
 """
 
 import math
@@ -17,10 +17,10 @@ Point = tuple[float, float, float]
 
 
 class Body:
-    """Parts of a body at one moment.
+    """The parts of a body at one moment.
 
-    A part is the hull of balls (points with radii) in one paint: a ball, a limb, a box, a disc.
-    Body coordinates are metres: forward, left, up. `line` makes a closed thin tube instead.
+    A part is the convex hull of balls (points with radii) in one paint: a ball, a limb, a box or a
+    disc. Body coordinates are in metres: forward, left, up. `line` adds a closed thin tube instead.
     """
 
     def __init__(self) -> None:
@@ -35,18 +35,18 @@ class Body:
         radius: float | tuple[float, ...],
         bias: float = 0.0,
     ) -> None:
-        """The convex hull of balls; ``bias`` (metres) moves it nearer in the order of drawing."""
+        """Add the convex hull of balls; ``bias`` (metres) moves it nearer in the drawing order."""
         start = len(self.points)
         self.points.extend(points)
         self.radii.extend(radius if isinstance(radius, tuple) else (radius,) * len(points))
         self.parts.append((start, len(self.points), paint, False, bias))
 
     def ball(self, paint: str, point: Point, radius: float, bias: float = 0.0) -> None:
-        """One ball."""
+        """Add a ball."""
         self.hull(paint, (point,), radius, bias)
 
     def line(self, paint: str, points: Sequence[Point], radius: float, bias: float = 0.0) -> None:
-        """A closed tube through the points."""
+        """Add a closed tube through the points."""
         start = len(self.points)
         self.points.extend(points)
         self.radii.extend((radius,) * len(points))
@@ -56,7 +56,7 @@ class Body:
 def limb(
     root: Point, lengths: Sequence[float], angles: Sequence[float], side: float
 ) -> list[Point]:
-    """Joints of a chain in a plane of constant ``side``; angles from straight down, forward > 0."""
+    """Joints of a chain in the plane ``side``; angles are from straight down, forward positive."""
     joints = [root]
     x, _, up = root
     for length, angle in zip(lengths, angles, strict=True):
@@ -74,7 +74,7 @@ def pose_person(phase: float, pace: float, individual: Individual) -> Body:
         thigh = swing * math.sin(p) + 0.04
         knee = 0.08 + (0.75 * max(0.0, math.cos(p)) ** 1.5) * pace
         hips.append((s, thigh, knee))
-    # The lower of the two feet stands on the ground: this lifts and drops the hips at each step.
+    # The lower foot stands on the ground, which lifts and lowers the hips at each step.
     up = max(0.255 * h * math.cos(t) + 0.235 * h * math.cos(t - k) for _, t, k in hips) + 0.035 * h
     for s, thigh, knee in hips:
         side = 0.052 * h * s
@@ -120,7 +120,7 @@ def pose_person(phase: float, pace: float, individual: Individual) -> Body:
 def add_wheel(
     b: Body, paint: str, x: float, side: float, up: float, radius: float, tube: float
 ) -> None:
-    """A wheel: a ring of tube."""
+    """Add a wheel: a ring-shaped tube."""
     around = np.linspace(0, 2 * np.pi, 15)[:-1]
     ring = [(x + radius * math.cos(a), side, up + radius * math.sin(a)) for a in around]
     b.line(paint, ring, tube)
@@ -251,7 +251,7 @@ def add_box(
     inset: float = 0.0,
     slant: float = 0.0,
 ) -> None:
-    """A box with rounded edges and its lit faces; the top may be narrower and slanted."""
+    """Add a box with rounded edges and lit faces; the top may be narrower and slanted."""
     low = [(x, y, z0) for x in (x0, x1) for y in (-half, half)]
     top = [
         (x, y, z1)
@@ -403,18 +403,18 @@ def pose_bird(phase: float, pace: float, individual: Individual) -> Body:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of actor: how it is built, how it moves and where.
+    """A kind of actor: its shape, and how and where it moves.
 
     Attributes:
-        pose: its body at a limb phase (radians) and pace (0 at rest to about 1), in the size and
-            with the things of an individual.
-        speed: usual speed in metres a second.
-        turn_rate: fastest turn in radians a second.
-        stride: metres for one cycle of the limbs.
+        pose: builds the body at a limb phase (radians) and pace (0 at rest to about 1), with the
+            size and belongings of an individual.
+        speed: usual speed in metres per second.
+        turn_rate: maximum turn rate in radians per second.
+        stride: distance in metres for one cycle of the limbs.
         extent: larger side in metres, for framing.
         middle: height of its middle above its foot point, in metres.
-        altitude: lowest and highest foot point of what flies, in metres; zeros for the rest.
-        floats: whether it lives on water.
+        altitude: lowest and highest foot point of flying actors, in metres; zeros for others.
+        floats: whether it moves on water.
     """
 
     pose: Callable[[float, float, Individual], Body]

@@ -1,4 +1,4 @@
-"""The two cameras: from an RGBT picture to what each sensor delivers."""
+"""The two camera models: from an RGBT image to the output of each sensor."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from tracker.synthetic.specs import SequenceSpec
 
 
 def failure_mode(spec: SequenceSpec, modality: str, t: int) -> str | None:
-    """The failure mode of a modality in frame t."""
+    """The failure mode of a modality in frame t, or None."""
     for failure in spec.failures:
         first = max(1, round(failure.start * spec.length))
         if failure.modality == modality and first <= t < round(failure.stop * spec.length):
@@ -19,7 +19,7 @@ def failure_mode(spec: SequenceSpec, modality: str, t: int) -> str | None:
 
 
 class Grain:
-    """Sensor noise: a large tile read from another corner for each frame."""
+    """Sensor noise: a large tile, read from a different corner for each frame."""
 
     def __init__(self, rng: np.random.Generator, shape: tuple[int, ...]):
         self._reach = 64
@@ -28,7 +28,7 @@ class Grain:
         self._shape = shape
 
     def at(self, rng: np.random.Generator) -> np.ndarray:
-        """Unit normal noise of one frame."""
+        """Standard normal noise of one frame."""
         y, x = rng.integers(0, self._reach, 2)
         return self._tile[y : y + self._shape[0], x : x + self._shape[1]]
 
@@ -47,7 +47,7 @@ class VisibleCamera:
         self._flare = (255 * np.exp(-d2 / (0.45 * width) ** 2)).astype(np.float32)[..., None]
 
     def expose(self, canvas: np.ndarray, t: int) -> np.ndarray:
-        """HxWx3 uint8 of an RGBT picture."""
+        """The visible image of an RGBT image, HxWx3 uint8."""
         mode = failure_mode(self.spec, "rgb", t)
         if mode == "frozen" and self._last is not None:
             return self._last.copy()
@@ -68,7 +68,7 @@ class VisibleCamera:
 
     @staticmethod
     def _glow(rgb: np.ndarray) -> np.ndarray:
-        """Light that bright spots spill in the lens."""
+        """Light that bright spots scatter in the lens."""
         size = rgb.shape[1::-1]
         small = cv2.resize(rgb, (size[0] // 4, size[1] // 4), interpolation=cv2.INTER_AREA)
         bright = np.maximum(small - 190, 0)
@@ -99,7 +99,7 @@ class ThermalCamera:
         self._last: np.ndarray | None = None
 
     def expose(self, canvas: np.ndarray, t: int) -> np.ndarray:
-        """HxW uint8 of an RGBT picture."""
+        """The thermal image of an RGBT image, HxW uint8."""
         spec = self.spec
         mode = failure_mode(spec, "ir", t)
         if mode == "frozen" and self._last is not None:
@@ -108,7 +108,7 @@ class ThermalCamera:
             return np.full(canvas.shape[:2], 128, np.uint8)
         rng = generator(spec.seed, "ir noise", t)
         heat = cv2.GaussianBlur(np.ascontiguousarray(canvas[..., 3]), (0, 0), 0.75 * self._unit)
-        # A bolometer warms and cools slowly: a little of the last frame stays.
+        # A bolometer warms and cools slowly, so part of the previous frame remains.
         if self._lag is not None:
             heat = cv2.addWeighted(heat, 0.8, self._lag, 0.2, 0.0)
         self._lag = heat
@@ -135,7 +135,7 @@ class ThermalCamera:
         return image
 
     def _gain(self, heat: np.ndarray) -> tuple[float, float]:
-        """Temperatures shown black and white, following the picture slowly."""
+        """The temperatures displayed as black and white, which follow the image slowly."""
         levels = cv2.convertScaleAbs(np.maximum(heat[::2, ::2], 0))
         total = np.cumsum(cv2.calcHist([levels], [0], None, [256], [0, 256]))
         low = float(np.searchsorted(total, 0.015 * total[-1]))

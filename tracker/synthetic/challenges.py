@@ -1,4 +1,4 @@
-"""Named difficulties, and specs drawn from them."""
+"""Named challenges, and specs drawn from them."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -14,14 +14,14 @@ from tracker.synthetic.specs import FAILURE_MODES, SPLITS, Failure, SequenceSpec
 
 @dataclass(frozen=True)
 class Challenge:
-    """A named difficulty: which parameters of `SequenceSpec` it draws, and from where.
+    """A named challenge: the parameters of `SequenceSpec` that it sets, and their ranges.
 
     Attributes:
-        about: what is hard, in one line.
-        ranges: parameter to (low, high), drawn uniformly; integers stay integers, inclusive.
+        about: a one-line description of the difficulty.
+        ranges: parameter to (low, high), drawn uniformly; integer ranges are inclusive.
         twins: value of `SequenceSpec.twins`.
         fails: modalities that fail, one after another.
-        splits: where it occurs.
+        splits: the splits in which it occurs.
     """
 
     about: str
@@ -34,19 +34,19 @@ class Challenge:
 CHALLENGES = {
     "plain": Challenge("daylight, nothing in the way"),
     "distractors": Challenge(
-        "look-alikes in both modalities cross the target", {"distractors": (2, 4)}, twins="both"
+        "distractors in both modalities cross the target", {"distractors": (2, 4)}, twins="both"
     ),
     "rgb_twins": Challenge(
-        "same colours, other temperature; only the thermal image tells them apart",
+        "same colours, other temperature; only the thermal image distinguishes them",
         {"distractors": (2, 3)}, twins="rgb",
     ),
     "ir_twins": Challenge(
-        "same temperature, other colours; only the visible image tells them apart",
+        "same temperature, other colours; only the visible image distinguishes them",
         {"distractors": (2, 4)}, twins="ir",
     ),
     "occlusion": Challenge("passes behind narrow or low things", {"occlusion": (0.35, 0.6)}),
     "full_occlusion": Challenge("disappears behind wide things", {"occlusion": (1.0, 1.0)}),
-    "scale": Challenge("comes near and goes away", {"scale_change": (2.2, 2.8)}),
+    "scale": Challenge("approaches and recedes", {"scale_change": (2.2, 2.8)}),
     "fast": Challenge(
         "fast target, jerky camera",
         {"speed": (2.2, 3.0), "shake": (2.0, 3.5), "exposure": (0.3, 0.6)},
@@ -56,17 +56,17 @@ CHALLENGES = {
     ),
     "noise": Challenge("high gain", {"rgb_noise": (16, 26), "ir_noise": (0.8, 1.4)}),
     "night": Challenge("little visible light", {"night": (0.86, 0.94), "rgb_noise": (5, 8)}),
-    "camouflage": Challenge("wears the colours of the place", {"camouflage": (0.85, 0.95)}),
-    "crossover": Challenge("target at the temperature of the place", {"crossover": (0.93, 0.99)}),
-    "fog": Challenge("thick air", {"fog": (1.6, 2.4)}),
+    "camouflage": Challenge("has the colours of its surroundings", {"camouflage": (0.85, 0.95)}),
+    "crossover": Challenge("has the surroundings' temperature", {"crossover": (0.93, 0.99)}),
+    "fog": Challenge("dense fog", {"fog": (1.6, 2.4)}),
     "drift": Challenge("uncorrected thermal flat field", {"drift": (5, 9), "ir_noise": (0.2, 0.4)}),
-    "rgb_failure": Challenge("the visible camera fails for a stretch", fails=("rgb",)),
-    "ir_failure": Challenge("the thermal camera fails for a stretch", fails=("ir",)),
+    "rgb_failure": Challenge("the visible camera fails for a while", fails=("rgb",)),
+    "ir_failure": Challenge("the thermal camera fails for a while", fails=("ir",)),
     "alternating": Challenge(
         "the cameras fail in turn", fails=("rgb", "ir", "rgb", "ir"), splits=("test",)
     ),
     "night_twins": Challenge(
-        "look-alikes by night, where only temperature differs",
+        "distractors at night, where only temperature differs",
         {"night": (0.7, 0.82), "distractors": (2, 3), "rgb_noise": (5, 8)},
         twins="rgb", splits=("test",),
     ),
@@ -95,19 +95,19 @@ def random_spec(
     look: str | None = None,
     target: str | None = None,
 ) -> SequenceSpec:
-    """Draw a sequence.
+    """Draw a random spec.
 
     Args:
-        seed: same seed and arguments, same spec.
-        length: frames.
+        seed: the same seed and arguments give the same spec.
+        length: number of frames.
         size: (width, height) in pixels.
         split: "train" or "test".
         challenge: a name in `CHALLENGES`, several to combine, or None for one to three at random.
-        look: a place of the split, or None for any.
+        look: a look of the split, or None for any.
         target: a kind of target, or None for any that fits the look.
 
     Raises:
-        UserError: a name that does not exist, or not in this split.
+        UserError: a name does not exist, or not in this split.
     """
     check_choice("split", split, SPLITS)
     names = challenge_names(split)
@@ -161,7 +161,7 @@ def random_spec(
 
 
 def place_failures(rng: np.random.Generator, fails: list[str], split: str) -> tuple[Failure, ...]:
-    """Stretches one after another, so that one modality is always left."""
+    """Consecutive failures, so that one modality is always available."""
     if not fails:
         return ()
     slot = 0.8 / len(fails)
@@ -175,7 +175,7 @@ def place_failures(rng: np.random.Generator, fails: list[str], split: str) -> tu
 
 
 def check_choice(what: str, name: str, names: Iterable[str]) -> None:
-    """Refuse a name that is not among those known."""
+    """Check that a name is known."""
     names = list(names)
     if name not in names:
-        raise UserError(f"no {what} called {name!r}; choose from {', '.join(names)}")
+        raise UserError(f"unknown {what}: {name!r}; choose from {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""Sequences as files in the layout of the VOT toolkit, and pictures of several."""
+"""Writing sequences in the layout of the VOT toolkit, and contact sheets of several."""
 
 import glob
 import os
@@ -31,7 +31,7 @@ def dataset_specs(
     split: str = "test",
     challenges: Sequence[str] | None = None,
 ) -> dict[str, SequenceSpec]:
-    """Names and specs of a set: the challenges in turn, so that each occurs equally often."""
+    """Names and specs of a dataset; the challenges alternate, so that each occurs equally often."""
     check_choice("split", split, SPLITS)
     names = tuple(challenges) if challenges else challenge_names(split)
     return {
@@ -55,24 +55,24 @@ def write_dataset(
 ) -> list[Path]:
     """Write a set of sequences and ``list.txt``: the ``sequences`` folder of a VOT workspace.
 
-    Each sequence appears whole or not at all. Called again after an interruption it goes on where
-    it was; complete sequences are kept.
+    Each sequence appears completely or not at all. A call after an interruption resumes; complete
+    sequences are kept.
 
     Args:
-        root: the folder to write into.
-        count: sequences.
-        length: frames of each.
-        seed: of the first sequence; the following count up.
+        root: output folder.
+        count: number of sequences.
+        length: frames per sequence.
+        seed: seed of the first sequence, incremented for each of the following.
         size: (width, height) in pixels.
         split: "train" or "test".
-        challenges: names to go through in turn; all of the split by default.
-        progress: show a progress bar, where stderr is a terminal.
+        challenges: names to use in turn; defaults to all of the split.
+        progress: show a progress bar if stderr is a terminal.
 
     Returns:
         The folders, in the order of ``list.txt``.
 
     Raises:
-        UserError: an unknown name, or a folder that holds something else or cannot be written.
+        UserError: an unknown name, or a folder that contains something else or cannot be written.
     """
     root = Path(root)
     specs = dataset_specs(
@@ -88,24 +88,24 @@ def write_dataset(
 
 
 def write_sequence(spec: SequenceSpec, folder: str | Path) -> Path:
-    """Render a sequence into a folder in VOT layout; the folder appears when it is complete.
+    """Render a sequence to a folder in VOT layout; the folder appears when it is complete.
 
-    Written are ``sequence``, ``color/%08d.jpg``, ``ir/%08d.jpg``, ``groundtruth.txt`` (x,y,w,h with
-    full precision), ``visibility.value``, ``anchor.value`` (starts every 50 frames, forward in the
-    first half and backward in the second, moved to frames that show the target in both modalities),
-    ``spec.json``, and tags, 1 or 0 a frame: ``occlusion`` (less than 0.9 visible),
+    The files are ``sequence``, ``color/%08d.jpg``, ``ir/%08d.jpg``, ``groundtruth.txt`` (x,y,w,h
+    with full precision), ``visibility.value``, ``anchor.value`` (a start every 50 frames, forward
+    in the first half and backward in the second, moved to frames that show the target in both
+    modalities), ``spec.json``, and tags, 1 or 0 per frame: ``occlusion`` (less than 0.9 visible),
     ``camera_motion``, ``motion_change`` (target fast for its size), ``size_change``,
     ``illum_change``, ``rgb_failure``, ``ir_failure``.
 
     Args:
-        spec: what to render.
-        folder: where; a folder with this very spec is kept as it is.
+        spec: the sequence to render.
+        folder: output folder; if it contains the same spec, it is kept.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: the folder holds something else, or cannot be written.
+        UserError: the folder contains something else, or cannot be written.
     """
     folder = Path(folder)
     record = spec.to_json() + "\n"
@@ -116,7 +116,7 @@ def write_sequence(spec: SequenceSpec, folder: str | Path) -> Path:
             same = False
         if same:
             return folder
-        raise UserError(f"{folder}: holds another sequence; give another folder or remove this one")
+        raise UserError(f"{folder}: contains another sequence; give another folder or remove it")
     make_folder(folder.parent)
     _remove_abandoned(folder)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
@@ -132,7 +132,7 @@ def write_sequence(spec: SequenceSpec, folder: str | Path) -> Path:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes that were killed left of a sequence."""
+    """Remove incomplete sequences left by processes that were killed."""
     for partial in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
         process = partial.name.split(".")[-2]
         if process.isdecimal() and not _is_running(int(process)):
@@ -140,10 +140,10 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _is_running(process: int) -> bool:
-    """Whether another process of this number is at work; taken for granted where none can say."""
+    """Whether a different process with this number is running; assumed if it is unknown."""
     if process == os.getpid():
-        return False  # a number that came round: this one has not begun
-    if hasattr(os, "killpg"):  # on Windows signal 0 is no question
+        return False  # the number was reused by this process, which has not started yet
+    if hasattr(os, "killpg"):  # on Windows, signal 0 would end the process
         with suppress(PermissionError, OverflowError):
             try:
                 os.kill(process, 0)
@@ -156,10 +156,10 @@ ANCHOR_SPACING = 50  # frames; not VOT2020's rule for the last anchor, see `vot_
 
 
 def write_frames(spec: SequenceSpec, folder: Path, name: str) -> None:
-    """Render a sequence into a folder: pictures, boxes, tags and anchors in VOT's layout.
+    """Render a sequence to a folder: images, boxes, tags and anchors in VOT's layout.
 
     Args:
-        name: the sequence's, which its ``sequence`` file states.
+        name: the sequence's name, written to its ``sequence`` file.
     """
     for channel in ("color", "ir"):
         make_folder(folder / channel)
@@ -204,7 +204,7 @@ def write_frames(spec: SequenceSpec, folder: Path, name: str) -> None:
 
 
 def geometric_tags(spec: SequenceSpec, path: CameraPath, boxes: list) -> dict[str, list[bool]]:
-    """Attributes that geometry decides, one flag a frame."""
+    """Attributes determined by the geometry, one flag per frame."""
     box = np.array(boxes)
     area = np.sqrt(box[:, 2] * box[:, 3])
     centre = box[:, :2] + box[:, 2:] / 2
@@ -222,12 +222,11 @@ def geometric_tags(spec: SequenceSpec, path: CameraPath, boxes: list) -> dict[st
 
 
 def vot_anchors(good: list[bool]) -> list[int]:
-    """VOT anchors: 1 starts a run to the end, -1 one to the beginning.
+    """VOT anchors: 1 starts a run to the end, -1 a run to the beginning.
 
-    One about every `ANCHOR_SPACING` frames and one near the end, each moved to the nearest good
-    frame. `tracker.evaluation.vot.workspace.anchor_directions` has VOT2020's own rule, which
-    leaves out
-    one that is close to the last.
+    There is one about every `ANCHOR_SPACING` frames and one near the end, each moved to the nearest
+    good frame. `tracker.evaluation.vot.sequences.anchor_directions` implements VOT2020's own rule,
+    which omits an anchor that is close to the last one.
     """
     length = len(good)
     anchors = [0] * length
@@ -241,12 +240,12 @@ def vot_anchors(good: list[bool]) -> list[int]:
 
 
 def contact_sheet(specs: Iterable[SequenceSpec], columns: int = 3, at: float = 0.5) -> np.ndarray:
-    """Pictures of several sequences, visible and thermal side by side, the target's box in green.
+    """Frames of several sequences, visible and thermal side by side, with the target's box.
 
     Args:
-        specs: sequences of one size.
-        columns: sequences a row.
-        at: moment to show, as a fraction of each sequence.
+        specs: sequences of equal size.
+        columns: sequences per row.
+        at: the moment to show, as a fraction of each sequence.
 
     Returns:
         RGB uint8.
@@ -254,12 +253,12 @@ def contact_sheet(specs: Iterable[SequenceSpec], columns: int = 3, at: float = 0
     cells = []
     for spec in specs:
         t = min(int(at * spec.length), spec.length - 1)
-        # Some frames earlier the thermal camera has found its range.
+        # Start some frames earlier, so that the thermal camera has adapted its range.
         for frame in Renderer(spec).frames(max(0, t - 3), t + 1):
             shown = frame
         pair = np.hstack([shown.rgb, np.repeat(shown.ir[..., None], 3, axis=2)])
         x, y, w, h = shown.box
-        for half in np.hsplit(pair, 2):  # views: each is cut at its own border
+        for half in np.hsplit(pair, 2):  # views: drawing is clipped at each one's border
             drawn = np.ascontiguousarray(half)
             corners = (round(x), round(y)), (round(x + w), round(y + h))
             cv2.rectangle(drawn, *corners, (60, 255, 60), max(1, spec.size[0] // 320))

@@ -1,4 +1,4 @@
-"""The ground plane: world coordinates of its plate, and the painters of each kind."""
+"""The ground plane: world coordinates of its plate, and the painters of each kind of ground."""
 
 import math
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from tracker.synthetic.plates import PLATE_REACH, PLATE_SCALE
 
 
 class Ground:
-    """World coordinates of every pixel of the ground plate, and textures to paint it with."""
+    """World coordinates of every pixel of the ground plate, and textures for painting it."""
 
     def __init__(self, place: Place, size: tuple[int, int], rng: np.random.Generator):
         width, height = size
@@ -111,7 +111,7 @@ def paint_tiles(g: Ground) -> np.ndarray:
     shine = 24 * np.exp(-(((g.x / g.z - rng.uniform(-0.6, 0.6)) / 0.12) ** 2))
     shine += 20 * np.exp(-(((g.x / g.z - rng.uniform(-0.6, 0.6)) / 0.2) ** 2))
     out[..., :3] += (checks + 4 * fine + 5 * patches - 30 * joints + shine)[..., None]
-    # A polished floor mirrors the warm and cool things above it, blurred.
+    # A polished floor reflects the warm and cool objects above it, blurred.
     out[..., 3] += KELVIN * (0.5 * patches + 0.02 * shine)
     return out
 
@@ -126,7 +126,7 @@ def paint_quay(g: Ground) -> np.ndarray:
     stone[..., 3] += KELVIN * (0.5 * rough - 0.6 * joints)
     curb = stripe(g.z - edge + 0.3, 0.3, g.foot_z)
     paint_over(stone, curb, make_paint((188, 182, 170), air + 1 + 5 * sun))
-    # Ripples have about one size on the picture, since far ones are foreshortened more.
+    # Ripples have a similar size in the image, since distant ones are foreshortened more.
     ripples = cv2.resize(
         fractal_noise(rng, (g.shape[0], g.shape[1] // 6), 9, 3),
         g.shape[::-1],

@@ -1,4 +1,4 @@
-"""How one individual looks: colours and temperatures of its parts."""
+"""The appearance of an individual: colours and temperatures of its parts."""
 
 from dataclasses import dataclass
 
@@ -18,19 +18,19 @@ from tracker.synthetic.places import Place
 
 @dataclass(frozen=True)
 class Individual:
-    """How one individual looks: its paints (colour and temperature) by name, and its size."""
+    """An individual: its paints (colour and temperature) by name, and its size."""
 
     paints: dict[str, np.ndarray]
     size: float
 
 
 def skin_colour(rng: np.random.Generator) -> np.ndarray:
-    """A colour between fair and dark."""
+    """A skin colour between fair and dark."""
     return mix(np.array([232.0, 190, 160]), np.array([104.0, 70, 50]), rng.uniform(0, 1))
 
 
 def cloth_colour(rng: np.random.Generator) -> np.ndarray:
-    """A colour that people wear: mostly muted, sometimes vivid."""
+    """A colour of clothes: mostly muted, sometimes vivid."""
     if rng.random() < 0.45:
         return pick_colour(rng, VIVID_COLOURS) * rng.uniform(0.8, 1.1)
     base = rng.uniform(36, 210)
@@ -38,7 +38,7 @@ def cloth_colour(rng: np.random.Generator) -> np.ndarray:
 
 
 def make_individual(kind: str, place: Place, rng: np.random.Generator) -> Individual:
-    """Colours and temperatures of a new individual of a kind."""
+    """Draw the colours and temperatures of a new individual."""
     air, sun = place.air, place.sun
     skin_heat = 33.5 + rng.uniform(-1, 1)
     cloth = mix(air, skin_heat, 0.42) + 2 * sun
@@ -135,7 +135,7 @@ def make_individual(kind: str, place: Place, rng: np.random.Generator) -> Indivi
 def make_twin(
     target: Individual, kind: str, place: Place, twins: str, rng: np.random.Generator
 ) -> Individual:
-    """A look-alike: what it shares with the target says ``twins`` (see `SequenceSpec`)."""
+    """A distractor; ``twins`` selects what it shares with the target (see `SequenceSpec`)."""
     other = make_individual(kind, place, rng)
     paints = {}
     cold = rng.random() < 0.5
@@ -146,7 +146,7 @@ def make_twin(
         else:
             new[:3] = np.clip(paint[:3] + rng.normal(0, 4, 3), 0, 255)
         if twins == "rgb":
-            # Cold: at rest for hours, well insulated. Hot: just arrived, at work.
+            # Cold: at rest for hours, or well insulated. Hot: just arrived, or working.
             excess = paint[3] - heat_level(place.air)
             new[3] = heat_level(place.air) + (0.12 * excess if cold else 1.3 * excess + KELVIN * 5)
         else:

@@ -1,24 +1,24 @@
-"""The kinds of place a sequence can happen in: `LOOKS`."""
+"""The kinds of location in which a sequence can take place: `LOOKS`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Look:
-    """A kind of place.
+    """A kind of location.
 
     Attributes:
         split: the split it belongs to.
         ground: name of the ground painter.
         backdrop: name of the backdrop painter.
-        backdrop_z: its distance in metres.
-        props: static objects that stand between the ground in use and the backdrop.
+        backdrop_z: distance of the backdrop in metres.
+        props: static objects between the area in use and the backdrop.
         targets: kinds of target that fit.
-        land: nearest and farthest distance of what walks, rides or drives, in metres.
-        water: the same of what floats.
+        land: nearest and farthest distance of walking and driving actors, in metres.
+        water: nearest and farthest distance of floating actors, in metres.
         air: range of air temperatures in degrees Celsius.
         indoor: no sky, no sun.
-        height: of the camera, in metres.
+        height: height of the camera, in metres.
     """
 
     split: str

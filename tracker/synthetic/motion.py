@@ -1,4 +1,4 @@
-"""Motion over time: where everybody is, and where the camera looks."""
+"""Motion over time: positions of the actors, and the direction of the camera."""
 
 import math
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from tracker.synthetic.noise import generator
 from tracker.synthetic.places import Place
 from tracker.synthetic.specs import SequenceSpec
 
-FPS = 25  # frames a second
+FPS = 25  # frames per second
 
 
 @dataclass
 class Track:
-    """Positions over time, one value a frame: metres, radians, limb phase and pace 0-1."""
+    """Positions over time, one value per frame: metres, radians, limb phase, and pace 0-1."""
 
     x: np.ndarray
     y: np.ndarray
@@ -37,7 +37,7 @@ def sway(rng: np.random.Generator, length: int, tau: float) -> np.ndarray:
 def wander(
     kind: Kind, rng: np.random.Generator, length: int, zone: tuple[float, float], speed: float
 ) -> Track:
-    """Walk from goal to goal, to and fro across the view, with bounded turning."""
+    """Walk from goal to goal, back and forth across the view, with a bounded turn rate."""
     near, far = zone
     step = kind.speed * speed * rng.uniform(0.85, 1.15) / FPS
     side = rng.choice((-1.0, 1.0))
@@ -69,12 +69,12 @@ def wander(
 def orbit_target(
     kind: Kind, target: Track, rng: np.random.Generator, order: int, count: int, speed: float
 ) -> Track:
-    """Around the target: across its line of sight twice a round, once before and once behind it."""
+    """Orbit the target: cross its line of sight twice per round, once in front and once behind."""
     length = len(target.x)
     period = rng.uniform(70, 110)
     wide = max(0.75 * kind.extent, 1.25 * kind.speed * speed * period / (2 * math.pi * FPS))
     deep = rng.uniform(0.45, 0.7) * max(1.0, 0.45 * kind.extent)
-    # In the first frame it stands aside.
+    # In the first frame, it is beside the target.
     start = (1 if order % 2 else -1) * math.pi / 2 + rng.uniform(-0.35, 0.35)
     angle = start + 2 * math.pi * np.arange(length) / period * rng.choice((-1, 1))
     wide *= 1 + 0.25 * (order // 2) + 0.1 * count
@@ -94,7 +94,7 @@ def complete_track(
     z: np.ndarray,
     heading: np.ndarray | None = None,
 ) -> Track:
-    """Add limb phase and pace, and a heading along the motion where none is given."""
+    """Add limb phase and pace, and a heading along the motion if none is given."""
     dx, dz = (np.gradient(a) if len(a) > 1 else np.zeros(1) for a in (x, z))
     way = np.hypot(dx, dz)
     phase: np.ndarray
@@ -104,7 +104,7 @@ def complete_track(
             kernel = np.ones(9) / 9
             heading = np.convolve(np.pad(heading, 4, mode="edge"), kernel, "valid")
     phase = rng.uniform(0, 2 * np.pi) + np.cumsum(way) * (2 * np.pi / kind.stride)
-    if kind.altitude[1] > 0:  # wings and rotors turn whatever the speed
+    if kind.altitude[1] > 0:  # wings and rotors move at any speed
         phase = rng.uniform(0, 2 * np.pi) + np.arange(len(x)) * (2 * np.pi * 3.0 / FPS / 2.2)
     usual = kind.speed / FPS
     return Track(x, y, z, heading, phase, np.clip(way / usual, 0.0, 1.1) ** 0.5)
@@ -112,7 +112,7 @@ def complete_track(
 
 @dataclass
 class CameraPath:
-    """The camera over time: where it stands, looks (u, v), its zoom and roll."""
+    """The camera over time: its position, direction (u, v), zoom and roll."""
 
     x: np.ndarray
     u: np.ndarray
@@ -121,7 +121,7 @@ class CameraPath:
     roll: np.ndarray
 
     def matrix(self, t: int, size: tuple[int, int]) -> np.ndarray:
-        """3x3: (u, v) to pixels of the frame."""
+        """3x3 matrix from (u, v) to pixels of the frame."""
         c = self.zoom[t] * math.cos(self.roll[t])
         s = self.zoom[t] * math.sin(self.roll[t])
         u, v = self.u[t], self.v[t]
@@ -132,7 +132,7 @@ class CameraPath:
 
 
 def follow_target(spec: SequenceSpec, place: Place, kind: Kind, target: Track) -> CameraPath:
-    """A cameraman: a little late, never centred, hand-held."""
+    """A hand-held camera that follows the target with a delay and never centres it exactly."""
     rng = generator(spec.seed, "camera")
     n = spec.length
     width, height = spec.size
@@ -141,8 +141,8 @@ def follow_target(spec: SequenceSpec, place: Place, kind: Kind, target: Track) -
     u = f * (target.x - x) / target.z
     v = f * (place.look.height - target.y - kind.middle) / target.z
 
-    # The apparent size follows the distance, stretched or compressed by the zoom (with a little
-    # of its own) to change as much as it shall.
+    # The apparent size follows the distance. The zoom (which also varies slightly by itself)
+    # stretches or compresses this change to the one that is specified.
     own = sway(rng, n, max(4.0, n / 5))
     curve = 0.15 * own - np.log(target.z)
     curve = (curve - curve.mean()) / max(np.ptp(curve), 1e-6)

@@ -1,4 +1,4 @@
-"""Seeded randomness: generators by purpose, fractal noise and skylines."""
+"""Seeded randomness: one generator per purpose, fractal noise and skylines."""
 
 import math
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
-    """A generator of its own for each purpose: drawing more of one thing changes no other."""
+    """A separate generator for each purpose: drawing more for one does not change the others."""
     words = [int(seed) & 0xFFFFFFFFFFFFFFFF]
     for word in purpose:
         words.append(int.from_bytes(word.encode(), "little") if isinstance(word, str) else word)

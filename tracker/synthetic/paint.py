@@ -1,6 +1,6 @@
-"""Paint: a colour and a temperature in one, how it is laid on, and fine patterns of it.
+"""Paint: a colour together with a temperature, how it is applied, and fine patterns of it.
 
-Pictures are float32 (..., 4): red, green, blue (0-255) and temperature in levels, see `heat_level`.
+Images are float32 (..., 4): red, green, blue (0-255) and temperature in levels, see `heat_level`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-KELVIN = 4.0  # levels of the temperature channel a kelvin
+KELVIN = 4.0  # levels of the temperature channel per kelvin
 COLDEST = -15.0  # degrees Celsius at level 0, so that level 255 is 48.75
 
 
 def heat_level(celsius: ArrayLike) -> np.ndarray:
-    """Temperature channel of a temperature."""
+    """Level of the temperature channel for a temperature."""
     return (np.asarray(celsius) - COLDEST) * KELVIN
 
 
@@ -24,29 +24,29 @@ def make_paint(colour: Iterable[float], celsius: ArrayLike) -> np.ndarray:
 
 
 def mix(a: Any, b: Any, share: Any) -> Any:
-    """``a`` with a share (0-1) of ``b``."""
+    """Blend ``a`` with a share (0-1) of ``b``."""
     return a + (b - a) * share
 
 
 def paint_over(rgbt: np.ndarray, mask: np.ndarray, paint: np.ndarray) -> None:
-    """Lay ``paint`` over ``rgbt`` where ``mask`` (0-1) says, in place."""
+    """Apply ``paint`` to ``rgbt`` by the share ``mask`` (0-1), in place."""
     rgbt += (paint - rgbt) * mask[..., None]
 
 
 def stripe(d: np.ndarray, half: float, foot: ArrayLike) -> np.ndarray:
-    """Share of a pixel of size ``foot`` in the band ``|d| < half``; lengths in metres."""
+    """Share of a pixel of size ``foot`` within the band ``|d| < half``; lengths in metres."""
     return np.clip((half - np.abs(d)) / np.maximum(foot, 1e-3) + 0.5, 0, 1)
 
 
 def comb(x: np.ndarray, period: float, half: float, foot: ArrayLike) -> np.ndarray:
-    """The same for bands every ``period``, fading where they are finer than pixels."""
+    """As `stripe`, for bands at every ``period``, fading where they are finer than pixels."""
     d = np.abs((x / period + 0.5) % 1.0 - 0.5) * period
     faded = np.clip(1.5 - np.asarray(foot) / period, 0, 1)
     return stripe(d, half, foot) * faded
 
 
 def pick_colour(rng: np.random.Generator, colours: Sequence[ArrayLike]) -> np.ndarray:
-    """One of some colours, as floats."""
+    """Pick one of several colours, as floats."""
     return np.array(colours[int(rng.integers(len(colours)))], float)
 
 

@@ -1,4 +1,4 @@
-"""What everything in one scene shares: geometry, weather and light."""
+"""What all parts of a scene share: geometry, weather and light."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from tracker.synthetic.specs import SequenceSpec
 
 @dataclass(frozen=True)
 class Place:
-    """What all painters of one scene share: geometry, weather and light.
+    """Geometry, weather and light, shared by all painters of a scene.
 
-    Lengths are metres, except the focal length ``f`` in frame pixels. ``sun`` is 0 (none) to 1,
-    ``sun_side`` -1 (left) or 1. ``lamps`` rows are X, Z, radius and strength.
+    Lengths are in metres, except the focal length ``f`` in frame pixels. ``sun`` is 0 (none) to 1,
+    ``sun_side`` is -1 (left) or 1. The rows of ``lamps`` are X, Z, radius and strength.
     """
 
     look: Look
@@ -32,7 +32,7 @@ class Place:
     lamps: np.ndarray
 
     def light(self, x: ArrayLike, z: ArrayLike) -> np.ndarray:
-        """Visible light at a point of the ground, (..., 3) or (3,), 1 for full daylight."""
+        """Visible light at a point of the ground, (..., 3) or (3,); 1 for full daylight."""
         if not len(self.lamps):
             return self.ambient
         warm = np.array([1.0, 0.86, 0.62], np.float32)
@@ -44,14 +44,14 @@ class Place:
         return self.ambient + pool[..., None] * warm
 
     def clear(self, z: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Transmission of the air up to distance z: visible and thermal."""
+        """Transmission of the air up to distance z, visible and thermal."""
         depth = np.asarray(z, np.float32) * (self.fog / 10.0)
         return np.exp(-depth), np.exp(-depth / 3.0)
 
     def shine(
         self, rgbt: np.ndarray, x: ArrayLike, z: ArrayLike, glow: np.ndarray | None = None
     ) -> np.ndarray:
-        """Light, glow and haze applied to paint at ground position (x, z); in place."""
+        """Apply light, glow and haze to paint at ground position (x, z), in place."""
         rgbt[..., :3] *= self.light(x, z)
         if glow is not None and self.night > 0:
             rgbt[..., :3] += glow * self.night
@@ -64,7 +64,7 @@ class Place:
 
 
 def make_place(spec: SequenceSpec) -> Place:
-    """Draw weather and light of a sequence."""
+    """Draw the weather and light of a sequence."""
     look = LOOKS[spec.look]
     rng = generator(spec.seed, "place")
     f = 0.9 * spec.size[0]

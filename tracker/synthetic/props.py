@@ -1,4 +1,4 @@
-"""Upright things that stand about, and those that the target passes behind."""
+"""Upright static objects, and those that the target passes behind."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from tracker.synthetic.plates import PLATE_SCALE, Plate, make_plate
 
 
 class Sketch:
-    """An upright thing, drawn in metres: x from its middle, y up from its foot."""
+    """An upright object, drawn in metres: x from its middle, y up from its foot."""
 
-    _FINE = 3  # drawn this much larger, then averaged
+    _FINE = 3  # drawn at this scale, then averaged
 
     def __init__(
         self, place: Place, rng: np.random.Generator, z: float, width: float, height: float
@@ -38,7 +38,7 @@ class Sketch:
     def poly(
         self, points: ArrayLike, paint: np.ndarray, glow: Sequence[float] | None = None
     ) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         pixels = self._pixels(points)
         cv2.fillPoly(self.rgbt, [pixels], [float(c) for c in paint])
         cv2.fillPoly(self.cover, [pixels], 255)
@@ -54,13 +54,13 @@ class Sketch:
         paint: np.ndarray,
         glow: Sequence[float] | None = None,
     ) -> None:
-        """A filled rectangle."""
+        """Draw a filled rectangle."""
         self.poly(((x0, y0), (x1, y0), (x1, y1), (x0, y1)), paint, glow)
 
     def blob(
         self, x: float, y: float, rx: float, ry: float, paint: np.ndarray, turn: float = 0.0
     ) -> None:
-        """A filled ellipse."""
+        """Draw a filled ellipse."""
         column, row = self._pixels([(x, y)])[0]
         centre = (int(column), int(row))
         axes = (max(1, int(rx * self._metre)), max(1, int(ry * self._metre)))
@@ -77,7 +77,7 @@ class Sketch:
         celsius: float,
         count: int = 130,
     ) -> None:
-        """A crown: leaf clumps in an ellipse, dark below and lit above, drawn back to front."""
+        """Draw a crown: clumps of leaves in an ellipse, dark below, lit above, back to front."""
         rng = self.rng
         angle, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))
         px, py = np.cos(angle) * reach, np.sin(angle) * reach
@@ -90,7 +90,7 @@ class Sketch:
             self.blob(x + px[i] * rx, y + py[i] * ry, size * 1.25, size, paint, rng.uniform(0, 180))
 
     def rough(self, colour: float, kelvin: float, grain: float = 0.25) -> None:
-        """Noise over everything drawn so far: grey levels and kelvin, structures in metres."""
+        """Add noise to everything drawn so far: in grey levels and kelvin, structures in metres."""
         noise = fractal_noise(self.rng, self.cover.shape, max(2.0, grain * self._metre), 3)
         self.rgbt[..., :3] += (colour * noise)[..., None]
         self.rgbt[..., 3] += KELVIN * kelvin * noise
@@ -269,7 +269,7 @@ PROPS = {
 def draw_occluder(
     place: Place, rng: np.random.Generator, z: float, width: float, height: float, wild: bool
 ) -> Sketch:
-    """Something to pass behind that covers ``width`` by ``height``: leaves or a solid thing."""
+    """An occluder that covers ``width`` by ``height``: leaves or a solid object."""
     air, sun = place.air, place.sun
     if wild:
         s = Sketch(place, rng, z, width * 1.5, height * 1.15)

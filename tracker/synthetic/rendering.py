@@ -1,4 +1,4 @@
-"""Drawing the frames of a sequence, with the target's box and visible share."""
+"""Rendering the frames of a sequence, with the target's box and visible share."""
 
 import math
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ from tracker.synthetic.specs import SequenceSpec
 
 
 class Frame(NamedTuple):
-    """One rendered moment.
+    """One rendered frame.
 
     Attributes:
         rgb: visible image, HxWx3 uint8, RGB.
-        ir: thermal image, HxW uint8, white hot.
-        box: (x, y, w, h) of the target's whole silhouette, hidden and out-of-frame parts included.
-        visible: share of the silhouette that is in the frame and not behind something, whatever
-            the light, the temperature and the state of the cameras; 0 to 1.
+        ir: thermal image, HxW uint8, hot is white.
+        box: (x, y, w, h) of the target's whole silhouette, including hidden and out-of-frame parts.
+        visible: share of the silhouette, 0 to 1, that is in the frame and not occluded, regardless
+            of light, temperature and camera failures.
     """
 
     rgb: np.ndarray
@@ -42,13 +42,13 @@ class Stamp(NamedTuple):
     """A drawn actor.
 
     Attributes:
-        rgbt: premultiplied picture, (h, w, 4) float32.
+        rgbt: premultiplied image, (h, w, 4) float32.
         cover: share of each pixel that it covers, (h, w) float32.
-        x: column of the frame where its pixel (0, 0) lies; may be outside.
-        y: row of the same.
+        x: column of the frame of its pixel (0, 0); may be outside.
+        y: row of the frame of its pixel (0, 0); may be outside.
         box: (x, y, w, h) of the whole silhouette in the frame.
-        foot: where its foot point is in the frame.
-        area: of the whole silhouette, in pixels.
+        foot: position of its foot point in the frame.
+        area: area of the whole silhouette, in pixels.
     """
 
     rgbt: np.ndarray
@@ -61,7 +61,7 @@ class Stamp(NamedTuple):
 
 
 def line_kernel(dx: float, dy: float) -> np.ndarray | None:
-    """A normalised segment as a filter, or None where it is shorter than a pixel and a half."""
+    """A normalised line segment as a filter, or None if it is shorter than 1.5 pixels."""
     length = math.hypot(dx, dy)
     if length < 1.5:
         return None
@@ -78,7 +78,7 @@ def line_kernel(dx: float, dy: float) -> np.ndarray | None:
 def composite(
     canvas: np.ndarray, rgbt: np.ndarray, alpha: np.ndarray, x: int, y: int
 ) -> tuple | None:
-    """Lay premultiplied paint over the canvas at (x, y), in place; returns the region and alpha."""
+    """Blend premultiplied paint over the canvas at (x, y), in place; return region and alpha."""
     height, width = canvas.shape[:2]
     x0, y0 = max(0, x), max(0, y)
     x1, y1 = min(width, x + alpha.shape[1]), min(height, y + alpha.shape[0])
@@ -93,7 +93,7 @@ def composite(
 
 
 class Renderer:
-    """Draws the frames of one sequence."""
+    """Renders the frames of one sequence."""
 
     def __init__(self, spec: SequenceSpec):
         self.spec = spec
@@ -115,7 +115,7 @@ class Renderer:
         for _ in range(int(rng.integers(1, 4))):  # passers-by
             name = str(rng.choice(look.targets))
             walk = wander(KINDS[name], rng, spec.length, self._zone(name), 1.0)
-            # They pass behind: what hides the target is planned, not chance.
+            # They pass behind the target: occlusions are planned, not left to chance.
             apart = 0.4 * (kind.extent + KINDS[name].extent)
             walk.z = np.maximum(walk.z, track.z + apart)
             if look.water[1] > 0 and not self._zone(name)[0] <= walk.z.max() <= self._zone(name)[1]:
@@ -137,7 +137,7 @@ class Renderer:
         return near, far
 
     def _covers_start(self, actor: Actor) -> bool:
-        """Whether it stands in front of the target in the first frame."""
+        """Whether the actor occludes the target in the first frame."""
         if actor.track.z[0] > self.target.track.z[0]:
             return False
         a = actor.outline(0, self.place, self.path, self.cameras[0])[1]
@@ -145,7 +145,7 @@ class Renderer:
         return a[0] < b[0] + b[2] and b[0] < a[0] + a[2]
 
     def _occluders(self) -> list[Plate]:
-        """Things on the line of sight at planned moments, as large as the occlusion asks for."""
+        """Occluders on the line of sight at planned moments, sized for the requested occlusion."""
         spec, place = self.spec, self.place
         if spec.occlusion <= 0 or spec.length < 12:
             return []
@@ -181,7 +181,7 @@ class Renderer:
         return plates
 
     def _plate_covers_start(self, plate: Plate) -> bool:
-        """Whether it stands in the target's columns in the first frame."""
+        """Whether the plate covers the target's columns in the first frame."""
         m = self.cameras[0] @ plate.matrix(self.path.x[0])
         left = (m @ (0, 0, 1))[0]
         right = (m @ (plate.rgbt.shape[1], 0, 1))[0]
@@ -227,7 +227,7 @@ class Renderer:
         return composite(canvas, rgbt, alpha, int(x0), int(y0))
 
     def stamp(self, actor: Actor, t: int, stage: np.ndarray) -> Stamp | None:
-        """Draw an actor for itself; None where it is out of sight."""
+        """Draw an actor by itself; None if it is out of sight."""
         spec, place, camera = self.spec, self.place, self.cameras[t]
         width, height = spec.size
         parts, box = actor.outline(t, place, self.path, camera)
@@ -257,7 +257,7 @@ class Renderer:
         cover = cv2.resize(mask, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         colour = cv2.resize(paints[label], (w, h), interpolation=cv2.INTER_AREA)
 
-        # Round bodies: the blurred silhouette is taken for height, its slope turns from the light.
+        # Bodies are rounded: the blurred silhouette serves as height, and its slope sets the light.
         spread = max(1.0, 0.07 * min(max(w, h), 2.2 * min(w, h)))
         relief = cv2.GaussianBlur(cover, (0, 0), spread)
         side = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=3) * np.float32(0.28 * spread)
@@ -270,7 +270,7 @@ class Renderer:
         colour[..., :3] *= (shade * fabric)[..., None] * light
         if place.night > 0.3 and actor.name in ("car", "van"):
             self._lamps(colour, parts, (x0, y0), float(place.night))
-        # Edges see the cool surroundings at a grazing angle.
+        # At grazing angles, edges reflect the cool surroundings.
         air = heat_level(place.air)
         colour[..., 3] += (air - colour[..., 3] / np.maximum(cover, 1e-3)) * cover * (
             0.42 * (1 - np.clip(1.6 * relief, 0, 1))
@@ -290,7 +290,7 @@ class Renderer:
     def _lamps(
         colour: np.ndarray, parts: list[Part], origin: tuple[int, int], night: float
     ) -> None:
-        """Head and tail lights by night: far brighter than white, so that they glow."""
+        """Headlights and tail lights at night, far brighter than white, so that they glow."""
         for _, polygon, name, _ in parts:
             if name in ("lamp", "tail"):
                 tint = np.array((900, 840, 640) if name == "lamp" else (420, 40, 20), np.float32)
@@ -307,7 +307,7 @@ class Renderer:
         box: tuple[float, float, float, float],
         t: int,
     ) -> None:
-        """Camouflage and crossover: draw the target towards the mean of what is around it."""
+        """Camouflage and crossover: shift the target towards the mean of its surroundings."""
         spec = self.spec
         width, height = spec.size
         x, y, w, h = box
@@ -323,7 +323,7 @@ class Renderer:
         colour[..., 3] = mix(colour[..., 3], around[3] * cover, spec.crossover)
 
     def _shadow(self, canvas: np.ndarray, stamp: Stamp, actor: Actor) -> None:
-        """Dark where the body keeps light from the ground; visible light only."""
+        """Darken the ground where the body blocks the light; visible light only."""
         place = self.place
         if actor.track.y[0] > 0 or actor.kind.floats:
             return
@@ -352,7 +352,7 @@ class Renderer:
             canvas[c:d, a:b, :3] *= 1 - shadow[c - y0 : d - y0, a - x0 : b - x0, None]
 
     def draw(self, t: int) -> tuple[np.ndarray, tuple[float, float, float, float], float]:
-        """RGBT picture (float32) of a moment, the target's box and visible share."""
+        """The RGBT image (float32) of frame t, the target's box and its visible share."""
         spec, path = self.spec, self.path
         before = self.cameras[max(0, t - 1)]
         unit = spec.exposure
@@ -360,7 +360,7 @@ class Renderer:
         def moved(
             x: float, z: float, y: float, x_: float, z_: float, y_: float
         ) -> np.ndarray | None:
-            """Motion over the exposure of a world point that was elsewhere a frame ago."""
+            """Motion during the exposure of a world point that has moved since the last frame."""
             f, h = self.place.f, self.place.look.height
             now = self.cameras[t] @ (f * (x - path.x[t]) / z, f * (h - y) / z, 1)
             old = before @ (f * (x_ - path.x[max(0, t - 1)]) / z_, f * (h - y_) / z_, 1)
@@ -422,7 +422,7 @@ class Renderer:
         return np.round(full[..., 0] * 255).astype(np.uint8)
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """Frames ``start`` to ``stop`` (exclusive), the whole sequence by default."""
+        """Frames ``start`` to ``stop`` (exclusive); by default the whole sequence."""
         visible, thermal = VisibleCamera(self.spec, self.place), ThermalCamera(self.spec)
         for t in range(start, self.spec.length if stop is None else stop):
             canvas, box, share = self.draw(t)
@@ -430,7 +430,7 @@ class Renderer:
 
 
 def render(spec: SequenceSpec) -> Iterator[Frame]:
-    """Frames of a sequence, one at a time; only the painted scene is held in memory.
+    """Render a sequence frame by frame; only the painted scene is held in memory.
 
     Yields:
         `Frame`, which unpacks as ``rgb, ir, box, visible``.
@@ -439,19 +439,19 @@ def render(spec: SequenceSpec) -> Iterator[Frame]:
 
 
 def render_still(seed: int, *, size: tuple[int, int] = (320, 240), split: str = "train") -> Frame:
-    """One frame of a random place and difficulty, as a registered pair with one labelled target.
+    """Render one frame of a random location and challenge: a registered pair with a target.
 
-    Equal to frame 0 of a two-frame sequence. The scene is painted anew each time, which is most of
-    the cost; for many frames of one place use `render`.
+    It equals frame 0 of a two-frame sequence. The scene is painted for each call, which takes most
+    of the time; for many frames of one location use `render`.
     """
     return next(render(random_spec(seed, length=2, size=size, split=split)))
 
 
 def silhouettes(spec: SequenceSpec) -> Iterator[np.ndarray]:
-    """The target's whole silhouette in each frame, as if nothing stood before it.
+    """The target's whole silhouette in each frame, as if nothing occluded it.
 
     Yields:
-        HxW uint8, the share of each pixel it covers (255 is all), cut at the frame.
+        HxW uint8, the share of each pixel that it covers (255 is all), clipped to the frame.
     """
     renderer = Renderer(spec)
     for t in range(spec.length):

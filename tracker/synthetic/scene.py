@@ -1,4 +1,4 @@
-"""The static part of a sequence: a place and its painted layers."""
+"""The static part of a sequence: a location and its painted layers."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from tracker.synthetic.specs import SequenceSpec
 
 @dataclass(frozen=True)
 class Scene:
-    """The static part of a sequence: place and painted layers."""
+    """The static part of a sequence: location and painted layers."""
 
     place: Place
     backdrop: Plate
@@ -38,7 +38,7 @@ def make_scene(spec: SequenceSpec) -> Scene:
     place.shine(b.rgbt, metres[None].repeat(b.shape[0], 0), np.float32(look.backdrop_z), b.glow)
     if not look.indoor:
         share = b.air_share * place.clear(look.backdrop_z)[0]
-        # The sky was painted as it shines: it is not lit, and hazed by fog alone.
+        # The sky is painted with its final brightness: it is not lit, and only fog applies.
         b.rgbt += (b.open_sky - b.rgbt) * share[..., None]
     backdrop = make_plate(
         b.rgbt,

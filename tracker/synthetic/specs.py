@@ -1,4 +1,4 @@
-"""What a sequence is: `SequenceSpec`, and the ways a camera fails."""
+"""The definition of a sequence, `SequenceSpec`, and the modes of camera failure."""
 
 import dataclasses
 import json
@@ -8,9 +8,9 @@ from tracker.synthetic.looks import LOOKS
 
 SPLITS = ("train", "test")
 
-#: Ways a camera fails, by modality and split. "dark": the exposure collapses. "blank": one constant
-#: value. "washout": all contrast gone, noise stays. "frozen": the last good frame again and again.
-#: "glare": light into the lens. "stripes": a read-out fault.
+#: Camera failures by modality and split. "dark": the exposure collapses. "blank": one constant
+#: value. "washout": no contrast, only noise. "frozen": the last good frame is repeated. "glare":
+#: light enters the lens. "stripes": a read-out fault.
 FAILURE_MODES = {
     ("rgb", "train"): ("dark", "blank"),
     ("ir", "train"): ("washout", "blank"),
@@ -21,13 +21,13 @@ FAILURE_MODES = {
 
 @dataclass(frozen=True)
 class Failure:
-    """One modality fails in one stretch.
+    """A failure of one modality during one interval.
 
     Attributes:
         modality: "rgb" or "ir".
         mode: one of `FAILURE_MODES`.
         start: first failing frame as a fraction of the length, above 0: the first frame is good.
-        stop: end of the stretch (exclusive), as a fraction.
+        stop: end of the interval (exclusive), as a fraction.
     """
 
     modality: str
@@ -49,30 +49,32 @@ class Failure:
 
 @dataclass(frozen=True)
 class SequenceSpec:
-    """All that decides a sequence. Equal specs render byte-identical frames.
+    """The complete definition of a sequence. Equal specs render byte-identical frames.
 
     Attributes:
-        seed: of everything not named here: colours, paths, textures, noise.
-        length: frames.
+        seed: seed of everything not named here: colours, paths, textures, noise.
+        length: number of frames.
         size: (width, height) in pixels, at least 64 each.
-        look: the place, a key of `LOOKS`.
+        look: the kind of location, a key of `LOOKS`.
         target: kind of target, one of the look's.
-        challenges: names of the presets it was drawn from; for the record.
-        distractors: moving look-alikes that cross the target.
-        twins: what they share with it: "both", "rgb" (same paint, other heat) or "ir" (reverse).
+        challenges: names of the challenges it was drawn from; informative only.
+        distractors: number of moving distractors that cross the target.
+        twins: what distractors share with the target: "both", "rgb" (same paint, different
+            temperature) or "ir" (the reverse).
         occlusion: share of the target hidden at the peak of each planned occlusion; 0 for none.
         scale_change: largest over smallest apparent size of the target, at least 1.
         speed: multiple of the usual speed of its kind.
         shake: standard deviation of the hand-held camera, in pixels at width 320.
-        exposure: share of the frame time the visible shutter is open; blur follows motion.
+        exposure: share of the frame time for which the visible shutter is open, which causes motion
+            blur.
         rgb_noise: standard deviation in grey levels.
         ir_noise: noise equivalent temperature difference in kelvin.
-        night: 0 day to 1 no ambient light.
-        fog: optical depth of 10 m of air for visible light; a third of it for thermal.
+        night: 0 for day, to 1 for no ambient light.
+        fog: optical depth of 10 m of air for visible light; thermal has a third of it.
         camouflage: share of the target's visible contrast to its surroundings that is lost.
         crossover: share of its thermal contrast that is lost.
         drift: flat-field error of the thermal camera in kelvin, growing over the sequence.
-        failures: stretches in which a modality fails.
+        failures: intervals in which a modality fails.
     """
 
     seed: int
@@ -111,5 +113,5 @@ class SequenceSpec:
             raise ValueError(f"needs a frame and 64 pixels a side, got {self.length}, {self.size}")
 
     def to_json(self) -> str:
-        """The spec as one line of JSON, the record kept beside written frames."""
+        """The spec as one line of JSON, which is stored with written frames."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)

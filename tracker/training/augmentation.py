@@ -1,4 +1,4 @@
-"""Crops of a frame, and how they vary from one training pair to the next.
+"""Crops of a frame, and their random variation between training pairs.
 
 The defaults of `Augmentation` are DFAT's.
 """
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class View:
-    """A rectangle of a frame that becomes a square crop.
+    """A rectangle of a frame that is resampled to a square crop.
 
     Attributes:
         x, y: its centre in pixels of the frame, where a box ``(0, 0, w, h)`` has ``w / 2, h / 2``.
@@ -44,10 +44,10 @@ class View:
     size: int
 
     def cut(self, frame: np.ndarray, fill: float | np.ndarray) -> np.ndarray:
-        """The crop, ``size x size`` or ``size x size x C``; outside the frame is ``fill``."""
-        # As published, the online tracker rounds a crop's corner down to whole pixels, so that its
-        # centre lies half a pixel to the top left of the one boxes are measured from, on average.
-        # Crops here do too: a network then learns what it will be shown.
+        """The crop, ``size x size`` or ``size x size x C``, with ``fill`` outside the frame."""
+        # As published, the online tracker rounds the corner of a crop down to whole pixels, so that
+        # the crop's centre is on average half a pixel to the top left of the reference for boxes.
+        # Training crops do the same, so that the network learns from what it will see.
         step_x, step_y = self.width / self.size, self.height / self.size
         left = self.x - 1 - (self.size - 1) / 2 * step_x
         top = self.y - 1 - (self.size - 1) / 2 * step_y
@@ -61,7 +61,7 @@ class View:
         )
 
     def place(self, box: np.ndarray) -> np.ndarray:
-        """A frame's box ``x, y, w, h`` in the crop: centre from the crop's centre, and size."""
+        """Box ``x, y, w, h`` of the frame in the crop: centre relative to the crop's, and size."""
         x, y, w, h = box
         scale_x, scale_y = self.size / self.width, self.size / self.height
         return np.array(
@@ -79,24 +79,24 @@ class View:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How crops vary. Shifts and scales are uniform, the others probabilities a crop and modality.
+    """Variation of crops. Shifts and scales are uniform; others are probabilities per crop.
 
     Attributes:
-        template_shift, search_shift: most the target's centre lies off the crop's, in pixels of the
-            crop, either way in x and y.
-        template_scale, search_scale: most a side of the view differs, as a share, each of the two
-            for itself.
+        template_shift, search_shift: maximum offset of the target's centre from the crop's, in
+            pixels of the crop, in either direction in x and y.
+        template_scale, search_scale: maximum relative change of a side of the view, drawn
+            separately for both sides.
         flip: mirror both crops of a pair left to right.
-        blur: blur a search crop along a line, as motion does.
-        grey: take the colour out of both crops of a pair.
+        blur: blur a search crop along a line, like motion.
+        grey: remove the colour from both crops of a pair.
         light: change gain and offset of a crop.
-        degrade: spoil one modality of a search crop: dark and noisy, hazy, out of focus, without
-            contrast or, infrared, inverted.
-        distract: paste other targets into a search crop, about as large as its own and beside it.
-        transplant: put the target of a search crop into other surroundings.
-        occlude: cover a part of the target in a search crop, a quarter to half of it.
-        drop_search, drop_template: leave one of two modalities out of a pair, as the online tracker
-            does with one that is missing.
+        degrade: degrade one modality of a search crop: dark and noisy, hazy, out of focus, without
+            contrast, or (infrared) inverted.
+        distract: paste other targets into a search crop, of similar size and beside its own.
+        transplant: move the target of a search crop to different surroundings.
+        occlude: cover a quarter to half of the target in a search crop.
+        drop_search, drop_template: remove one of two modalities from a pair, as the online tracker
+            does if it is missing.
     """
 
     template_shift: float = 4
@@ -132,7 +132,7 @@ class Augmentation:
 def view_about(
     box: np.ndarray, exemplar: int, size: int, shift: float, scale: float, rng: np.random.Generator
 ) -> View:
-    """A view about a box ``x, y, w, h`` as the online tracker takes it, shifted and scaled.
+    """A view around a box ``x, y, w, h`` as in the online tracker, shifted and scaled.
 
     Args:
         exemplar: side of a template crop in pixels, to which the context's square is scaled.
@@ -152,7 +152,7 @@ def motion_blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Blur along a line of 3 to 9 pixels in any direction."""
     size = 2 * int(rng.integers(1, 5)) + 1
     angle = rng.uniform(0, np.pi)
-    # Drawn in the middle of twice the length: the line's ends keep their softness.
+    # Drawn in the middle of a kernel of twice the length, so that the line's ends stay smooth.
     kernel = np.zeros((2 * size + 1, 2 * size + 1), np.float32)
     reach = (size - 1) / 2 * np.array([np.cos(angle), np.sin(angle)])
     ends = np.rint((np.array([-reach, reach]) + size) * 16).astype(int)
@@ -161,13 +161,13 @@ def motion_blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def change_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Gain of 0.6 to 1.6 about the mean, and an offset of up to 40 grey levels."""
+    """Apply a gain of 0.6 to 1.6 about the mean, and an offset of up to 40 grey levels."""
     gain, offset = np.exp(rng.uniform(np.log(0.6), np.log(1.6))), rng.uniform(-40, 40)
     return _to_uint8((image - image.mean(dtype=np.float32)) * gain + image.mean() + offset)
 
 
 def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Spoil a crop in one of the ways a camera or the weather does."""
+    """Degrade a crop in one of the ways in which cameras or weather do."""
     kinds = ["dark", "haze", "defocus", "flat"] + (["inverted"] if image.ndim == 2 else [])
     kind = kinds[rng.integers(len(kinds))]
     if kind == "defocus":
@@ -187,17 +187,17 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def paste(below: np.ndarray, above: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """``above`` over ``below``, ``HxW`` or ``HxWx3`` uint8, as far as ``mask`` ``HxW`` is 1."""
+    """Blend ``above`` over ``below``, ``HxW`` or ``HxWx3`` uint8, by ``mask`` ``HxW`` in 0..1."""
     mask = mask if below.ndim == 2 else mask[..., None]
     return _to_uint8(below + mask * (above.astype(np.float32) - below))
 
 
 def round_mask(size: int, box: np.ndarray) -> np.ndarray:
-    """1 within a box and 0 outside, with rounded corners and a soft rim.
+    """Mask that is 1 within a box and 0 outside, with rounded corners and a soft edge.
 
     Args:
-        size: of the square mask.
-        box: centre x and y from the mask's centre, width, height, in pixels.
+        size: side of the square mask.
+        box: centre x and y relative to the mask's centre, width, height, in pixels.
 
     Returns:
         ``size x size`` float32.
@@ -210,10 +210,10 @@ def round_mask(size: int, box: np.ndarray) -> np.ndarray:
 
 
 def cover_mask(size: int, box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """1 in a rectangle that hides a quarter to half of a box from one side, and 0 elsewhere.
+    """Mask that is 1 in a rectangle covering a quarter to half of a box from one side.
 
     Args:
-        size, box: as for `round_mask`.
+        size, box: see `round_mask`.
     """
     centre, sides = box[:2], box[2:]
     low, high = centre - sides * rng.uniform(0.6, 1, 2), centre + sides * rng.uniform(0.6, 1, 2)

@@ -1,7 +1,7 @@
-"""Targets cut out of real pictures, and pasted into crops of others.
+"""Targets cut out of real images and pasted into crops of others.
 
-A `Cutout` is a target with its silhouette. A `Layer` says where in a frame it goes; `paste_layers`
-puts layers into a crop of that frame, behind or before its own target.
+A `Cutout` is a target with its silhouette. A `Layer` is a cut-out at a place in a frame.
+`paste_layers` draws layers into a crop of that frame, behind or in front of its own target.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from tracker.training.footage import Picture, Track
 from tracker.training.framing import Framing
 from tracker.training.pseudo_thermal import ThermalLook
-from tracker.training.real_video import Picture, Track
 
 __all__ = ["Cutout", "Layer", "cut_out", "paste_layers"]
 
@@ -23,9 +23,9 @@ class Cutout:
 
     Attributes:
         rgb: ``hxwx3`` uint8.
-        ir: ``hxw`` uint8; None where it is to be made by a `ThermalLook`.
-        mask: ``hxw`` uint8, 255 on the target, 0 around it.
-        level: mean of ``ir`` around the target, 0 without.
+        ir: ``hxw`` uint8; None if a `ThermalLook` makes it.
+        mask: ``hxw`` uint8, 255 on the target and 0 around it.
+        level: mean of ``ir`` around the target; 0 without ``ir``.
     """
 
     rgb: np.ndarray
@@ -44,13 +44,13 @@ class Layer:
     """A cut-out at a place in a frame.
 
     Attributes:
-        cutout: what.
-        box: where: ``x, y, w, h`` in pixels of the frame.
-        look: its heat, where the cut-out has none of its own.
-        mirrored: left and right exchanged.
-        behind: the frame's own target hides it.
-        is_target: this is the target; what is ``behind`` is hidden by it.
-        gain: of its brightness, RGB.
+        cutout: the object.
+        box: its place, ``x, y, w, h`` in pixels of the frame.
+        look: makes its infrared if the cut-out has none.
+        mirrored: whether left and right are exchanged.
+        behind: whether the target hides it.
+        is_target: whether it is the target, which hides layers with ``behind``.
+        gain: factors of red, green and blue.
         heat: grey levels added to its infrared.
     """
 
@@ -65,7 +65,7 @@ class Layer:
 
 
 def cut_out(picture: Picture, track: Track, index: int) -> Cutout | None:
-    """A track's target in frame ``index``, None where its silhouette or colour is not known."""
+    """The target of a track in frame ``index``; None without a silhouette or a visible image."""
     local = track.mask(index)
     if local is None or picture.rgb is None or min(local.mask.shape) < 4:
         return None
@@ -89,18 +89,18 @@ def paste_layers(
     shifts: tuple[tuple[float, float], tuple[float, float]] = ((0, 0), (0, 0)),
     level: float | None = None,
 ) -> np.ndarray:
-    """Put layers into both crops of a frame, in their order.
+    """Draw layers into both crops of a frame, in their order.
 
     Args:
         rgb, ir: the crops, changed in place.
-        layers: what to paste.
+        layers: what is drawn.
         framing: of the crops.
-        target: ``size x size`` uint8, 255 on the frame's own target; None where it is not known.
+        target: ``size x size`` uint8, 255 on the target of the frame itself; None if not known.
         shifts: of RGB and of infrared, see `Framing.cut`.
-        level: mean heat of surroundings; of the infrared crop where None.
+        level: mean grey level of the surroundings in infrared; None takes the mean of the crop.
 
     Returns:
-        ``size x size`` uint8: the target's silhouette as far as nothing before it hides it.
+        ``size x size`` uint8: the visible part of the target's silhouette.
     """
     size = framing.size
     covered = np.zeros((size, size), np.uint8) if target is None else target.copy()
@@ -141,8 +141,8 @@ def paste_layers(
 def _fit(
     layer: Layer, framing: Framing, shift: tuple[float, float]
 ) -> tuple[tuple[slice, slice], np.ndarray, Cutout] | None:
-    """Rows and columns of the crop that a layer covers, the map from there into its cut-out, and
-    the cut-out, shrunk where it is shown much smaller; None where it lies outside."""
+    """The rows and columns that a layer covers, the map from there into its cut-out, and the
+    cut-out, reduced if it is shown much smaller. None if it lies outside the crop."""
     x, y, w, h = framing.place(layer.box + np.array([*shift, 0, 0]))
     left, top = max(0, int(np.floor(x - 1))), max(0, int(np.floor(y - 1)))
     right = min(framing.size, int(np.ceil(x + w + 1)))
@@ -152,7 +152,7 @@ def _fit(
     cutout = layer.cutout
     width, height = cutout.shape
     shrink = min(width / w, height / h)
-    if shrink > 1.5:  # else pixels are skipped, which no camera does
+    if shrink > 1.5:  # linear interpolation would skip pixels
         size = max(2, round(width / shrink)), max(2, round(height / shrink))
         rgb, mask = (
             cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in (cutout.rgb, cutout.mask)
@@ -181,16 +181,16 @@ def _warp(
 
 
 def _feather(mask: np.ndarray) -> np.ndarray:
-    """A soft rim inside the silhouette: annotated ones hold a little of the background."""
-    if min(mask.shape) < 12:
-        return mask
-    return cv2.blur(cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=0), (3, 3))
+    """Soften a silhouette. Large ones are eroded first: annotated masks include some background."""
+    if min(mask.shape) >= 24:
+        mask = cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=0)
+    return cv2.GaussianBlur(mask, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
 
 
 def _blend(
     below: np.ndarray, above: np.ndarray, mask: np.ndarray, rows: slice, columns: slice
 ) -> None:
-    """``above`` over a part of ``below``, as far as ``mask`` is 255."""
+    """Blend ``above`` over a part of ``below``, with ``mask`` 255 for opaque."""
     share = mask.astype(np.float32) / 255
     part = np.ascontiguousarray(below[rows, columns])
     below[rows, columns] = cv2.blendLinear(above, part, share, 1 - share)
@@ -204,7 +204,7 @@ def _blend_moved(
     columns: slice,
     move: np.ndarray,
 ) -> None:
-    """As `_blend`, moved by whole pixels right and down."""
+    """As `_blend`, but moved by whole pixels right and down."""
     dx, dy = (int(v) for v in move)
     height, width = below.shape[:2]
     top, bottom = max(0, rows.start + dy), min(height, rows.stop + dy)

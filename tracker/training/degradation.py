@@ -1,8 +1,8 @@
-"""How cameras and weather spoil crops: smoke, night, glare, noise, blur, compression, failures.
+"""Degradation of crops by cameras and weather: smoke, night, glare, noise, blur, failures.
 
-Every function takes a crop ``HxW`` (infrared) or ``HxWx3`` (RGB), uint8, and gives one of the same
-shape. Noise and smoke come from tables drawn once with a fixed seed, read at a place and a scale
-that the caller's generator decides: normal numbers for a crop would take longer than all the rest.
+Every function takes a crop ``HxW`` (infrared) or ``HxWx3`` (RGB), uint8, and returns one of the
+same shape. Noise and smoke are read from tables with a fixed seed, at a random place and scale,
+because drawing normal numbers for every crop would take longer than everything else.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-__all__ = ["FAILURES", "disturb", "draw_failure", "fail"]
+__all__ = ["FAILURES", "disturb", "draw_failure", "fail", "pixelate"]
 
 # --- Tables ---------------------------------------------------------------------------------------
 
@@ -20,7 +20,7 @@ _TABLE = 1024
 
 @cache
 def _noise_table() -> np.ndarray:
-    """Normal numbers of deviation 16, int8."""
+    """Normal numbers with standard deviation 16, int8."""
     rng = np.random.default_rng(1)
     numbers = rng.standard_normal((_TABLE, _TABLE, 3), np.float32) * 16
     return np.clip(np.rint(numbers), -127, 127).astype(np.int8)
@@ -28,15 +28,14 @@ def _noise_table() -> np.ndarray:
 
 @cache
 def _cloud_table() -> np.ndarray:
-    """Fractal noise on 0..1, float32: octaves of falling weight, periodic at its edges."""
+    """Fractal noise in 0..1, float32: the amplitude falls with frequency to the power of -1.7."""
     rng = np.random.default_rng(2)
     frequency = np.hypot(np.fft.fftfreq(_TABLE)[:, None], np.fft.rfftfreq(_TABLE)[None])
     frequency[0, 0] = 1
     shape = frequency.shape
     spectrum = frequency**-1.7 * np.exp(2j * np.pi * rng.random(shape)) * (frequency >= 2 / _TABLE)
-    cloud = np.fft.irfft2(spectrum, (_TABLE, _TABLE))
-    ranks = (cloud - cloud.mean()) / cloud.std()
-    return np.clip(0.5 + ranks / 4, 0, 1).astype(np.float32)
+    cloud = np.asarray(np.fft.irfft2(spectrum, (_TABLE, _TABLE)))
+    return np.clip(0.5 + (cloud - cloud.mean()) / (4 * cloud.std()), 0, 1).astype(np.float32)
 
 
 def _window(table: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -45,7 +44,7 @@ def _window(table: np.ndarray, height: int, width: int, rng: np.random.Generator
 
 
 def _clouds(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A view of the fractal noise at any scale, ``HxW`` on 0..1."""
+    """A random part of the fractal noise at a random scale, ``HxW`` in 0..1."""
     side = int(rng.integers(60, 400))
     patch = _window(_cloud_table(), side, side, rng)
     return cv2.resize(patch, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -55,7 +54,7 @@ def _clouds(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def add_noise(image: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Normal noise; where the picture is coloured, of its own in every channel."""
+    """Add normal noise, independent in every channel."""
     height, width = image.shape[:2]
     numbers = _window(_noise_table(), height, width, rng)
     if image.ndim == 2:
@@ -64,10 +63,10 @@ def add_noise(image: np.ndarray, deviation: float, rng: np.random.Generator) -> 
 
 
 def add_stripes(image: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Columns (or rows) of unequal gain, as of an uncooled thermal sensor."""
+    """Add an offset to every column (or row), as uncooled thermal sensors do."""
     height, width = image.shape[:2]
     upright = rng.random() < 0.7
-    along = rng.standard_normal(width if upright else height, np.float32) * deviation
+    along = np.asarray(rng.standard_normal(width if upright else height, np.float32)) * deviation
     table = np.broadcast_to(along[None] if upright else along[:, None], (height, width))
     return _uint8(image + (table if image.ndim == 2 else table[..., None]))
 
@@ -75,19 +74,20 @@ def add_stripes(image: np.ndarray, deviation: float, rng: np.random.Generator) -
 def change_gain(
     image: np.ndarray, gain: float, offset: float, about: float | None = None
 ) -> np.ndarray:
-    """``gain`` about the mean (or a level), and ``offset`` in grey levels."""
+    """Scale by ``gain`` about the mean (or a given level) and add ``offset`` in grey levels."""
     middle = float(image.mean()) if about is None else about
     return _lookup(image, lambda v: (v - middle) * gain + middle + offset)
 
 
 def compress(image: np.ndarray, quality: int) -> np.ndarray:
-    """JPEG there and back."""
+    """Encode as JPEG and decode."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR if image.ndim == 3 else cv2.IMREAD_GRAYSCALE)
+    mode = cv2.IMREAD_COLOR if image.ndim == 3 else cv2.IMREAD_GRAYSCALE
+    return np.asarray(cv2.imdecode(data, mode))
 
 
 def pixelate(image: np.ndarray, factor: float) -> np.ndarray:
-    """As of a sensor with fewer pixels."""
+    """Reduce the resolution by a factor, as a sensor with fewer pixels would."""
     height, width = image.shape[:2]
     small = cv2.resize(
         image,
@@ -98,7 +98,7 @@ def pixelate(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def blur_along_line(image: np.ndarray, length: float, angle: float) -> np.ndarray:
-    """Motion blur: the mean along a line of ``length`` pixels."""
+    """Motion blur: the mean along a line of ``length`` pixels at ``angle`` radians."""
     reach = int(np.ceil(length / 2))
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     middle = reach
@@ -109,7 +109,7 @@ def blur_along_line(image: np.ndarray, length: float, angle: float) -> np.ndarra
 
 
 def darken(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Night: a share of the light, a cast of colour, and the noise of amplification."""
+    """Night: a share of the light, a colour cast, and sensor noise."""
     gamma = rng.uniform(1.0, 1.8)
     dark = _lookup(image, lambda v: 255 * share * (v / 255) ** gamma + rng.uniform(0, 10))
     if image.ndim == 3:
@@ -119,16 +119,16 @@ def darken(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndar
 
 
 def add_smoke(image: np.ndarray, density: float, rng: np.random.Generator) -> np.ndarray:
-    """Smoke of spatial structure: clouds that hide what is behind them, thin in places.
+    """Add smoke with spatial structure: clouds that hide the scene, thinner in places.
 
     Args:
-        density: 0 for thin wisps, 1 where hardly anything shows.
+        density: from 0, thin wisps, to 1, where almost nothing remains visible.
     """
     height, width = image.shape[:2]
     cloud = _clouds(height, width, rng)
     low = 0.75 - 0.8 * density
-    alpha = cv2.multiply(cv2.add(cloud, -low), 1 / 0.45)
-    alpha = np.clip(alpha, 0, rng.uniform(0.85, 1.0) if density > 0.5 else 0.9)
+    most = rng.uniform(0.85, 1.0) if density > 0.5 else 0.9
+    alpha = np.clip((cloud - np.float32(low)) / np.float32(0.45), 0, np.float32(most))
     shade = rng.uniform(120, 235) + 50 * (_clouds(height, width, rng) - 0.5)
     if image.ndim == 3:
         tint = rng.uniform(0.93, 1.05, 3).astype(np.float32)
@@ -140,13 +140,13 @@ def add_smoke(image: np.ndarray, density: float, rng: np.random.Generator) -> np
 
 
 def add_haze(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """An even veil: contrast falls by ``share``."""
+    """Add uniform haze that reduces the contrast by ``share``."""
     light = rng.uniform(140, 230)
     return _lookup(image, lambda v: v * (1 - share) + share * light)
 
 
 def add_glare(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """One to three lights that outshine what is near them."""
+    """Add one to three lights that saturate their surroundings."""
     height, width = image.shape[:2]
     bloom = np.zeros((height // 4, width // 4), np.float32)
     rows = np.arange(height // 4, dtype=np.float32)[:, None]
@@ -160,11 +160,15 @@ def add_glare(image: np.ndarray, strength: float, rng: np.random.Generator) -> n
     return cv2.add(image, cv2.merge([lit] * 3) if image.ndim == 3 else lit)
 
 
-# --- What usually happens -------------------------------------------------------------------------
+# --- Common degradation -------------------------------------------------------------------------
 
 
-def disturb(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What cameras do to most pictures: light, focus, motion, noise, compression; a bit of each."""
+def disturb(image: np.ndarray, rng: np.random.Generator, weather: bool = True) -> np.ndarray:
+    """A random mixture of light, focus, motion, noise and compression, as in most images.
+
+    Args:
+        weather: include smoke, night, haze and glare.
+    """
     visible = image.ndim == 3
     if rng.random() < 0.5:
         gain, offset = np.exp(rng.uniform(np.log(0.6), np.log(1.6))), rng.uniform(-35, 35)
@@ -178,16 +182,16 @@ def disturb(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 2.2))
     elif what < 0.27:
         image = blur_along_line(image, rng.uniform(3, 10), rng.uniform(0, np.pi))
-    elif what < 0.37:
+    elif what < 0.32:
         image = pixelate(image, rng.uniform(1.5, 3.5))
-    weather = rng.random()
-    if visible and weather < 0.08:
+    what = rng.random() if weather else 1.0
+    if visible and what < 0.1:
         image = add_smoke(image, rng.uniform(0, 0.6), rng)
-    elif visible and weather < 0.16:
+    elif visible and what < 0.2:
         image = darken(image, rng.uniform(0.15, 0.6), rng)
-    elif weather < 0.2:
+    elif what < 0.25:
         image = add_haze(image, rng.uniform(0.1, 0.5), rng)
-    elif visible and weather < 0.23:
+    elif visible and what < 0.29:
         image = add_glare(image, rng.uniform(0.3, 0.8), rng)
     if not visible and rng.random() < 0.1:
         image = add_stripes(image, rng.uniform(1, 5), rng)
@@ -211,7 +215,7 @@ def _fail_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _fail_flat(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Hardly any contrast: thermal crossover, fog."""
+    """Almost no contrast, as in thermal crossover or fog."""
     level = rng.uniform(20, 235)
     flat = change_gain(image, rng.uniform(0, 0.06), 0)
     flat = change_gain(flat, 1, level - float(flat.mean()))
@@ -232,7 +236,7 @@ def _fail_empty(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 Failure = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-#: Failures of a modality by name, and how often each is drawn: of RGB and of infrared.
+#: Failures by name, with their relative frequency in RGB and in infrared.
 FAILURES: dict[str, tuple[Failure, float, float]] = {
     "dark": (_fail_dark, 3, 1),
     "noise": (_fail_noise, 2, 2),
@@ -244,14 +248,14 @@ FAILURES: dict[str, tuple[Failure, float, float]] = {
 
 
 def draw_failure(visible: bool, rng: np.random.Generator) -> str:
-    """The name of one of `FAILURES`."""
+    """Draw the name of one of `FAILURES`."""
     names = list(FAILURES)
     weights = np.array([FAILURES[name][1 if visible else 2] for name in names])
     return names[rng.choice(len(names), p=weights / weights.sum())]
 
 
 def fail(image: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
-    """The crop as the failure ``name`` of `FAILURES` leaves it: next to nothing of it shows."""
+    """Apply the failure ``name`` of `FAILURES`; almost nothing of the crop remains visible."""
     return FAILURES[name][0](image, rng)
 
 
@@ -261,7 +265,7 @@ _LEVELS = np.arange(256, dtype=np.float32)
 
 
 def _lookup(image: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """A function of grey levels 0..255, applied to every pixel by a table."""
+    """Apply a function of grey levels 0..255 to every pixel, through a table."""
     return cv2.LUT(image, _uint8(function(_LEVELS)))
 
 

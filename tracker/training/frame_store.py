@@ -1,4 +1,4 @@
-"""Decoded frames, kept in memory or in a folder of memory-mapped arrays."""
+"""Decoded frames, in memory or in a folder of memory-mapped arrays."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ __all__ = ["FrameStore"]
 
 
 class FrameStore:
-    """Decodes frames once: decoding a JPEG takes longer than all that a training pair needs.
+    """Decodes every frame once, because decoding takes longer than the rest of a training pair.
 
     Args:
-        folder: where decoded frames are kept as ``.npy`` files, one for each array, which all
-            processes and later runs share (uint8: some 0.3 MB for a frame of 640x360 and its mask).
-            None keeps them in memory, each process its own.
+        folder: keeps decoded frames as ``.npy`` files, one for each array, which all processes and
+            later runs share (uint8: 0.9 MB for an RGB frame of 640x360 and its mask). If None,
+            callers keep the arrays in memory, in every process.
 
     Raises:
         UserError: a file is in the folder's place.
@@ -30,12 +30,12 @@ class FrameStore:
     def arrays(
         self, name: str, files: Sequence[Path], decode: Callable[[], dict[str, np.ndarray]]
     ) -> dict[str, np.ndarray]:
-        """What ``decode()`` gives, from the folder where it was kept before.
+        """The result of ``decode()``, from the folder if it is there.
 
         Args:
-            name: of the kept files, made unique by the paths, sizes and times of ``files``.
-            files: what is decoded; a file that changed is decoded again.
-            decode: gives arrays by name, always the same names.
+            name: prefix of the kept files; a hash of paths, sizes and times of ``files`` follows.
+            files: the decoded files. If one of them changes, they are decoded again.
+            decode: returns arrays by name, always with the same names.
         """
         if self.folder is None:
             return decode()
@@ -46,7 +46,7 @@ class FrameStore:
             try:
                 return {key: np.load(path, mmap_mode="r") for key, path in kept.items()}
             except (ValueError, OSError):
-                pass  # damaged since: written again below
+                pass  # damaged: decoded and written again below
         made = decode()
         for key, array in made.items():
             with whole_file(self.folder / f"{stem}.{key}.npy") as path, path.open("wb") as file:

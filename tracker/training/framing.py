@@ -1,8 +1,8 @@
 """Which part of a frame a crop shows, and where the frame ends in it.
 
-A `Framing` cuts a `View` of a frame whose borders are replicated. Its bounds are the frame's, or
-those of a virtual frame inside it, as if the camera had seen no more: so targets come to lie at the
-edge of a frame, are truncated by it, or fill it.
+A `Framing` cuts a `View` out of a frame with replicated borders. Its bounds are those of the frame,
+or of a virtual frame inside it, as if the camera had a smaller field of view: targets then lie at
+the edge of the frame, are truncated by it, or fill it.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ __all__ = ["Framing", "clip_to", "virtual_frame"]
 
 @dataclass(frozen=True)
 class Framing:
-    """A view, mirrored or not, of a frame within bounds.
+    """A view of a frame with bounds, mirrored or not.
 
     Attributes:
-        view: what of the frame is shown, in pixels of the frame.
-        bounds: ``left, top, right, bottom`` of the frame or virtual frame, whole pixels.
-        mirrored: left and right are exchanged.
+        view: the part of the frame that the crop shows, in pixels of the frame.
+        bounds: ``left, top, right, bottom`` of the frame or virtual frame, in whole pixels.
+        mirrored: whether left and right are exchanged.
     """
 
     view: View
@@ -33,29 +33,29 @@ class Framing:
 
     @property
     def size(self) -> int:
-        """Side of the crop in pixels."""
+        """Side length of the crop in pixels."""
         return self.view.size
 
     @property
     def scale(self) -> float:
-        """Pixels of the crop for each of the frame, the mean of both directions."""
+        """Pixels of the crop per pixel of the frame, the geometric mean of both directions."""
         return self.size / (self.view.width * self.view.height) ** 0.5
 
     @cached_property
     def steps(self) -> np.ndarray:
-        """Pixels of the frame for each of the crop, in x (negative where mirrored) and y."""
+        """Pixels of the frame per pixel of the crop, in x (negative if mirrored) and y."""
         x, y = self.view.width / self.size, self.view.height / self.size
         return np.array([-x if self.mirrored else x, y])
 
     def cut(self, frame: np.ndarray, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
-        """The crop of ``HxW`` or ``HxWx3`` uint8, borders replicated.
+        """The crop of a frame ``HxW`` or ``HxWx3`` uint8, with replicated borders.
 
         Args:
-            shift: the frame's content is moved so far, right and down, in pixels of the frame:
-                another camera's parallax.
+            shift: moves the content of the frame right and down, in pixels of the frame, like the
+                parallax of another camera.
         """
         left, top, right, bottom = self.bounds
-        # As `View.cut`: the online tracker rounds a crop's corner down.
+        # As in `View.cut`: the online tracker rounds the corner of a crop down.
         bias = np.array([0 if self.mirrored else 1, 1])
         start = np.array([self.view.x, self.view.y]) - bias - (self.size - 1) / 2 * self.steps
         start -= np.array([left, top]) + np.array(shift)
@@ -69,14 +69,14 @@ class Framing:
         )
 
     def place(self, box: np.ndarray) -> np.ndarray:
-        """A frame's box ``x, y, w, h`` in the crop, whose top left corner is 0, 0."""
+        """A box ``x, y, w, h`` of the frame in pixels of the crop, from its top-left corner."""
         x, y, w, h = box
         centre = np.array([x + w / 2 - self.view.x, y + h / 2 - self.view.y]) / self.steps
         sides = np.array([w, h]) / np.abs(self.steps)
         return np.concatenate([centre - sides / 2 + self.size / 2, sides])
 
     def seal(self, *crops: np.ndarray) -> list[np.ndarray]:
-        """The crops with what lies outside the bounds made copies of the border again."""
+        """Replicate the borders again, after something was drawn over the crops."""
         left, top, right, bottom = self.bounds
         (x0, x1), (y0, y1) = self._inside(0, left, right), self._inside(1, top, bottom)
         if (x0, x1, y0, y1) == (0, self.size, 0, self.size):
@@ -87,7 +87,7 @@ class Framing:
         ]
 
     def _inside(self, axis: int, low: int, high: int) -> tuple[int, int]:
-        """The first column (or row) of the crop within the bounds, and the one after the last."""
+        """The range of columns (or rows) of the crop within the bounds, end exclusive."""
         centre, step = (self.view.x, self.view.y)[axis], self.steps[axis]
         # Column j shows the frame at centre + (j + 0.5 - size / 2) * step.
         ends = sorted((np.array([low, high]) - centre) / step + self.size / 2 - 0.5)
@@ -112,16 +112,16 @@ def virtual_frame(
     tight: bool,
     hidden: float,
 ) -> tuple[int, int, int, int]:
-    """A frame within the frame that truncates a target on one side, or that a target fills.
+    """A virtual frame inside the frame that truncates the target, or that the target fills.
 
     Args:
         box: of the target, ``x, y, w, h``.
         size: ``(width, height)`` of the frame.
-        tight: the frame is little larger than the target on every side, 1 to 1.8 times.
-        hidden: most of the target's width or height that may be cut off.
+        tight: the virtual frame is 1 to 1.8 times as large as the target.
+        hidden: maximum share of the target's width or height that is cut off.
 
     Returns:
-        ``left, top, right, bottom``, holding some of the target.
+        ``left, top, right, bottom``; it contains a part of the target.
     """
     width, height = size
     low, high = np.maximum(box[:2], 0), np.minimum(box[:2] + box[2:], [width, height])
@@ -131,7 +131,7 @@ def virtual_frame(
         bounds = np.concatenate([low - reach[0], high + reach[1]])
     else:
         bounds = np.array([0, 0, width, height], float)
-    # People leave a frame at its sides; at the bottom they are cut off as they come near.
+    # People leave at the left and right; the bottom edge cuts people who are near.
     side = rng.choice(4, p=(0.36, 0.06, 0.36, 0.22))
     axis = side % 2
     cut = rng.uniform(-0.25, hidden) * sides[axis]

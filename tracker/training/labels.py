@@ -1,4 +1,4 @@
-"""Which anchors of a training pair are positive, negative or ignored."""
+"""Labels of anchors: positive, negative or ignored."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ __all__ = ["PairGeometry", "label_anchors", "select_anchors", "subsample"]
 
 @dataclass(frozen=True)
 class PairGeometry:
-    """What of a network decides its pairs.
+    """The properties of a network that determine its training pairs.
 
     Attributes:
         modalities: among "rgb" and "ir".
@@ -27,7 +27,7 @@ class PairGeometry:
 
     @classmethod
     def of(cls, network: TrackerNetwork) -> "PairGeometry":
-        """That of a network."""
+        """The geometry of a network."""
         return cls(
             network.modalities,
             network.exemplar_size,
@@ -46,16 +46,16 @@ def label_anchors(
     negative: float = 0.3,
     best: bool = False,
 ) -> np.ndarray:
-    """Which anchors stand for a box, by their IoU with it.
+    """Label anchors by their IoU with a box.
 
     Args:
-        box: centre x, y, width, height from the centre of the search region, in pixels.
-        anchors: ``(4, A, H, W)``, likewise.
-        positive: an anchor above this IoU is the target's.
-        negative: an anchor below this IoU is background; those between are `IGNORED`.
-        best: where no anchor is above ``positive``, the one of the highest IoU is the target's
-            all the same, as in region proposal networks (Ren et al., 2015); else such a box has
-            none, as in SiamRPN.
+        box: centre x, y relative to the centre of the search region, width, height, in pixels.
+        anchors: ``(4, A, H, W)``, in the same coordinates.
+        positive: anchors above this IoU are positive.
+        negative: anchors below this IoU are negative; those between are `IGNORED`.
+        best: if no anchor is above ``positive``, label the one with the highest IoU as positive, as
+            in region proposal networks (Ren et al., 2015). Otherwise such a box has no positive
+            anchor, as in SiamRPN.
 
     Returns:
         ``(A, H, W)`` int64 of `POSITIVE`, `NEGATIVE` and `IGNORED`.
@@ -73,15 +73,15 @@ def label_anchors(
 def select_anchors(
     labels: np.ndarray, rng: np.random.Generator, positives: int = 16, total: int = 64
 ) -> np.ndarray:
-    """The anchors a pair's cross entropy counts: background would outweigh the target else.
+    """Subsample anchors so that background does not dominate the cross entropy of a pair.
 
-    At most ``positives`` anchors of the target, and background up to ``total`` of both.
+    Selects at most ``positives`` positive anchors, and negative ones up to ``total`` of both.
 
     Args:
-        labels: of `label_anchors`.
+        labels: labels from `label_anchors`.
 
     Returns:
-        Booleans of the same shape.
+        Booleans with the same shape.
     """
     chosen = np.zeros(labels.shape, bool)
     count = subsample(chosen, labels == POSITIVE, positives, rng)
@@ -90,7 +90,7 @@ def select_anchors(
 
 
 def subsample(chosen: np.ndarray, among: np.ndarray, most: int, rng: np.random.Generator) -> int:
-    """Mark up to ``most`` of ``among`` in ``chosen``; says how many."""
+    """Mark up to ``most`` of ``among`` in ``chosen``, and return their number."""
     places = np.flatnonzero(among)
     places = rng.permutation(places)[:most]
     chosen.flat[places] = True

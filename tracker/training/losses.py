@@ -12,6 +12,7 @@ from fusion.training.losses import FeatureFusionLoss, ssim_map
 from tracker.model.anchors import decode, encode
 from tracker.model.head import Response
 from tracker.training.labels import IGNORED, NEGATIVE, POSITIVE
+from tracker.training.registry import FUSION_LOSSES
 
 __all__ = [
     "FewLevelsFusionLoss",
@@ -37,11 +38,11 @@ def cross_entropy_loss(response: Response, labels: Tensor) -> Tensor:
       + 1/2 mean over negative anchors of -log p(background)
 
     Args:
-        response: of B pairs.
+        response: responses to B pairs.
         labels: ``(B, A, H, W)`` of `POSITIVE`, `NEGATIVE` and `IGNORED`.
 
     Returns:
-        A scalar; the part of a kind that no anchor is of is 0.
+        A scalar; a term without any anchor is 0.
     """
     log_p = by_anchor(response)[0].float().log_softmax(1)
     loss = log_p.new_zeros(())
@@ -52,12 +53,12 @@ def cross_entropy_loss(response: Response, labels: Tensor) -> Tensor:
 
 
 def focal_loss(response: Response, labels: Tensor, alpha: float = 0.25, gamma: float = 2) -> Tensor:
-    """Focal loss (Lin et al., ICCV 2017) over all anchors, by the number of positive ones.
+    """Focal loss (Lin et al., ICCV 2017) over all anchors, divided by the number of positive ones.
 
     Args:
-        response, labels: as for `cross_entropy_loss`.
-        alpha: weight of the target against the background's ``1 - alpha``.
-        gamma: how far what is right already counts less.
+        response, labels: see `cross_entropy_loss`.
+        alpha: weight of the target; the background has ``1 - alpha``.
+        gamma: exponent that reduces the weight of correctly classified anchors.
     """
     background, target = by_anchor(response)[0].float().unbind(1)
     positive = labels == POSITIVE
@@ -75,19 +76,23 @@ def localisation_loss(
     """Regression error at positive anchors: mean over a pair's anchors, then over all pairs.
 
     Args:
-        response: of B pairs.
+        response: responses to B pairs.
         labels: ``(B, A, H, W)``.
         boxes: ``(B, 4)``: centre x, centre y, width, height in the search region.
         anchors: ``(4, A, H, W)``.
         kind: "l1", the sum over the four numbers of `tracker.model.anchors.encode`, as in
-        SiamRPN++;
-            "smooth_l1", the same, quadratic below 1; "giou", 1 - GIoU of the decoded box.
+            SiamRPN++; "smooth_l1", the same but quadratic below 1; "giou", 1 - GIoU of the decoded
+            box.
 
     Returns:
         A scalar; pairs without a positive anchor count as 0.
     """
-    loc = by_anchor(response)[1].float()
-    boxes = boxes.float()[:, :, None, None, None]
+    positive = labels == POSITIVE
+    # Others are selected away before anything is computed from them: their decoded box may be
+    # infinite, and an infinity that is selected away afterwards still makes its gradient NaN.
+    loc = torch.where(positive[:, None], by_anchor(response)[1], 0)
+    loc = loc.to(torch.promote_types(loc.dtype, torch.float32))
+    boxes = boxes.to(loc.dtype)[:, :, None, None, None]
     if kind == "giou":
         found = decode(loc, anchors).movedim(1, -1)
         truth = boxes.expand_as(loc).movedim(1, -1)
@@ -97,8 +102,7 @@ def localisation_loss(
         measure = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss}[kind]
         target = encode(boxes, anchors).expand_as(loc)
         error = measure(loc, target, reduction="none").sum(1)
-    positive = (labels == POSITIVE).flatten(1)
-    # Selected, not multiplied: a far anchor's decoded box may be infinite.
+    positive = positive.flatten(1)
     error = torch.where(positive, error.flatten(1), 0)
     return (error.sum(1) / positive.sum(1).clamp(min=1)).mean()
 
@@ -106,12 +110,14 @@ def localisation_loss(
 # --- Losses on fused features -------------------------------------------------------------------
 
 
+@FUSION_LOSSES.register("eq15")
 class FewLevelsFusionLoss(FeatureFusionLoss):
-    """Eq. 15 for networks of three levels or two.
+    """Eq. 15 for networks with two or three levels.
 
-    Of two levels, the finer one is the shallow and the other the deep one: each keeps a term of its
-    own, and the middle term is left out, because on one feature its target would contradict
-    another's. Targets are constants: else the cheapest way to a small loss is small features.
+    With two levels, the finer one is the shallow and the other the deep level: each has its own
+    term, and the middle term is left out, because its target would contradict that of another term
+    on the same feature. Targets are constants; otherwise, small features would be the easiest way
+    to a small loss.
 
     Args:
         gammas, ws_rgb, wm_ir, wm_rgb, wd_ir, wd_rgb: see `FeatureFusionLoss`.
@@ -120,10 +126,10 @@ class FewLevelsFusionLoss(FeatureFusionLoss):
     def forward(
         self, fused: Sequence[Tensor], rgb: Sequence[Tensor], ir: Sequence[Tensor]
     ) -> dict[str, Tensor]:
-        """The terms, weighted; their sum is the loss.
+        """The weighted terms; their sum is the loss.
 
         Args:
-            fused, rgb, ir: three or two levels ``(B, C, H, W)`` each, finest first.
+            fused, rgb, ir: two or three levels ``(B, C, H, W)`` each, finest first.
         """
         rgb, ir = ([level.detach() for level in levels] for levels in (rgb, ir))
         if len(fused) != 2:
@@ -133,16 +139,17 @@ class FewLevelsFusionLoss(FeatureFusionLoss):
         return {name: terms[name] for name in ("shallow", "deep")}
 
 
+@FUSION_LOSSES.register("rfn")
 class RFNLoss(nn.Module):
-    """The feature loss RFN is trained with in DFAT+RFN, summed over levels.
+    """The feature loss of RFN in DFAT+RFN, summed over levels.
 
         intensity  MSE(f, w_ir ir + w_rgb rgb) / (C H W)
         structure  1 - SSIM(f, rgb)
 
-    SSIM is of every channel as a picture, with the constants of a range of 1.
+    SSIM treats every channel as an image, with the constants for a range of 1.
 
     Args:
-        w_ir, w_rgb: of both in the first term.
+        w_ir, w_rgb: weights of the two modalities in the intensity term.
     """
 
     def __init__(self, w_ir: float = 4.0, w_rgb: float = 0.5):
@@ -152,7 +159,7 @@ class RFNLoss(nn.Module):
     def forward(
         self, fused: Sequence[Tensor], rgb: Sequence[Tensor], ir: Sequence[Tensor]
     ) -> dict[str, Tensor]:
-        """Both terms; arguments as `FewLevelsFusionLoss.forward`, maps of 11 cells or more."""
+        """Both terms; see `FewLevelsFusionLoss.forward`. Maps must have 11 cells or more."""
         intensity = structure = fused[0].new_zeros(())
         for f, r, i in zip(fused, rgb, ir, strict=True):
             r, i = r.detach(), i.detach()

@@ -1,13 +1,12 @@
-"""Training of trackers: stages, what a step computes, and what a run leaves.
+"""Training of trackers: stages, loss terms, data, and the files of a run.
 
-A configuration names a preset of `tracker.model.network.PRESETS`, what its weights start from,
-which of
-its parameters train, and the losses:
+A configuration specifies the network with its arguments, the weights to start from, the parameters
+to train, and the losses:
 
     tracker train fit --config experiments/tracker/compact_dfat_llrr.yaml --data.roots.vt821 VT821
 
-LRRNet's tracker trains in two stages (TPAMI 2023, Sec. 5): first the branches on RGB and infrared,
-then, with those frozen, the fusion of features and the RPN on it.
+LRRNet's tracker is trained in two stages (TPAMI 2023, Sec. 5): first the branches on RGB and
+infrared, then, with those frozen, the fusion of features and its RPN.
 """
 
 import math
@@ -35,18 +34,18 @@ from tracker.data.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box
 from tracker.data.frames import MODALITIES
 from tracker.model.anchors import decode
 from tracker.model.head import Response
-from tracker.model.network import PRESETS, TrackerNetwork, build
+from tracker.model.network import TrackerNetwork
+from tracker.model.registry import NETWORKS
 from tracker.model.weights import load_imagenet, load_published, load_tracker, save_tracker
 from tracker.training.augmentation import Augmentation
 from tracker.training.labels import IGNORED, PairGeometry
 from tracker.training.losses import (
-    FewLevelsFusionLoss,
-    RFNLoss,
     by_anchor,
     cross_entropy_loss,
     focal_loss,
     localisation_loss,
 )
+from tracker.training.registry import FUSION_LOSSES
 from tracker.training.sampling import TargetPairs
 from tracker.training.sources import check_source, load_source
 
@@ -60,23 +59,24 @@ __all__ = [
 ]
 
 
-# --- What weights start from --------------------------------------------------------------------
+# --- Initial weights ----------------------------------------------------------------------------
 
-# Parts that a network may have and the weights it starts from not.
+# Parts of a network that may be missing in the weights it starts from.
 _ADDED = ("fusions.", "heads.fused.", "necks.fused.", "gates.")
 
 
 def initialise(network: TrackerNetwork, start: str) -> None:
-    """Let a network start from known weights.
+    """Initialise a network from existing weights.
 
     Args:
-        network: changed in place.
-        start: "imagenet" downloads torchvision's ResNet-50. Else a file, told by what it holds:
-            that ResNet-50, a published DFAT or PySOT checkpoint, or weights of `save_tracker`, such
-            as the first stage's. Fused branch and gates stay as they are where the file has none.
+        network: modified in place.
+        start: "imagenet" downloads torchvision's ResNet-50. Otherwise a file, whose kind is
+            detected: that ResNet-50, a published DFAT or PySOT checkpoint, or weights from
+            `save_tracker`, such as the first stage's. Fused branch and gates are unchanged if the
+            file does not contain them.
 
     Raises:
-        UserError: the file cannot be read, or is of another network.
+        UserError: the file cannot be read, or belongs to a different network.
     """
     try:
         if start == "imagenet":
@@ -116,24 +116,20 @@ def _load_own(network: TrackerNetwork, path: str) -> None:
 
 
 def expect_background(network: TrackerNetwork, prior: float = 0.01) -> None:
-    """Let untrained RPNs give every anchor this probability of being the target.
+    """Initialise the heads so that every anchor has this probability of being the target.
 
-    Focal loss counts all anchors (Lin et al., Sec. 4.1): were they even at the start, the thousand
-    of the background would drown the target's few.
+    Focal loss counts all anchors (Lin et al., Sec. 4.1): with even probabilities at the start, the
+    thousands of background anchors would dominate the few of the target.
     """
-    logit = math.log(prior / (1 - prior))
     for head in network.heads.values():
-        for rpn in head.rpns:
-            background, target = rpn.cls.head[-1].bias.detach().chunk(2)
-            background.fill_(-logit / 2)
-            target.fill_(logit / 2)
+        head.expect_background(math.log(prior / (1 - prior)))
 
 
 # --- The procedure ------------------------------------------------------------------------------
 
 
 class TrackerTraining(L.LightningModule):
-    """Siamese tracking from template/search pairs, in one stage or several.
+    """Trains siamese tracking on template/search pairs, in one stage or several.
 
     The loss is
 
@@ -141,47 +137,47 @@ class TrackerTraining(L.LightningModule):
       + w_decision (w_cls cls + w_loc loc of the joint decision)
       + w_feature (terms of the feature loss)
 
-    Every term is logged with its weight. A branch nothing of which trains has no term, nor has a
-    pair in a branch whose modality it lacks. Frozen parts keep their batch normalisation's
-    statistics.
+    Every term is logged with its weight. A branch without trained parameters has no term, and a
+    pair has no term for a branch whose modality it lacks. Frozen parts keep the statistics of their
+    batch normalisation.
 
-    The feature loss sees features of the search region: the template's are a part of the same kind.
+    The feature loss uses features of the search region; those of the template are of the same kind.
 
     Args:
-        preset: of `tracker.model.network.PRESETS`.
-        changes: arguments of `TrackerNetwork` that differ from the preset's.
-        start: see `initialise`; from scratch where None, see also `expect_background`.
-        copy_head: let the fused branch's RPN start as the RGB branch's.
-        trained: beginnings of the names of parameters that train, such as ``fusions``; all where
-            None.
-        cls_loss: "cross_entropy" over the anchors selected, or "focal" over all.
+        network: the network to train; in a configuration by ``class_path`` and ``init_args``.
+        start: see `initialise`; None trains from scratch, see also `expect_background`.
+        copy_head: initialise the fused branch's RPN from the RGB branch's.
+        trained: prefixes of the names of parameters to train, such as ``fusions``; None trains all.
+        cls_loss: "cross_entropy" over selected anchors, or "focal" over all.
         loc_loss: see `localisation_loss`.
-        feature_loss: "eq15" (`FewLevelsFusionLoss`), "rfn" (`RFNLoss`), or None.
-        w_cls, w_loc, w_feature: weights of losses.
+        feature_loss: a name in `tracker.training.registry.FUSION_LOSSES`, such as "eq15"
+            (`FewLevelsFusionLoss`) or "rfn" (`RFNLoss`); None for none.
+        feature_loss_args: arguments of its constructor.
+        w_cls, w_loc, w_feature: weights of the losses.
         w_branches, w_decision: weights of the branches' own responses and of the joint one.
         optimizer: "sgd" or "adamw".
-        learning_rate: after warm-up.
-        backbone_rate: factor of the learning rate of backbones and stems.
-        momentum: of SGD.
-        weight_decay: of either.
-        schedule: from ``learning_rate`` to ``final_rate`` "log"arithmically or by a "cosine".
-        final_rate: at the end.
-        warmup: share of all steps in which the rate grows linearly, from a fifth.
+        learning_rate: learning rate after the warm-up.
+        backbone_rate: factor on the learning rate of backbones and stems.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of either optimizer.
+        schedule: decay from ``learning_rate`` to ``final_rate``, "log"arithmic or "cosine".
+        final_rate: learning rate at the end.
+        warmup: share of all steps in which the rate grows linearly, starting at a fifth.
 
     Raises:
-        UserError: an argument is none of the known ones, or weights to start from do not fit.
+        UserError: an argument is invalid, or the weights to start from do not match.
     """
 
     def __init__(
         self,
-        preset: str = "dfat_llrr",
-        changes: dict[str, Any] | None = None,
+        network: TrackerNetwork,
         start: str | None = None,
         copy_head: bool = False,
         trained: list[str] | None = None,
         cls_loss: Literal["cross_entropy", "focal"] = "cross_entropy",
         loc_loss: Literal["l1", "smooth_l1", "giou"] = "l1",
-        feature_loss: Literal["eq15", "rfn"] | None = None,
+        feature_loss: str | None = None,
+        feature_loss_args: dict[str, Any] | None = None,
         w_cls: float = 1.0,
         w_loc: float = 1.2,
         w_branches: float = 1.0,
@@ -197,18 +193,13 @@ class TrackerTraining(L.LightningModule):
         warmup: float = 0.5,
     ):
         super().__init__()
-        self.save_hyperparameters()
-        # Both ends of the schedule's logarithms are above 0.
+        self.save_hyperparameters(ignore=["network"])
+        # Both ends of a logarithmic schedule must be above 0.
         least = 1e-30 if schedule == "log" else 0
         require_within(least, 1e30, final_rate=final_rate)
         require_within(1e-30, 1e30, learning_rate=learning_rate)
         require_within(0, 1e30, weight_decay=weight_decay, backbone_rate=backbone_rate)
         require_within(0, 1, warmup=warmup, momentum=momentum)
-        try:
-            network = build(preset, **(changes or {}))
-        except (TypeError, ValueError) as error:
-            key = "model.changes" if preset in PRESETS else "model.preset"
-            raise UserError(f"{key}: {error}") from error
         if start is not None:
             initialise(network, start)
         elif cls_loss == "focal":
@@ -216,7 +207,7 @@ class TrackerTraining(L.LightningModule):
         fused = bool(network.fusions)
         if (copy_head or feature_loss) and not fused:
             key = "copy_head" if copy_head else "feature_loss"
-            raise UserError(f"model.{key}: preset {preset} has no fused branch; leave it out")
+            raise UserError(f"model.{key}: the network has no fused branch; leave it out")
         if copy_head:
             source = network.heads[network.part_of["rgb"]]
             network.heads["fused"].load_state_dict(source.state_dict())
@@ -225,17 +216,18 @@ class TrackerTraining(L.LightningModule):
         self._learning = _learning_branches(network)
         if not (w_branches and self._learning) and not w_decision and not feature_loss:
             raise UserError(
-                "model.w_branches: nothing that trains has a loss; give it or model.w_decision a "
+                "model.w_branches: no trained parameter has a loss; give it or model.w_decision a "
                 "weight above 0"
             )
-        kinds = {"eq15": FewLevelsFusionLoss, "rfn": RFNLoss}
-        self._feature_loss = kinds[feature_loss]() if feature_loss else None
+        self._feature_loss = None
+        if feature_loss:
+            self._feature_loss = FUSION_LOSSES.create(feature_loss, **(feature_loss_args or {}))
         self.anchors: Tensor
         self.register_buffer("anchors", network.anchors(), persistent=False)
-        self.train()  # the trainer takes modules in the mode they are in
+        self.train()  # the trainer keeps the mode in which it receives a module
 
     def train(self, mode: bool = True) -> "TrackerTraining":
-        """Training mode for what trains; batch normalisation of frozen parts stays as it is."""
+        """Set training mode for trained parts; batch normalisation of frozen parts is unchanged."""
         super().train(mode)
         for module in self.network.modules():
             own = list(module.parameters(recurse=False))
@@ -249,7 +241,7 @@ class TrackerTraining(L.LightningModule):
         self, batch: Mapping[str, Tensor]
     ) -> tuple[dict[str, Response], dict[str, list[Tensor]]]:
         """Responses of all branches to a batch of `TargetPairs`, the joint one as "decision", and
-        the search regions' features."""
+        the features of the search regions."""
         network = self.network
         images = {
             crop: {m: batch[f"{crop}_{m}"] for m in network.modalities}
@@ -262,14 +254,14 @@ class TrackerTraining(L.LightningModule):
         return {**responses, "decision": joint}, features
 
     def _available(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """By branch, ``(B,)``: the pairs that have the modalities it needs."""
+        """For each branch, ``(B,)`` booleans: the pairs that have the modalities it needs."""
         available = {m: batch[f"usable_{m}"] for m in self.network.modalities}
         if "fused" in self.network.branches:
             available["fused"] = torch.stack(list(available.values())).all(0)
         return available
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Response]]:
-        """Weighted loss terms by name, and the responses of `respond`."""
+        """Weighted loss terms by name, and the responses from `respond`."""
         h: Any = self.hparams
         responses, features = self.respond(batch)
         available = self._available(batch)
@@ -291,7 +283,7 @@ class TrackerTraining(L.LightningModule):
             )
             terms[f"{name}_loc"] = weight * h.w_loc * misplaced
         if self._feature_loss is not None:
-            # In half precision a small variance, of SSIM, may come out negative.
+            # In half precision, a small variance in SSIM may come out negative.
             with torch.autocast(self.device.type, enabled=False):
                 levels = ([x.float() for x in features[b]] for b in ("fused", *MODALITIES))
                 of_features = self._feature_loss(*levels)
@@ -303,7 +295,7 @@ class TrackerTraining(L.LightningModule):
         return log_terms(self, "train", terms, len(batch["box"]))
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
-        """Besides the loss ``val/iou``: of the decision's best box, over positive pairs."""
+        """Log the loss, and ``val/iou`` of the decision's best box over positive pairs."""
         terms, responses = self.terms(batch)
         positive = batch["positive"]
         if positive.any():
@@ -358,7 +350,7 @@ class TrackerTraining(L.LightningModule):
 
 
 def _train_only(network: TrackerNetwork, beginnings: Sequence[str] | None) -> None:
-    """Freeze all parameters but those whose names begin so."""
+    """Freeze all parameters except those whose names have one of these prefixes."""
     if beginnings is None:
         return
     names = [name for name, _ in network.named_parameters()]
@@ -377,7 +369,7 @@ def _begins(name: str, beginning: str) -> bool:
 
 
 def _learning_branches(network: TrackerNetwork) -> list[str]:
-    """Branches whose response depends on a parameter that trains."""
+    """Branches whose response depends on a trained parameter."""
     training = [name for name, p in network.named_parameters() if p.requires_grad]
     learning = []
     for branch in network.branches:
@@ -398,7 +390,7 @@ def best_boxes(response: Response, anchors: Tensor) -> Tensor:
     """The box of the anchor with the highest score, without the online tracker's penalties.
 
     Args:
-        response: of B pairs.
+        response: responses to B pairs.
         anchors: ``(4, A, H, W)``.
 
     Returns:
@@ -417,23 +409,22 @@ DFAT_AUGMENTATION = Augmentation()
 
 
 class TargetData(L.LightningDataModule):
-    """Template/search pairs of the network that trains, from several datasets.
+    """Template/search pairs for the network being trained, from several datasets.
 
     Args:
-        roots: a folder by name of a source, see `tracker.training.sources.load_source`:
-        ``--data.roots.gtot
-            DIR --data.roots.vt821 DIR``. Sources without one are left out.
-        weights: pairs are drawn from sources in proportion; 1 where a source has none.
-        reach: frames that may lie between template and search.
-        holdout: share of every source's sequences that is held out for validation, the end of the
-            list.
+        roots: folders by source name, see `tracker.training.sources.load_source`:
+            ``--data.roots.gtot DIR --data.roots.vt821 DIR``. Sources without a folder are not used.
+        weights: sampling weights of the sources; 1 if not given.
+        reach: maximum number of frames between template and search region.
+        holdout: share of every source's sequences that is held out for validation, from the end of
+            the list.
         negatives, positive_iou, best_anchor: see `TargetPairs`.
         augmentation: see `Augmentation`.
-        pairs: drawn in a pass.
-        val_pairs: of the held-out sequences, the same in every validation.
-        batch_size: pairs a step and device.
-        workers: processes that read ahead.
-        seed: of the draws.
+        pairs: number of pairs per pass.
+        val_pairs: number of pairs from held-out sequences, the same for every validation.
+        batch_size: pairs per step and device.
+        workers: number of worker processes.
+        seed: seed of the draws.
     """
 
     def __init__(
@@ -453,18 +444,18 @@ class TargetData(L.LightningDataModule):
         seed: int = 0,
     ):
         super().__init__()
-        # Checkpoints hold plain numbers and names alone.
+        # Checkpoints may contain only plain numbers and names.
         self.save_hyperparameters(ignore=["augmentation"])
         self.augmentation = augmentation
 
     def setup(self, stage: str | None = None) -> None:
-        """Find the sources; the trainer's network says how crops and anchors are to be."""
+        """Load the sources; the trainer's network determines the geometry of crops and anchors."""
         assert self.trainer is not None
         module: Any = self.trainer.lightning_module
         self.prepare_pairs(PairGeometry.of(module.network))
 
     def prepare_pairs(self, geometry: PairGeometry) -> None:
-        """Find the sources and make the pairs of training and validation."""
+        """Load the sources and create the pairs for training and validation."""
         h: Any = self.hparams
         if not h.roots:
             raise UserError("data.roots: no folder; give one, such as --data.roots.gtot GTOT")
@@ -514,14 +505,27 @@ class TargetData(L.LightningDataModule):
 
 
 class KeepTracker(LossRecord):
-    """Weights, sample pictures and loss curves in the run's folder.
+    """Writes weights, sample images and loss curves to the run's folder.
 
     Besides ``losses.png``: ``weights.safetensors`` (for ``tracker track``) and
-    ``samples/NNNNNN.png``, templates and search regions with the labelled box and the box found.
+    ``samples/NNNNNN.png``, templates and search regions with the labelled and the predicted box.
 
     Args:
         every_n_steps, samples: see `LossRecord`.
     """
+
+    def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
+        """Refuse a network that could be trained but not saved.
+
+        Raises:
+            UserError: the network has no name for its weights file.
+        """
+        kind = type(module.network)
+        if NETWORKS.name_of(kind) is None:
+            raise UserError(
+                f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
+                'by @NETWORKS.register("a-name") of tracker.model.registry above the class'
+            )
 
     def write(self, trainer: L.Trainer, module: TrackerTraining, folder: Path) -> None:
         save_tracker(module.network, folder / "weights.safetensors")
@@ -547,7 +551,7 @@ class KeepTracker(LossRecord):
 def _sample_row(
     item: Mapping[str, Tensor], network: TrackerNetwork, found: np.ndarray, overlap: float
 ) -> list[tuple[str, np.ndarray]]:
-    """Template and search of each modality, at one size; what is not usable says so."""
+    """Template and search region of each modality at equal size; unusable ones are marked."""
     size = network.search_size
     middle = np.array([size / 2, size / 2, 0, 0])
     row = []

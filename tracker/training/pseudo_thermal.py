@@ -1,8 +1,8 @@
-"""A plausible infrared picture of a visible one and its target's silhouette.
+"""A plausible infrared image from a visible one and the silhouette of its target.
 
-What a thermal camera sees follows other rules than light: texture is weak and of either sign,
-the sky is cold, and a target is hotter than its surroundings, colder, or of the same heat. A
-`ThermalLook` is one such rule; a pair's template and search share it.
+In a thermal image, texture is weak and of either sign, and a target is hotter than its
+surroundings, colder, or equally hot. A `ThermalLook` is one random mapping of this kind; template
+and search of a pair share it.
 """
 
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ __all__ = ["ThermalLook", "pseudo_thermal"]
 
 @dataclass(frozen=True)
 class ThermalLook:
-    """How visible pixels become heat. Levels are grey levels of 0 to 255.
+    """A mapping from visible to infrared pixels. Levels are grey levels from 0 to 255.
 
     Attributes:
-        mix: ``(3,)`` weights of red, green and blue in what texture is left.
-        curve: ``(256,)`` uint8, heat of the background by mixed brightness.
-        blur: deviation in pixels of the frame by which texture is softened.
-        offset: mean heat of the target above the background's mean; 0 where it does not stand out.
-        texture: contrast of the target's own brightness in its heat; may be negative.
-        head: heat of the upper end of the target above the rest: faces are warm, clothes are not.
+        mix: ``(3,)`` weights of red, green and blue in the brightness that is mapped.
+        curve: ``(256,)`` uint8, infrared level of the background for each brightness.
+        blur: standard deviation of the blur in pixels of the frame.
+        offset: mean level of the target above that of the background; 0 makes it invisible.
+        texture: gain of the target's brightness variations in infrared; may be negative.
+        head: additional level of the upper end of the target: faces are warm, clothes are not.
     """
 
     mix: np.ndarray
@@ -35,25 +35,25 @@ class ThermalLook:
 
     @property
     def shows(self) -> bool:
-        """Whether the target stands out by its heat."""
+        """Whether the target stands out in infrared."""
         return abs(self.offset) + 0.6 * abs(self.head) >= 18
 
     @property
     def textured(self) -> bool:
-        """Whether surroundings show by their heat."""
+        """Whether the background has contrast in infrared."""
         return float(self.curve.std()) >= 12
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "ThermalLook":
-        """Any look: hot targets half of the time, cold or equal ones else."""
+        """Draw a look: half of the targets are hot, the others cold, equal, or warm at the top."""
         mix = rng.dirichlet((1, 1, 1))
-        low, high = sorted(rng.uniform(10, 140, 2))
+        low, high = sorted(rng.uniform(5, 160, 2))
         knots = np.array([0, 64, 128, 192, 255])
         kind = rng.random()
-        if kind < 0.35:  # weak texture, as of a camera with a wide range
+        if kind < 0.25:  # weak texture, as of a camera with a wide range
             middle = (low + high) / 2
             values = middle + rng.uniform(-1, 1) * np.linspace(-40, 40, 5)
-        elif kind < 0.7:  # brightness, falling or rising
+        elif kind < 0.65:  # brightness, falling or rising
             values = np.linspace(low, high + 40, 5)[:: rng.choice([-1, 1])]
         else:  # materials of any heat
             values = rng.uniform(low, high + 30, 5)
@@ -74,7 +74,7 @@ class ThermalLook:
         )
 
     def varied(self, rng: np.random.Generator) -> "ThermalLook":
-        """Another individual of the same kind in the same scene: a little hotter or colder."""
+        """The look of another individual in the same scene: slightly hotter or colder."""
         return replace(
             self,
             offset=self.offset + rng.normal(0, 14),
@@ -83,10 +83,10 @@ class ThermalLook:
         )
 
     def background(self, rgb: np.ndarray, scale: float = 1.0) -> np.ndarray:
-        """Heat of surroundings ``HxWx3`` uint8 as ``HxW`` uint8.
+        """Infrared ``HxW`` of a background ``HxWx3`` uint8.
 
         Args:
-            scale: pixels of the crop for each of the frame.
+            scale: pixels of the crop per pixel of the frame.
         """
         return _soften(cv2.LUT(self._mixed(rgb), self.curve), self.blur * scale)
 
@@ -97,12 +97,12 @@ class ThermalLook:
         scale: float = 1.0,
         span: tuple[float, float] = (0.0, 1.0),
     ) -> np.ndarray:
-        """Heat of a target in surroundings of mean heat ``level``.
+        """Infrared ``hxw`` of a target in surroundings of mean level ``level``.
 
         Args:
-            rgb: ``hxwx3`` uint8: its box, or some rows of it.
-            scale: pixels of the crop for each of the frame.
-            span: which rows these are, as shares of the box's height.
+            rgb: ``hxwx3`` uint8: the box of the target, or some of its rows.
+            scale: pixels of the crop per pixel of the frame.
+            span: first and last of these rows as shares of the box's height.
         """
         mixed = self._mixed(rgb).astype(np.float32)
         down = np.linspace(*span, len(rgb), dtype=np.float32)
@@ -121,14 +121,14 @@ def pseudo_thermal(
     look: ThermalLook,
     scale: float = 1.0,
 ) -> np.ndarray:
-    """The infrared picture of a crop whose target's silhouette is known.
+    """Make the infrared image of a crop from the visible one and the target's silhouette.
 
     Args:
         rgb: ``HxWx3`` uint8.
         mask: ``HxW`` uint8, 255 on the target.
-        box: of the target in the crop, ``x, y, w, h``; may reach over its edges.
-        look: the rule.
-        scale: pixels of the crop for each of the frame.
+        box: of the target in the crop, ``x, y, w, h``; may extend beyond the crop.
+        look: the mapping.
+        scale: pixels of the crop per pixel of the frame.
 
     Returns:
         ``HxW`` uint8.
@@ -140,7 +140,7 @@ def pseudo_thermal(
     columns = slice(max(0, int(x)), min(width, int(np.ceil(x + w))))
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return heat
-    # The curve's level alone: a crop's mean depends on where it lies.
+    # Not the mean of the crop, which differs between template and search.
     inside = rows, columns
     part = np.ascontiguousarray(rgb[inside])
     span = (rows.start - y) / h, (rows.stop - y) / h
@@ -151,5 +151,5 @@ def pseudo_thermal(
 
 
 def _soften(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur, left out where it would not be seen."""
+    """Gaussian blur, skipped if it would have no visible effect."""
     return image if sigma < 0.35 else cv2.GaussianBlur(image, (0, 0), min(sigma, 4.0))

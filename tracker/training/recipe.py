@@ -1,4 +1,4 @@
-"""What training pairs of real video are made of, in numbers."""
+"""The composition of training pairs of real video, as numbers of a configuration."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,52 +10,54 @@ __all__ = ["Recipe"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How pairs vary; probabilities where nothing else is said.
+    """How pairs vary. Fields are probabilities unless the text says otherwise.
 
-    What is shown:
+    Content:
 
     Attributes:
-        pasted: the target is a cut-out over other footage.
-        unlabelled: template and search are about any box of any picture: a teacher's response is the
-            truth, and `labelled` is False.
-        negatives: the search crop is about another target.
+        pasted: the target is a cut-out, pasted over other footage.
+        unlabelled: template and search show a random box of any image; only a teacher's response
+            is valid, and ``labelled`` is False.
+        negatives: the search crop shows another target.
         flip: both crops are mirrored.
 
-    Where it lies:
+    Geometry:
 
     Attributes:
-        template_shift: most the target's centre lies off the template's, in pixels of the crop.
-        search_shift: deviation of the same in most search crops, ...
-        far: ... and the share of those where it is uniform up to ``far_shift``.
+        template_shift: maximum distance between the target's centre and the template's, in pixels
+            of the crop, in x and in y.
+        search_shift: standard deviation of this distance in search crops, in pixels of the crop.
+        far: search crops in which the distance is uniform up to ``far_shift`` instead.
         far_shift: in pixels of the crop.
-        scale: deviation of the logarithm of the search crop's scale.
-        stretch: most a template's side, or a side of the search crop's view, differs, as a share.
-        edge: a frame's edge truncates the target, in search, template or both.
-        tight: the target fills the frame: the frame is little larger than it.
-        hidden: most of its width or height that an edge cuts off.
-        parallax: the cameras see the target 2 to 7 pixels of the frame apart, no more than a quarter
-            of its smaller side; the box is in the middle between both.
+        scale: standard deviation of the logarithm of the search crop's scale.
+        stretch: maximum relative change of a view's width and of its height.
+        edge: a frame edge truncates the target in the search crop, the template or both.
+        tight: the target fills the frame.
+        hidden: maximum share of the target's width or height that an edge cuts off.
+        parallax: the target is 2 to 7 pixels of the frame apart in the two modalities, but at most
+            a quarter of its smaller side; the box is midway between both.
 
-    What is near it:
-
-    Attributes:
-        lookalikes: others of its kind are in the search crop, 1 to ``most_lookalikes``.
-        most_lookalikes: of them.
-        crossing: one of these overlaps the target, behind or before it.
-        lookalikes_in_template: some are in the template too.
-        occluded: something else hides a fifth to half of it in the search crop.
-
-    How the modalities fail, in what the student sees:
+    Neighbours:
 
     Attributes:
-        fail_rgb, fail_ir: the search crop shows next to nothing (dark, noise, flat, glare, smoke,
-            empty, frozen); never both.
-        blind: one modality shows next to nothing in template and search.
-        drop: one modality is missing in both: `usable` is False.
-        cold: a target with its own infrared is brought near the heat of its surroundings, also for
-            the teacher.
-        grey: the visible has no colour in both crops.
-        disturb_template, disturb_search: a crop has what cameras and weather do to most pictures.
+        lookalikes: there are look-alikes of the same kind in the search crop.
+        most_lookalikes: their maximum number.
+        crossing: one of them overlaps the target, behind or in front of it.
+        lookalikes_in_template: they are in the template too.
+        occluded: another object hides a fifth to a half of the target in the search crop.
+
+    Degradation of the student's crops:
+
+    Attributes:
+        fail_rgb, fail_ir: the modality fails in the search crop (dark, noise, flat, glare, smoke,
+            empty or frozen); never both.
+        blind: one modality fails in template and search crop.
+        drop: one modality is missing in both crops; ``usable`` is False.
+        cold: a target with real infrared gets almost the level of its surroundings, for the teacher
+            as well.
+        grey: the visible crops have no colour, for the teacher as well.
+        coarse: all crops have a resolution 1.5 to 4 times lower, like those of small targets.
+        disturb_template, disturb_search: common degradation of a crop, see `disturb`.
     """
 
     pasted: float = 0.25
@@ -69,8 +71,8 @@ class Recipe:
     far_shift: float = 84
     scale: float = 0.13
     stretch: float = 0.06
-    edge: float = 0.2
-    tight: float = 0.1
+    edge: float = 0.15
+    tight: float = 0.07
     hidden: float = 0.6
     parallax: float = 0.3
 
@@ -86,6 +88,7 @@ class Recipe:
     drop: float = 0.1
     cold: float = 0.12
     grey: float = 0.08
+    coarse: float = 0.2
     disturb_template: float = 0.5
     disturb_search: float = 0.75
 

@@ -1,12 +1,12 @@
-"""Which target, which frames, what beside it: the content of a training pair before it is cut.
+"""The content of a training pair before it is cropped: target, frames, neighbours.
 
-A `Scene` is a target at two moments. `SceneDrawer` draws one from real footage as it is, with a
-target pasted over other footage, or about any box of any picture; and sets look-alikes and an
-occluder beside it.
+A `Scene` is a target at two moments. `SceneDrawer` draws it from real footage as filmed, from a
+target pasted over other footage, or from a random box of any image, and adds look-alikes and an
+occluder.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -15,8 +15,8 @@ import numpy as np
 from fusion.base.errors import UserError
 from tracker.data.crops import context_side
 from tracker.training.cutouts import Cutout, Layer, cut_out
+from tracker.training.footage import Footage, LocalMask, Picture, Source
 from tracker.training.pseudo_thermal import ThermalLook
-from tracker.training.real_video import Footage, LocalMask, Picture, Source
 from tracker.training.recipe import Recipe
 
 __all__ = ["Moment", "Scene", "SceneDrawer"]
@@ -24,14 +24,14 @@ __all__ = ["Moment", "Scene", "SceneDrawer"]
 
 @dataclass
 class Moment:
-    """What one crop is cut from.
+    """The content of one crop.
 
     Attributes:
         picture: the frame.
-        box: the target's in it, ``x, y, w, h``; may reach over the frame.
-        mask: its silhouette in the frame, where it is the frame's own and known.
-        makes_ir: infrared is made from the visible picture.
-        layers: what is pasted over the frame.
+        box: of the target, ``x, y, w, h``; may extend beyond the frame.
+        mask: silhouette of the target, if the frame itself shows it and it is known.
+        makes_ir: whether infrared is made from the visible image.
+        layers: objects pasted over the frame.
     """
 
     picture: Picture
@@ -47,42 +47,47 @@ class Scene:
 
     Attributes:
         template, search: the moments.
-        known: tells the target from others.
-        source: number of the source.
-        kind: of the target, see `Track`.
-        labelled: whether the search's box is true.
-        look: how infrared is made where a picture or cut-out has none.
-        shows: modalities that tell the target from its surroundings.
+        target: numbers of the source and the footage that the target is from.
+        background: likewise of the frames; different if the target is pasted.
+        kind: of the target, see `Track`; empty if there is none.
+        labelled: whether the box of the search moment is ground truth.
+        look: makes infrared for images and cut-outs without it.
+        shows: modalities in which the target can be told from its surroundings.
     """
 
     template: Moment
     search: Moment
-    known: tuple[int, ...]
-    source: int
+    target: tuple[int, int]
+    background: tuple[int, int]
     kind: str
     labelled: bool
     look: ThermalLook
     shows: frozenset[str]
 
+    def lacks(self, target: tuple[int, int]) -> bool:
+        """Whether neither the target nor the frames are from this footage."""
+        return target not in (self.target, self.background)
+
 
 class _Unusable(Exception):
-    """What was drawn shows no target; the message says why."""
+    """The drawn frames show no target; the message gives the reason."""
 
 
 class SceneDrawer:
     """Draws scenes from sources.
 
     Args:
-        sources: where footage comes from.
-        recipe: shares of what is drawn.
-        exemplar_size, search_size: of the crops; a search region is as much larger.
-        part: of every source's footage, shares of its list from and to.
+        sources: of footage.
+        recipe: probabilities of the kinds of scenes.
+        exemplar_size, search_size: of the crops; their ratio is the relative size of a search
+            region.
+        part: of the footage of every source: start and end as shares of its list.
 
     Raises:
-        UserError: there is no footage in that part of a source.
+        UserError: a source has no footage in that part.
     """
 
-    #: Draws that may fail in a row before a source is given up.
+    #: Number of consecutive failed draws after which an error is raised.
     PATIENCE = 50
 
     def __init__(
@@ -106,25 +111,20 @@ class SceneDrawer:
                     f"{source.name}: {len(source.footage)} videos or pictures are too few for a "
                     f"share of {part[1] - part[0]:.2f}; change data.holdout"
                 )
-        self._of_kind: dict[str, list[Footage]] = {}
-        for source, numbers in zip(self.sources, self._ranges, strict=True):
-            for number in numbers:
-                for kind in source.footage[number].kinds:
-                    self._of_kind.setdefault(kind, []).append(source.footage[number])
-        #: Footage whose targets may have silhouettes.
+        #: Footage with targets that may have silhouettes, by the numbers of source and footage.
         self._cut_from = [
-            source.footage[number]
-            for source, numbers in zip(self.sources, self._ranges, strict=True)
-            for number in numbers
+            (number, which)
+            for number, source in enumerate(self.sources)
+            for which in self._ranges[number]
             if source.silhouettes
         ]
         self._warned: set[str] = set()
 
     def draw(self, rng: np.random.Generator) -> Scene:
-        """A scene, without what is beside the target.
+        """Draw a scene, without look-alikes and occluders.
 
         Raises:
-            UserError: a source gives no target at all.
+            UserError: no target could be found.
         """
         kind = rng.random()
         recipe = self.recipe
@@ -146,19 +146,19 @@ class SceneDrawer:
                     self._warned.add(problem)
                     warnings.warn(f"left out of a pair: {problem}", stacklevel=3)
         raise UserError(
-            f"{self.sources[number].name}: {self.PATIENCE} draws in a row show no target ({problem})"
+            f"{self.sources[number].name}: {self.PATIENCE} draws in a row show no target "
+            f"({problem}); give other footage"
         )
 
     # --- Three kinds of scenes ---
 
     def _filmed(self, number: int, which: int, rng: np.random.Generator) -> Scene:
-        """A target in its own footage."""
+        """A target as filmed."""
         footage = self.sources[number].footage[which]
         tracks = [track for track in footage.tracks if len(track.frames)]
         if not tracks:
             raise _Unusable("nothing in it stands out")
-        chosen = int(rng.integers(len(tracks)))
-        track = tracks[chosen]
+        track = tracks[int(rng.integers(len(tracks)))]
         first, second = self._two_frames(track.frames, self.sources[number].reach, rng)
         moments = [
             Moment(
@@ -172,20 +172,22 @@ class SceneDrawer:
             shows |= {"ir"}
         if not shows:
             raise _Unusable("frames have no modality in common")
-        known = (number, which, chosen)
         kind, labelled = track.kind, track.labelled
-        return Scene(moments[0], moments[1], known, number, kind, labelled, look, shows)
+        place = number, which
+        return Scene(moments[0], moments[1], place, place, kind, labelled, look, shows)
 
     def _pasted(self, number: int, which: int, rng: np.random.Generator) -> Scene:
-        """A cut-out over other footage; both move on."""
-        donor = self._cut_from[int(rng.integers(len(self._cut_from)))]
+        """A cut-out over other footage, both at two moments."""
+        origin = self._cut_from[int(rng.integers(len(self._cut_from)))]
+        donor = self._footage(origin)
         tracks = [track for track in donor.tracks if track.silhouette and len(track.frames)]
         if not tracks:
             raise _Unusable("no silhouette in it")
         track = tracks[int(rng.integers(len(tracks)))]
         indices = self._two_frames(track.frames, 40, rng)
-        cutouts = [cut_out(donor.picture(index), track, index) for index in indices]
-        if cutouts[0] is None or cutouts[1] is None:
+        found = [cut_out(donor.picture(index), track, index) for index in indices]
+        cutouts = [cutout for cutout in found if cutout is not None]
+        if len(cutouts) < 2:
             raise _Unusable("no silhouette in it")
 
         footage = self.sources[number].footage[which]
@@ -197,7 +199,7 @@ class SceneDrawer:
         own_width, own_height = cutouts[0].shape
         tall = height * np.exp(rng.uniform(np.log(0.08), np.log(0.75)))
         scale = min(tall / own_height, 0.8 * width / own_width, 1.6)
-        centre = rng.uniform(0.02, 0.98, 2) * (width, height)
+        centre = rng.uniform((0.02, 0.2), (0.98, 0.95)) * (width, height)
         look = ThermalLook.draw(rng)
         mirrored, gain = bool(rng.random() < 0.5), _gain(rng)
         heat = float(rng.normal(0, 12))
@@ -210,11 +212,11 @@ class SceneDrawer:
             scale *= np.exp(rng.normal(0, 0.06))
             centre = np.clip(centre + rng.normal(0, 0.4, 2) * sides.mean(), 0, (width, height))
         shows = frozenset({"rgb"} | ({"ir"} if cutouts[0].ir is not None or look.shows else set()))
-        known = (number, which, *(int(v) for v in rng.integers(1 << 30, size=2)))
-        return Scene(moments[0], moments[1], known, number, track.kind, True, look, shows)
+        place = number, which
+        return Scene(moments[0], moments[1], origin, place, track.kind, True, look, shows)
 
     def _unlabelled(self, number: int, which: int, rng: np.random.Generator) -> Scene:
-        """Any box of any picture, and the same place in a frame nearby."""
+        """A random box of any image, and the same place in a nearby frame."""
         footage = self.sources[number].footage[which]
         frames = self._two_frames(np.arange(len(footage)), min(self.sources[number].reach, 10), rng)
         pictures = [footage.picture(index) for index in frames]
@@ -235,13 +237,17 @@ class SceneDrawer:
             shows |= {"ir"}
         if not shows:
             raise _Unusable("frames have no modality in common")
-        known = (number, which, -2, int(rng.integers(1 << 30)))
-        return Scene(moments[0], moments[1], known, number, "", False, look, shows)
+        place = number, which
+        return Scene(moments[0], moments[1], place, place, "", False, look, shows)
+
+    def _footage(self, place: tuple[int, int]) -> Footage:
+        number, which = place
+        return self.sources[number].footage[which]
 
     def _two_frames(
         self, frames: np.ndarray, reach: int, rng: np.random.Generator
     ) -> tuple[int, int]:
-        """Two of some frames, near ones more often than those as far apart as ``reach``."""
+        """Two of the frames; their distance is log-uniform up to ``reach``."""
         first = int(frames[rng.integers(len(frames))])
         if reach < 1:
             return first, first
@@ -249,47 +255,63 @@ class SceneDrawer:
         second = int(frames[np.abs(frames - (first + gap)).argmin()])
         return first, second
 
-    # --- What is beside the target ---
+    # --- Look-alikes and occluders ---
 
-    def surround(self, scene: Scene, rng: np.random.Generator) -> None:
-        """Set look-alikes and perhaps an occluder beside the target of both moments."""
+    def surround(
+        self, scene: Scene, rng: np.random.Generator, avoid: tuple[int, int] | None = None
+    ) -> None:
+        """Add look-alikes to both moments and an occluder to the search moment, as drawn.
+
+        Args:
+            avoid: footage whose targets are not to be look-alikes, besides that of the scene's own
+                target; the latter is used if there is no other of its kind.
+        """
         recipe = self.recipe
         if scene.kind and rng.random() < recipe.lookalikes and recipe.most_lookalikes:
-            self._add_lookalikes(scene, rng)
+            self._add_lookalikes(scene, avoid, rng)
         if rng.random() < recipe.occluded:
             occluder = self._occluder(scene, rng)
             if occluder is not None:
                 scene.search.layers.append(occluder)
 
-    def _add_lookalikes(self, scene: Scene, rng: np.random.Generator) -> None:
+    def _add_lookalikes(
+        self, scene: Scene, avoid: tuple[int, int] | None, rng: np.random.Generator
+    ) -> None:
         crossing = rng.random() < self.recipe.crossing
         in_template = rng.random() < self.recipe.lookalikes_in_template
         count = 1 + min(int(rng.geometric(0.5)) - 1, self.recipe.most_lookalikes - 1)
         for number in range(count):
-            cutout = self._one_of(scene.kind, rng)
+            cutout = self._one_of(scene.kind, {scene.target, avoid}, rng)
+            if cutout is None and avoid is None:
+                cutout = self._one_of(scene.kind, {avoid}, rng)  # the target's own twin
             if cutout is None:
                 return
             look = scene.look.varied(rng)
-            shared = {"look": look, "gain": _gain(rng), "heat": float(rng.normal(0, 15))}
+            gain, heat = _gain(rng), float(rng.normal(0, 15))
             crosses = crossing and number == 0
             layer = self._beside(scene.search, cutout, crosses, rng)
-            scene.search.layers.append(replace(layer, **shared))
+            scene.search.layers.append(replace(layer, look=look, gain=gain, heat=heat))
             if in_template:
                 layer = self._beside(scene.template, cutout, crosses and rng.random() < 0.2, rng)
-                scene.template.layers.append(replace(layer, **shared))
+                scene.template.layers.append(replace(layer, look=look, gain=gain, heat=heat))
 
-    def _one_of(self, kind: str, rng: np.random.Generator) -> Cutout | None:
-        """A cut-out of this kind, None where a few tries found none."""
-        footages = self._of_kind.get(kind, [])
-        for _ in range(6 if footages else 0):
-            footage = footages[int(rng.integers(len(footages)))]
+    def _one_of(
+        self, kind: str, avoid: Container[tuple[int, int] | None], rng: np.random.Generator
+    ) -> Cutout | None:
+        """A cut-out of this kind from other footage; None if several attempts found none."""
+        places = [
+            place
+            for place in self._cut_from
+            if place not in avoid and kind in self._footage(place).kinds
+        ]
+        for _ in range(6 if places else 0):
+            footage = self._footage(places[int(rng.integers(len(places)))])
             try:
                 tracks = [t for t in footage.tracks if t.kind == kind and t.silhouette]
+                tracks = [track for track in tracks if len(track.frames)]
                 if not tracks:
                     continue
                 track = tracks[int(rng.integers(len(tracks)))]
-                if not len(track.frames):
-                    continue
                 index = int(track.frames[rng.integers(len(track.frames))])
                 cutout = cut_out(footage.picture(index), track, index)
             except UserError:
@@ -301,34 +323,38 @@ class SceneDrawer:
     def _beside(
         self, moment: Moment, cutout: Cutout, crosses: bool, rng: np.random.Generator
     ) -> Layer:
-        """A place for a cut-out in the search region: crossing the target, or clear of it."""
+        """Place a cut-out in the search region: crossing the target, or apart from it."""
         box = moment.box
         centre, sides = box[:2] + box[2:] / 2, box[2:]
         width, height = cutout.shape
-        # As tall as the target where both stand upright, of its area else.
+        # About the area of the target.
         size = (sides.prod() / (width * height)) ** 0.5 * np.exp(rng.normal(0, 0.15))
+        size = min(size, 2.0)  # enlarged further it would be a blur
         own = np.array([width, height]) * size
         hideable = moment.mask is not None or any(layer.is_target for layer in moment.layers)
         behind = bool(crosses and hideable and rng.random() < 0.5)
         reach = context_side(*sides) * self.reach_of_search / 2
         if crosses:
             near = rng.uniform(0.1 if behind else 0.35, 0.9) * (sides[0] + own[0]) / 2
-            # Feet of both are on about one level.
+            # Their feet are at about the same height.
             foot = box[1] + box[3] + rng.normal(0, 0.06) * sides[1] + (-0.03 if behind else 0.03)
             place = np.array([centre[0] + rng.choice([-1, 1]) * near, foot - own[1] / 2])
         else:
-            for _ in range(8):
-                place = centre + rng.uniform(-1, 1, 2) * reach * (1, 0.6)
+            # Inside the search region and the frame: beyond the frame it would be invisible.
+            low = np.maximum(centre - reach, 0)
+            high = np.minimum(centre + reach, moment.picture.size)
+            for _ in range(12):
+                place = rng.uniform(low, np.maximum(high, low + 1))
                 if (np.abs(place - centre) > (sides + own) / 2).any():
                     break
-            else:
-                place = centre + np.array([rng.choice([-1, 1]) * (sides[0] + own[0]) * 0.6, 0])
+            else:  # no room: directly beside the target
+                place = centre + np.array([rng.choice([-1, 1]) * (sides[0] + own[0]) * 0.55, 0])
         mirrored = bool(rng.random() < 0.5)
         where = np.concatenate([place - own / 2, own])
         return Layer(cutout, where, mirrored=mirrored, behind=behind)
 
     def _occluder(self, scene: Scene, rng: np.random.Generator) -> Layer | None:
-        """A pole, a bar or a bush: a piece of another picture over a fifth to half of the target."""
+        """A pole, bar or bush cut from any image that hides a fifth to a half of the target."""
         number = int(rng.choice(len(self.sources), p=self._shares))
         which = self._ranges[number][int(rng.integers(len(self._ranges[number])))]
         footage = self.sources[number].footage[which]
@@ -359,11 +385,11 @@ class SceneDrawer:
             cv2.ellipse(mask, (side // 2, side // 2), (side // 2, side // 2), 0, 0, 360, 255, -1)
         low, high = box[:2], box[:2] + box[2:]
         centre = rng.uniform(low, high)
-        if sides[0] == box[2]:  # covers one side
+        if sides[0] == box[2]:  # covers the left or right side
             centre[0] += (
                 (share - 1) * sides[0] * rng.choice([-1, 1]) + box[0] + box[2] / 2 - centre[0]
             )
-        elif shape >= 0.5 and shape < 0.7:
+        elif 0.5 <= shape < 0.7:
             centre[1] = high[1] - sides[1] * rng.uniform(0, 0.5)
         look = replace(scene.look, offset=float(rng.uniform(-40, 40)), head=0.0)
         level = 0.0 if ir is None else float(ir.mean())
@@ -373,7 +399,7 @@ class SceneDrawer:
 
 
 def _present(moments: Sequence[Moment]) -> frozenset[str]:
-    """Modalities that both moments have."""
+    """Modalities that are present at both moments."""
     return frozenset(
         m
         for m in ("rgb", "ir")
@@ -382,7 +408,7 @@ def _present(moments: Sequence[Moment]) -> frozenset[str]:
 
 
 def _gain(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Clothes and paint of another colour: gains of red, green and blue."""
+    """Random factors of red, green and blue, for clothes and paint of another colour."""
     common = rng.uniform(0.75, 1.2)
     red, green, blue = common * rng.uniform(0.85, 1.15, 3)
     return float(red), float(green), float(blue)

@@ -1,4 +1,4 @@
-"""Where training targets come from: datasets, and still pairs without masks.
+"""Sources of training targets: datasets, and still pairs without masks.
 
 sources = [load_source("lasher", "LasHeR/trainingset", weight=2)]
 """
@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 
 from fusion.base.errors import UserError
+from fusion.base.registry import unknown
 from fusion.images.pixels import luminance, to_8bit
 from fusion.images.reading import read_image
 from fusion.training.pairs import find_pairs
 from tracker.data.boxes import box_iou
 from tracker.data.frames import ImageFrames
-from tracker.data.layouts import DATASETS
+from tracker.data.layouts import dataset_names
 from tracker.data.sequences import Dataset, Sequence, load_dataset
 
 __all__ = ["TargetSource", "check_source", "load_source", "salient_boxes"]
@@ -25,13 +26,13 @@ __all__ = ["TargetSource", "check_source", "load_source", "salient_boxes"]
 
 @dataclass
 class TargetSource:
-    """A dataset targets are drawn from.
+    """A dataset from which targets are sampled.
 
     Attributes:
-        name: for messages.
-        dataset: its sequences; a still is a sequence of one frame.
-        weight: pairs are drawn from sources in proportion to it.
-        reach: frames that may lie between template and search.
+        name: name for messages.
+        dataset: its sequences; a still pair is a sequence of one frame.
+        weight: sampling weight of the source.
+        reach: maximum number of frames between template and search region.
     """
 
     name: str
@@ -40,43 +41,43 @@ class TargetSource:
     reach: int = 100
 
 
-# Names of sources beside those of datasets.
+# Names of sources in addition to those of datasets.
 UNMASKED, SYNTHETIC = "pairs", "synthetic"
-SOURCES = (*DATASETS, SYNTHETIC, UNMASKED)
 
 
 def check_source(name: str, key: str) -> None:
-    """Make sure that a source goes by this name, which stands under ``key`` in a configuration.
+    """Check that a source name is known; ``key`` is the configuration key for the error message.
 
     Raises:
-        UserError: none does.
+        UserError: the name is unknown.
     """
-    if name not in SOURCES:
-        raise UserError(f"{key}.{name}: no such source; give one of {', '.join(SOURCES)}")
+    sources = (*dataset_names(), SYNTHETIC, UNMASKED)
+    if name not in sources:
+        raise UserError(f"{key}.{name}: {unknown('source', name, sources)}")
 
 
 def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 100) -> TargetSource:
-    """A source by its name.
+    """Load a source by its name.
 
     Args:
-        name: of a dataset (`tracker.data.layouts.DATASETS`); "synthetic", sequences written by
-            `tracker.synthetic.write_dataset`; or "pairs", still pairs without masks in ``ir`` and
-            ``vis``, whose targets are what `salient_boxes` finds.
+        name: name of a dataset (`tracker.data.layouts.dataset_names`); "synthetic", sequences
+            written by `tracker.synthetic.write_dataset`; or "pairs", still pairs without masks in
+            ``ir`` and ``vis``, whose targets are found by `salient_boxes`.
         root: its folder.
         weight, reach: see `TargetSource`.
 
     Raises:
-        UserError: no such name, or nothing of the kind in the folder.
+        UserError: the name is unknown, or the folder does not contain such data.
     """
     check_source(name, "data.roots")
     if not 0 < weight < float("inf"):
         raise UserError(
-            f"data.weights.{name}: a weight is above 0, got {weight}; leave out its root"
+            f"data.weights.{name}: a weight must be above 0, got {weight}; leave out its root"
         )
     try:
         if name == UNMASKED:
             dataset = _unmasked_dataset(Path(root))
-            reach = 0  # "frames" are the same picture with other targets
+            reach = 0  # the "frames" are the same image with other targets
         else:
             dataset = load_dataset(root, "vot" if name == SYNTHETIC else name)
     except UserError as error:
@@ -93,10 +94,10 @@ def _unmasked_dataset(root: Path) -> Dataset:
 
 
 def _load_unmasked(ir: Path, vis: Path) -> Sequence:
-    """A still pair as a sequence that shows the same picture once for each target in it."""
+    """A still pair as a sequence that repeats the same image once for each target in it."""
     boxes = _boxes_in(ir, vis)
     if not len(boxes):
-        raise UserError(f"{ir}: nothing salient in it")
+        raise UserError(f"{ir}: contains no salient region")
     count = len(boxes)
     return Sequence(
         name=ir.stem,
@@ -111,7 +112,7 @@ def _load_unmasked(ir: Path, vis: Path) -> Sequence:
 
 @cache
 def _boxes_in(ir: Path, vis: Path) -> np.ndarray:
-    """`salient_boxes` of a pair of files; found once, for a picture is drawn many times."""
+    """`salient_boxes` of a pair of files; cached, because an image is sampled many times."""
     heat = to_8bit(luminance(read_image(ir)))
     light = to_8bit(luminance(read_image(vis)))
     if heat.shape != light.shape:
@@ -120,19 +121,19 @@ def _boxes_in(ir: Path, vis: Path) -> np.ndarray:
 
 
 def salient_boxes(light: np.ndarray, heat: np.ndarray, most: int = 12) -> np.ndarray:
-    """Boxes about what stands out from its surroundings in either modality.
+    """Boxes around regions that differ from their surroundings in either modality.
 
-    Blobs of three sizes: connected parts where a blurred picture differs from one blurred four
-    times as far by more than two standard deviations of that difference.
+    Blobs of three sizes: connected regions where an image blurred at one scale differs from the
+    image blurred at four times that scale by more than two standard deviations of the difference.
 
     Args:
         light, heat: ``HxW`` uint8.
-        most: boxes kept, the most salient ones.
+        most: maximum number of boxes, the most salient ones.
 
     Returns:
-        ``(N, 4)`` boxes ``x, y, w, h``, of 8 pixels or more, up to half the picture a side.
+        ``(N, 4)`` boxes ``x, y, w, h`` with sides from 8 pixels to half the image.
     """
-    # Blobs of 8 pixels and more show at half the size, at a quarter of the cost.
+    # Blobs of 8 pixels and more are visible at half the size, at a quarter of the cost.
     light, heat = (
         cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.float32)
         for image in (light, heat)

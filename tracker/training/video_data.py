@@ -1,4 +1,4 @@
-"""Pairs of real video for Lightning: folders, weights and a recipe as constructor arguments."""
+"""The Lightning data module of pairs of real video."""
 
 from functools import partial
 from typing import Any
@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader
 
 from fusion.base.draws import require_at_least, training_loader
 from fusion.base.errors import UserError
+from tracker.training.footage import Source
 from tracker.training.real_video import (
-    Source,
     load_clips,
     load_masked_video,
     load_sequences,
@@ -24,25 +24,26 @@ DEFAULT_RECIPE = Recipe()
 
 
 class VideoPairData(L.LightningDataModule):
-    """Template/search pairs of real video for the network that trains, clean and degraded.
+    """Template/search pairs of real video for the trained network, clean and degraded.
 
-    What an item holds is in `VideoPairs`.
+    `VideoPairs` describes the items.
 
     Args:
         masked_video: folder of visible videos with masks, see `load_masked_video`.
-        clips: folder of RGBT video without boxes, see `load_clips`.
+        clips: folder of RGBT videos without boxes, see `load_clips`.
         stills: folder of still pairs, see `load_stills`.
-        sequences: folders of annotated sequences by layout, see `load_sequences`; "synthetic" too.
-        weights: pairs are drawn from sources in proportion, by the names above; 1 where one has none.
-        reach: frames that may lie between template and search.
-        cache: folder for decoded frames, which all processes and later runs share; in memory where
-            None.
-        holdout: share of every source's footage that is held out for validation, the end of the list.
+        sequences: folders of annotated sequences by layout, see `load_sequences`, also "synthetic".
+        weights: relative probability of the sources by the names above; 1 by default.
+        reach: maximum distance in frames between template and search.
+        cache: folder for decoded frames, shared by all processes and later runs; None keeps them in
+            memory.
+        holdout: share of the footage of every source that is held out for validation, the end of
+            its list.
         recipe: how pairs vary, see `Recipe`.
-        pairs: drawn in a pass.
-        val_pairs: of the held-out footage, the same in every validation.
-        batch_size: pairs a step and device.
-        workers: processes that read ahead.
+        pairs: number of pairs per epoch.
+        val_pairs: number of pairs of the held-out footage, the same in every validation.
+        batch_size: pairs per step and device.
+        workers: number of loader processes.
         seed: of the draws.
     """
 
@@ -69,7 +70,7 @@ class VideoPairData(L.LightningDataModule):
         self.recipe = recipe
 
     def setup(self, stage: str | None = None) -> None:
-        """Find the footage; the trainer's network says how large crops are."""
+        """Find the footage; the sizes of the crops are those of the trained network."""
         assert self.trainer is not None
         module: Any = self.trainer.lightning_module
         self.prepare_pairs(module.network.exemplar_size, module.network.search_size)
@@ -78,7 +79,7 @@ class VideoPairData(L.LightningDataModule):
         """Find the footage and make the pairs of training and validation.
 
         Raises:
-            UserError: no folder is given, or one is not as it should be.
+            UserError: no folder is given, or one cannot be used.
         """
         h: Any = self.hparams
         require_at_least(h, reach=0, pairs=1, val_pairs=1, batch_size=1, workers=0)
@@ -93,10 +94,10 @@ class VideoPairData(L.LightningDataModule):
             self.val_set = draw(length=h.val_pairs, seed=h.seed + 1, part=(kept, 1.0))
 
     def load_sources(self) -> list[Source]:
-        """The sources whose folders are given.
+        """The sources of the given folders.
 
         Raises:
-            UserError: none is given, one is not as it should be, or a weight names none of them.
+            UserError: no folder is given, one cannot be used, or a weight has an unknown name.
         """
         h: Any = self.hparams
         weights, sources = dict(h.weights or {}), []
@@ -110,7 +111,7 @@ class VideoPairData(L.LightningDataModule):
             if root:
                 sources.append(_said(name, load, root, weight=weight, cache=h.cache))
         for layout, root in (h.sequences or {}).items():
-            load = partial(load_sequences, layout, reach=h.reach)
+            load = partial(load_sequences, layout, reach=h.reach, cache=h.cache)
             sources.append(
                 _said(f"sequences.{layout}", load, root, weight=weights.pop(layout, 1.0))
             )
@@ -119,8 +120,8 @@ class VideoPairData(L.LightningDataModule):
             raise UserError(f"data.weights.{next(iter(weights))}: no such source; give {known}")
         if not sources:
             raise UserError(
-                "data: no folder; give --data.masked_video DIR, --data.clips DIR, --data.stills DIR "
-                "or --data.sequences.NAME DIR"
+                "data: no folder; give --data.masked_video DIR, --data.clips DIR, "
+                "--data.stills DIR or --data.sequences.NAME DIR"
             )
         return sources
 
@@ -139,7 +140,7 @@ class VideoPairData(L.LightningDataModule):
 
 
 def _said(name: str, load: Any, root: str, **arguments: Any) -> Source:
-    """The source, or the reason why not, with the option that names it."""
+    """Load a source; an error names its option."""
     try:
         return load(root, **arguments)
     except UserError as error:

@@ -1,11 +1,11 @@
-"""Template/search pairs of real video: the student's crops, the teacher's, and the box.
+"""Template/search pairs of real video: crops for a student and for a teacher, and the box.
 
     pairs = VideoPairs([load_masked_video("DAVIS"), load_stills("RoadScene")])
-    pairs[0, 17]    # the 18th draw; the first number is of no consequence
+    pairs[0, 17]    # the 18th draw; the first number is not used
 
-Each pair is decided by the seed and the number of its draw alone, see `DrawSampler`. A scene
-(`SceneDrawer`) is cut in both modalities (`Framing`, `paste_layers`); the teacher sees the crops as
-they are, the student what cameras and weather leave of them (`degradation`).
+Each pair depends only on the seed and the number of its draw, see `DrawSampler`. A scene
+(`SceneDrawer`) is cropped in both modalities (`Framing`, `paste_layers`). The teacher sees these
+crops, the student degraded ones (`degradation`).
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from fusion.images.pixels import luminance
 from tracker.data.crops import context_side
 from tracker.training.augmentation import View
 from tracker.training.cutouts import paste_layers
-from tracker.training.degradation import disturb, draw_failure, fail
+from tracker.training.degradation import disturb, draw_failure, fail, pixelate
+from tracker.training.footage import LocalMask, Source
 from tracker.training.framing import Framing, clip_to, virtual_frame
 from tracker.training.pseudo_thermal import pseudo_thermal
-from tracker.training.real_video import LocalMask, Source
 from tracker.training.recipe import Recipe
 from tracker.training.scenes import Moment, Scene, SceneDrawer
 
@@ -36,35 +36,37 @@ Shifts = tuple[tuple[float, float], tuple[float, float]]
 
 @dataclass(frozen=True)
 class _Loss:
-    """How one pair's modalities fail in what the student sees.
+    """How the modalities of a pair fail for the student.
 
     Attributes:
-        modality: that fails; None where both are there.
-        failure: how, see `degradation.FAILURES`, or "frozen".
-        blind: in the template too.
-        dropped: modality that is missing.
+        modality: the one that fails; None if neither does.
+        failure: name in `degradation.FAILURES`, or "frozen".
+        blind: whether it fails in the template too.
+        dropped: the modality that is missing; None if both are present.
+        coarseness: factor by which the resolution of all crops is reduced.
     """
 
     modality: str | None = None
     failure: str = ""
     blind: bool = False
     dropped: str | None = None
+    coarseness: float = 1.0
 
 
 class VideoPairs(Dataset):
-    """Pairs of real video, each decided by the seed and the number of its draw alone.
+    """Pairs of real video; each depends only on the seed and the number of its draw.
 
     Args:
-        sources: where footage comes from.
-        exemplar_size, search_size: sides of the crops in pixels.
+        sources: of footage.
+        exemplar_size, search_size: side lengths of the crops in pixels.
         recipe: how pairs vary.
-        length: pairs of a pass.
+        length: number of pairs per epoch.
         seed: of all draws.
-        part: of every source's footage, shares of its list from and to; what is held out is the end
-            of the list.
+        part: of the footage of every source: start and end as shares of its list; validation uses
+            the end.
 
     Raises:
-        UserError: there is no footage in that part of a source.
+        UserError: a source has no footage in that part.
     """
 
     def __init__(
@@ -89,23 +91,28 @@ class VideoPairs(Dataset):
         return self.length
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
-        """The pair of draw ``key[1]``; ``key[0]``, a data set's index elsewhere, does not matter.
+        """The pair of draw ``key[1]``; ``key[0]``, an index in other data sets, is not used.
 
         Returns:
             ``template_rgb`` ``(3, exemplar_size, exemplar_size)``, ``template_ir`` ``(1, ...)``,
-            ``search_rgb`` and ``search_ir`` of ``search_size``, uint8: what the student sees;
+            ``search_rgb`` and ``search_ir`` of ``search_size``, uint8: the student's crops;
             ``clean_template_rgb`` and so on: the same crops without degradation, for the teacher;
-            ``box``, ``template_box`` ``(4,)`` float32: ``x, y, w, h`` in pixels of the crop from its
-            top left corner, clipped to the frame (in a negative pair, the other target's);
-            ``positive``: bool, whether the search crop is about the template's target;
-            ``labelled``: bool, whether ``box`` is true; else the teacher alone knows;
-            ``usable_rgb``, ``usable_ir``: bool, whether the student has the modality, one at least;
-            ``failed_rgb``, ``failed_ir``: bool, whether it shows next to nothing in the search crop;
-            ``shows_rgb``, ``shows_ir``: bool, whether the target stands out in it without
-            degradation, in one at least;
+            ``box``, ``template_box`` ``(4,)`` float32: ``x, y, w, h`` in pixels of the crop from
+            its top-left corner, clipped to the frame (in a negative pair, of the other target);
+            ``positive``: bool, whether the search crop shows the target of the template;
+            ``labelled``: bool, whether ``box`` is ground truth; else only a teacher's response is
+            valid;
+            ``usable_rgb``, ``usable_ir``: bool, whether the student receives the modality; at least
+            one is True;
+            ``failed_rgb``, ``failed_ir``: bool, whether the modality fails in the search crop; at
+            least one modality is usable and does not fail;
+            ``shows_rgb``, ``shows_ir``: bool, whether the target stands out in the clean crops; at
+            least one is True;
             ``source``: int64, the number of the source.
         """
         rng = np.random.default_rng((self.seed, key[1]))
+        # A generator of its own, so that degradation does not change the clean crops.
+        spoiling = np.random.default_rng((self.seed, key[1], 1))
         recipe = self.recipe
         scene = self.scenes.draw(rng)
         self.scenes.surround(scene, rng)
@@ -114,7 +121,7 @@ class VideoPairs(Dataset):
         shows = scene.shows & searched.shows or searched.shows
 
         present = {m for m in MODALITIES if _has(scene, m) and _has(searched, m)} or {"rgb", "ir"}
-        loss = self._loss(shows & present or shows, rng)
+        loss = self._loss(shows & present or shows, spoiling)
         mirrored = bool(rng.random() < recipe.flip)
         shifts = self._parallax(scene, loss, rng)
         tight, hidden = rng.random() < recipe.tight, self._edges(rng)
@@ -129,15 +136,15 @@ class VideoPairs(Dataset):
         }
         frozen = None
         if loss.failure == "frozen":
-            frozen = self._frozen(scene, searched, search, shifts, cold, rng)
+            frozen = self._frozen(scene, searched, search, shifts, cold, spoiling)
         item: dict[str, Tensor] = {}
         for place, framing in (("template", template), ("search", search)):
             for modality, picture in zip(MODALITIES, clean[place], strict=True):
                 if grey and modality == "rgb":
                     picture = cv2.cvtColor(luminance(picture), cv2.COLOR_GRAY2RGB)
                 item[f"clean_{place}_{modality}"] = _tensor(picture)
-                spoiled = self._spoil(picture, place, modality, loss, frozen, rng)
-                if spoiled is not picture:  # noise and smoke end where the frame does
+                spoiled = self._spoil(picture, place, modality, loss, frozen, spoiling)
+                if spoiled is not picture:  # noise and smoke end at the frame's border
                     (spoiled,) = framing.seal(spoiled)
                 item[f"{place}_{modality}"] = _tensor(spoiled)
         for name, moment, framing in (
@@ -154,22 +161,22 @@ class VideoPairs(Dataset):
             item[f"shows_{modality}"] = torch.tensor(modality in shows)
         item["positive"] = torch.tensor(other is None)
         item["labelled"] = torch.tensor(searched.labelled)
-        item["source"] = torch.tensor(scene.source)
+        item["source"] = torch.tensor(scene.background[0])
         return item
 
     # --- Geometry ---
 
     def _other(self, scene: Scene, rng: np.random.Generator) -> Scene | None:
-        """A scene of another target; None where there seems to be no other."""
+        """A scene in which the target of another cannot be; None if none was found."""
         for _ in range(10):
             other = self.scenes.draw(rng)
-            if other.known[:3] != scene.known[:3] or other.known != scene.known:
-                self.scenes.surround(other, rng)
+            if other.lacks(scene.target):
+                self.scenes.surround(other, rng, avoid=scene.target)
                 return other
         return None
 
     def _edges(self, rng: np.random.Generator) -> tuple[bool, bool]:
-        """Whether a frame's edge cuts the target in template and in search."""
+        """Whether a frame edge cuts the target in the template and in the search crop."""
         if rng.random() >= self.recipe.edge:
             return False, False
         which = rng.random()
@@ -184,17 +191,17 @@ class VideoPairs(Dataset):
         mirrored: bool,
         rng: np.random.Generator,
     ) -> Framing:
-        """The crop about a moment's target."""
+        """Draw the crop around the target of a moment."""
         recipe = self.recipe
         width, height = moment.picture.size
         bounds = (0, 0, width, height)
         if tight or edge:
             hidden = recipe.hidden if edge else -0.05
             bounds = virtual_frame(moment.box, (width, height), rng, tight=tight, hidden=hidden)
-        x, y, w, h = box = clip_to(moment.box, bounds)
+        x, y, w, h = clip_to(moment.box, bounds)
         if min(w, h) < 2:  # pasted beyond the frame's edge
             bounds = (0, 0, width, height)
-            x, y, w, h = box = moment.box
+            x, y, w, h = moment.box
         size = self.exemplar_size if is_template else self.search_size
         side = context_side(w, h) * size / self.exemplar_size
         stretch = 1 + rng.uniform(-recipe.stretch, recipe.stretch, 2)
@@ -214,7 +221,7 @@ class VideoPairs(Dataset):
         return Framing(view, bounds, mirrored)
 
     def _parallax(self, scene: Scene, loss: _Loss, rng: np.random.Generator) -> Shifts:
-        """How far RGB and infrared are moved: half the distance each, either way."""
+        """Shifts of RGB and infrared: half of the parallax each, in opposite directions."""
         distance, angle = rng.uniform(2, 7), rng.normal(0, 0.25) + rng.choice([0, np.pi])
         if rng.random() >= self.recipe.parallax or loss.dropped:
             return (0.0, 0.0), (0.0, 0.0)
@@ -227,7 +234,7 @@ class VideoPairs(Dataset):
     def _render(
         self, moment: Moment, scene: Scene, framing: Framing, shifts: Shifts, cold: float | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Both crops of a moment, clean."""
+        """Both clean crops of a moment."""
         size, picture = framing.size, moment.picture
         masks: list[np.ndarray] | list[None] = [None, None]
         if moment.mask is not None and (picture.ir is None or moment.layers or cold is not None):
@@ -263,11 +270,11 @@ class VideoPairs(Dataset):
     # --- Failures ---
 
     def _loss(self, shows: frozenset[str] | set[str], rng: np.random.Generator) -> _Loss:
-        """What fails: never the only modality that shows the target."""
+        """Draw what fails: never the only modality that shows the target."""
         recipe = self.recipe
         what, which = rng.random(), str(rng.choice(MODALITIES))
         drops, frozen = rng.random() < recipe.drop, rng.random() < 0.15
-        if len(shows) == 1:  # the other may fail as it likes
+        if len(shows) == 1:  # only the other one may fail
             (only,) = shows
             which = MODALITIES[1 - MODALITIES.index(only)]
         failing, blind = None, False
@@ -280,10 +287,11 @@ class VideoPairs(Dataset):
         if failing is not None and shows == {failing}:
             failing, blind = None, False
         dropped = (failing or which) if drops else None
+        coarse = float(rng.uniform(1.5, 4)) if rng.random() < recipe.coarse else 1.0
         if failing is None:
-            return _Loss(dropped=dropped)
+            return _Loss(dropped=dropped, coarseness=coarse)
         failure = "frozen" if frozen and not blind else draw_failure(failing == "rgb", rng)
-        return _Loss(failing, failure, blind, dropped)
+        return _Loss(failing, failure, blind, dropped, coarse)
 
     def _frozen(
         self,
@@ -294,7 +302,7 @@ class VideoPairs(Dataset):
         cold: float | None,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What a camera that stopped still shows: an earlier moment, elsewhere."""
+        """Crops of an earlier moment, as from a camera that stopped, with the target elsewhere."""
         before = searched.template
         centre = before.box[:2] + before.box[2:] / 2
         now = searched.search.box[:2] + searched.search.box[2:] / 2
@@ -314,7 +322,7 @@ class VideoPairs(Dataset):
         frozen: tuple[np.ndarray, np.ndarray] | None,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """What the student sees of a clean crop."""
+        """The student's version of a clean crop."""
         recipe = self.recipe
         share = recipe.disturb_template if place == "template" else recipe.disturb_search
         if modality == loss.modality and (place == "search" or loss.blind):
@@ -322,11 +330,16 @@ class VideoPairs(Dataset):
                 picture = frozen[MODALITIES.index(modality)]
             else:
                 return fail(picture, loss.failure, rng)
-        return disturb(picture, rng) if rng.random() < share else picture
+        if loss.coarseness > 1:
+            picture = pixelate(picture, loss.coarseness)
+        if rng.random() >= share:
+            return picture
+        # Without weather, so that the remaining modality is not lost as well.
+        return disturb(picture, rng, weather=loss.modality is None and loss.dropped is None)
 
 
 def _has(scene: Scene, modality: str) -> bool:
-    """Whether both moments have a modality, or it is made."""
+    """Whether a modality is present at both moments or made from the visible image."""
     return all(
         getattr(moment.picture, modality) is not None or (modality == "ir" and moment.makes_ir)
         for moment in (scene.template, scene.search)
@@ -334,7 +347,7 @@ def _has(scene: Scene, modality: str) -> bool:
 
 
 def _whole(local: LocalMask, size: tuple[int, int]) -> np.ndarray:
-    """A silhouette in a frame of its own."""
+    """A silhouette as a mask of the whole frame."""
     width, height = size
     frame = np.zeros((height, width), np.uint8)
     rows, columns = local.mask.shape
@@ -343,7 +356,7 @@ def _whole(local: LocalMask, size: tuple[int, int]) -> np.ndarray:
 
 
 def _cool(ir: np.ndarray, mask: np.ndarray, share: float) -> None:
-    """Bring a target near the heat of what is around it: its own contrast times ``share``."""
+    """Multiply the contrast of a target against its surroundings by ``share``, in place."""
     around = cv2.dilate(mask, np.ones((9, 9), np.uint8))
     ring = cv2.subtract(around, mask)
     level = cv2.mean(ir, ring)[0]

@@ -1,25 +1,33 @@
-"""The ``fusion`` command line. Modules that take long to load are loaded by the command that needs
-them, so that ``--help`` answers at once."""
+"""The ``fusion`` command line. Modules that are slow to import are imported by the commands that
+need them, so that ``--help`` responds at once."""
 
 import sys
 
-from fusion.base.commandline import Parser, is_lightning, run
+from fusion.base.commandline import (
+    Parser,
+    add_import_option,
+    import_parts,
+    is_lightning,
+    run,
+)
 from fusion.commands.cli.ablation import add_ablation
 from fusion.commands.cli.bench import add_bench
+from fusion.commands.cli.costs import add_costs
 from fusion.commands.cli.demo import add_demo
 from fusion.commands.cli.evaluate import add_evaluate
 from fusion.commands.cli.export import add_export
 from fusion.commands.cli.fuse import add_fuse
 from fusion.commands.cli.methods import add_methods
+from fusion.commands.cli.metrics import add_metrics
 from fusion.commands.cli.reference import add_reference
 from fusion.commands.cli.train import add_train, train
 
 DESCRIPTION = (
-    "Fuse infrared and visible pictures with LRRNet (Li et al., TPAMI 2023) and other networks."
+    "Fuse infrared and visible images with LRRNet (Li et al., TPAMI 2023) and other networks."
 )
 
 EXAMPLES = """\
-'fusion COMMAND --help' says what a command takes, with examples. To begin with:
+'fusion COMMAND --help' describes a command, with examples. To begin with:
 
 examples:
   fusion demo -o demo
@@ -28,13 +36,18 @@ examples:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run ``fusion`` with arguments, the process's own where None; returns its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["train"] and is_lightning(argv[1:]):  # a program of its own
-        return run("fusion train", lambda: train(argv[1:]))
+    """Run ``fusion`` with arguments (default: those of the process) and return its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    modules: list[str] = []
+    code = run("fusion", lambda: modules.extend(import_parts(argv)))
+    if code:
+        return code
+    if argv[:1] == ["train"] and is_lightning(argv[1:]):  # handled by Lightning's parser
+        kept = [f"--import+={module}" for module in modules]  # in the run's configuration
+        return run("fusion train", lambda: train([*argv[1:], *kept]))
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if "training" in arguments:  # what the command does not know is for each training it starts
+    if "training" in arguments:  # options unknown to the command are for the training it starts
         arguments.training = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -43,14 +56,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="fusion", description=DESCRIPTION, epilog=EXAMPLES)
+    add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_fuse(commands)
     add_methods(commands)
     add_evaluate(commands)
+    add_metrics(commands)
     add_train(commands)
     add_ablation(commands)
     add_reference(commands)
     add_export(commands)
     add_bench(commands)
+    add_costs(commands)
     add_demo(commands)
     return parser

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, resolve_device
 from fusion.base.errors import UserError
-from fusion.commands.cli.options import add_workers_option, parse_metrics
+from fusion.commands.cli.options import (
+    add_convention_options,
+    add_workers_option,
+    parse_metrics,
+)
 
 ABLATION_EXAMPLES = """\
-Other options are those of 'fusion train fit' and hold for every row. A second call goes on where
-the first one stopped. OUT gets configurations (each for 'fusion train fit --config' alone), runs,
-weights, fused pictures and a folder a table: means.csv, pictures.csv, means.json, means.png.
+Other options are those of 'fusion train fit' and apply to every row. Running the command again
+resumes it. OUT receives configurations (each for 'fusion train fit --config' alone), runs, weights,
+fused images and one folder per table: means.csv, pictures.csv, means.json, means.png.
 
 examples:
   fusion ablation --config experiments/fusion/ablation.yaml --data.root KAIST \\
@@ -20,7 +24,7 @@ examples:
       --data.root KAIST --trainer.max_steps 500 --ir tno/ir --vis tno/vis -o out
   fusion ablation --config experiments/fusion/ablation.yaml --configurations-only -o out
 
-exit code: 0 when all is trained and measured, 2 when an input is bad or a training failed.
+exit code: 0 if all is trained and evaluated, 2 if an input is invalid or a training failed.
 """
 
 
@@ -29,7 +33,7 @@ def add_ablation(commands: Commands) -> None:
     parser = commands.add_parser(
         "ablation",
         help="train, fuse and tabulate the rows of ablation tables",
-        description="Train a network under each setting of ablation tables, fuse pairs by each, "
+        description="Train a network with each setting of ablation tables, fuse pairs with each, "
         "and tabulate the\nmetrics.",
         epilog=ABLATION_EXAMPLES,
     )
@@ -39,17 +43,17 @@ def add_ablation(commands: Commands) -> None:
         metavar="FILE",
         type=Path,
         required=True,
-        help="YAML file of a training and of tables, whose rows change it",
+        help="YAML file of a training configuration and of tables, whose rows change it",
     )
     parser.add_argument(
         "--table", metavar="NAME", nargs="+", help="some of the tables (default: all)"
     )
-    parser.add_argument("--ir", metavar="DIR", type=Path, help="infrared pictures to evaluate on")
-    parser.add_argument("--vis", metavar="DIR", type=Path, help="visible pictures to evaluate on")
+    parser.add_argument("--ir", metavar="DIR", type=Path, help="infrared images to evaluate on")
+    parser.add_argument("--vis", metavar="DIR", type=Path, help="visible images to evaluate on")
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
     )
-    parser.add_argument("--metrics", metavar="M,M,...", help="as for fusion evaluate")
+    add_convention_options(parser)
     add_workers_option(parser)
     parser.add_argument(
         "--configurations-only", action="store_true", help="write the configurations and stop"
@@ -75,7 +79,7 @@ def _ablation(arguments: argparse.Namespace) -> int:
     if arguments.configurations_only:
         if arguments.training:
             raise UserError(
-                f"--configurations-only: {arguments.training[0]} would be lost; give options of "
+                f"--configurations-only: {arguments.training[0]} would be ignored; give options of "
                 "training to fusion train fit"
             )
         ablation.write_configurations()
@@ -83,16 +87,18 @@ def _ablation(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.ir is None or arguments.vis is None:
         raise UserError("give --ir and --vis to evaluate on, or --configurations-only")
-    # Whatever can be wrong is said before hours of training, not after.
-    metrics = parse_metrics(arguments.metrics)
+    # Check all arguments before hours of training, not after.
+    metrics = parse_metrics(arguments)
     device = resolve_device(arguments.device)
     pair_folders(arguments.ir, arguments.vis)
     ablation.train()
-    comparisons = ablation.evaluate(arguments.ir, arguments.vis, metrics, arguments.workers, device)
+    comparisons = ablation.evaluate(
+        arguments.ir, arguments.vis, metrics, arguments.workers, device, arguments.convention
+    )
     failures = {line: None for c in comparisons.values() for line in c.failures}
     for failure in failures:
         print(failure, file=sys.stderr)
     for name, comparison in comparisons.items():
-        print(f"{name}\n{comparison.table()}\n")
+        print(f"{name}, convention {comparison.convention.name}\n{comparison.table()}\n")
     print(f"tables and plots: {arguments.output}", file=sys.stderr)
     return EXIT_BAD_INPUT if failures else 0

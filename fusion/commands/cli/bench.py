@@ -15,9 +15,9 @@ def add_bench(commands: Commands) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "bench",
-        help="measure LRRNet against the published code's structure",
-        description="Measure LRRNet's time, memory and error on the CPU, in turn with the "
-        "structure of the\npublished code; takes minutes and, for that structure, gigabytes.",
+        help="compare LRRNet's speed and memory with the published code's structure",
+        description="Measure LRRNet's time, memory and error on the CPU, alternating with the "
+        "structure of\nthe published code; takes minutes and, for that structure, gigabytes.",
         epilog=BENCH_EXAMPLES,
     )
     parser.set_defaults(command=_bench)
@@ -26,20 +26,20 @@ def add_bench(commands: Commands) -> None:
         metavar="WxH",
         type=_size,
         default=(640, 512),
-        help="size of the pictures in pixels (default: 640x512)",
+        help="size of the images in pixels (default: 640x512)",
     )
     parser.add_argument(
         "--rounds",
         metavar="N",
         type=positive_int,
         default=3,
-        help="measure so often; the least counts (default: 3)",
+        help="number of rounds; the minimum counts (default: 3)",
     )
     parser.add_argument(
         "--train",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="measure training steps too",
+        help="also measure training steps",
     )
     parser.add_argument(
         "--json", metavar="FILE", help="also write all figures; - for stdout, without the tables"

@@ -12,8 +12,8 @@ def add_demo(commands: Commands) -> None:
     parser = commands.add_parser(
         "demo",
         help="generate a street scene and fuse it",
-        description="Generate an infrared and a visible picture of a street at dusk, fuse them and "
-        "say what\nto open.",
+        description="Generate an infrared and a visible image of a street at dusk, fuse them, and "
+        "print which\nfile to open.",
         epilog="example:\n  fusion demo -o demo\n",
     )
     parser.set_defaults(command=_demo)
@@ -23,11 +23,11 @@ def add_demo(commands: Commands) -> None:
         metavar="OUT",
         type=Path,
         default=Path("demo"),
-        help="folder to write (default: demo)",
+        help="output folder (default: demo)",
     )
     parser.add_argument("--weights", metavar="W", type=Path, help="as for fusion fuse")
     parser.add_argument(
-        "--seed", metavar="N", type=natural_int, default=0, help="decides the scene (default: 0)"
+        "--seed", metavar="N", type=natural_int, default=0, help="seed of the scene (default: 0)"
     )
     add_device_option(parser)
 
@@ -45,7 +45,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     write_image(vis_path, vis)
     fuse(network, ir_path, vis_path, fused_path, Options(compare=True))
     print(f"generated: {ir_path}, {vis_path}")
-    weights = arguments.weights or "the weights that ship"
+    weights = arguments.weights or "the included weights"
     print(f"fused:     {fused_path} ({type(network).__name__}, {weights})")
     print(f"open this: {out / 'fused_compare.png'}")
     return 0

@@ -8,8 +8,9 @@ from fusion.base.errors import UserError
 from fusion.commands.cli.options import load_chosen
 
 EXPORT_EXAMPLES = """\
-The file takes pictures of any size and holds its pixel convention in the metadata. It is compared
-with PyTorch on several sizes before it is left. Needs: pip install 'rgbt-lrrnet[export]'
+The file accepts images of any size and contains its pixel convention in the metadata. It is
+verified against PyTorch on several sizes before it is kept.
+Requires: pip install 'rgbt-lrrnet[export]'
 
 examples:
   fusion export -o lrrnet.onnx
@@ -22,33 +23,33 @@ def add_export(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a network as an ONNX file",
-        description="Write a fusion network as an ONNX file, checked with ONNX Runtime.",
+        description="Write a fusion network as an ONNX file, verified with ONNX Runtime.",
         epilog=EXPORT_EXAMPLES,
     )
     parser.set_defaults(command=_export)
-    parser.add_argument("--weights", metavar="W", type=Path, help="as for fusion fuse")
-    parser.add_argument("--method", metavar="NAME", help="as for fusion fuse")
-    parser.add_argument("--rule", metavar="RULE", help="as for fusion fuse")
+    parser.add_argument("--weights", metavar="W", type=Path, help="see fusion fuse")
+    parser.add_argument("--method", metavar="NAME", help="see fusion fuse")
+    parser.add_argument("--rule", metavar="RULE", help="see fusion fuse")
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
         type=Path,
         required=True,
-        help="file to write, named .onnx",
+        help="output file, ending in .onnx",
     )
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from fusion.base.onnx import check_packages, check_path
     from fusion.commands.export import export_network
-    from fusion.networks.weights import NETWORKS
+    from fusion.networks.registry import NETWORKS
 
     check_packages()
     path = check_path(arguments.output)
     network = load_chosen(arguments.weights, "cpu", arguments.method, arguments.rule)
-    if type(network) not in NETWORKS.values():
-        raise UserError(f"--method {arguments.method}: no network; there is nothing to export")
+    if NETWORKS.name_of(type(network)) is None:
+        raise UserError(f"--method {arguments.method}: not a network; there is nothing to export")
     difference = export_network(network, path)
     print(f"{path}: differs from PyTorch by {difference:.1e} of the largest value at most")
     return 0

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option
 from fusion.commands.cli.options import load_chosen
+from fusion.networks.registry import CLASSICAL, NETWORKS
 
 FUSE_EXAMPLES = """\
-IR and VIS are two pictures, two folders (pairs have the same file stem) or two videos.
+IR and VIS are two images, two folders (pairs have the same file stem) or two videos.
 
 examples:
   fusion fuse ir.png vis.png -o fused.png
@@ -16,7 +17,7 @@ examples:
   fusion fuse ir.png vis.png -o fused.png --weights published_lrrnet.model --no-color
   fusion fuse ir/ vis/ -o fused/ --method didfuse --weights published_didfuse/ --rule average
 
-exit code: 0 when all is fused, 2 when an input is bad or any pair failed.
+exit code: 0 if all pairs were fused, 2 if an input is invalid or any pair failed.
 """
 
 
@@ -24,13 +25,13 @@ def add_fuse(commands: Commands) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "fuse",
-        help="fuse two pictures, folders or videos",
-        description="Fuse two pictures, two folders of pictures or two videos.",
+        help="fuse two images, folders or videos",
+        description="Fuse two images, two folders of images or two videos.",
         epilog=FUSE_EXAMPLES,
     )
     parser.set_defaults(command=_fuse)
-    parser.add_argument("ir", metavar="IR", type=Path, help="infrared picture, folder or video")
-    parser.add_argument("vis", metavar="VIS", type=Path, help="visible picture, folder or video")
+    parser.add_argument("ir", metavar="IR", type=Path, help="infrared image, folder or video")
+    parser.add_argument("vis", metavar="VIS", type=Path, help="visible image, folder or video")
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="file or folder to write"
     )
@@ -39,18 +40,18 @@ def add_fuse(commands: Commands) -> None:
         metavar="W",
         type=Path,
         help="a .safetensors file saved by this package, the authors' checkpoint, or a folder with "
-        "their files where they are several (default: the LRRNet that ships with this package)",
+        "their files if there are several (default: the included LRRNet weights)",
     )
     parser.add_argument(
         "--method",
         metavar="NAME",
-        help="the network, by a name that 'fusion methods' lists; found out from a weights "
-        "file, needed for a folder of them and for methods without weights",
+        help=f"the network: {', '.join((*NETWORKS, *CLASSICAL))} (see 'fusion methods'); detected "
+        "from a weights file, required for a folder of files and for methods without weights",
     )
     parser.add_argument(
         "--rule",
         metavar="RULE",
-        help="how a method that has rules fuses features, such as sum, average, l1 (see 'fusion "
+        help="how a method with fusion rules fuses features, such as sum, average, l1 (see 'fusion "
         "methods'; default: the published one)",
     )
     add_device_option(parser)
@@ -58,19 +59,19 @@ def add_fuse(commands: Commands) -> None:
         "--color",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="keep the colour of the visible picture; --no-color gives the paper's grey",
+        help="keep the colour of the visible image; --no-color gives the paper's greyscale",
     )
     parser.add_argument(
         "--resize",
         action="store_true",
-        help="bring the infrared to the visible's size instead of refusing sizes that differ",
+        help="resize the infrared image to the visible one's size instead of refusing the pair",
     )
     parser.add_argument(
         "--percentiles",
         metavar="LOW,HIGH",
         type=_percentiles,
-        help="stretch the infrared from these percentiles, such as 1,99 (default: 8-bit pictures "
-        "as they are, 16-bit ones from their smallest to their largest value)",
+        help="stretch the infrared from these percentiles, such as 1,99 (default: 8-bit images "
+        "are unchanged, 16-bit images use their minimum and maximum)",
     )
     parser.add_argument(
         "--compare", action="store_true", help="also write infrared, visible and fused side by side"
@@ -78,12 +79,12 @@ def add_fuse(commands: Commands) -> None:
     parser.add_argument(
         "--parts",
         action="store_true",
-        help="also write the low-rank and sparse parts and coefficient maps as one picture",
+        help="also write the low-rank and sparse parts and coefficient maps as one image",
     )
     parser.add_argument(
         "--skip-existing",
         action="store_true",
-        help="leave out what is there already: resumes an interrupted run",
+        help="skip pairs whose outputs exist: resumes an interrupted run",
     )
 
 

@@ -10,9 +10,9 @@ def add_methods(commands: Commands) -> None:
     parser = commands.add_parser(
         "methods",
         help="list the fusion networks",
-        description="The fusion networks by the name --method takes: how many parameters they "
-        "have; whether\nweights ship, can be loaded as published, or have to be trained by 'fusion "
-        "train'; and the names\n--rule takes.",
+        description="List the fusion networks by the names of --method: their number of "
+        "parameters; whether\nweights are included, published weights can be loaded, or 'fusion "
+        "train' is required; and the\nnames of --rule.",
         epilog="example:\n  fusion methods\n",
     )
     parser.set_defaults(command=_methods)
@@ -24,8 +24,7 @@ def _methods(arguments: argparse.Namespace) -> int:
     import torch
 
     from fusion.base.tables import format_table
-    from fusion.networks.classical import CLASSICAL
-    from fusion.networks.weights import NETWORKS
+    from fusion.networks.registry import CLASSICAL, NETWORKS
 
     rows: list[tuple[str, int, str, str | None]] = []
     about: list[str] = []
@@ -38,7 +37,7 @@ def _methods(arguments: argparse.Namespace) -> int:
     for name, network in CLASSICAL.items():
         rows.append((name, 0, "none", None))
         about.append(_first_line(network))
-    width = max(map(len, about))  # numbers go right, text left
+    width = max(map(len, about))  # numbers are right-aligned, text is left-aligned
     header = ("method", "parameters", "weights", "rules", f"{'network':<{width}}")
     print(
         format_table(

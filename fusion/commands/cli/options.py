@@ -1,10 +1,11 @@
-"""Options that several commands share, and what they stand for."""
+"""Options that several commands share."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusion.base.commandline import positive_int, resolve_device
+from fusion.base.errors import UserError
 
 if TYPE_CHECKING:
     from fusion.networks.base import FusionNetwork
@@ -17,29 +18,50 @@ def add_workers_option(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive_int,
         default=1,
-        help="processes that share the pictures (default: 1)",
+        help="number of processes (default: 1)",
     )
 
 
-def parse_metrics(text: str | None) -> list[str] | None:
-    """Names from ``M,M,...``, checked before anything is done; None for all.
+def add_convention_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--convention`` and ``--metrics``."""
+    parser.add_argument(
+        "--convention",
+        metavar="NAME",
+        default="lrrnet",
+        help="whose definitions of the metrics, such as cddfuse, ivif_zoo, tang, vifb, color "
+        "(default: lrrnet; see 'fusion metrics')",
+    )
+    parser.add_argument(
+        "--metrics",
+        metavar="M,M,...",
+        help="some of the convention's metrics, by the names 'fusion metrics' lists (default: all)",
+    )
+
+
+def parse_metrics(arguments: argparse.Namespace) -> list[str] | None:
+    """Names from ``--metrics``, checked with ``--convention`` before anything is done.
 
     Raises:
-        UserError: one is unknown.
+        UserError: a name is unknown.
     """
-    from fusion.evaluation.comparison import known_metrics
+    from fusion.evaluation.metrics import create_all
 
-    return None if text is None else list(known_metrics(text.split(",")))
+    names = arguments.metrics and arguments.metrics.split(",")
+    try:
+        return [metric.name for metric in create_all(names, arguments.convention)]
+    except UserError as error:
+        option = "--convention" if "convention" in str(error).split()[1] else "--metrics"
+        raise UserError(f"{option}: {error}") from error
 
 
 def load_chosen(
     weights: Path | None, device: str, method: str | None = None, rule: str | None = None
 ) -> "FusionNetwork":
-    """The network that ``--weights``, ``--device``, ``--method`` and ``--rule`` ask for.
+    """Load the network selected by ``--weights``, ``--device``, ``--method`` and ``--rule``.
 
     Raises:
-        UserError: they do not fit, or a file cannot be loaded.
+        UserError: the options are inconsistent, or a file cannot be loaded.
     """
     from fusion.networks.weights import load_network
 
-    return load_network(weights, resolve_device(device), method, rule)
+    return load_network(weights, method=method, rule=rule, device=resolve_device(device))

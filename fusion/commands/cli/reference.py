@@ -8,22 +8,22 @@ from fusion.base.commandline import EXIT_BAD_INPUT, Commands, positive_int
 from fusion.commands.cli.options import add_workers_option
 
 REFERENCE_EXAMPLES = """\
-The five best results of each pair are chosen by an automatic filter, weighted and enhanced; OUT
-gets rank_1/ to rank_5/, rank_1.txt to rank_5.txt with lines name,weight, and references.csv, which
-says whose each is. fusion/training/reference.py has the rules. Then a network is trained to
-regress to them:
+The five best results of each pair are selected by an automatic filter, weighted and enhanced. OUT
+receives rank_1/ to rank_5/, rank_1.txt to rank_5.txt with lines name,weight, and references.csv,
+which lists the method of each. fusion/training/reference.py documents the rules. A network is then
+trained to regress to them:
 
   fusion reference --ir road/ir --vis road/vis -o references \\
       --results maximum=a laplacian=b DIDFuse=c AUIF=d DenseFuse=e LRRNet=f
   fusion train fit --config experiments/fusion/reference.yaml \\
       --data.root road --data.references references
 
---sheets draws candidates, chosen, enhanced and (--fused) a network's result:
+--sheets draws candidates, selected references, enhanced ones and (--fused) a network's result:
 
   fusion reference --ir road/ir --vis road/vis -o references --skip-existing \\
       --results maximum=a laplacian=b DIDFuse=c AUIF=d DenseFuse=e LRRNet=f --sheets 4 --fused new
 
-exit code: 0 when all pairs have references, 2 when an input is bad or any pair was left out.
+exit code: 0 if all pairs have references, 2 if an input is invalid or any pair was left out.
 """
 
 
@@ -31,28 +31,28 @@ def add_reference(commands: Commands) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "reference",
-        help="choose and enhance training references among several methods' results",
-        description="Reference-then-supervision: from the results of several fusion methods, the "
-        "references a\nnetwork is trained to regress to.",
+        help="select and enhance training references from the results of several methods",
+        description="Reference-then-supervision: select, from the results of several fusion "
+        "methods, the references\nthat a network is trained to regress to.",
         epilog=REFERENCE_EXAMPLES,
     )
     parser.set_defaults(command=_reference)
-    parser.add_argument("--ir", metavar="DIR", type=Path, required=True, help="infrared pictures")
-    parser.add_argument("--vis", metavar="DIR", type=Path, required=True, help="visible pictures")
+    parser.add_argument("--ir", metavar="DIR", type=Path, required=True, help="infrared images")
+    parser.add_argument("--vis", metavar="DIR", type=Path, required=True, help="visible images")
     parser.add_argument(
         "--results", metavar="DIR", nargs="+", required=True, help="a method's results, or NAME=DIR"
     )
     parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="output folder"
     )
     parser.add_argument(
         "--keep",
         metavar="K",
         type=positive_int,
-        help="choose at most so many references a pair (default: 5)",
+        help="maximum number of references per pair (default: 5)",
     )
     parser.add_argument(
-        "--skip-existing", action="store_true", help="leave out pairs that have references already"
+        "--skip-existing", action="store_true", help="skip pairs that already have references"
     )
     parser.add_argument(
         "--sheets", metavar="N", type=positive_int, help="also draw N pairs, to OUT/sheets"

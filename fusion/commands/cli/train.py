@@ -4,9 +4,8 @@ from fusion.base.commandline import Commands
 from fusion.base.commandline import add_train as add_train_help
 
 TRAIN_EXAMPLES = """\
-A configuration of experiments/fusion names the network, its losses and its data; every key of it
-is an option too. A run writes losses, sample pictures, weights.safetensors and checkpoints below
-runs/.
+A configuration in experiments/fusion names the network, its losses and its data; every key of it is
+also an option. A run writes losses, sample images, weights.safetensors and checkpoints below runs/.
 
 examples:
   fusion train fit --config experiments/fusion/saliency.yaml --data.root PAIRS
@@ -15,12 +14,12 @@ examples:
   fusion train fit --help
   fusion train fit --model.help fusion.training.procedures.SaliencyTraining
 
-exit code: 0, or 2 when an option or the data is wrong.
+exit code: 0, or 2 if an option or the data is invalid.
 """
 
 
 def add_train(commands: Commands) -> None:
-    """Register the command for its help alone: see `is_lightning`."""
+    """Register the command for its help only: see `is_lightning`."""
     add_train_help(commands, "train a network", TRAIN_EXAMPLES)
 
 

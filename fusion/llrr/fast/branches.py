@@ -1,4 +1,4 @@
-"""LRRNet's two branches by the best means there are for the tensors at hand."""
+"""LRRNet's two branches, computed by the fastest implementation for the given tensors."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -17,17 +17,17 @@ __all__ = ["Branch", "branch_maps"]
 
 GPUKernel = Literal["off", "float32", "bfloat16"]
 
-#: A branch's low-rank and sparse map, ``(B, 1, H, W)`` each.
+#: Low-rank and sparse map of a branch, each ``(B, 1, H, W)``.
 Maps = tuple[Tensor, Tensor]
 
-# Sides of a tile: on a CPU its coefficients, of 256 channels, should stay in the cache; elsewhere
-# they should be many enough to keep the device busy.
+# Sides of a tile. On a CPU its coefficients, with 256 channels, should fit in the cache; on other
+# devices there should be enough of them to keep the device busy.
 _TILE = {"cpu": (92, 92)}
 _LARGE_TILE = (1024, 1024)
 
 
 class Branch(NamedTuple):
-    """One modality's way from its picture to its two maps."""
+    """The modules from one modality's image to its two maps."""
 
     stack: Any  #: an `LLRR` of one input channel, or another extractor
     low_rank: nn.Conv2d  #: reduces the low-rank coefficients to one map
@@ -42,23 +42,23 @@ class Branch(NamedTuple):
 def branch_maps(
     pictures: Sequence[Tensor], branches: Sequence[Branch], gpu_kernel: GPUKernel = "off"
 ) -> list[Maps] | None:
-    """Each picture's low-rank and sparse map, as the modules of its branch give them.
+    """Low-rank and sparse map of each image, equal to those of the branch's modules.
 
-    Through the compiled kernel where there is one and everything is float32 on the CPU; else, where
-    no graph is kept, tile by tile with matrix products, or, if that is asked for, through the
-    Triton kernels where everything is float32 on a GPU. Under autocast everything is computed in
-    float32: there are no large operands whose traffic half precision would spare.
+    On the CPU in float32, the compiled kernel is used if it is available. Otherwise, and only
+    without gradients, the maps are computed by matrix products in tiles or, on request, by the
+    Triton kernels for float32 on a GPU. Under autocast everything is computed in float32: there
+    are no large operands for which half precision would save memory traffic.
 
     Args:
-        pictures: ``(B, 1, H, W)`` each, one a branch.
+        pictures: one image ``(B, 1, H, W)`` per branch.
         branches: their modules.
-        gpu_kernel: the type in which Triton kernels store coefficients, or "off" for none.
+        gpu_kernel: the type in which Triton kernels store coefficients, or "off".
 
     Returns:
-        A pair of maps a branch; None where the modules themselves have to be called: they are not
-        what `fusion.networks.lrrnet.LRRNet` builds, have hooks, types or sizes differ, a graph is
-        wanted
-        that the kernel cannot give, or the computation is recorded (`torch.compile`, export).
+        One pair of maps per branch. None if the modules themselves must be called: if they differ
+        from what `fusion.networks.lrrnet.LRRNet` builds or have hooks, if types or sizes differ, if
+        gradients are required that the kernel cannot compute, or if the computation is recorded
+        (`torch.compile`, export).
     """
     first = pictures[0]
     if torch.is_autocast_enabled(first.device.type):
@@ -87,7 +87,7 @@ def _belong_together(pictures: Sequence[Tensor]) -> bool:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """An array in memory, not a stand-in for one."""
+    """Whether the tensor is an array in memory rather than a subclass or a placeholder."""
     return (
         type(tensor) in (Tensor, nn.Parameter)
         and tensor.device.type != "meta"
@@ -97,7 +97,8 @@ def _is_plain(tensor: Tensor) -> bool:
 
 
 def _is_as_built(branch: Branch, like: Tensor) -> bool:
-    """Of this package's modules, parameters like ``like``, and nothing in between."""
+    """Whether a branch consists of this package's unmodified modules, with parameters like
+    ``like``."""
     if type(branch.stack) is not LLRR or branch.stack.in_channels != 1:
         return False
     return all(is_as_built(part) for part in branch) and all(
@@ -111,7 +112,7 @@ def _is_as_built(branch: Branch, like: Tensor) -> bool:
 
 @cache
 def _gpu_kernels() -> ModuleType | None:
-    """`fusion.llrr.fast.gpu`, or None where there is no Triton."""
+    """`fusion.llrr.fast.gpu`, or None if Triton is not installed."""
     try:
         from fusion.llrr.fast import gpu
     except ImportError:
@@ -135,7 +136,7 @@ def _by_kernel(
 
 
 def _pack(branch: Branch) -> Tensor:
-    """Parameters in the order of `fusion.llrr.fast.cpu.branch_maps`."""
+    """All parameters in the order of `fusion.llrr.fast.cpu.branch_maps`."""
     stack, low_rank, sparse = branch
     analysis = [stack.encode, *(block.analysis for block in stack.blocks)]
     taps = [*(block.synthesis for block in stack.blocks), low_rank, sparse]
@@ -151,8 +152,8 @@ def _pack(branch: Branch) -> Tensor:
 def _by_tiles(picture: Tensor, branch: Branch) -> Maps:
     maps = torch.empty_like(picture), torch.empty_like(picture)
     height, width = _TILE.get(picture.device.type, _LARGE_TILE)
-    reach = 2 * len(branch.stack.blocks) + 2  # convolutions from the picture to the maps
-    # One array for all tiles: many of several sizes would leave gaps that the C library keeps.
+    reach = 2 * len(branch.stack.blocks) + 2  # number of convolutions from the image to the maps
+    # One array for all tiles: several sizes would leave gaps that the C library does not release.
     sides = (min(s, t + 2 * reach) for s, t in zip(picture.shape[2:], (height, width), strict=True))
     coefficients = len(picture) * 2 * branch.stack.num_filters
     store = picture.new_empty(coefficients * math.prod(sides))

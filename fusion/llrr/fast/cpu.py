@@ -1,9 +1,9 @@
-"""The compiled kernel for processors, and its place in autograd.
+"""The compiled CPU kernel and its integration into autograd.
 
-The library (C++, `kernel.h`) is built with the package where there is a compiler and called through
-ctypes. It holds one kernel a *level* of instruction sets, ``avx512``, ``avx2`` and ``baseline``,
-of which the best that the processor has is used. The environment variable ``RGBT_FAST`` names a
-lower one, or is ``0`` to do without the library.
+The library (C++, `kernel.h`) is built at installation if there is a compiler, and is called through
+ctypes. It contains one kernel per *level* of instruction set: ``avx512``, ``avx2`` and
+``baseline``. The best level that the processor supports is used. The environment variable
+``RGBT_FAST`` selects a lower one, or disables the library if it is ``0``.
 """
 
 import ctypes
@@ -22,8 +22,9 @@ from fusion.base.errors import UserError
 
 __all__ = ["branch_maps", "default_level", "levels", "peak_flops"]
 
-# Most and least columns a thread takes at a time: the coefficients of the most stay in the last
-# level of cache; what neighbouring chunks compute twice, 20 columns, is little beside the least.
+# Largest and smallest number of columns that a thread processes at a time. With the largest, the
+# coefficients still fit in the last-level cache; with the smallest, the 20 columns that adjacent
+# chunks compute twice are a small part.
 _CHUNK = 640
 _LEAST_CHUNK = 160
 
@@ -45,7 +46,7 @@ def _library() -> ctypes.CDLL | None:
 
 @functools.cache
 def levels() -> tuple[str, ...]:
-    """Levels this processor has, the best first; empty where the library was not built."""
+    """Levels that this processor supports, best first; empty if the library was not built."""
     library = _library()
     if library is None:
         return ()
@@ -56,10 +57,10 @@ def levels() -> tuple[str, ...]:
 
 
 def default_level() -> str | None:
-    """The level that ``RGBT_FAST`` names, else the best; None where there is none to use.
+    """The level selected by ``RGBT_FAST``, or the best one; None if there is none.
 
     Raises:
-        UserError: ``RGBT_FAST`` is neither ``0`` nor a level of this processor.
+        UserError: ``RGBT_FAST`` is neither ``0`` nor a level that this processor supports.
     """
     wanted = os.environ.get("RGBT_FAST", "")
     if wanted == "0" or not levels():
@@ -72,10 +73,10 @@ def default_level() -> str | None:
 
 
 def peak_flops(level: str) -> float:
-    """Floating-point operations a second of one core in multiply-adds on registers, measured."""
+    """Measure the floating-point operations per second of one core, in register multiply-adds."""
     rounds, best = 3_000_000, 0.0  # tens of milliseconds or more
     library = _library()
-    assert library is not None  # where there is a level
+    assert library is not None  # a level exists
     for _ in range(5):
         begin = time.process_time()
         done = library.rgbt_llrr_multiply_add(level.encode(), rounds)
@@ -86,26 +87,26 @@ def peak_flops(level: str) -> float:
 def branch_maps(
     x: Tensor, packed: Tensor, num_filters: int, num_blocks: int, level: str | None = None
 ) -> Tensor:
-    """Low-rank and sparse map of pictures, each by its branch.
+    """Low-rank and sparse maps of images, each computed by its branch.
 
-    Differentiable once, with respect to pictures and parameters. Uses as many threads as
-    PyTorch does; the result does not depend on their number.
+    Differentiable once, with respect to images and parameters. Uses as many threads as PyTorch; the
+    result does not depend on their number.
 
     Args:
-        x: pictures, ``(branches, B, H, W)``, float32 on the CPU, H and W at least 2.
+        x: images, ``(branches, B, H, W)``, float32 on the CPU, H and W at least 2.
         packed: parameters, ``(branches, P)``, in the order of `Parameters` in ``llrr.h``: analysis
             weights (encoder, then blocks), analysis biases, weights to single maps (blocks'
             synthesis, then the low-rank and the sparse reduction), their biases, thresholds, lam.
-        num_filters, num_blocks: of the `fusion.llrr.block.LLRR`.
-        level: of `levels`; `default_level` where None.
+        num_filters, num_blocks: those of the `fusion.llrr.block.LLRR`.
+        level: one of `levels`; defaults to `default_level`.
 
     Returns:
         ``(branches, B, 2, H, W)``.
 
     Raises:
-        RuntimeError: there is no such level here, memory lacks, or, in a second differentiation,
-            there is no second derivative.
-        ValueError: shapes or types do not fit.
+        RuntimeError: the level is not available, memory is exhausted, or a second derivative is
+            requested.
+        ValueError: shapes or types do not match.
     """
     coefficients = 2 * num_filters
     size = (num_blocks + 1) * coefficients * 19 + num_blocks + 2 + coefficients + 1
@@ -119,7 +120,7 @@ def branch_maps(
         )
     level = level or default_level()
     if level is None:
-        raise RuntimeError("the compiled kernel is not there, or RGBT_FAST=0 turns it off")
+        raise RuntimeError("the compiled kernel is not available, or disabled by RGBT_FAST=0")
     return _BranchMaps.apply(x, packed, num_filters, num_blocks, level)
 
 
@@ -151,13 +152,13 @@ class _BranchMaps(torch.autograd.Function):
 
 
 def _chunk(width: int, pictures: int) -> int:
-    """Columns a thread takes at a time; cutting in other places does not change a bit."""
+    """Columns that a thread processes at a time; the result does not depend on them, bit by bit."""
     threads_a_picture = max(1, torch.get_num_threads() // pictures)
     return min(_CHUNK, max(_LEAST_CHUNK, math.ceil(width / threads_a_picture)))
 
 
 class _BranchGradients(torch.autograd.Function):
-    """The backward pass, as a function of its own so that differentiating it is refused."""
+    """The backward pass as a separate function, so that differentiating it raises an error."""
 
     @staticmethod
     def forward(
@@ -192,5 +193,5 @@ def _call(
         level.encode(), torch.get_num_threads(), *sizes, *pointers
     )
     if status:
-        reason = {1: f"this processor has no level {level!r}", 2: "memory lacks"}[status]
+        reason = {1: f"this processor has no level {level!r}", 2: "out of memory"}[status]
         raise RuntimeError(f"LRRNet's compiled kernel: {reason}")

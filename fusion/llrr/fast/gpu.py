@@ -1,12 +1,13 @@
-"""LRRNet's branches as Triton kernels, for GPUs. Not measured yet, and therefore off by default.
+"""LRRNet's branches as Triton kernels for GPUs. Not measured yet, and therefore off by default.
 
-Two kernels a stage, all branches and pictures in one grid. The first holds a block of pixels in
-registers and passes over the coefficient channels: the nine neighbours in, threshold, the nine taps
-of the convolution to a single map out; its coefficients go through memory once. The second adds the
-taps up to the next stage's input. Plain multiply-adds throughout: float32 without TF32.
+There are two kernels per stage, with all branches and images in one grid. The first keeps a block
+of pixels in registers and iterates over the coefficient channels: nine neighbours as input,
+threshold, nine taps of the convolution to a single map as output; its coefficients pass through
+memory once. The second sums the taps to the input of the next stage. All arithmetic is plain
+float32 multiply-adds without TF32.
 
-They were checked in Triton's interpreter, which runs them on the CPU (``TRITON_INTERPRET=1``), and
-compile for compute capability 9.0.
+The kernels were tested in Triton's interpreter, which runs them on the CPU
+(``TRITON_INTERPRET=1``), and compile for compute capability 9.0.
 """
 
 import os
@@ -18,7 +19,7 @@ from torch import Tensor
 
 __all__ = ["available", "branch_maps"]
 
-_BLOCK = 512  # pixels a program; four a thread, over which the scalar loads of weights are spread
+_BLOCK = 512  # pixels per program; four per thread, which share the scalar loads of weights
 _WARPS = 4
 
 
@@ -33,7 +34,7 @@ def _stage(
     m,  # [pictures, pixels]
     z,  # [pictures, channels, pixels]
     taps,  # [pictures, halves, 9, pixels]
-    analysis,  # parameters, at branch 0; `stride` floats from one branch to the next
+    analysis,  # parameters of branch 0; branches are `stride` floats apart
     bias,
     weight,
     threshold,
@@ -89,7 +90,7 @@ def _stage(
                 v += factor * tl.load(place, mask=inside, other=0.0).to(tl.float32)
             magnitude = tl.abs(v) - tl.load(threshold + parameters + c)
             signed = tl.where(v < 0, -magnitude, magnitude)
-            zero = (magnitude <= 0) | (v == 0)  # of NaN, neither
+            zero = (magnitude <= 0) | (v == 0)  # false for NaN
             v = tl.where(zero, 0.0, signed)
             if KEEP:
                 tl.store(place, v.to(z.dtype.element_ty), mask=inside)
@@ -119,7 +120,7 @@ def _stage(
 def _gather(
     taps,  # [maps, 9, pixels]
     x,  # [maps, pixels], where RESIDUAL
-    bias,  # at branch 0; `stride` floats from one branch to the next
+    bias,  # of branch 0; branches are `stride` floats apart
     out,  # [maps, pixels]
     stride,
     batch,
@@ -129,7 +130,7 @@ def _gather(
     HALVES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """The convolution's sum of shifted taps: x - it, or it alone."""
+    """Sum of the convolution's shifted taps, subtracted from x if RESIDUAL."""
     index = tl.program_id(1).to(tl.int64)
     pixels = height * width
     p = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -154,15 +155,15 @@ def branch_maps(
     num_blocks: int,
     stored: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Low-rank and sparse map of pictures, each by its branch; keeps no graph.
+    """Low-rank and sparse maps of images, each computed by its branch; without gradients.
 
-    Takes ``4 * 2 * num_filters`` bytes a pixel and picture for the coefficients, half of it where
-    they are stored in half precision.
+    Requires ``4 * 2 * num_filters`` bytes per pixel and image for the coefficients, or half of that
+    if they are stored in half precision.
 
     Args:
-        x, packed, num_filters, num_blocks: as `fusion.llrr.fast.cpu.branch_maps`, on the GPU.
-        stored: of coefficients from stage to stage: float32, or bfloat16, which is three decimal
-            digits; arithmetic is float32 either way.
+        x, packed, num_filters, num_blocks: see `fusion.llrr.fast.cpu.branch_maps`; on the GPU.
+        stored: the type of coefficients between stages: float32, or bfloat16, which has about three
+            decimal digits; arithmetic is float32 in both cases.
 
     Returns:
         ``(branches, B, 2, H, W)``, float32.
@@ -217,7 +218,7 @@ def branch_maps(
 
 
 def _unpacked(packed: Tensor, channels: int, stages: int) -> list[Tensor]:
-    """Views of `fusion.llrr.fast.cpu.branch_maps`'s parameters, a branch a row."""
+    """Views of the parameters of `fusion.llrr.fast.cpu.branch_maps`, one branch per row."""
     sizes = [stages * channels * 9, stages * channels] * 2
     sizes[3] = stages + 1
     shapes = [(stages, channels, 9), (stages, channels), (stages, channels, 9), (stages + 1,)]
@@ -228,5 +229,5 @@ def _unpacked(packed: Tensor, channels: int, stages: int) -> list[Tensor]:
 
 
 def available(device: torch.device) -> bool:
-    """Whether kernels run on a device: a CUDA one, or any in Triton's interpreter."""
+    """Whether the kernels run on a device: a CUDA device, or any in Triton's interpreter."""
     return device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"

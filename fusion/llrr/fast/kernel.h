@@ -1,12 +1,12 @@
 // The LLRR kernel, forward and backward, for one instruction set. The including file defines
 //   RGBT_LANES   floats in a vector register,
 //   RGBT_KERNEL  the name of the Kernel to export,
-// and selects the instruction set. No templates and no standard containers: what other files
-// instantiate too could be merged by the linker, and code of one set run on a processor without it.
+// and selects the instruction set. No templates and no standard containers: the linker could merge
+// their instantiations of several files, and run code of one set on a processor without it.
 //
 // Stages couple pixels only through the single-channel maps m_i, so the C coefficient channels of a
 // pixel need to exist only while its row passes the stages. Stage i works two rows behind stage
-// i - 1, and a ring of 2 T + 1 rows is all of Z that is held. A convolution C -> 1 is taken apart:
+// i - 1, and only a ring of 2 T + 1 rows of Z is stored. A convolution C -> 1 is split:
 // at each pixel the nine products sum_c w[c][k] z[c] ("taps"), then nine shifted sums of maps;
 // reflection commutes with the sum over channels. Backward, the same holds with the transposed
 // shifts; Z is recomputed from the m_i, which are kept.
@@ -86,7 +86,7 @@ INLINE void neighbours(const float* const rows[3], int column, Vec m[9]) {
 
 // start + sum_k w[k] m[k]
 INLINE Vec combine(Vec start, const Vec m[9], const float* w) {
-    // Three chains, which hide the latency of a multiply-add.
+    // Three chains, to hide the latency of a multiply-add.
     const Vec a = start + m[0] * w[0] + m[1] * w[1] + m[2] * w[2];
     const Vec b = m[3] * w[3] + m[4] * w[4] + m[5] * w[5];
     const Vec c = m[6] * w[6] + m[7] * w[7] + m[8] * w[8];
@@ -139,7 +139,7 @@ INLINE float folded(const float* in, int c, int offset, int width) {
 }
 
 INLINE void fold_row(float* out, const float* in, int offset, int width) {
-    // Its ends apart, the row is a plain shift.
+    // Except at its ends, the row is a plain shift.
     for (int c = 1; c < width - 1; ++c) out[c] = in[c - offset];
     out[0] = folded(in, 0, offset, width);
     out[1] = folded(in, 1, offset, width);
@@ -180,7 +180,7 @@ INLINE Vec soft_threshold(Vec v, float t) {
     const Vec magnitude = (Vec)((Bits)v & INT32_MAX) - t;
     const Vec kept = magnitude <= Vec{} ? Vec{} : magnitude;
     const Vec z = (Vec)(((Bits)v & INT32_MIN) | (Bits)kept);
-    // Taken literally, a threshold below 0 makes values larger, but for 0, whose sign is 0.
+    // Applied literally, a negative threshold enlarges all values except 0, whose sign is 0.
     return t < 0 ? (Vec)((Bits)z & (v != Vec{})) : z;
 }
 
@@ -257,7 +257,7 @@ INLINE void forward_row(const Stage& stage, const Shape& shape, const Map& m, in
 
 void forward(const Shape& shape, const Forward& task, float* scratch) {
     const int blocks = shape.blocks, height = shape.height;
-    // Inner edges of a chunk are treated like the picture's; what that spoils is not kept.
+    // Inner edges of a chunk are treated like the image's; columns affected by this are discarded.
     const int from = task.begin > halo(shape) ? task.begin - halo(shape) : 0;
     const int to = task.end + halo(shape) < shape.width ? task.end + halo(shape) : shape.width;
     const int width = to - from;
@@ -329,10 +329,10 @@ void forward(const Shape& shape, const Forward& task, float* scratch) {
 
 // ---- Backward ----------------------------------------------------------------------------------
 
-// Gradients of a stage's parameters, a vector of partial sums each.
+// Gradients of a stage's parameters, one vector of partial sums each.
 constexpr int SUMS = 20;  // 9 analysis, 9 taps, bias, threshold
 
-// Rows a step: enough pixels that loading and storing the partial sums is little beside the sums.
+// Rows per step: enough pixels to make loading and storing the partial sums negligible.
 INLINE int rows_a_step(const Shape& shape) {
     const int rows = (256 + shape.width - 1) / shape.width;
     return rows < shape.height ? rows : shape.height;
@@ -378,12 +378,12 @@ struct Rows {
     int begin, end;
 };
 
-// Everything the stages of one picture share.
+// What the stages of one image share.
 struct Pass {
     Shape shape;
     Parameters<const float> parameters;
     float* maps;     // m_0..m_T, their gradients, gradients of low-rank and sparse
-    float* spreads;  // [rows a step][2][9] tap rows
+    float* spreads;  // [rows per step][2][9] tap rows
     float* taps;     // [9] tap rows
     float* line;
     float* ring;
@@ -586,7 +586,7 @@ double multiply_add(int rounds) {
     for (int round = 0; round < rounds; ++round)
 #pragma GCC unroll 12
         for (int k = 0; k < CHAINS; ++k) sums[k] = sums[k] * factor + term;
-    volatile float kept;  // or the compiler would leave it all out
+    volatile float kept;  // prevents the compiler from removing the loop
     for (int k = 0; k < CHAINS; ++k) kept = sums[k][0];
     (void)kept;
     return 2. * CHAINS * L * rounds;

@@ -1,8 +1,8 @@
 // Entry points of the shared library: choice of the instruction set, and threads.
 //
-// Work is divided by pictures, branches and chunks of columns. A pixel is computed in the same order
+// Work is divided by images, branches and chunks of columns. A pixel is computed in the same order
 // wherever its chunk begins, so that results depend neither on chunks nor on the number of threads.
-// Threads live for one call: nothing survives a fork.
+// Threads exist for one call only, so a fork is safe.
 #include "llrr.h"
 
 #include <algorithm>
@@ -55,7 +55,7 @@ struct Scratch {
     Scratch& operator=(const Scratch&) = delete;
 };
 
-// Run work(task, scratch) for all tasks. False where memory lacked.
+// Run work(task, scratch) for all tasks. Returns false if out of memory.
 template <class Work>
 bool run(int threads, int tasks, std::size_t scratch_floats, Work work) {
     std::atomic<int> next{0};
@@ -72,7 +72,7 @@ bool run(int threads, int tasks, std::size_t scratch_floats, Work work) {
     try {
         for (int i = 1; i < threads && i < tasks; ++i) others.emplace_back(worker);
     } catch (const std::exception&) {
-        // Fewer threads do it too.
+        // Continue with fewer threads.
     }
     worker();
     for (std::thread& thread : others) thread.join();
@@ -121,7 +121,7 @@ RGBT_API int rgbt_llrr_forward(const char* level, int threads, int branches, int
 }
 
 // As rgbt_llrr_forward; out: grad_x like x, and unless null grad_packed
-// [branches][batch][Parameters], a picture's share each.
+// [branches][batch][Parameters], one share per image.
 RGBT_API int rgbt_llrr_backward(const char* level, int threads, int branches, int batch, int height,
                                 int width, int filters, int blocks, const float* x,
                                 const float* packed, const float* residuals,
@@ -142,7 +142,7 @@ RGBT_API int rgbt_llrr_backward(const char* level, int threads, int branches, in
     return run(threads, branches * batch, kernel->backward_scratch(shape), work) ? OK : NO_MEMORY;
 }
 
-// See Kernel::multiply_add; 0 where there is no such level.
+// See Kernel::multiply_add; 0 if the level is not available.
 RGBT_API double rgbt_llrr_multiply_add(const char* level, int rounds) {
     const Kernel* const kernel = kernel_named(level);
     return kernel ? kernel->multiply_add(rounds) : 0;

@@ -2,28 +2,28 @@
 // instruction set).
 //
 // A *branch* is an LLRR stack of one input channel followed by the decoder's two reductions: it
-// takes one picture and gives two maps, low-rank and sparse. With C = 2 * filters coefficient
-// channels and T blocks, in the notation of fusion/llrr.py:
+// maps one image to two maps, low-rank and sparse. With C = 2 * filters coefficient
+// channels and T blocks, in the notation of fusion/llrr/block.py:
 //
 //     m_0 = x,             z_0 = h_t(analysis_0 * m_0)
 //     m_i = x - taps_{i-1} * z_{i-1},  z_i = h_t(analysis_i * m_i + lam z_{i-1}),  i = 1..T
 //     low_rank = taps_T * z_T[:filters],  sparse = taps_T * z_T[filters:]
 //
-// Every * is a 3x3 convolution with bias that keeps the size by reflection.
+// Every * is a 3x3 convolution with bias and reflection padding.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-// What several files compile under different instruction sets must leave no function of its own,
-// of which the linker would keep one.
+// Code that several files compile for different instruction sets must not emit functions of its
+// own, because the linker would keep only one of them.
 #define RGBT_INLINE inline __attribute__((always_inline))
 
 namespace rgbt {
 
 struct Shape {
-    int height, width;  // of a picture; both at least 2
-    int filters;        // low-rank coefficient channels, and as many sparse ones
+    int height, width;  // of an image; both at least 2
+    int filters;        // number of low-rank, and of sparse, coefficient channels
     int blocks;         // T
 
     RGBT_INLINE int channels() const { return 2 * filters; }
@@ -35,7 +35,7 @@ struct Shape {
     }
 };
 
-// A branch's parameters, or their gradients, in one array of floats; fusion/fast/cpu.py packs it.
+// Parameters of a branch, or their gradients, in one float array; fusion/llrr/fast/cpu.py packs it.
 template <class Float>
 struct Parameters {
     Float* analysis;       // [stages][channels][9]: encode, then the blocks' analysis
@@ -56,7 +56,7 @@ struct Parameters {
     }
 };
 
-// One picture of one branch. Arrays are contiguous.
+// One image of one branch. Arrays are contiguous.
 struct Forward {
     const float* x;       // [height][width]
     const float* packed;  // Parameters
@@ -71,22 +71,22 @@ struct Backward {
     const float* residuals;
     const float* grad_maps;  // [2][height][width]
     float* grad_x;           // out: [height][width]
-    float* grad_packed;      // out: Parameters, or null where nobody asks for them
+    float* grad_packed;      // out: Parameters, or null if not required
 };
 
-// Scratch is an array of floats, aligned to 64 bytes, of the size the kernel states.
+// Scratch is an array of floats, aligned to 64 bytes, with the size that the kernel states.
 struct Kernel {
     std::size_t (*forward_scratch)(const Shape&, int columns);
     void (*forward)(const Shape&, const Forward&, float* scratch);
     std::size_t (*backward_scratch)(const Shape&);
     void (*backward)(const Shape&, const Backward&, float* scratch);
-    // The fastest arithmetic there is, to compare with: `rounds` times some multiply-adds that
-    // depend on nothing in memory. Returns the floating-point operations done.
+    // Peak arithmetic, for comparison: `rounds` times some multiply-adds that do not access
+    // memory. Returns the floating-point operations done.
     double (*multiply_add)(int rounds);
 };
 
-// Columns at a chunk's inner edge that its neighbour computes too: 3x3 convolutions on the way
-// from the picture to the maps.
+// Columns at a chunk's inner edge that its neighbour computes too: the number of 3x3 convolutions
+// from the image to the maps.
 RGBT_INLINE int halo(const Shape& shape) { return 2 * shape.blocks + 2; }
 
 extern const Kernel baseline_kernel;

@@ -1,4 +1,4 @@
-"""Cutting a picture into windows whose results join without a seam."""
+"""Divide an image into windows whose results join without a seam."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,19 +7,19 @@ __all__ = ["Window", "windows"]
 
 
 class Window(NamedTuple):
-    """A stretch of rows or columns, and the larger one it is computed from."""
+    """A range of rows or columns, and the larger range that it is computed from."""
 
-    kept: slice  #: where in the picture the result belongs
-    read: slice  #: what of the picture it is computed from
-    inner: slice  #: where in a result of the size of `read` it lies
+    kept: slice  #: the range of the image that the result covers
+    read: slice  #: the range of the image that it is computed from
+    inner: slice  #: the position of the kept range within the read one
 
 
 def windows(length: int, size: int, reach: int) -> Iterator[Window]:
-    """Cover ``range(length)`` by windows of at most ``size``, read with ``reach`` more either side.
+    """Cover ``range(length)`` by windows of at most ``size``, read with a margin of ``reach``.
 
-    For layers of convolutions that reach ``reach`` pixels together. Reflection at a window's inner
-    edge, where there is none in the picture, changes results up to ``reach`` pixels from the edge,
-    all of which are dropped; at the picture's edge it is the picture's own.
+    ``reach`` is the receptive field of the layers to either side. Reflection at an inner edge of a
+    window changes results up to ``reach`` pixels from that edge, and all of these are discarded; at
+    the edge of the image, reflection is the same as without windows.
     """
     for begin in range(0, length, size):
         end = min(begin + size, length)

@@ -1,4 +1,4 @@
-"""Configurations that build on others."""
+"""Configurations that extend others."""
 
 from pathlib import Path
 
@@ -24,12 +24,21 @@ def test_a_configuration_builds_on_others(tmp_path):
     assert with_bases(plain, made) == plain
 
 
+def test_arguments_of_another_part_are_not_inherited():
+    base = {"fusion": "llrr", "fusion_args": {"num_blocks": 2}, "head_args": {"a": 1}}
+    assert merged(base, {"fusion": "rfn"}) == {"fusion": "rfn", "head_args": {"a": 1}}
+    changed = merged(base, {"fusion": "own", "fusion_args": {"kernel": 3}})
+    assert changed["fusion_args"] == {"kernel": 3}
+    same = merged(base, {"fusion": "llrr", "fusion_args": {"num_filters": 4}})
+    assert same["fusion_args"] == {"num_blocks": 2, "num_filters": 4}
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("base: d.yaml\n", "comes back to itself"),
+        ("base: d.yaml\n", "refers back"),
         ("base: nowhere.yaml\n", r"nowhere\.yaml: cannot be read"),
-        ("- 1\n", "holds no keys with values"),
+        ("- 1\n", "no keys with values"),
         ("a: [\n", "not YAML"),
     ],
 )

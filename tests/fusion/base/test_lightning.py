@@ -1,4 +1,4 @@
-"""What ``fusion train`` leaves behind, and what it says on the way."""
+"""The files that ``fusion train`` writes, and its messages."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def train(root, name, *arguments):
 
 
 def test_a_run_that_takes_no_step_leaves_no_folder(root, tmp_path, monkeypatch, capfd):
-    """Nor a number: the second stage looks for the first one's weights in ``version_0``."""
+    """It leaves no version folder: the second stage expects the first one's in ``version_0``."""
     monkeypatch.chdir(tmp_path)
     vgg = ["--model.init_args.vgg_weights", "random"]  # with two loggers
     for name, arguments, complaint in (
@@ -68,9 +68,9 @@ def test_a_stage_or_checkpoint_that_is_not_there_is_said(root, tmp_path, monkeyp
         (
             "model.init_args.network",
             "fusion.evaluation.metrics.METRICS",
-            "METRICS: no subclass of FusionNet",
+            "METRICS: not a subclass of FusionNet",
         ),
-        ("model.init_args.network", "LRRNett", "LRRNett: no name of a class; give a dotted one"),
+        ("model.init_args.network", "LRRNett", "LRRNett: not the name of a class"),
         ("model.init_args.w_range", "x", "w_range: expected float, got x"),
         ("model.init_args.network.init_args.num_filters", "x", "num_filters: expected int, got x"),
         ("model.init_args.betas", "[1]", "betas: expected tuple with 2 elements, got [1]"),
@@ -79,7 +79,7 @@ def test_a_stage_or_checkpoint_that_is_not_there_is_said(root, tmp_path, monkeyp
         (
             "model.init_args.network.init_args.filters",
             "8",
-            "filters: no argument of fusion.networks.lrrnet",
+            "filters: not an argument of fusion.networks.lrrnet",
         ),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_network_that_could_not_be_saved_is_not_trained(root, tmp_path, monkey
     arguments = ["--data.holdout", "0", "--model.init_args.network", "mine.Mine"]
     assert train(root, "saliency", *arguments) == 2
     last = capfd.readouterr().err.splitlines()[-1]
-    assert "mine.Mine: has no name for its weights file; give it one in NETWORKS" in last
+    assert "mine.Mine: has no name for its weights file" in last and "NETWORKS.register" in last
     assert not list(tmp_path.glob("runs/*/*"))
 
 

@@ -99,6 +99,18 @@ def test_unknown_names_get_a_suggestion():
         parts["xyz"]
 
 
+def test_arguments_that_a_part_does_not_take_are_named():
+    parts = Registry("backbone")
+
+    @parts.register("wide")
+    def wide(channels: int, depth: int = 2):
+        return channels * depth
+
+    assert parts.create("wide", 3, depth=4) == 12
+    with pytest.raises(UserError, match=r"backbone 'wide'.*'width'.*depth: int = 2"):
+        parts.create("wide", 3, width=4)
+
+
 # --- A user's own modules -------------------------------------------------------------------------
 
 

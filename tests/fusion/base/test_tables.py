@@ -42,3 +42,20 @@ def test_one_thing_is_not_several():
         "1 sequence",
         "2 sequences",
     ]
+
+
+def test_headers_of_several_lines():
+    rows = [["one", 0.3, 0.3], ["two", 0.2, 0.2]]
+    table = format_table(["m", "SSIM\nsum\n[x]", "EN\n\n[bit]"], rows, marked=True)
+    assert table.split("\n")[:4] == [
+        "m     SSIM      EN",
+        "       sum",
+        "       [x]   [bit]",
+        "one  0.300*  0.300*",
+    ]
+    # A line that is empty in every column is left out.
+    assert format_table(["m", "EN\n\n[bit]"], [["one", 0.3]]).split("\n") == [
+        "m       EN",
+        "     [bit]",
+        "one  0.300",
+    ]

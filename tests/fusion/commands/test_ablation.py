@@ -1,4 +1,4 @@
-"""``fusion ablation``: rows from one place, each trained once, resumed, fused and tabulated."""
+"""``fusion ablation``: rows of one file, each trained once, resumed, fused and tabulated."""
 
 import csv
 import json
@@ -65,7 +65,7 @@ def test_a_row_can_be_trained_alone(root, tmp_path):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Trainings are processes of their own, which take long to start; gives their commands."""
+    """Replaces the training processes, which are slow to start; returns their commands."""
     commands = []
 
     def run(command):
@@ -102,17 +102,18 @@ def test_rows_are_trained_fused_tabulated_and_not_trained_again(
     assert main(command) == 0
     said = capfd.readouterr()
     lines = said.out.splitlines()
-    assert lines[0] == "blocks" and "num_blocks=1" in lines[2] and "num_blocks=2" in lines[3]
+    assert lines[0] == "blocks, convention lrrnet" and "[bit]" in lines[2]
+    assert "num_blocks=1" in lines[3] and "num_blocks=2" in lines[4]
     assert "training 2 of 2: num_blocks=2" in said.err
     assert load_network(out / "weights/num_blocks=2.safetensors").architecture["num_blocks"] == 2
     assert len(list((out / "fused/saliency").glob("*.png"))) == 4
     means = json.loads((out / "blocks/means.json").read_text())["means"]
     with (out / "blocks/means.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
-    assert float(rows["num_blocks=2"]["En"]) == means["num_blocks=2"]["en"]
+    assert float(rows["num_blocks=2"]["EN [bit]"]) == means["num_blocks=2"]["en"]
     assert means["num_blocks=1"]["en"] != means["num_blocks=2"]["en"]
 
-    # Stopped in one of two trainings: that one goes on from its checkpoint, the other is left.
+    # Interrupted in one of two trainings: it resumes from its checkpoint, the other is kept.
     (out / "weights/num_blocks=2.safetensors").unlink()
     assert main(command) == 0
     again = capfd.readouterr()
@@ -135,13 +136,32 @@ def test_a_failed_training_stops_with_its_line(root, small, tmp_path, capfd):
     assert not list((tmp_path / "out").rglob("*.safetensors"))
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("wrong", [["--data.no_such", "1"], ["--data.size", "wide"]])
+def test_a_typing_error_does_not_lock_the_folder(
+    root, small, tmp_path, capfd, in_this_process, wrong
+):
+    """What trained nothing binds nobody: the same folder takes the corrected command."""
+    command = ["ablation", "--config", small, "-o", tmp_path / "out", "--data.root", root]
+    command = [*map(str, command), "--ir", str(root / "ir"), "--vis", str(root / "vis")]
+    command += ["--metrics", "en"]
+    assert main([*command, *wrong]) == 2
+    assert wrong[0].removeprefix("--") in capfd.readouterr().err
+    # So does a mistake in the configuration.
+    right = small.read_text()
+    small.write_text(right + "trainer: {max_steps: none}\n")
+    assert main(command) == 2
+    small.write_text(right)
+    assert main(command) == 0
+
+
 @pytest.mark.parametrize(
     ("tables", "complaint"),
     [
         ("", "has no tables"),
-        ("tables: {a: {model.init_args.gama: [1]}}", r"a: model\.init_args\.gama is no key"),
+        ("tables: {a: {model.init_args.gama: [1]}}", r"a: model\.init_args\.gama is not a key"),
         ("tables: {a: {data.size: 3}}", "a: not a table"),
-        ("tables: {a: {data.size.x: [3]}}", r"data\.size\.x is no key"),
+        ("tables: {a: {data.size.x: [3]}}", r"data\.size\.x is not a key"),
     ],
 )
 def test_wrong_tables_are_named(small, tables, complaint):
@@ -151,9 +171,13 @@ def test_wrong_tables_are_named(small, tables, complaint):
 
 
 def test_settings_of_one_folder_do_not_mix(small, tmp_path):
-    Ablation(read_tables(small), tmp_path / "out").write_configurations()
+    ablation = Ablation(read_tables(small), tmp_path / "out")
+    ablation.write_configurations()
+    checkpoint = tmp_path / "out/runs/num_blocks=2/version_0/checkpoints/last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
     small.write_text(small.read_text() + "trainer: {max_steps: 4}\n")
-    with pytest.raises(UserError, match=r"yaml: of other settings"):
+    with pytest.raises(UserError, match=r"yaml: has other settings"):
         Ablation(read_tables(small), tmp_path / "out").write_configurations()
 
 
@@ -163,8 +187,8 @@ def test_settings_of_one_folder_do_not_mix(small, tmp_path):
         (["--table", "x"], "--table: 'x' is unknown; known are gamma2"),
         ([], "give --ir and --vis"),
         (["--ir", "no", "--vis", "no"], "no: no such folder"),
-        (["--metrics", "x", "--ir", "no", "--vis", "no"], "--metrics: 'x' is unknown"),
-        (["--configurations-only", "--data.root", "x"], "--data.root would be lost"),
+        (["--metrics", "x", "--ir", "no", "--vis", "no"], "--metrics: unknown metric 'x'"),
+        (["--configurations-only", "--data.root", "x"], "--data.root would be ignored"),
     ],
 )
 def test_bad_options_are_one_line_before_any_training(tmp_path, arguments, complaint, capsys):

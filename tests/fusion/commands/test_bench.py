@@ -1,4 +1,4 @@
-"""The benchmark: all ways compute the same. What each costs is for `fusion bench` to say."""
+"""The benchmark: all implementations compute the same. Times are not tested."""
 
 import json
 
@@ -15,7 +15,7 @@ from fusion.networks.lrrnet import LRRNet
 
 @pytest.fixture
 def in_this_process(monkeypatch, capsys):
-    """What the measuring processes do, without starting any."""
+    """Runs the measurements in this process, without starting others."""
     threads = torch.get_num_threads()
 
     def measure(settings, environment):
@@ -67,7 +67,7 @@ def test_own_process_measures_and_answers():
 
 
 def test_operations_are_those_of_the_convolutions():
-    """92 160 a pixel: two branches, 256 maps, five stages of two 3x3 convolutions."""
+    """92 160 per pixel: two branches, 256 maps, five stages of two 3x3 convolutions."""
     assert convolution_flops(LRRNet(), 1) == 92_160
 
 

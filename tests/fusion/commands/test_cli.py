@@ -1,4 +1,4 @@
-"""``fusion fuse`` as a user types it, with good and bad input."""
+"""``fusion fuse`` on the command line, with valid and invalid input."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ from fusion.networks.weights import load_network, save_network
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A small network's file, quick to run."""
+    """The weights file of a small, fast network."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_network(LRRNet(num_filters=4, num_blocks=1), path)
@@ -134,7 +134,7 @@ def test_videos(videos, weights, capsys):
     with Video(out) as video, Video(videos / "out_compare.mp4") as compared:
         assert (video.fps, video.frame_count, video.size) == (10, 5, (80, 64))
         assert compared.frame_count == 5
-        # A lossy codec on a noisy picture, so only the rough picture can be asked for.
+        # The codec is lossy and the image noisy, so the comparison is coarse.
         with Video(videos / "ir.mp4") as a, Video(videos / "vis.mp4") as b:
             expected = load_network(weights).fuse(next(iter(a))[..., 0], next(iter(b)))
         assert np.abs(next(iter(video)).astype(int) - expected).mean() < 12
@@ -169,7 +169,7 @@ def test_demo_fuses_with_the_weights_that_ship(tmp_path, capsys):
     assert "fused_compare.png" in capsys.readouterr().out
     ir, vis = street_pair()
     shown = read_image(tmp_path / "demo" / "fused.png")
-    # The walker behind the smoke, whom only the infrared sees, stands out as nothing visible does.
+    # The person behind the smoke, visible only in infrared, stands out more than anything visible.
     walker = (ir > 150) & (np.arange(ir.shape[1]) > 480) & (np.arange(ir.shape[0]) < 330)[:, None]
     smoke = ~walker & (luminance(vis) > 90) & (np.arange(ir.shape[1]) > 480)
     fused, seen = luminance(shown).astype(float), luminance(vis).astype(float)
@@ -199,11 +199,11 @@ def test_bad_paths(folders, weights, capsys):
     before = names(folders)
     assert "nope.png: no such" in complaint(capsys, folders / "nope.png", vis, *out, *w)
     assert "one is a folder" in complaint(capsys, ir, folders, *out, *w)
-    assert "is an input too" in complaint(capsys, ir, vis, "-o", ir, *w)
-    # Companions lie beside the output, and may meet an input there.
+    assert "is also an input" in complaint(capsys, ir, vis, "-o", ir, *w)
+    # Files written beside the output may coincide with an input.
     companion = (folders / "ir/1.png").rename(folders / "ir/1_compare.png")
     said = complaint(capsys, companion, vis, "-o", folders / "ir/1.png", "--compare", *w)
-    assert "1_compare.png: is an input too" in said
+    assert "1_compare.png: is also an input" in said
     companion.rename(ir)
     inner = (folders / "ir").rename(folders / "compare")
     said = complaint(capsys, inner, folders / "vis", "-o", folders, "--compare", *w)
@@ -215,7 +215,7 @@ def test_bad_paths(folders, weights, capsys):
     )
     for name in ("o.png", "o.mp4"):  # of one picture, or a video
         said = complaint(capsys, folders / "ir", folders / "vis", "-o", folders / name, *w)
-        assert f"{name}: two folders become a folder of pictures" in said
+        assert f"{name}: not a folder" in said
     assert "cannot create" in complaint(capsys, ir, vis, "-o", folders / "ir/1.png/x.png", *w)
     assert "nope.model" in complaint(capsys, ir, vis, *out, "--weights", folders / "nope.model")
     assert "1.png: refused" in complaint(capsys, ir, vis, *out, "--weights", ir)
@@ -301,5 +301,5 @@ def test_what_may_not_be_read_is_one_line(folders, weights, capsys, monkeypatch,
 def test_a_seed_below_0_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["demo", "-o", str(tmp_path / "demo"), "--seed", "-1"])
-    assert "--seed: '-1' is not a number of 0 or more" in capsys.readouterr().err
+    assert "--seed: '-1'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""ONNX files: what ONNX Runtime makes of them is what PyTorch makes of the network."""
+"""ONNX files: ONNX Runtime's output equals PyTorch's."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ from fusion.networks.weights import load_network, save_network
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    """A small LRRNet with a negative threshold, as the published one has."""
+    """A small LRRNet with a negative threshold, like the published one."""
     torch.manual_seed(0)
     network = LRRNet(num_filters=4, num_blocks=1)
     with torch.no_grad():
@@ -47,7 +47,7 @@ def test_any_size_is_fused_as_by_pytorch(network, exported, shape):
 
 
 def test_a_negative_threshold_moves_values_away_from_zero(network, exported):
-    """Taken for a positive one, or for none, the same file's picture would be another."""
+    """Treated as positive, or as zero, the threshold would give a different image."""
     ir, vis = torch.rand(2, 1, 1, 40, 40)
     (fused,) = open_session(exported).run(None, {"ir": ir.numpy(), "vis": vis.numpy()})
     other = load_network(network[0])
@@ -91,7 +91,7 @@ def test_other_methods_are_exported(name, tmp_path):
 
 
 def test_a_file_that_cannot_be_computed_is_not_left(tmp_path):
-    checks = [(torch.rand(1, 3),), (torch.rand(1, 4),)]  # no size is said to vary
+    checks = [(torch.rand(1, 3),), (torch.rand(1, 4),)]  # no size is declared as variable
     arguments = {"inputs": ["x"], "outputs": ["y"], "metadata": {}}
     with pytest.raises(UserError, match=r"a\.onnx: not written, .* for inputs of 1x4;"):
         write_onnx(nn.ReLU(), tmp_path / "a.onnx", checks, **arguments)

@@ -1,4 +1,4 @@
-"""The generated scene: reproducible, and each modality knows something the other does not."""
+"""The generated scene: reproducible, with information specific to each modality."""
 
 import numpy as np
 import pytest
@@ -21,10 +21,10 @@ def test_the_modalities_complement_each_other(seed):
     grey = luminance(vis).astype(float)
     people = ir > 140
     assert 0.01 < people.mean() < 0.1
-    # Walkers are the hottest thing and darker than the rest to the eye, smoke aside.
+    # People are the hottest objects and visibly darker than the rest, except in the smoke.
     left = np.arange(320)[None] < 200
     assert grey[people & left].mean() < grey[~people & left].mean()
-    # Behind the smoke the eye sees next to nothing of the walker the infrared shows.
+    # Behind the smoke, the person shown in infrared is nearly invisible.
     smoke = (slice(115, 150), slice(240, 290))
     assert ir[smoke].std() > 3 * grey[smoke].std()
     # Paint on the road is visible and as warm as the road.

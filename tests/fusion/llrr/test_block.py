@@ -31,7 +31,7 @@ def test_soft_threshold_takes_a_negative_threshold_literally():
     v = torch.tensor([-2.0, -0.001, 0.0, 0.001, 2.0])
     expected = torch.tensor([-2.25, -0.251, 0.0, 0.251, 2.25])
     torch.testing.assert_close(soft_threshold(v, -0.25), expected)
-    # The common shortcut is another function there.
+    # The common shortcut is a different function there.
     shortcut = v - v.clamp(0.25, -0.25)
     assert not torch.allclose(shortcut, expected)
 
@@ -106,7 +106,7 @@ def test_block_with_an_adjoint_dictionary_solves_the_lasso():
     """With C1 = D, C2 = s D^T, lam = 1 and t = s a, repeated steps are ISTA.
 
     Its fixed point satisfies the optimality conditions of |x - D z|^2 / 2 + a |z|_1. The kernels
-    have a centre alone, for which reflection plays no part and the adjoint is exact.
+    have only a centre, so that reflection has no effect and the adjoint is exact.
     """
     channels, coefficients, step, penalty = 4, 10, 0.05, 0.3
     block = LLRRBlock(channels, coefficients).double()

@@ -13,7 +13,7 @@ def small(kind):
 
 
 def reflect_conv(x, conv):
-    """A convolution on a map padded by reflection, from the layer's numbers alone."""
+    """A convolution with reflection padding, computed from the layer's parameters alone."""
     pad = conv.weight.shape[-1] // 2
     return F.conv2d(F.pad(x, (pad,) * 4, mode="reflect"), conv.weight, conv.bias)
 

@@ -1,4 +1,4 @@
-"""Fusion without anything learned."""
+"""Fusion without learned parameters."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""LRRNet: parameter counts of the paper, symmetries, and what it holds in memory."""
+"""LRRNet: parameter counts of the paper, symmetries, and memory use."""
 
 import os
 import subprocess
@@ -95,7 +95,7 @@ def test_exchanging_modalities_and_their_parameters_changes_nothing():
 
 
 def test_translation_moves_the_fused_picture_beyond_eleven_pixels_of_the_border():
-    """Ten layers of 3x3 reach ten pixels, and the joining convolution one more."""
+    """Ten layers of 3x3 reach ten pixels, and the combining convolution one more."""
     network = LRRNet(num_filters=8)
     ir, vis = torch.rand(1, 1, 48, 50), torch.rand(1, 1, 48, 50)
     with torch.inference_mode():
@@ -119,7 +119,7 @@ def test_fuse_gives_8_bit_pictures_in_grey_and_colour(rng):
 
 
 def test_fuse_does_not_care_about_the_range_of_the_infrared(rng):
-    """Min-max scaling: a 16-bit camera's counts and their 8-bit copy are one picture."""
+    """With min-max scaling, 16-bit counts and their 8-bit copy give the same image."""
     network = LRRNet(num_filters=4, num_blocks=1).eval()
     ir = rng.integers(0, 256, (20, 24)).astype(np.float32)
     vis = rng.integers(0, 256, (20, 24), np.uint8)

@@ -1,4 +1,6 @@
-"""Every network of the registry: counts, interface, files; loading with a method's name."""
+"""Every registered network: parameter counts, interface, files; loading by method name."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -50,6 +52,30 @@ def noise_pair(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(
         rng.integers(0, 256, shape, np.uint8) for shape in ((height, width), (height, width, 3))
     )
+
+
+def test_a_subclass_is_saved_under_its_own_name_alone(tmp_path):
+    """Under its base's name it would load as the base, and fuse otherwise without an error."""
+
+    class Brighter(NETWORKS["fusiongan"]):
+        def forward(self, ir, vis):
+            return super().forward(ir, vis).clamp(min=0.5)
+
+    torch.manual_seed(0)
+    network = Brighter().eval()
+    with pytest.raises(ValueError, match="Brighter has no name"):
+        save_network(network, tmp_path / "own.safetensors")
+    NETWORKS.register("brighter")(Brighter)
+    try:
+        save_network(network, tmp_path / "own.safetensors")
+        again = load_network(tmp_path / "own.safetensors")
+        assert type(again) is Brighter
+        with pytest.raises(UserError, match="weights of brighter"):
+            load_network(tmp_path / "own.safetensors", method="fusiongan")
+    finally:
+        NETWORKS.unregister("brighter")
+    with pytest.raises(UserError, match=r"own.safetensors.*'brighter'.*--import"):
+        load_network(tmp_path / "own.safetensors")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -142,11 +168,11 @@ def complaint(*arguments, **options) -> str:
 def test_a_folder_that_lacks_a_file_or_has_one_twice(published):
     folder, _ = published
     assert "name the method" in complaint(folder)
-    assert "lacks 3 of the 3 files AUIF" in complaint(folder, method="auif")
+    assert "lacks 3 of the 3" in complaint(folder, method="auif")
     assert "single file" in complaint(folder, method="lrrnet")
     twin = folder / "twin.pkl"
     twin.write_bytes((folder / "decoder.pkl").read_bytes())
-    assert "decoder.pkl and twin.pkl hold the same" in complaint(folder, method="didfuse")
+    assert "decoder.pkl and twin.pkl" in complaint(folder, method="didfuse")
     twin.unlink()
     (folder / "decoder.pkl").write_bytes(b"")
     said = complaint(folder, method="didfuse")
@@ -157,7 +183,7 @@ def test_what_a_training_leaves_is_told_apart(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     checkpoint = {"pytorch-lightning_version": "2.6", "state_dict": {"network.a": torch.ones(1)}}
     torch.save(checkpoint, tmp_path / "checkpoints/last.ckpt")
-    with pytest.raises(UserError, match=r"last\.ckpt: a training's checkpoint.*give the weights"):
+    with pytest.raises(UserError, match=r"last\.ckpt: a training checkpoint.*give the weights"):
         load_network(tmp_path / "checkpoints/last.ckpt")
     with pytest.raises(UserError, match="is a directory; name the method"):
         load_network(tmp_path)
@@ -175,12 +201,27 @@ def test_one_file_of_several_says_so(published):
 def test_weights_of_another_method_are_refused(shared, tmp_path):
     own = tmp_path / "own.safetensors"
     save_network(NETWORKS["auif"](), own)
-    assert "holds weights of auif, not of didfuse" in complaint(own, method="didfuse")
+    assert "weights of auif, not of didfuse" in complaint(own, method="didfuse")
     theirs = shared / "data/weights/lrrnet_published.model"
-    assert "holds weights of lrrnet, not of auif" in complaint(theirs, method="auif")
-    assert "no weights ship" in complaint(method="auif")
-    assert "no method 'vgg'" in complaint(method="vgg")
+    assert "weights of lrrnet, not of auif" in complaint(theirs, method="auif")
+    assert "no weights" in complaint(method="auif")
+    assert "unknown method 'vgg'" in complaint(method="vgg")
     assert load_network(method="lrrnet").architecture == load_network().architecture
+
+
+@pytest.mark.parametrize("before", ["sum", "average", "l1"])
+@pytest.mark.parametrize("after", ["sum", "average", "l1"])
+def test_another_rule_brings_its_pixel_convention(tmp_path, before, after):
+    """DenseFuse's sum is stretched, its averages are clipped."""
+    own = tmp_path / "own.safetensors"
+    save_network(NETWORKS["densefuse"](rule=before), own)
+    assert load_network(own, rule=after).scaling == NETWORKS["densefuse"](rule=after).scaling
+    # What training set otherwise than the default stays.
+    made = dataclasses.replace(NETWORKS["densefuse"](rule=before).scaling, input="min-max", gain=2)
+    save_network(NETWORKS["densefuse"](rule=before, scaling=made), own)
+    loaded = load_network(own, rule=after).scaling
+    assert (loaded.input, loaded.gain) == ("min-max", 2)
+    assert loaded.output == NETWORKS["densefuse"](rule=after).scaling.output
 
 
 def test_rules_a_network_does_not_have(tmp_path):

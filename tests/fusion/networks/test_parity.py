@@ -14,7 +14,7 @@ from fusion.networks import auif
 from fusion.networks.autoencoder import RULES
 from fusion.networks.weights import load_network
 
-#: Pixels by which a picture's other end can make itself felt, the receptive field's half.
+#: Distance in pixels at which the image has an effect: half of the receptive field.
 REACH = {"didfuse": 7, "auif": 32}
 SIZE = 128
 
@@ -38,7 +38,7 @@ def read_pair(shared, number: int, size: int | None = None) -> tuple[np.ndarray,
 
 
 def differences(shared, method, network, number, swap=False) -> np.ndarray:
-    """Grey levels between ours and theirs, in a corner as far as the cut does not reach."""
+    """Grey levels between ours and theirs, where the cut has no effect."""
     ir, vis = read_pair(shared, number, SIZE)
     fused = network.fuse(vis, ir) if swap else network.fuse(ir, vis)
     expected = read_image(shared / f"data/tno12/{method}_published/{number}.png")[-SIZE:, -SIZE:]

@@ -26,7 +26,7 @@ def seed():
 
 
 def with_reach():
-    """Networks that do not reach everywhere, or by places of a grid, with each kind of rule."""
+    """Networks with a bounded receptive field and no grid, with each kind of rule."""
     for name in sorted(NETWORKS.keys() - {"lrrnet"}):
         for rule in (None, *({"l1"} & NETWORKS[name].rules.keys())):
             if (NETWORKS[name](rule=rule) if rule else NETWORKS[name]()).reach is not None:
@@ -59,7 +59,7 @@ def test_windows_of_a_large_picture_make_the_whole(name, monkeypatch):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_sources_may_be_exchanged_where_both_are_treated_alike(name):
-    """Learned fusion of the two knows them apart; rules and maxima do not."""
+    """Learned fusion distinguishes the modalities; rules and maxima do not."""
     network = NETWORKS[name]().eval()
     ir, vis = torch.rand(2, 1, 1, 32, 32)
     with torch.no_grad():
@@ -149,7 +149,7 @@ def test_attention_weights_are_between_the_sources():
 def test_groups_of_a_res2_block_see_ever_farther():
     block = Res2Block(2, 3, width=2)
     for parameter in block.parameters():
-        parameter.data.abs_()  # so that no ReLU hides a way
+        parameter.data.abs_()  # so that no ReLU blocks a path
     x = torch.rand(1, 2, 15, 15, requires_grad=True)
     (grad,) = torch.autograd.grad(block(x)[0, :, 7, 7].sum(), x)
     rows = grad.abs().sum((0, 1, 3)).nonzero().flatten()
@@ -174,7 +174,7 @@ def test_sdnet_decomposes_to_two_pictures():
 
 
 def test_fusiongan_repeats_edges_once():
-    """Constant pictures stay constant to the border, which zero padding would not leave so."""
+    """Constant images stay constant up to the border, unlike with zero padding."""
     network = FusionGAN().eval()
     fused = network(torch.full((1, 1, 20, 20), 0.3), torch.full((1, 1, 20, 20), 0.8))
     torch.testing.assert_close(fused, fused[..., 10:11, 10:11].expand_as(fused))

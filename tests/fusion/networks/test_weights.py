@@ -1,4 +1,4 @@
-"""Weights files: the authors' checkpoint gives their pictures; bad files are refused by name."""
+"""Weights files: the authors' checkpoint gives their images; invalid files are refused."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def test_published_checkpoint_gives_the_published_pictures(shared, published, pa
     expected = read_image(tno / "lrrnet_published" / name)
     difference = np.abs(fused.astype(int) - expected)
     assert difference.max() <= 1
-    assert difference.mean() < 1e-3  # rounding alone: hardly any pixel is off at all
+    assert difference.mean() < 1e-3  # rounding only: hardly any pixel differs
 
 
 def test_published_checkpoint_swapped_is_another_picture(shared, published):
@@ -63,7 +63,7 @@ def test_shipped_weights_are_small_and_say_their_convention():
 
 
 def test_shipped_weights_beat_the_published_ones_on_pairs_neither_was_chosen_by(shared, published):
-    """Held-out RoadScene pairs, by metrics that no output stretch decides."""
+    """Held-out RoadScene pairs, by metrics that do not depend on an output stretch."""
     folder = shared / "data/roadscene180"
     names = sorted(path.name for path in (folder / "ir").iterdir())[-30::15]
     shipped = load_network()
@@ -99,12 +99,20 @@ def saved(network, tmp_path):
     return path
 
 
+def test_a_trainable_network_learns(saved):
+    loaded = load_network(saved, trainable=True)
+    assert loaded.training
+    pair = torch.rand(2, 1, 1, 16, 16)
+    loaded(*pair).mean().backward()
+    assert all(parameter.grad is not None for parameter in loaded.parameters())
+
+
 def test_own_file_rebuilds_the_network_alone(network, saved):
     loaded = load_network(saved)
     assert loaded.architecture == network.architecture
     assert loaded.scaling == network.scaling
     assert not loaded.training
-    assert not any(parameter.is_meta for parameter in loaded.parameters())
+    assert not any(p.is_meta or p.requires_grad for p in loaded.parameters())
     for name, tensor in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
     assert not list(saved.parent.glob(".*"))  # no temporary file stays
@@ -237,7 +245,7 @@ def test_checkpoints_of_other_things_are_refused(tmp_path):
     with pytest.raises(UserError, match="no named tensors"):
         load_network(path)
     torch.save({"a": 1}, path)
-    with pytest.raises(UserError, match="a is no tensor"):
+    with pytest.raises(UserError, match="a is not a tensor"):
         load_network(path)
     torch.save({"a": torch.zeros(2)}, path)
     with pytest.raises(UserError, match="no known network"):

@@ -1,4 +1,4 @@
-"""Long and large work in bounded memory: windows of a picture, reading and writing beside work."""
+"""Bounded memory: windows of an image, concurrent reading and writing."""
 
 import threading
 
@@ -12,7 +12,7 @@ from fusion.commands.pipeline import overlapped
 from fusion.images.pixels import PixelScaling
 from fusion.networks.lrrnet import LRRNet
 
-WAIT = 30  # seconds until a thread that should come is given up
+WAIT = 30  # timeout in seconds for a thread that should arrive
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def test_no_room_for_the_raw_output(rng, small_windows, monkeypatch):
 
     monkeypatch.setattr(fusion.networks.base, "SpooledTemporaryFile", full)
     network = LRRNet(2, 1).eval()
-    with pytest.raises(UserError, match=r"no room for .* let TMPDIR name another folder"):
+    with pytest.raises(UserError, match=r"no room for .* TMPDIR"):
         network.fuse(*rng.integers(0, 256, (2, 50, 50), np.uint8))
 
 
@@ -133,7 +133,7 @@ def test_results_and_errors_come_in_order():
 
 
 def test_reading_and_writing_happen_beside_work():
-    """Each step waits for one that can only have begun if the three run at once."""
+    """Each step waits for one that can only have started if the three run concurrently."""
     begun = {name: threading.Event() for name in ("read 2", "write 0")}
 
     def read(item):
@@ -153,7 +153,7 @@ def test_reading_and_writing_happen_beside_work():
 
 
 def test_what_is_in_memory_does_not_grow():
-    """At most one item is read, one worked on and one written at any time; of large ones, one."""
+    """At most one item is read, one processed and one written at a time; one if large."""
     for size, most in ((10, 4), (1 << 27, 1)):
         alive, peak, lock = set(), [0], threading.Lock()
 

@@ -52,7 +52,7 @@ def test_dssim_is_half_of_what_is_missing_to_one():
     assert dssim(a, b, 3).item() == pytest.approx(
         ((1 - ssim_map(a, b, 3)) / 2).clamp(0, 0.5).mean().item()
     )
-    assert dssim(a, 1 - a).item() == 0.5  # never more, however unlike
+    assert dssim(a, 1 - a).item() == 0.5  # the maximum
 
 
 def test_decomposition_loss_is_its_formula():
@@ -142,7 +142,7 @@ def test_pictures_are_fused_in_evaluation_alone(batch):
 
 
 def test_published_schedule_and_rates():
-    """AUIF: 1e-2, a tenth of it for details, both a tenth after epoch 40; by the shipped file."""
+    """AUIF: 1e-2, a tenth for details, both reduced to a tenth after epoch 40."""
     arguments = yaml.safe_load((EXPERIMENTS / "auif.yaml").read_text())["model"]["init_args"]
     module = ReconstructionTraining(**dict(arguments, network=AUIF(num_steps=1)))
     parts = module.configure_optimizers()

@@ -1,11 +1,10 @@
-"""Training data and training: draws a seed decides, exact resume, configurations, errors."""
+"""Training data and training: seeded draws, exact resume, configurations, errors."""
 
 import csv
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import lightning as L
 import numpy as np
@@ -25,7 +24,7 @@ from fusion.networks.lrrnet import LRRNet
 from fusion.networks.weights import SHIPPED, load_network, save_network
 from fusion.training.pairs import PairData, PairDataset, find_pairs
 from fusion.training.procedures import DetailToSemanticTraining, SaliencyTraining, stretch
-from fusion.training.records import KeepRecord, PairRate
+from fusion.training.records import KeepRecord, read_curves
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "fusion"
 
@@ -50,7 +49,7 @@ def test_kaist_is_found_as_distributed(tmp_path):
 
 
 def test_views_are_places_in_both_pictures_alike(root):
-    """A view of the infrared is found in the infrared, and the visible's at the same place."""
+    """A view occurs in the infrared image, and the visible view at the same position."""
     data = PairDataset(find_pairs(root), size=24, flip=False)
     ir = read_image(root / "ir/2.png").astype(np.float32)
     ir = (ir - ir.min()) / (ir.max() - ir.min() + 1e-5)
@@ -146,7 +145,7 @@ def fit(root, folder, steps, resume=None, module=None, batch_size=2, **trainer):
 
 
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(root, tmp_path):
-    """Stopped in the middle of a pass (5 pairs in batches of 2: two steps a pass)."""
+    """Interrupted in the middle of a pass (5 pairs in batches of 2: two steps per pass)."""
     whole, module = fit(root, tmp_path / "whole", 8)
     fit(root, tmp_path / "cut", 3)
     again, resumed = fit(root, tmp_path / "again", 8, resume=tmp_path / "cut" / "at_step=3.ckpt")
@@ -160,8 +159,8 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(root, tmp_path):
 
 
 def test_gradients_may_be_accumulated(root, tmp_path):
-    """Four draws of one pair, two a step, are two draws of two; a pass of five pairs has two steps,
-    also after a resumption in its middle, and a step is recorded once."""
+    """Four batches of one pair, two per step, equal two of two; a pass of 5 pairs has two steps,
+    also if resumed midway, and a step is recorded once."""
     record = {"callbacks": [KeepRecord(every_n_steps=2, samples=1)]}
     _, whole = fit(root, tmp_path / "whole", 4, batch_size=2, **record)
     parts = {"batch_size": 1, "accumulate_grad_batches": 2}
@@ -175,7 +174,8 @@ def test_gradients_may_be_accumulated(root, tmp_path):
     for module in (accumulated, resumed):
         for a, b in zip(whole.network.parameters(), module.network.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
-    assert [step for step, _ in keep.curves["train/loss"]] == [1, 2, 3, 4]
+    curves = read_curves(tmp_path / "parts/run/v/metrics.csv")
+    assert [step for step, _ in curves["train/loss"]] == [0, 1, 2, 3]
     pictures = (tmp_path / "parts/run/v/samples").iterdir()
     assert sorted(path.stem for path in pictures) == ["000002", "000004"]
 
@@ -196,7 +196,7 @@ def test_a_few_pairs_are_learned_and_the_record_kept(root, tmp_path):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    # The structure term keeps a floor: no picture equals both sources.
+    # The structure term has a lower bound, because no image equals both sources.
     terms, _ = module.terms(batch)
     assert loss.item() < first / 3
     assert terms["intensity"].item() < start["intensity"].item() / 10
@@ -211,11 +211,17 @@ def test_a_few_pairs_are_learned_and_the_record_kept(root, tmp_path):
     assert {"train/intensity", "train/gradient", "train/structure", "train/range"} <= rows[0].keys()
 
 
-def test_a_rate_below_one_is_no_zero(capsys):
-    callback = PairRate(batches=0)
-    callback._pairs, callback._worked = 8, 313.6
-    callback.on_train_end(SimpleNamespace(is_global_zero=True), None)
-    assert "8 pairs in 313.6 s: 0.026 pairs a second, 0% of" in capsys.readouterr().err
+def test_curves_are_of_losses_in_training_alone(tmp_path):
+    path = tmp_path / "metrics.csv"
+    assert read_curves(path) == {}
+    path.write_text("epoch,step,train/a,train/a_epoch,val/a\n0,0,1.5,,\n0,9,,2,3\n0,10,1,,\n")
+    assert read_curves(path) == {"train/a": [(0, 1.5), (10, 1.0)]}
+
+
+def test_checkpoints_hold_no_curves(root, tmp_path):
+    fit(root, tmp_path, 3)
+    checkpoint = torch.load(tmp_path / "at_step=3.ckpt", weights_only=True)
+    assert not any("Record" in name for name in checkpoint["callbacks"])
 
 
 def test_the_published_procedure_stretches_and_reaches_every_parameter(root):
@@ -230,7 +236,7 @@ def test_the_published_procedure_stretches_and_reaches_every_parameter(root):
     sum(terms.values()).backward()
     for name, parameter in module.named_parameters():
         if name.startswith("network."):
-            # A constant added to the picture is stretched away: those biases cannot learn.
+            # Stretching removes a constant added to the image, so these biases have no gradient.
             final = name in ("network.decoder.low_rank.bias", "network.decoder.sparse.bias")
             assert final or parameter.grad.abs().sum() > 0, name
         else:
@@ -252,7 +258,7 @@ def test_stretch_is_the_published_scaling(rng):
 
 @pytest.mark.parametrize("name", ["saliency", "saliency_edges", "lrrnet"])
 def test_configurations_run(root, tmp_path, name, capfd, recwarn):
-    """Each shipped configuration, for two steps of a small picture."""
+    """Each configuration of experiments/, for two steps on small images."""
     arguments = ["train", "fit", "--config", str(EXPERIMENTS / f"{name}.yaml")]
     arguments += ["--data.root", str(root), "--data.size", "32", "--data.batch_size", "2"]
     arguments += ["--data.workers", "0", "--data.holdout", "1"]
@@ -272,7 +278,7 @@ def test_configurations_run(root, tmp_path, name, capfd, recwarn):
             assert not torch.equal(ours, start) and (ours - start).abs().max() < 1e-2
     errors = capfd.readouterr().err
     assert "the model alone takes" in errors and "reading alone gives" in errors
-    # What others say on the way is to the point.
+    # No irrelevant warnings of dependencies are printed.
     assert "Tip:" not in errors
     assert not [warning for warning in recwarn if "LeafSpec" in str(warning.message)]
 
@@ -299,7 +305,7 @@ def test_all_loggers_of_a_run_write_one_version(tmp_path):
 
 
 def test_two_processes_train_the_weights_of_one(root, tmp_path):
-    """The same draws in the same steps: a batch of two, or one in each of two processes."""
+    """The same draws in the same steps: a batch of two, or one item in each of two processes."""
     weights = []
     for name, extra in (
         ("one", ["--data.batch_size", "2"]),

@@ -1,12 +1,16 @@
-"""The benchmark: all sides compute the same. What each costs is for `tracker bench` to say."""
+"""The benchmark: all variants compute the same. Times are not tested."""
 
+import io
+import json
 import sys
+from contextlib import contextmanager
 
 import pytest
 
 from fusion.base.errors import UserError
 from tracker.commands.bench import PUBLISHED, PlainNetwork, bench, report
 from tracker.commands.cli import main
+from tracker.commands.load import WAYS, bench_beside_load, report_beside_load, serve
 from tracker.model.network import build
 
 
@@ -31,6 +35,44 @@ def test_a_runtime_that_cannot_be_used_is_left_out(monkeypatch):
     result = bench("compact_dfat", rounds=1, threads=[1], frame_size=(160, 120), runtimes=runtimes)
     assert list(result["threads"][1]) == [PUBLISHED, "eager", "eager, bfloat16"]
     assert "Left out: onnx (runtime onnx: onnxruntime not installed" in report(result)
+
+
+def test_every_way_is_measured_beside_a_busy_process(monkeypatch):
+    """Rates are for the command to say; here, that each way was asked alone and beside."""
+    asked, busy = [], []
+
+    @contextmanager
+    def program(first, preset, runtime, threads, seconds):
+        yield preset, runtime, first, threads
+
+    @contextmanager
+    def process():
+        busy.append(True)
+        yield
+        busy.pop()
+
+    def ask(program):
+        asked.append((*program, bool(busy)))
+        return {"rate": 10.0 if busy else 20.0, "threads": program[-1] or 1}
+
+    for name, replacement in (("_program", program), ("_busy_process", process), ("_ask", ask)):
+        monkeypatch.setattr(f"tracker.commands.load.{name}", replacement)
+    result = bench_beside_load(rounds=3, runtimes=["eager"])
+    ways = result["runtimes"]["eager"]
+    assert list(ways) == list(WAYS)
+    for first, threads in WAYS.values():
+        assert asked.count(("compact", "eager", first, threads, True)) == 3
+        assert asked.count(("compact", "eager", first, threads, False)) == 4  # one is not counted
+    assert all((way["alone"], way["beside"]) == (20, 10) for way in ways.values())
+    assert "after import torch" in report_beside_load(result)
+
+
+def test_the_measuring_process_answers_each_question():
+    answers = io.StringIO()
+    serve("compact", "eager", 1, 0.0, io.StringIO("\n\n"), answers)
+    lines = [json.loads(line) for line in answers.getvalue().splitlines()]
+    assert len(lines) == 2
+    assert all(line["rate"] > 0 and line["threads"] == 1 for line in lines)
 
 
 def test_what_cannot_be_compared(capsys):

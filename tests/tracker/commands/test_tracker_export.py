@@ -18,7 +18,7 @@ from tracker.model.weights import load_tracker, save_tracker
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A network with all there is to export: fused branch, gates, raw pixels and their shift."""
+    """A network with everything to export: fused branch, gates, raw pixels and their shift."""
     torch.manual_seed(0)
     network = build(
         "compact_dfat_llrr", pixels="bgr255", fusion_args={"num_filters": 4, "num_blocks": 1}

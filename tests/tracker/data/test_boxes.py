@@ -84,7 +84,7 @@ def test_polygon_area_and_iou_are_shapelys(seed):
 
 
 def test_polygon_iou_by_counting_points():
-    """A second opinion without shapely: a fine grid, inside tests by half planes."""
+    """A second implementation without shapely: a fine grid and half-plane tests."""
     a, b = rectangle(50, 40, 40, 20, 30), rectangle(58, 45, 30, 30, 75)
     grid = np.stack(np.meshgrid(np.arange(0, 110, 0.1), np.arange(0, 110, 0.1)), -1)
 

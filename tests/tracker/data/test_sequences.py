@@ -204,7 +204,7 @@ def test_unusable_folders_are_refused_in_one_line(tmp_path, prepare, message):
 
 
 def test_unknown_layout_is_refused(tmp_path):
-    with pytest.raises(UserError, match="layout otb: unknown; give one of gtot"):
+    with pytest.raises(UserError, match="unknown layout 'otb'"):
         load_sequence(tmp_path, "otb")
 
 
@@ -513,7 +513,7 @@ def test_datasets_that_are_not_there(tmp_path):
     (tmp_path / "clip.mp4").touch()
     with pytest.raises(UserError, match=r"clip\.mp4: a file; give two videos, or a folder"):
         load_dataset(tmp_path / "clip.mp4")
-    with pytest.raises(UserError, match="dataset otb: unknown"):
+    with pytest.raises(UserError, match="unknown dataset 'otb'"):
         load_dataset(tmp_path, "otb")
     with pytest.raises(UserError, match="no gtot sequence"):
         load_dataset(tmp_path, "gtot")

@@ -1,4 +1,4 @@
-"""A small dataset, workspaces of it, and a tracker that misbehaves on demand."""
+"""A small dataset, workspaces of it, and a tracker that fails on demand."""
 
 import configparser
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fusion.images.reading import write_image
-from tracker.evaluation.vot.workspace import copy_template, take_dataset
+from tracker.evaluation.vot.creation import take_dataset
+from tracker.evaluation.vot.template import copy_template
 
 # A correlation tracker whose start, or every frame, does what PROBE says.
 PROBE = """

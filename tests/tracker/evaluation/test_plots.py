@@ -7,9 +7,9 @@ from fusion.base.errors import UserError
 from fusion.images.reading import read_image
 from tracker.evaluation import plots
 from tracker.evaluation.ope import figures as ope
-from tracker.evaluation.vot import figures as multistart
-from tracker.evaluation.vot import files as vot_files
+from tracker.evaluation.vot.figures import score_runs
 from tracker.evaluation.vot.regions import Regions
+from tracker.evaluation.vot.sequences import AnchoredSequence
 
 
 def ope_scores(rng, name, spread):
@@ -26,10 +26,10 @@ def vot_scores(rng, lost):
     anchors = np.zeros(90)
     anchors[0] = 1
     boxes = np.tile(np.float32([20, 20, 30, 30]), (90, 1))
-    sequence = vot_files.AnchoredSequence(Path("a"), Regions(boxes), anchors, (200, 200))
+    sequence = AnchoredSequence(Path("a"), Regions(boxes), anchors, (200, 200))
     found = boxes + rng.normal(0, 2, boxes.shape).astype(np.float32)
     found[lost:, 0] += 150
-    return multistart.evaluate([sequence], {"a": [Regions(found)]}, 20, 60)
+    return score_runs([sequence], {"a": [Regions(found)]}, 20, 60)
 
 
 @pytest.mark.parametrize("plot", ["precision", "normalized", "success"])
@@ -109,7 +109,7 @@ def test_figures_are_written_whole_in_the_format_of_their_name(rng, tmp_path):
         plots.save_figure(figure, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(start)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["eao.pdf", "eao.svg", "new"]
-    with pytest.raises(UserError, match="unknown picture format"):
+    with pytest.raises(UserError, match="unknown image format"):
         plots.save_figure(figure, tmp_path / "eao.docx")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot create this folder"):

@@ -1,5 +1,7 @@
 """Branches, presets, pixels and decision-level fusion."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,25 @@ def test_a_branch_that_is_not_available_is_as_if_absent():
         alone = fuse_decisions(present)
         torch.testing.assert_close(joint.cls[item], alone.cls[0])
         torch.testing.assert_close(joint.loc[item], alone.loc[0])
+
+
+def test_an_item_whose_branches_have_no_weight_takes_them_as_equal():
+    """Every choice of available branches and of weights gives numbers, item by item."""
+    responses = random_responses(3)
+    choices = [c for c in itertools.product((False, True), repeat=3) if any(c)]
+    for weights in itertools.product((0.0, 2.0), repeat=3):
+        for available in itertools.product(choices, repeat=2):
+            mask = torch.tensor(available).T
+            joint = fuse_decisions(responses, weights, available=mask)
+            for item, there in enumerate(available):
+                present = [n for n in range(3) if there[n]]
+                kept = [weights[n] for n in present]
+                alone = fuse_decisions(
+                    [Response(*(part[item : item + 1] for part in responses[n])) for n in present],
+                    kept if any(kept) else None,
+                )
+                torch.testing.assert_close(joint.cls[item], alone.cls[0])
+                torch.testing.assert_close(joint.loc[item], alone.loc[0])
 
 
 def test_gates_weigh_cells_and_leave_out_the_unavailable():

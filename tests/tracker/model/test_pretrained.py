@@ -1,4 +1,4 @@
-"""The compact tracker that ships, on synthetic sequences of looks and places it never saw."""
+"""The included compact tracker, on synthetic sequences of unseen looks and locations."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tracker.synthetic import random_spec, render
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Small layers lose by more."""
+    """Small layers would lose more."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -45,6 +45,10 @@ def test_the_file_alone_rebuilds_the_network(own_file):
     loaded = load_tracker(path)
     assert loaded.architecture == network.architecture
     assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    trainable = load_tracker(path, trainable=True)
+    assert trainable.training
+    assert all(parameter.requires_grad for parameter in trainable.parameters())
     # What was chosen for the weights is what the tracker uses; the rest is as published.
     settings = RGBTTracker(loaded).settings
     assert settings == OnlineSettings(window=0.3, update_interval=5)
@@ -221,7 +225,7 @@ def test_imagenet_files_that_do_not_fit(tmp_path):
     assert "does not fit AtrousResNet50: missing bn1.weight" in refusal(
         load_imagenet, network, path
     )
-    with pytest.raises(ValueError, match="fit a resnet50 backbone on bgr255 pixels alone"):
+    with pytest.raises(ValueError, match="resnet50 on bgr255 pixels alone"):
         load_imagenet(build("compact_dfat"), path)
 
 

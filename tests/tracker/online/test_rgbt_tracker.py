@@ -1,4 +1,4 @@
-"""Online tracking: what must hold for any network, and with one that finds what it saw."""
+"""Online tracking: properties of any network, and of one that correlates by design."""
 
 from math import log
 
@@ -142,7 +142,7 @@ def test_a_moving_target_is_followed(matching, rng, missing):
 
 
 def test_a_translation_of_the_frames_translates_the_boxes(random_network, rng):
-    """To the last digit, whatever the network: away from borders nothing else has changed."""
+    """Exactly, for any network: away from borders, a shift changes nothing else."""
     frames = [scene(rng, 300, 300) for _ in range(4)]
     shift = np.array([24, -17])
 

@@ -1,4 +1,4 @@
-"""Every runtime finds the boxes that the eager one finds."""
+"""Every runtime gives the same boxes as the eager one."""
 
 import sys
 
@@ -81,7 +81,7 @@ def test_boxes_are_those_of_the_eager_way(frames, runtime, missing):
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_new_template_takes_effect(frames, runtime):
-    """The same frame answers otherwise to other kernels, and as before to the first ones."""
+    """The same frame gives another response with other kernels, and the same with the first."""
     tracker, network = tracker_by(runtime), load_tracker()
     generator = torch.Generator().manual_seed(0)
 
@@ -108,7 +108,7 @@ def test_a_new_template_takes_effect(frames, runtime):
 
 
 def test_nothing_is_compiled_twice(frames):
-    """Neither by frames nor by updates, new starts, or frames that go the eager way."""
+    """Frames, updates, new starts and eager frames do not cause a compilation."""
     tracker = tracker_by("compile")
     with torch.compiler.set_stance("fail_on_recompile"):
         follow(tracker, frames[:6], {3: ["ir"]})

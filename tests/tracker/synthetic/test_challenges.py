@@ -1,4 +1,4 @@
-"""Every challenge does what its name says, and no modality gives the answer away."""
+"""Every challenge has the effect of its name, and no modality makes it trivial."""
 
 import dataclasses
 import functools

@@ -130,7 +130,7 @@ def test_writing_again_keeps_what_is_complete_and_goes_on(written, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    """And nothing of one that is at work."""
+    """Files of a running process are kept."""
     finished = subprocess.Popen([sys.executable, "-c", ""])
     finished.wait()
     abandoned, busy = (
@@ -157,10 +157,10 @@ def test_an_interruption_leaves_no_half_sequence(tmp_path, monkeypatch):
 
 def test_another_sequence_in_the_way_is_not_overwritten(tmp_path):
     write_sequence(small_spec(0, length=2), tmp_path / "one")
-    with pytest.raises(UserError, match=r"one: holds another sequence"):
+    with pytest.raises(UserError, match=r"one: contains another sequence"):
         write_sequence(small_spec(1, length=2), tmp_path / "one")
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="file: holds another sequence"):
+    with pytest.raises(UserError, match="file: contains another sequence"):
         write_sequence(small_spec(0, length=2), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
 

@@ -46,9 +46,9 @@ def test_failures_never_take_both_modalities_at_once():
 
 
 def test_wrong_names_are_reported_with_the_right_ones():
-    with pytest.raises(UserError, match=r"no challenge of split train called 'nigth'.*night"):
+    with pytest.raises(UserError, match=r"challenge of split train: 'nigth'.*night"):
         random_spec(0, challenge="nigth")
-    with pytest.raises(UserError, match=r"split train called 'alternating'"):
+    with pytest.raises(UserError, match=r"split train: 'alternating'"):
         random_spec(0, challenge="alternating")
     with pytest.raises(UserError, match="look"):
         random_spec(0, look="snow", split="train")

@@ -1,4 +1,4 @@
-"""Crops and how they vary: geometry against the online tracker's crops, photometry by property."""
+"""Crops and their variation: geometry against the online tracker, photometry by property."""
 
 import numpy as np
 import pytest

@@ -16,7 +16,7 @@ from fusion.base.configuration import read_config
 from fusion.base.errors import UserError
 from tracker.commands.cli import main
 from tracker.model.head import Response
-from tracker.model.network import PRESETS, build
+from tracker.model.network import PRESETS, TrackerNetwork, build
 from tracker.model.weights import load_tracker, save_tracker
 from tracker.synthetic import random_spec, write_sequence
 from tracker.training.augmentation import Augmentation
@@ -56,7 +56,7 @@ def small_training(preset="compact_dfat_llrr", **arguments):
     torch.manual_seed(0)
     changes = SMALL if "dfat_" in preset else {"search_size": 111}
     defaults = {"optimizer": "adamw", "learning_rate": 2e-3, "w_decision": 1.0}
-    return TrackerTraining(preset, changes=changes, **(defaults | arguments))
+    return TrackerTraining(build(preset, **changes), **(defaults | arguments))
 
 
 def batch_of(module, root, draws=range(3), **arguments):
@@ -153,7 +153,7 @@ def test_the_second_stage_starts_from_the_first(tmp_path):
     assert torch.equal(tensors["heads.fused.cls_weight"], fused)
     with pytest.raises(UserError, match=r"first\.safetensors: of another network"):
         initialise(build("compact_rgb"), str(tmp_path / "first.safetensors"))
-    with pytest.raises(UserError, match="imagenet: ImageNet weights fit a resnet50"):
+    with pytest.raises(UserError, match="imagenet: ImageNet weights fit the backbones resnet50"):
         initialise(second, "imagenet")
     with pytest.raises(UserError, match="no such file; train the stage that leaves it first"):
         initialise(second, str(tmp_path / "runs" / "weights.safetensors"))
@@ -181,7 +181,7 @@ def test_rates_warm_up_and_decay(schedule, expected):
 
 
 def test_a_few_pairs_are_learned(root):
-    """Without Eq. 15, which falls slower: its targets are features that are learning themselves."""
+    """Without Eq. 15, which decreases more slowly, because its targets are trained as well."""
     module = small_training(cls_loss="focal", loc_loss="giou", w_loc=1.5, w_branches=0.5)
     module.train()
     batch = batch_of(module, root, draws=range(4), negatives=0.0, seed=1)
@@ -227,7 +227,7 @@ def fit(root, folder, steps, resume=None, rate=2e-3):
 
 
 def test_a_resumed_run_is_the_uninterrupted_one_and_leaves_its_record(root, tmp_path):
-    """Stopped in the middle of a pass (5 pairs in batches of 2: two steps a pass)."""
+    """Interrupted in the middle of a pass (5 pairs in batches of 2: two steps per pass)."""
     rows, whole, record = fit(root, tmp_path / "whole", 6)
     fit(root, tmp_path / "cut", 3)
     again, resumed, _ = fit(root, tmp_path / "again", 6, tmp_path / "cut" / "at_step=3.ckpt")
@@ -302,7 +302,11 @@ def test_configurations_are_the_presets():
     for name in CONFIGURATIONS:
         path = EXPERIMENTS / f"{name}.yaml"
         keys = read_config(path)
-        assert keys["model"]["init_args"]["preset"] == name
+        network = keys["model"]["init_args"]["network"]
+        assert network["class_path"] == "tracker.model.network.TrackerNetwork"
+        with torch.device("meta"):
+            configured = TrackerNetwork(**network["init_args"])
+            assert configured.architecture == build(name).architecture
         assert {logger["init_args"]["name"] for logger in keys["trainer"]["logger"]} == {name}
 
 
@@ -320,15 +324,24 @@ def test_no_documented_command_trains_on_a_test_set(path):
         (["--data.sise", "3"], "--data.sise"),
         (["--data.augmentation.blurr", "3"], "--data.augmentation.blurr"),
         (["--data.augmentation.blur", "3"], "augmentation.blur: a probability is from 0 to 1"),
-        (["--model.init_args.gama", "3"], "gama: no argument of tracker.training.module.Tracker"),
-        (["--model.init_args.preset", "x"], "model.preset: no preset 'x'"),
-        (["--model.init_args.changes", "{chanels: 3}"], "model.changes: "),
-        (["--model.init_args.changes", "{preset: 3}"], "model.changes: "),
+        (["--model.init_args.gama", "3"], "gama: not an argument of tracker.training.module.Track"),
+        (["--model.init_args.network", "mine.Net"], "mine.Net: cannot be imported"),
+        (
+            ["--model.init_args.network", "torch.nn.Conv2d"],
+            "torch.nn.Conv2d: not a subclass of Tra",
+        ),
+        (
+            ["--model.init_args.network.init_args.chanels", "3"],
+            "chanels: not an argument of tracker.",
+        ),
+        (["--model.init_args.network.init_args.backbone", "compat"], "did you mean 'compact'"),
+        (["--model.init_args.network.init_args.channels", "0"], "channels and anchor_ratios must"),
+        (["--import", "no_such_module_of_mine"], "no_such_module_of_mine: no such module"),
         (["--model.init_args.trained", "[necks.x]"], "model.trained: no parameter's name begins"),
         (["--model.init_args.start", "nowhere.pth"], "nowhere.pth: no such file"),
         (
             ["--model.init_args.feature_loss", "rfn"],
-            "model.feature_loss: preset compact_rgb has no",
+            "model.feature_loss: the network has no fused branch",
         ),
         (["--data.roots", "{synthetic: nowhere}"], "data.roots.synthetic: nowhere: no such folder"),
         (["--data.roots", "{synthetic: EMPTY}"], "EMPTY: no vot sequence in it"),

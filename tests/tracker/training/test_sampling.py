@@ -1,4 +1,4 @@
-"""Training pairs: labels by hand, draws by number, crops by what is in them."""
+"""Training pairs: labels by hand, draws by number, crops by their content."""
 
 import dataclasses
 import warnings
@@ -237,7 +237,7 @@ def test_a_part_of_a_source_is_held_out(root):
 
 @pytest.fixture
 def two_levels(tmp_path, rng, texture):
-    """A target in a dark world and one in a light world, 20 to 52 and 150 to 182 grey levels."""
+    """A target in a dark scene and one in a light scene, 20 to 52 and 150 to 182 grey levels."""
     for name, level in (("dark", 20), ("light", 150)):
         frames = [texture(rng, 120, 160) // 8 + level for _ in range(2)]
         write_sequence(tmp_path / name, frames, [(70, 50, 16, 20)] * 2)

@@ -104,6 +104,37 @@ def test_localisation_is_the_plain_mean(responses, kind):
     assert loss.item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["l1", "smooth_l1", "giou"])
+@pytest.mark.parametrize("far", [100.0, -100.0, math.inf])
+def test_other_anchors_do_not_reach_the_gradient(responses, kind, far):
+    """Whatever they regress to: their gradient is 0, and that of positive ones is unchanged."""
+    response, labels = responses
+    boxes = torch.tensor([[3.0, -4, 30, 25], [-5, 2, 40, 20], [0, 0, 20, 50]])
+    anchors = torch.from_numpy(anchor_grid(3, scale=4, ratios=[1, 2]))
+    positive = (labels == POSITIVE)[:, None].expand(3, 4, 2, 3, 3).flatten(1, 2)
+    gradients = []
+    for loc in (response.loc, torch.where(positive, response.loc, far)):
+        loc = loc.clone().requires_grad_()
+        localisation_loss(Response(response.cls, loc), labels, boxes, anchors, kind).backward()
+        gradients.append(loc.grad)
+    assert positive.any() and gradients[0][positive].abs().sum() > 0
+    assert (gradients[1][~positive] == 0).all()
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+@pytest.mark.parametrize("kind", ["smooth_l1", "giou"])
+def test_localisation_has_the_gradient_of_its_value(responses, kind):
+    response, labels = responses
+    boxes = torch.tensor([[3.0, -4, 30, 25], [-5, 2, 40, 20], [0, 0, 20, 50]])
+    anchors = torch.from_numpy(anchor_grid(3, scale=4, ratios=[1, 2]))
+    loc = response.loc.double().requires_grad_()
+
+    def loss(loc):
+        return localisation_loss(Response(response.cls, loc), labels, boxes, anchors, kind)
+
+    torch.autograd.gradcheck(loss, loc)
+
+
 def test_losses_without_any_anchor_are_zero_and_have_gradients(responses):
     response = Response(*(part.clone().requires_grad_() for part in responses[0]))
     nothing = torch.full_like(responses[1], IGNORED)

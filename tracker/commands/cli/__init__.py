@@ -1,22 +1,30 @@
-"""The ``tracker`` command line. Modules that take long to load are loaded by the command that needs
-them, so that ``--help`` answers at once."""
+"""The ``tracker`` command line. Modules that are slow to import are imported by the commands that
+need them, so that ``--help`` responds at once."""
 
 import sys
 
-from fusion.base.commandline import Parser, is_lightning, run
+from fusion.base.commandline import (
+    Parser,
+    add_import_option,
+    import_parts,
+    is_lightning,
+    run,
+)
 from tracker.commands.cli.bench import add_bench
 from tracker.commands.cli.data import add_data
 from tracker.commands.cli.export import add_export
+from tracker.commands.cli.parts import add_parts
+from tracker.commands.cli.samples import add_samples
 from tracker.commands.cli.synthetic import add_synthetic
 from tracker.commands.cli.track import add_track
 from tracker.commands.cli.train import add_distill, add_train, distill, train
 from tracker.evaluation.ope.commands import add_evaluate
 from tracker.evaluation.vot.commands import add_demo, add_vot
 
-DESCRIPTION = "Follow an object through visible and infrared video."
+DESCRIPTION = "Track an object through visible and infrared video."
 
 EXAMPLES = """\
-'tracker COMMAND --help' says what a command takes, with examples. To begin with:
+'tracker COMMAND --help' describes a command, with examples. To begin with:
 
 examples:
   tracker demo -o demo
@@ -25,10 +33,15 @@ examples:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run ``tracker`` with arguments, the process's own where None; returns its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["train"] and is_lightning(argv[1:]):  # a program of its own
-        return run("tracker train", lambda: train(argv[1:]))
+    """Run ``tracker`` with arguments (default: those of the process) and return its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    modules: list[str] = []
+    code = run("tracker", lambda: modules.extend(import_parts(argv)))
+    if code:
+        return code
+    if argv[:1] == ["train"] and is_lightning(argv[1:]):  # handled by Lightning's parser
+        kept = [f"--import+={module}" for module in modules]  # in the run's configuration
+        return run("tracker train", lambda: train([*argv[1:], *kept]))
     if argv[:1] == ["distill"] and is_lightning(argv[1:]):
         return run("tracker distill", lambda: distill(argv[1:]))
     arguments = _parser().parse_args(_with_joined_box(argv))
@@ -36,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _with_joined_box(argv: list[str]) -> list[str]:
-    """``--box -3,5,20,20`` as ``--box=-3,5,20,20``: argparse takes the former for an option."""
+    """Join ``--box -3,5,20,20`` to ``--box=-3,5,20,20``, or argparse takes it for an option."""
     joined = list(argv)
     if "--box" in joined[:-1]:
         place = joined.index("--box")
@@ -46,11 +59,14 @@ def _with_joined_box(argv: list[str]) -> list[str]:
 
 def _parser() -> Parser:
     parser = Parser(prog="tracker", description=DESCRIPTION, epilog=EXAMPLES)
+    add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_track(commands)
     add_train(commands)
     add_distill(commands)
     add_data(commands)
+    add_parts(commands)
+    add_samples(commands)
     add_synthetic(commands)
     add_export(commands)
     add_bench(commands)

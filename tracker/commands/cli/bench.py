@@ -8,13 +8,18 @@ from tracker.model.pretrained import SHIPPED
 from tracker.online.runtime import RUNTIMES
 
 BENCH_EXAMPLES = """\
-All compute the same network on the same random frames: only the way the work is arranged differs,
-and its precision where it says so. "compact" is the tracker that ships; other presets run with
+All variants compute the same network on the same random frames; they differ in how the work is
+arranged and, where stated, in precision. "compact" is the included tracker; other presets run with
 untrained weights. Runtimes that are not installed are left out. A round of compact takes a second
-and one of dfat some ten; compiling takes up to minutes.
+and one of dfat about ten; compilation can take minutes.
+
+--beside-load measures frames a second instead, alone and beside a busy process that it starts:
+with one thread, with the default, and with all threads, each also in a program that has loaded
+PyTorch first. --threads and --device are not for it.
 
 examples:
   tracker bench
+  tracker bench --beside-load --runtimes eager onnx
   tracker bench --preset dfat --rounds 3
   tracker bench --preset compact_dfat --runtimes eager onnx --rounds 20 --threads 2 --json
 """
@@ -24,8 +29,9 @@ def add_bench(commands: Commands) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "bench",
-        help="measure a frame's cost against the published code's structure",
-        description="Measure what a frame costs, in turn with the structure of the published code.",
+        help="compare the time per frame with the published code's structure",
+        description="Measure the time per frame, alternating with the structure of the published "
+        "code.",
         epilog=BENCH_EXAMPLES,
     )
     parser.set_defaults(command=_bench)
@@ -41,7 +47,7 @@ def add_bench(commands: Commands) -> None:
         metavar="N",
         type=positive_int,
         default=5,
-        help="measure so often; the least counts (default: 5)",
+        help="number of rounds; the minimum counts (default: 5)",
     )
     parser.add_argument(
         "--threads",
@@ -49,7 +55,7 @@ def add_bench(commands: Commands) -> None:
         type=positive_int,
         nargs="+",
         default=[1, 2],
-        help="of PyTorch and ONNX Runtime, one table each (default: 1 2)",
+        help="threads of PyTorch and ONNX Runtime, one table each (default: 1 2)",
     )
     parser.add_argument(
         "--runtimes",
@@ -57,14 +63,29 @@ def add_bench(commands: Commands) -> None:
         choices=RUNTIMES,
         nargs="+",
         default=list(RUNTIMES),
-        help=f"as --runtime of tracker track; measured in every precision they have (default: "
+        help=f"see --runtime of tracker track; each is measured in all its precisions (default: "
         f"{' '.join(RUNTIMES)})",
+    )
+    parser.add_argument(
+        "--beside-load",
+        action="store_true",
+        help="measure frames a second alone and beside a busy process, with one and default "
+        "threads",
     )
     add_device_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    if arguments.beside_load:
+        from tracker.commands.load import bench_beside_load, report_beside_load
+
+        result = bench_beside_load(
+            arguments.preset, rounds=arguments.rounds, runtimes=arguments.runtimes
+        )
+        print(json.dumps(result, indent=1) if arguments.json else report_beside_load(result))
+        return 0
+
     from tracker.commands.bench import bench, report
 
     result = bench(

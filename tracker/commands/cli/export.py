@@ -8,10 +8,10 @@ from fusion.base.files import check_folder
 from tracker.online.options import add_preset_option
 
 EXPORT_EXAMPLES = """\
-DIR gets template.onnx (crops to template features), kernels.onnx (features to kernels) and
-search.onnx (kernels and crops to cls and loc). Their metadata holds sizes, pixel convention,
-anchors and online settings. Each is compared with PyTorch before it is left.
-Needs: pip install 'rgbt-lrrnet[export]'
+DIR receives template.onnx (crops to template features), kernels.onnx (features to kernels) and
+search.onnx (kernels and crops to cls and loc). Their metadata contains sizes, pixel convention,
+anchors and online settings. Each file is compared with PyTorch before it is kept.
+Requires: pip install 'rgbt-lrrnet[export]'
 
 examples:
   tracker export -o compact
@@ -24,14 +24,14 @@ def add_export(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a tracker's network as ONNX files",
-        description="Write a tracker's network as ONNX files, checked with ONNX Runtime.",
+        description="Write a tracker's network as ONNX files, verified with ONNX Runtime.",
         epilog=EXPORT_EXAMPLES,
     )
     parser.set_defaults(command=_export)
-    parser.add_argument("--weights", metavar="W", type=Path, help="as for tracker track")
+    parser.add_argument("--weights", metavar="W", type=Path, help="see tracker track")
     add_preset_option(parser)
     parser.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, required=True, help="folder to write"
+        "-o", "--output", metavar="DIR", type=Path, required=True, help="output folder"
     )
 
 

@@ -9,30 +9,33 @@ from typing import TYPE_CHECKING
 from fusion.base.commandline import Commands, add_device_option, resolve_device
 from fusion.base.errors import UserError
 from fusion.base.files import check_folder
-from tracker.commands.cli.data import LAYOUTS
+from tracker.data.layouts import LAYOUTS
+from tracker.evaluation.trackers import TRACKERS, make_tracker
 from tracker.online.options import add_preset_option
-from tracker.online.runtime import add_runtime_options
+from tracker.online.runtime import add_runtime_options, add_threads_option
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from tracker.data.sequences import Sequence
+    from tracker.online.running import Tracker
 
 TRACK_EXAMPLES = """\
-RGB and IR are two folders of pictures or two videos. RGB alone is a sequence folder of a dataset
-(GTOT, RGBT210, RGBT234, LasHeR, VTUAV, VOT-RGBT), whose first annotated box is taken unless --box
+RGB and IR are two folders of images or two videos. RGB alone is a sequence folder of a dataset
+(GTOT, RGBT210, RGBT234, LasHeR, VTUAV, VOT-RGBT), whose first annotated box is used unless --box
 or --select is given.
 
-OUT gets boxes.txt (a line x,y,w,h a frame, the first the given box), scores.txt (a number a frame)
-and report.json (the frames that lack a modality). While it runs, and after an interruption, they
-are named boxes.partial.txt and so on, and hold every frame up to then.
+OUT receives boxes.txt (one line x,y,w,h per frame; the first is the given box), scores.txt (one
+number per frame) and report.json (the frames that lack a modality). During a run, and after an
+interruption, they are named boxes.partial.txt and so on, and contain all frames so far.
 
 examples:
   tracker track visible/ thermal/ --box 312,140,48,96 -o out
   tracker track visible.mp4 thermal.mp4 --select -o out --video out/seen.mp4
   tracker track LasHeR/testingset/10runone -o out --weights dfat.pth
+  tracker track LasHeR/testingset/10runone -o out --tracker my_tracker:MyTracker
 
-exit code: 0 when all frames are done, 2 when an input is bad, 130 when interrupted.
+exit code: 0 if all frames were processed, 2 if an input is invalid, 130 if interrupted.
 """
 
 
@@ -40,8 +43,8 @@ def add_track(commands: Commands) -> None:
     """Register the command."""
     parser = commands.add_parser(
         "track",
-        help="follow a box through an RGBT video",
-        description="Follow the object in a box through visible and infrared frames.",
+        help="track a box through an RGBT video",
+        description="Track the object in a box through visible and infrared frames.",
         epilog=TRACK_EXAMPLES,
     )
     parser.set_defaults(command=_track)
@@ -52,39 +55,47 @@ def add_track(commands: Commands) -> None:
         "--box",
         metavar="x,y,w,h",
         type=_region,
-        help="where the object is in the first frame, in pixels; or 8 numbers, a polygon's corners",
+        help="the object's box in the first frame, in pixels; or 8 numbers, a polygon's corners",
     )
     start.add_argument(
-        "--select", action="store_true", help="draw the box with the mouse (needs a display)"
+        "--select", action="store_true", help="draw the box with the mouse (requires a display)"
     )
     parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="output folder"
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--weights",
         metavar="W",
         type=Path,
-        help="own .safetensors file, or a published DFAT or SiamRPN++ checkpoint (default: the "
-        "compact tracker that ships)",
+        help="a .safetensors file of this package, or a published DFAT or SiamRPN++ checkpoint "
+        "(default: the included compact tracker)",
+    )
+    what.add_argument(
+        "--tracker",
+        metavar="NAME",
+        help="a tracker other than this package's network: your own as module:factory (see "
+        f"docs/extending.md), or one of {', '.join(TRACKERS)}",
     )
     add_preset_option(parser)
     add_device_option(parser)
     add_runtime_options(parser)
+    add_threads_option(parser)
     parser.add_argument(
         "--video",
         metavar="FILE",
         type=Path,
-        help="also write both modalities with the box (and the annotated one) drawn: out.mp4",
+        help="also write a video of both modalities with the predicted and annotated box: out.mp4",
     )
     parser.add_argument(
         "--layout",
         metavar="NAME",
-        help=f"how a sequence folder is laid out, instead of guessing: {LAYOUTS}",
+        help=f"layout of a sequence folder, instead of detecting it: {', '.join(LAYOUTS)}",
     )
     parser.add_argument(
         "--resize",
         action="store_true",
-        help="bring the infrared to the visible's size instead of refusing sizes that differ",
+        help="resize the infrared frames to the visible size instead of refusing the sequence",
     )
 
 
@@ -119,15 +130,8 @@ def _track(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
 
-    # Only now torch: all that can be wrong with the input has been said.
-    from tracker.model.weights import load_tracker
-    from tracker.online.rgbt_tracker import RGBTTracker
-
-    device = resolve_device(arguments.device)
-    network = load_tracker(arguments.weights, preset=arguments.preset)
-    tracker = RGBTTracker(
-        network, device=device, runtime=arguments.runtime, precision=arguments.precision
-    )
+    # torch is imported only now, after all checks of the input.
+    tracker = _make_tracker(arguments)
     try:
         account = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
     except Interrupted as interrupted:
@@ -146,6 +150,24 @@ def _track(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _make_tracker(arguments: argparse.Namespace) -> "Tracker":
+    if arguments.tracker is not None:
+        folder = os.environ.get("RGBT_NANOTRACK")
+        return make_tracker(arguments.tracker, Path(folder) if folder else None)
+    from tracker.model.weights import load_tracker
+    from tracker.online.rgbt_tracker import RGBTTracker
+
+    device = resolve_device(arguments.device)
+    network = load_tracker(arguments.weights, preset=arguments.preset)
+    return RGBTTracker(
+        network,
+        device=device,
+        runtime=arguments.runtime,
+        precision=arguments.precision,
+        threads=arguments.threads,
+    )
+
+
 def _start_region(arguments: argparse.Namespace, sequence: "Sequence") -> "ArrayLike":
     if arguments.box is not None:
         return arguments.box
@@ -159,17 +181,17 @@ def _start_region(arguments: argparse.Namespace, sequence: "Sequence") -> "Array
 
 
 def _select_box(sequence: "Sequence") -> "ArrayLike":
-    """Let the user draw the first frame's box."""
+    """Let the user draw the box in the first frame."""
     import cv2
 
-    # Qt inside OpenCV ends the whole process where there is no display.
+    # Without a display, Qt inside OpenCV would abort the process.
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         raise UserError("--select needs a display, and there is none; give --box x,y,w,h")
     frame = sequence.frame(0)
     image = frame.ir if frame.rgb is None else frame.rgb[..., ::-1]
     if image is None:
         raise UserError(f"{sequence.name}: the first frame cannot be read in either modality")
-    title = "Draw the box; Enter takes it, c cancels"
+    title = "Draw the box; Enter accepts, c cancels"
     try:
         box = cv2.selectROI(title, image.copy(), showCrosshair=False)
         cv2.destroyWindow(title)

@@ -4,8 +4,8 @@ from fusion.base.commandline import Commands
 from fusion.base.commandline import add_train as add_train_help
 
 TRAIN_EXAMPLES = """\
-A configuration of experiments/tracker names the network, its losses and its data; every key of it
-is an option too. A run writes losses, sample pictures, weights.safetensors and checkpoints below
+A configuration in experiments/tracker names the network, its losses and its data; every key of it
+is also an option. A run writes losses, sample images, weights.safetensors and checkpoints below
 runs/.
 
 examples:
@@ -16,7 +16,7 @@ examples:
   tracker train fit --help
   tracker train fit --model.help tracker.training.module.TrackerTraining
 
-exit code: 0, or 2 when an option or the data is wrong.
+exit code: 0, or 2 if an option or the data is invalid.
 """
 
 
@@ -35,7 +35,7 @@ exit code: 0, or 2 when an option or the data is wrong.
 
 
 def add_train(commands: Commands) -> None:
-    """Register the command for its help alone: see `is_lightning`."""
+    """Register the command for its help only: see `is_lightning`."""
     add_train_help(commands, "train a network", TRAIN_EXAMPLES)
 
 

@@ -1,1 +1,10 @@
-"""Trackers to compare with."""
+"""Trackers to compare with that need no training here, by the name `TRACKERS` has them under.
+
+    ========================  =================================================================
+    ``ncc``, ``ncc_*``        normalised cross-correlation on both modalities, or on one
+    ``csrt_*``                OpenCV's CSRT; needs the package opencv-contrib-python
+    ``nanotrack_*``           OpenCV's TrackerNano; needs NanoTrack v2's two ONNX files
+    ========================  =================================================================
+
+``*`` is ``rgb``, ``ir``, or ``mix``, the mean of both pictures (which ``ncc`` does not have).
+"""

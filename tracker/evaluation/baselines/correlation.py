@@ -9,13 +9,17 @@ import numpy as np
 from fusion.base.errors import UserError
 from tracker.data.boxes import Box, start_box
 from tracker.data.frames import MODALITIES
+from tracker.evaluation.trackers import TRACKERS
 
 # How far around the last box to look, in box sizes to every side.
 REACH = 1.0
 
 
+@TRACKERS.register("ncc")
 class CorrelationTracker:
-    """Looks for the first frame's patch, at its own size, around the last place.
+    """Normalised cross-correlation on both pictures.
+
+    Looks for the first frame's patch, at its own size, around the last place.
 
     The responses of the modalities are averaged. A modality that is missing, of another size than
     the first frame, or was missing when tracking started, is left out; where none is left the box
@@ -88,3 +92,15 @@ class CorrelationTracker:
         # A flat template or region has no correlation: OpenCV gives infinity or 1 there.
         response[~np.isfinite(response) | (np.abs(response) > 1.001)] = 0
         return response, (left, top)
+
+
+@TRACKERS.register("ncc_rgb")
+def correlation_rgb() -> CorrelationTracker:
+    """Normalised cross-correlation on the visible picture."""
+    return CorrelationTracker(("rgb",))
+
+
+@TRACKERS.register("ncc_ir")
+def correlation_ir() -> CorrelationTracker:
+    """Normalised cross-correlation on the infrared picture."""
+    return CorrelationTracker(("ir",))

@@ -1,8 +1,10 @@
 """``tracker evaluate``: PR, NPR and SR as tables and plots."""
 
 import argparse
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
 from fusion.base.errors import UserError
 from fusion.base.tables import MARKS, counted, format_table, write_csv, write_json
+from tracker.evaluation.trackers import TRACKERS, tracker_name
 from tracker.online.options import add_output_options, add_preset_option
-from tracker.online.runtime import add_runtime_options
+from tracker.online.runtime import add_runtime_options, add_threads_option
 
 if TYPE_CHECKING:
-    from tracker.evaluation.ope.figures import Protocol
+    import numpy as np
+
+    from tracker.evaluation.ope.figures import Protocol, Scores
     from tracker.online.rgbt_tracker import RGBTTracker
+    from tracker.online.running import Tracker
 
 EVALUATE_DESCRIPTION = """\
-PR, NPR and SR of trackers as GTOT, RGBT210, RGBT234 or LasHeR define them, from raw results, or by
-running a tracker over the dataset."""
+PR, NPR and SR of trackers as GTOT, RGBT210, RGBT234 or LasHeR define them, or AUC, P20 and kept on
+any sequences in VOT's layout, from raw results, or by running trackers over the dataset."""
 
 EVALUATE_EXAMPLES = """\
 Raw results: --results names the folder of a tracker, with a text file for each sequence, or a
@@ -29,11 +35,14 @@ LasHeR).
 
 Run: --root names the dataset, --weights the tracker, --results the folder for the results of all
 trackers on this benchmark (default: results/gtot and so on). Sequences that have a results file
-are not run again; those of other weights or another benchmark are refused.
+are not run again; those of other weights or settings are refused. --baselines runs other
+trackers too, for one table with their figures; frames/s is the time in the tracker alone.
 
 On GTOT and RGBT234, PR and SR are MPR and MSR, of the better of two annotations in each frame.
 GTOT's PR is at 5 pixels and all its frames count alike; elsewhere it is at 20 pixels, and
-sequences count alike. Figures of different benchmarks cannot be compared.
+sequences count alike. On vot the first frame and frames without the target do not count, and kept
+is the share of frames before the first loss (an overlap of .1 or less for 5 frames). Figures of
+different benchmarks cannot be compared.
 
 OUT gets success.png and .pdf, precision.png and .pdf (and normalized), sequences.csv and, with
 --attributes, attributes.csv.
@@ -42,19 +51,22 @@ examples:
   tracker evaluate --dataset rgbt234 --results results/DFAT results/APFNet --annotations RGBT234/
   tracker evaluate --dataset lasher --results results/ --annotations annos/ --attributes -o report
   tracker evaluate --dataset gtot --root GTOT/ --weights w.safetensors --workers 2 --json gtot.json
+  tracker evaluate --dataset gtot --root GTOT/ --tracker my_tracker:MyTracker --workers 2
+  tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \\
+      --nanotrack nanotrack/ --sheet sheet.png
 
 exit code: 0 when all figures are there, 2 when an input is bad or a sequence could not be run.
 """
 
 # Of `tracker.evaluation.ope.figures`, which loads slower.
-DATASETS = ("gtot", "rgbt210", "rgbt234", "lasher")
+DATASETS = ("gtot", "rgbt210", "rgbt234", "lasher", "vot")
 
 
 def add_evaluate(commands: Commands) -> None:
     """Register ``tracker evaluate`` with the subparsers of ``tracker``."""
     parser = commands.add_parser(
         "evaluate",
-        help="PR, NPR and SR on GTOT, RGBT210, RGBT234 or LasHeR",
+        help="PR, NPR and SR on GTOT, RGBT210, RGBT234 or LasHeR, or on sequences in VOT's layout",
         description=EVALUATE_DESCRIPTION,
         epilog=EVALUATE_EXAMPLES,
     )
@@ -95,13 +107,38 @@ def add_evaluate(commands: Commands) -> None:
         help="print figures by challenge attribute, from the benchmark's files",
     )
     add_output_options(parser)
-    run = parser.add_argument_group("to run a tracker (with --root)")
+    run = parser.add_argument_group("to run trackers (with --root)")
     run.add_argument("--weights", metavar="W", type=Path, help="as for tracker track")
+    run.add_argument(
+        "--tracker",
+        metavar="NAME",
+        help="run this tracker in the place of the network: module:factory of your own, or a name "
+        "as for --baselines",
+    )
     add_preset_option(run)
+    run.add_argument(
+        "--baselines",
+        metavar="NAME",
+        nargs="+",
+        type=str.lower,
+        choices=TRACKERS,
+        default=[],
+        help=f"trackers to compare with: {', '.join(TRACKERS)}",
+    )
+    run.add_argument(
+        "--nanotrack", metavar="DIR", type=Path, help="folder of NanoTrack v2's ONNX files"
+    )
+    run.add_argument(
+        "--sheet",
+        metavar="FILE",
+        type=Path,
+        help="write frames of every sequence with all trackers' boxes as a picture (.png, .pdf)",
+    )
     run.add_argument(
         "--name",
         metavar="NAME",
-        help="the tracker's name, and its results folder's (default: the weights file's)",
+        help="the tracker's name, and its results folder's (default: the weights file's, or the "
+        "factory's)",
     )
     run.add_argument(
         "--workers",
@@ -112,6 +149,7 @@ def add_evaluate(commands: Commands) -> None:
     )
     add_device_option(run)
     add_runtime_options(run)
+    add_threads_option(run)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -122,6 +160,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise UserError("--results is missing: give the folders of raw results, or --root to run")
     if arguments.root is not None and arguments.results and len(arguments.results) > 1:
         raise UserError("--results: one folder with --root, which gets the results")
+    if arguments.tracker is not None and arguments.weights is not None:
+        raise UserError("--tracker: runs in the place of a network; leave --weights out")
+    if arguments.tracker is not None and arguments.root is None:
+        raise UserError("--tracker: needs a dataset to run on; give --root")
+    if arguments.sheet is not None:
+        from tracker.evaluation.plots import require_format
+
+        require_format(arguments.sheet)
+        if arguments.root is None:
+            raise UserError("--sheet: needs the pictures; give --root")
     protocol = PROTOCOLS[arguments.dataset]
     names = None if arguments.sequences is None else read_sequence_list(arguments.sequences)
     root = arguments.annotations or arguments.root
@@ -130,24 +178,44 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     faults = []
     folders = arguments.results
+    entrants = []
     if arguments.root is not None:
         folders = arguments.results or [Path("results") / arguments.dataset]
-        faults = _run_tracker(arguments, folders[0], list(annotations))
-    scores, single, found = _score(protocol, folders, annotations)
+        entrants = _entrants(arguments)
+        faults = _run_trackers(arguments, folders[0], list(annotations), entrants)
+    table, found = _score(protocol, folders, annotations)
     faults += found
     for fault in faults:
         print(f"tracker: {fault}", file=sys.stderr)
-    if not scores:
+    if not table:
         raise UserError(f"no tracker could be evaluated ({len(faults)} problems, see above)")
 
     if arguments.json is not None:
-        content = _scores_json(scores, single, attributes, arguments.per_sequence)
-        write_json(arguments.json, content)
+        write_json(arguments.json, _table_json(table, attributes, arguments.per_sequence))
     if arguments.json != "-":
-        print(_evaluate_text(scores, single, attributes, arguments.per_sequence))
+        print(_evaluate_text(table, attributes, arguments.per_sequence))
+    scores = {name: row.scores for name, row in table.items()}
     if arguments.output is not None:
         _write_evaluation(scores, attributes, arguments.output)
+    if arguments.sheet is not None:
+        _write_sheet(arguments, annotations, table, [entrant.name for entrant in entrants])
     return EXIT_BAD_INPUT if faults else 0
+
+
+def _write_sheet(
+    arguments: argparse.Namespace, annotations: Mapping, table: Mapping, first: list[str]
+) -> None:
+    """Write the contact sheet: what was run comes first, and the first chooses the worst frame."""
+    from tracker.data.sequences import load_dataset
+    from tracker.evaluation.ope.sheet import contact_sheet
+    from tracker.evaluation.plots import save_figure
+
+    names = [name for name in dict.fromkeys([*first, *table]) if name in table]
+    dataset = load_dataset(arguments.root, arguments.dataset)
+    results = {name: table[name].results for name in names}
+    scores = {name: table[name].scores for name in names}
+    save_figure(contact_sheet(dataset, annotations, results, scores), arguments.sheet)
+    print(f"contact sheet: {arguments.sheet}", file=sys.stderr)
 
 
 def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
@@ -162,36 +230,93 @@ def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
     return {name: members for name, members in attributes.items() if members}
 
 
-def _run_tracker(arguments: argparse.Namespace, results: Path, names: list[str]) -> list[str]:
-    from tracker.data.sequences import load_dataset
-    from tracker.evaluation.ope.run import run_dataset
-    from tracker.evaluation.origin import is_of_other_origin, weights_digest, write_origin
+@dataclass(frozen=True)
+class _Entrant:
+    """A tracker to run.
+
+    Attributes:
+        name: its folder's below the results.
+        make: makes one; can be pickled.
+        origin: what its results depend on.
+    """
+
+    name: str
+    make: "Callable[[], Tracker]"
+    origin: str
+
+
+def _entrants(arguments: argparse.Namespace) -> list[_Entrant]:
+    """The trackers to run: the network, or what ``--tracker`` names, and the baselines.
+
+    Raises:
+        UserError: no weights, no such tracker, or what it needs is missing.
+    """
+    from tracker.evaluation.trackers import make_tracker, tracker_origin
+
+    named = arguments.nanotrack or os.environ.get("RGBT_NANOTRACK")
+    folder = Path(named) if named else None
+    entrants = [] if arguments.tracker is not None else [_network_entrant(arguments)]
+    for name in dict.fromkeys([arguments.tracker, *arguments.baselines]):
+        if name is not None:
+            own = arguments.name if name == arguments.tracker else None
+            origin = f"{tracker_origin(name, folder)} {arguments.dataset}"
+            make = partial(make_tracker, name, folder)
+            entrants.append(_Entrant(own or tracker_name(name), make, origin))
+    names = [entrant.name for entrant in entrants]
+    if len(set(names)) < len(names):
+        raise UserError(f"two trackers are named {max(names, key=names.count)}; give --name")
+    return entrants
+
+
+def _network_entrant(arguments: argparse.Namespace) -> _Entrant:
+    from tracker.evaluation.origin import describe_origin
     from tracker.model.pretrained import COMPACT
 
     weights = arguments.weights or COMPACT
     if not weights.is_file():
         raise UserError(f"{weights}: no such file; give a weights file")
-    dataset = load_dataset(arguments.root, arguments.dataset)
-    name = arguments.name or weights.stem
-    folder = results / name
-    origin = f"{weights_digest(weights)} {arguments.preset} {arguments.dataset}"
-    if any(folder.glob("*.txt")):
-        other = is_of_other_origin(folder, origin)
-        if other is not False:
-            what = "other weights, another preset or another benchmark"
-            what = what if other else "weights that no note names"
-            raise UserError(f"{folder}: has results of {what}; give --name, or remove them")
-    write_origin(folder, origin)
+    search = {"runtime": arguments.runtime, "precision": arguments.precision}
     make = partial(
         _load_tracker,
         weights,
         arguments.preset,
         arguments.device,
-        runtime=arguments.runtime,
-        precision=arguments.precision,
+        threads=arguments.threads,
+        **search,
     )
-    failures = run_dataset(make, dataset, folder, names, arguments.workers)
-    return [f"{name} could not run {failure}" for failure in failures]
+    origin = describe_origin(weights, arguments.preset, arguments.dataset, **search)
+    return _Entrant(arguments.name or weights.stem, make, origin)
+
+
+def _run_trackers(
+    arguments: argparse.Namespace, results: Path, names: list[str], entrants: list[_Entrant]
+) -> list[str]:
+    """Run trackers on the sequences they have no results of; a line for each failure.
+
+    Raises:
+        UserError: a folder has results of another origin; before any tracker runs.
+    """
+    from tracker.data.sequences import load_dataset
+    from tracker.evaluation.ope.run import run_dataset
+    from tracker.evaluation.origin import is_of_other_origin, write_origin
+
+    for entrant in entrants:
+        folder = results / entrant.name
+        other = is_of_other_origin(folder, entrant.origin)
+        if other is not False and any(folder.glob("*.txt")):
+            what = "other weights, preset, benchmark, runtime or precision"
+            what = what if other else "weights that no note names"
+            raise UserError(f"{folder}: has results of {what}; give --name, or remove them")
+    dataset = load_dataset(arguments.root, arguments.dataset)
+    failures = []
+    for entrant in entrants:
+        folder = results / entrant.name
+        write_origin(folder, entrant.origin)
+        found = run_dataset(
+            entrant.make, dataset, folder, names, arguments.workers, arguments.threads
+        )
+        failures += [f"{entrant.name} could not run {failure}" for failure in found]
+    return failures
 
 
 def _load_tracker(weights: Path, preset: str, device: str, **search: Any) -> "RGBTTracker":
@@ -204,16 +329,33 @@ def _load_tracker(weights: Path, preset: str, device: str, **search: Any) -> "RG
     return RGBTTracker(network, device=resolve_device(device), **search)
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A tracker of the table.
+
+    Attributes:
+        scores: on all annotations.
+        results: its boxes by sequence.
+        single: its scores on each annotation alone, where there are two.
+        speed: frames per second in the tracker, where its times are recorded.
+    """
+
+    scores: "Scores"
+    results: dict[str, "np.ndarray"]
+    single: dict[str, "Scores"]
+    speed: float | None
+
+
 def _score(
     protocol: "Protocol", folders: Sequence[Path], annotations: Mapping
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]:
-    """Scores by tracker, the same on each annotation alone, and trackers' faults."""
+) -> tuple[dict[str, _Row], list[str]]:
+    """The table by tracker, and a line for each tracker whose results cannot be used."""
     from tracker.data.frames import MODALITY_NAMES
     from tracker.evaluation.ope import figures as ope
     from tracker.evaluation.ope import files as ope_files
+    from tracker.evaluation.times import frame_rate
 
-    scores: dict[str, Any] = {}
-    single: dict[str, dict[str, Any]] = {}
+    table: dict[str, _Row] = {}
     faults: list[str] = []
     for name, folder in ope_files.find_trackers(folders).items():
         try:
@@ -223,61 +365,70 @@ def _score(
             continue
         for remark in remarks:
             print(f"tracker: {remark}", file=sys.stderr)
-        scores[name] = ope.evaluate(protocol, results, annotations)
-        if protocol.is_maximum:
-            single[name] = {
-                modality: ope.evaluate(
-                    protocol, results, {key: boxes[i : i + 1] for key, boxes in annotations.items()}
-                )
-                for i, modality in enumerate(MODALITY_NAMES.values())
-            }
-    return scores, single, faults
+        single = {
+            modality: ope.evaluate(
+                protocol, results, {key: boxes[i : i + 1] for key, boxes in annotations.items()}
+            )
+            for i, modality in enumerate(MODALITY_NAMES.values())
+            if protocol.is_maximum
+        }
+        scores = ope.evaluate(protocol, results, annotations)
+        table[name] = _Row(scores, results, single, frame_rate(folder))
+    return table, faults
 
 
-def _scores_json(scores: Mapping, single: Mapping, attributes: Mapping, per_sequence: bool) -> dict:
-    content = {}
-    for name, tracker in scores.items():
-        content[name] = tracker.figures()
-        for modality, alone in single.get(name, {}).items():
+def _table_json(table: Mapping[str, _Row], attributes: Mapping, per_sequence: bool) -> dict:
+    content: dict[str, dict] = {}
+    for name, row in table.items():
+        content[name] = dict(row.scores.figures())
+        if row.speed is not None:
+            content[name]["frames per second"] = row.speed
+        for modality, alone in row.single.items():
             content[name][modality] = {"PR": alone.PR, "SR": alone.SR}
         if attributes:
             content[name]["attributes"] = {
-                attribute: {"sequences": len(members), **tracker.subset(members).figures()}
+                attribute: {"sequences": len(members), **row.scores.subset(members).figures()}
                 for attribute, members in attributes.items()
             }
         if per_sequence:
             content[name]["sequences"] = {
-                sequence: {"frames": rates.frames, **tracker.subset([sequence]).figures()}
-                for sequence, rates in tracker.rates.items()
+                sequence: {"frames": rates.frames, **row.scores.subset([sequence]).figures()}
+                for sequence, rates in row.scores.rates.items()
             }
     return content
 
 
 def _columns(protocol: "Protocol") -> list[str]:
     """Keys of `ope.Scores.figures` that the benchmark has."""
+    if protocol.tracked_only:
+        return ["SR", "PR", "kept"]
     return ["PR", "NPR", "SR"] if protocol.normalized else ["PR", "SR"]
 
 
 def _heading(protocol: "Protocol", key: str) -> str:
+    if protocol.tracked_only:
+        return {"SR": "AUC", "PR": f"P{protocol.precision_at:g}"}.get(key, key)
     return f"M{key}" if protocol.is_maximum else key
 
 
-def _evaluate_text(
-    scores: Mapping, single: Mapping, attributes: Mapping, per_sequence: bool
-) -> str:
+def _evaluate_text(table: Mapping[str, _Row], attributes: Mapping, per_sequence: bool) -> str:
+    scores = {name: row.scores for name, row in table.items()}
     first = next(iter(scores.values()))
     protocol, keys = first.protocol, _columns(first.protocol)
     frames = sum(rates.frames for rates in first.rates.values())
+    has_speed = any(row.speed is not None for row in table.values())
     header = ["tracker", *(_heading(protocol, key) for key in keys)]
-    rows = []
+    rows: list[list] = []
     for name in sorted(scores, key=lambda name: -scores[name].SR):
         figures = scores[name].figures()
         row = [name, *(figures[key] for key in keys)]
-        for alone in single.get(name, {}).values():
+        for alone in table[name].single.values():
             row += [alone.PR, alone.SR]
-        rows.append(row)
-    for modality in next(iter(single.values()), {}):
+        speed = table[name].speed
+        rows.append([*row, *(["-" if speed is None else f"{speed:.0f}"] if has_speed else [])])
+    for modality in next(iter(table.values())).single:
         header += [f"PR {modality}", f"SR {modality}"]
+    header += ["frames/s"] if has_speed else []
     marks = f"\n{MARKS}" if len(scores) > 1 else ""
     parts = [
         f"{protocol.title}: {counted(len(first.rates), 'sequence')}, {frames} frames; "
@@ -287,14 +438,14 @@ def _evaluate_text(
     ranking = [row[0] for row in rows]
     columns = [f"{name} {_heading(protocol, key)}" for name in ranking for key in keys]
     if attributes:
-        table = [
+        cells = [
             [f"{attribute} ({len(members)})", *_flat(scores, ranking, keys, members)]
             for attribute, members in attributes.items()
         ]
-        parts.append(format_table(["attribute", *columns], table))
+        parts.append(format_table(["attribute", *columns], cells))
     if per_sequence:
-        table = [[name, *_flat(scores, ranking, keys, [name])] for name in first.rates]
-        parts.append(format_table(["sequence", *columns], table))
+        cells = [[name, *_flat(scores, ranking, keys, [name])] for name in first.rates]
+        parts.append(format_table(["sequence", *columns], cells))
     return "\n\n".join(parts)
 
 

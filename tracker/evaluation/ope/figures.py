@@ -1,48 +1,55 @@
-"""One-pass evaluation: PR, NPR and SR as GTOT, RGBT210, RGBT234 and LasHeR define them.
+"""One-pass evaluation: PR, NPR and SR as defined by GTOT, RGBT210, RGBT234 and LasHeR, and AUC, P20
+and kept on sequences in VOT's layout.
 
-A tracker starts on the first frame of each sequence and runs to its end. The figures:
+A tracker starts on the first frame of each sequence and runs to its end. The figures are:
 
 - PR, precision rate: the share of frames whose centre error is within a number of pixels.
 - NPR, normalised precision rate: the centre error is divided by the annotated width and height,
-  axis by axis, and is to be within 0.2.
+  axis by axis, and must be within 0.2.
 - SR, success rate: the area under the share of frames whose overlap (IoU) is above t, over t.
-- MPR and MSR: PR and SR where both modalities have an annotation of their own: the smaller error
-  and the larger overlap of the two count, frame by frame.
+- MPR and MSR: PR and SR if each modality has its own annotation: the smaller error and the larger
+  overlap of the two count, frame by frame.
+- kept: the share of frames before the first loss, which is the first frame from which the overlap
+  stays at .1 or less for 5 frames, or up to the end of the sequence.
 
-The benchmarks agree on these words and on little else, and their figures cannot be compared:
+The benchmarks share these terms but differ in the details, so their figures are not comparable:
 
-=================  ==============  ===================  ===================  ===================
- .                 gtot            rgbt210              rgbt234              lasher
-=================  ==============  ===================  ===================  ===================
-annotations        visible, ir     one                  visible, ir          one
-frames             pooled          a rate a sequence,   a rate a sequence,   a rate a sequence,
-                                   then the mean        then the mean        then the mean
-PR within          < 5 px          <= 20 px             <= 20 px             <= 20 px
-SR over t =        0, 0.02, .., 1  0, 0.05, .., 1       0, 0.05, .., 1       0, 0.05, .., 1
-area               trapezoids      mean of 21 rates     mean of 21 rates     mean of 21 rates
-NPR                --              --                   --                   <= 0.2
-8-number results   rounded         as they are          as they are          as they are
-first frame        counts          counts               counts               set to annotation
-=================  ==============  ===================  ===================  ===================
+    =================  ==============  ===================  ===================  ===================
+     .                 gtot            rgbt210              rgbt234              lasher
+    =================  ==============  ===================  ===================  ===================
+    annotations        visible, ir     one                  visible, ir          one
+    frames             pooled          one rate per         one rate per         one rate per
+                                       sequence, averaged   sequence, averaged   sequence, averaged
+    PR within          < 5 px          <= 20 px             <= 20 px             <= 20 px
+    SR over t =        0, 0.02, .., 1  0, 0.05, .., 1       0, 0.05, .., 1       0, 0.05, .., 1
+    area               trapezoids      mean of 21 rates     mean of 21 rates     mean of 21 rates
+    NPR                --              --                   --                   <= 0.2
+    8-number results   rounded         unchanged            unchanged            unchanged
+    first frame        counts          counts               counts               set to annotation
+    =================  ==============  ===================  ===================  ===================
 
-Traps, all of them the benchmarks' own:
+``vot`` is for sequences in VOT's layout, which have no one-pass benchmark: RGBT234's thresholds
+with one annotation (SR is called AUC, and PR at 20 px P20), without the first frame, which is
+given, and without frames that do not show the target; and `kept`.
+
+Pitfalls, all of them due to the benchmarks:
 
 - Success is strict everywhere, ``IoU > t``: at t = 1 no frame succeeds, and the SR of a perfect
-  tracker is 20/21 with the mean of 21 rates and 0.99 with GTOT's trapezoids.
-- GTOT counts all frames of all sequences alike, so long sequences weigh more. The others do not.
-- GTOT rounds results of 8 numbers, half away from zero, and leaves those of 4 numbers alone; the
-  same boxes score differently in the two forms.
+  tracker is 20/21 for the mean of 21 rates and 0.99 for GTOT's trapezoids.
+- GTOT gives all frames of all sequences equal weight, so long sequences have more influence.
+- GTOT rounds results of 8 numbers, half away from zero, but not those of 4 numbers; the same boxes
+  have different scores in the two forms.
 - LasHeR counts a frame whose annotation is not all positive (an absent target, but also a box that
   starts at x = 0) as precise and as a failed overlap. A result without width or height is replaced
   by the one before.
 - LasHeR has annotations for both modalities; its evaluation uses one.
 
 Sources: Li et al., TIP 2016 (GTOT), ACM MM 2017 (RGBT210), PR 2019 (RGBT234), TIP 2021 (LasHeR) and
-the evaluation programs published with them. With the published raw results GTOT's published
-figures are met to three decimals and LasHeR's within 0.0006 (DFAT's SR: 0.334 against 0.336);
-RGBT234's only within 0.003, above for one tracker and below for another, which no change of the
-protocol explains. RGBT210's protocol is RGBT234's with its one annotation, as in OTB; there were no
-raw results to compare with.
+the evaluation programs published with them. From the published raw results, GTOT's published
+figures are reproduced to three decimals and LasHeR's within 0.0006 (except DFAT's SR: 0.334 instead
+of 0.336); RGBT234's only within 0.003, above for one tracker and below for another, which no change
+of the protocol explains. RGBT210's protocol is RGBT234's with a single annotation, as in OTB; there
+were no raw results to compare with.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -58,22 +65,24 @@ from tracker.data.layouts import LAYOUTS
 
 @dataclass(frozen=True, eq=False)
 class Protocol:
-    """How a benchmark turns boxes into figures; see the module's table.
+    """How a benchmark computes figures from boxes; see the module's table.
 
     Attributes:
-        name: as on the command line.
-        title: as in a plot's heading.
-        annotations: a tuple for each annotation, of the files that may hold it, best first.
+        name: name on the command line.
+        title: title for plots.
+        annotations: for each annotation, the names of files that may contain it, best first.
         precision_at: centre error in pixels at which PR is read.
-        precision_thresholds: of the precision plot, in pixels.
-        success_thresholds: of the success plot.
+        precision_thresholds: thresholds of the precision plot, in pixels.
+        success_thresholds: thresholds of the success plot.
         corners: annotations are ``x1 y1 x2 y2`` with ``w = x2 - x1``.
         strict: precise means an error below the threshold, not equal to it.
-        pooled: frames of all sequences count alike.
+        pooled: frames of all sequences have equal weight.
         trapezoids: SR is the area by the trapezoid rule, not the mean of the rates.
         rounds_polygons: results of 8 numbers are rounded to whole pixels.
         normalized: NPR is defined.
         repairs: LasHeR's treatment of the first frame, invalid results and absent targets.
+        tracked_only: the first frame, and frames without the target, do not count; `kept` is
+            defined.
     """
 
     name: str
@@ -89,6 +98,7 @@ class Protocol:
     rounds_polygons: bool = False
     normalized: bool = False
     repairs: bool = False
+    tracked_only: bool = False
 
     @property
     def is_maximum(self) -> bool:
@@ -149,6 +159,15 @@ PROTOCOLS = {
             normalized=True,
             repairs=True,
         ),
+        Protocol(
+            "vot",
+            "One pass",
+            (LAYOUTS["vot"].annotations["rgb"],),
+            precision_at=20,
+            precision_thresholds=np.linspace(0, 50, 51),
+            success_thresholds=np.linspace(0, 1, 21),
+            tracked_only=True,
+        ),
     )
 }
 
@@ -166,7 +185,7 @@ def centre_error(
             they are 0.
 
     Returns:
-        ``(N,)``, in pixels or in target sizes; NaN where a box is.
+        ``(N,)``, in pixels or in target sizes; NaN if a box is NaN.
     """
     offset = xywh_to_cxcywh(result)[:, :2] - xywh_to_cxcywh(annotation)[:, :2]
     if normalized:
@@ -176,7 +195,7 @@ def centre_error(
 
 
 def _repaired(result: np.ndarray, annotation: np.ndarray) -> np.ndarray:
-    """LasHeR's results: the first is the annotation, an invalid one the last valid before it."""
+    """LasHeR's results: the first is the annotation; invalid ones repeat the last valid one."""
     valid = np.isfinite(result).all(1) & (result[:, 2] > 0) & (result[:, 3] > 0)
     valid[0] = True
     result = np.concatenate([annotation[:1], result[1:]])
@@ -188,16 +207,37 @@ class Rates:
     """Shares of a sequence's frames, in 0..1.
 
     Attributes:
-        frames: how many were compared.
+        frames: number of frames compared.
         precision: ``(P,)``, one for each of the protocol's `precision_thresholds`.
-        success: ``(S,)``, for each of its `success_thresholds`.
-        normalized: ``(51,)``, for `NORMALIZED_THRESHOLDS`; None where the benchmark has no NPR.
+        success: ``(S,)``, one for each of its `success_thresholds`.
+        normalized: ``(51,)``, for `NORMALIZED_THRESHOLDS`; None if the benchmark has no NPR.
+        kept: share of frames before the first loss, see `kept_share`; None if it is not defined.
     """
 
     frames: int
     precision: np.ndarray
     success: np.ndarray
     normalized: np.ndarray | None = None
+    kept: float | None = None
+
+
+LOST_OVERLAP = 0.1
+LOST_FRAMES = 5
+
+
+def kept_share(overlaps: np.ndarray) -> float:
+    """The share of a sequence's frames before its target is first lost, in 0..1.
+
+    The target is lost at the first frame from which the overlap is at most `LOST_OVERLAP`, or
+    undefined, for `LOST_FRAMES` frames or up to the end.
+
+    Args:
+        overlaps: ``(N,)`` IoU, N > 0.
+    """
+    missed = ~(overlaps > LOST_OVERLAP)
+    padded = np.append(missed, np.ones(LOST_FRAMES - 1, bool))
+    lost = np.lib.stride_tricks.sliding_window_view(padded, LOST_FRAMES).all(axis=1)
+    return float(np.argmax(lost) if lost.any() else len(overlaps)) / len(overlaps)
 
 
 def sequence_rates(
@@ -205,15 +245,15 @@ def sequence_rates(
 ) -> Rates:
     """Compare a tracker's boxes with the annotations of a sequence.
 
-    Frames beyond the shorter of result and annotation are not compared. A NaN result is neither
-    precise nor a success (LasHeR replaces it).
+    Frames beyond the shorter of result and annotation are ignored. A NaN result is neither precise
+    nor a success (LasHeR replaces it).
 
     Args:
         result: ``(N, 4)`` boxes ``x, y, w, h``.
         annotations: one or more ``(M, 4)``; the best of them counts in each frame.
 
     Raises:
-        ValueError: other shapes, or no frame in common.
+        ValueError: the shapes are different, or there is no common frame.
     """
     boxes = [np.asarray(array, float) for array in (result, *annotations)]
     if len(boxes) < 2 or any(array.ndim != 2 or array.shape[1] != 4 for array in boxes):
@@ -222,15 +262,20 @@ def sequence_rates(
             f"{[array.shape for array in boxes]}"
         )
     frames = min(map(len, boxes))
+    counts = np.ones(frames, bool)
+    if protocol.tracked_only:
+        counts = np.isfinite(boxes[1][:frames]).all(axis=1)
+        counts[:1] = False
+    frames = int(counts.sum())
     if frames == 0:
         raise ValueError("sequence_rates needs a frame to compare")
-    result, annotations = boxes[0][:frames], tuple(array[:frames] for array in boxes[1:])
+    result, *truths = (array[: len(counts)][counts] for array in boxes)
 
-    # In each frame the annotation counts that fits better; one that is NaN does not.
+    # In each frame, the annotation with the better value counts; NaN annotations do not.
     error = np.full(frames, np.nan)
     distance = np.full(frames, np.nan)
     overlap = np.full(frames, np.nan)
-    for annotation in annotations:
+    for annotation in truths:
         placed = _repaired(result, annotation) if protocol.repairs else result
         measures = [
             centre_error(placed, annotation),
@@ -254,6 +299,7 @@ def sequence_rates(
             if protocol.normalized
             else None
         ),
+        kept=kept_share(overlap) if protocol.tracked_only else None,
     )
 
 
@@ -262,22 +308,22 @@ def sequence_rates(
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """A tracker's figures over sequences.
+    """A tracker's figures over several sequences.
 
     Attributes:
-        protocol: the benchmark's.
-        rates: by sequence.
+        protocol: the benchmark's protocol.
+        rates: rates by sequence.
     """
 
     protocol: Protocol
     rates: Mapping[str, Rates]
 
     def subset(self, names: Iterable[str]) -> "Scores":
-        """The figures over some of the sequences (those with an attribute, or a single one)."""
+        """The figures over a subset of sequences, such as those with an attribute."""
         return Scores(self.protocol, {name: self.rates[name] for name in names})
 
     def curve(self, plot: str) -> np.ndarray:
-        """Rates of ``precision``, ``normalized`` or ``success`` over all sequences; NaN of none."""
+        """Rates of ``precision``, ``normalized`` or ``success`` over all sequences; NaN if none."""
         table = [getattr(rates, plot) for rates in self.rates.values()]
         if not table or table[0] is None:
             return np.full(len(self.protocol.thresholds(plot)), np.nan)
@@ -290,26 +336,33 @@ class Scores:
 
     @property
     def PR(self) -> float:
-        """Precision rate at the protocol's `precision_at`; MPR where there are two annotations."""
+        """Precision rate at the protocol's `precision_at`; MPR if there are two annotations."""
         return self._at("precision", self.protocol.precision_at)
 
     @property
     def NPR(self) -> float | None:
-        """Normalised precision rate at 0.2; None where the benchmark does not define it."""
+        """Normalised precision rate at 0.2; None if the benchmark does not define it."""
         return self._at("normalized", NORMALIZED_AT) if self.protocol.normalized else None
 
     @property
     def SR(self) -> float:
-        """Area under the success plot; MSR where there are two annotations."""
+        """Area under the success plot; MSR if there are two annotations."""
         curve = self.curve("success")
         if self.protocol.trapezoids:
             steps = np.diff(self.protocol.success_thresholds)
             return float(np.sum((curve[1:] + curve[:-1]) / 2 * steps))
         return float(curve.mean())
 
+    @property
+    def kept(self) -> float | None:
+        """Mean share of frames before the first loss; None if it is not defined."""
+        shares = [rates.kept for rates in self.rates.values() if rates.kept is not None]
+        return float(np.mean(shares)) if shares else None
+
     def figures(self) -> dict[str, float | None]:
-        """PR, NPR and SR by name."""
-        return {"PR": self.PR, "NPR": self.NPR, "SR": self.SR}
+        """PR, NPR and SR by name, and kept if it is defined."""
+        figures = {"PR": self.PR, "NPR": self.NPR, "SR": self.SR}
+        return figures | ({"kept": self.kept} if self.protocol.tracked_only else {})
 
 
 def evaluate(
@@ -317,21 +370,21 @@ def evaluate(
     results: Mapping[str, np.ndarray],
     annotations: Mapping[str, tuple[np.ndarray, ...]],
 ) -> Scores:
-    """A tracker's figures on a benchmark.
+    """Compute a tracker's figures on a benchmark.
 
         protocol = PROTOCOLS["rgbt234"]
         annotations = ope_files.read_annotations("RGBT234", protocol)
         results, _ = ope_files.read_results("results/DFAT", protocol, annotations)
         print(evaluate(protocol, results, annotations).figures())
 
-    For PR and SR on one modality of a benchmark with two, give the annotations of that one alone.
+    For PR and SR of one modality of a benchmark with two, pass the annotations of that one alone.
 
     Args:
-        results: ``(N, 4)`` boxes by sequence; every annotated sequence is needed.
-        annotations: by sequence, an ``(M, 4)`` array for each annotation.
+        results: ``(N, 4)`` boxes by sequence; every annotated sequence is required.
+        annotations: by sequence, one ``(M, 4)`` array for each annotation.
 
     Raises:
-        ValueError: a sequence without result.
+        ValueError: a sequence has no result.
     """
     lacking = [name for name in annotations if name not in results]
     if lacking:

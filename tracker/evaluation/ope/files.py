@@ -7,7 +7,7 @@ import numpy as np
 
 from fusion.base.errors import UserError
 from fusion.base.files import natural_key, read_text
-from tracker.data.annotations import read_regions
+from tracker.data.annotations import read_regions, regions_to_boxes
 from tracker.data.boxes import xyxy_to_xywh
 from tracker.data.layouts import list_folder
 from tracker.evaluation.ope.figures import Protocol
@@ -116,8 +116,16 @@ def _read_boxes(paths: tuple[Path, ...], protocol: Protocol) -> tuple[np.ndarray
     annotations = []
     for path in paths:
         regions = read_regions(path)
-        is_corners = protocol.corners and regions.shape[1] == 4
-        annotations.append(xyxy_to_xywh(regions) if is_corners else polygon_boxes(regions))
+        if protocol.corners and regions.shape[1] == 4:
+            annotations.append(xyxy_to_xywh(regions))
+        elif protocol.tracked_only and regions.shape[1] == 8:
+            annotations.append(regions_to_boxes(regions))  # VOT's polygons have any angle
+        else:
+            annotations.append(polygon_boxes(regions))
+    if protocol.tracked_only and not np.isfinite(annotations[0][1:]).all(axis=1).any():
+        raise UserError(
+            f"{paths[0]}: shows the target in no frame after the first; leave the sequence out"
+        )
     if len({len(boxes) for boxes in annotations}) > 1:
         counts = [f"{len(b)} lines in {p.name}" for p, b in zip(paths, annotations, strict=True)]
         raise UserError(f"{paths[0].parent}: {', '.join(counts)}; each needs a line a frame")

@@ -14,9 +14,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fusion.base.commandline import import_inherited
 from fusion.base.errors import UserError
 from fusion.base.files import make_folder, whole_file
+from fusion.base.threads import limited_threads, requested_threads
 from tracker.data.sequences import Dataset
+from tracker.evaluation.times import TIMES_SUFFIX
 from tracker.online.running import Tracker, track
 
 
@@ -31,6 +34,7 @@ def run_dataset(
     folder: str | Path,
     names: Iterable[str] | None = None,
     workers: int = 1,
+    threads: int | None = None,
 ) -> list[str]:
     """Track through the sequences of a dataset that have no results file yet.
 
@@ -39,9 +43,12 @@ def run_dataset(
     Args:
         make_tracker: called once in each process; a function that can be pickled where there is
             more than one worker.
-        folder: gets ``<sequence>.txt``, a line ``x,y,w,h`` for each frame.
+        folder: gets ``<sequence>.txt``, a line ``x,y,w,h`` for each frame, and
+            ``<sequence>_time.value``, the seconds in the tracker for each.
         names: the sequences to run; all if None.
         workers: processes.
+        threads: of PyTorch in each process; where None, OMP_NUM_THREADS, or one where that is not
+            set: the last digits of a box depend on it, and must not depend on ``workers``.
 
     Returns:
         A line for each sequence that could not be tracked; the others are done.
@@ -58,10 +65,11 @@ def run_dataset(
         )
     todo = [name for name in names if not result_path(folder, name).exists()]
     failures = []
+    threads = threads or requested_threads() or 1
     with tqdm(
         total=len(names), initial=len(names) - len(todo), unit="sequence", disable=None
     ) as progress:
-        for failure in _outcomes(make_tracker, dataset, folder, todo, workers):
+        for failure in _outcomes(make_tracker, dataset, folder, todo, workers, threads):
             failures += [failure] if failure else []
             progress.update()
     return failures
@@ -73,14 +81,19 @@ def _outcomes(
     folder: Path,
     todo: list[str],
     workers: int,
+    threads: int,
 ) -> Iterator[str | None]:
     """What went wrong, or None, a sequence as it is done."""
     if not todo:
         return
-    tracker = make_tracker()  # also where workers make their own: it fails here with its message
+    with limited_threads(threads):
+        # Also where workers make their own: it fails here with its message.
+        tracker = make_tracker()
     if workers == 1:
         for name in todo:
-            yield _run_sequence(tracker, dataset, name, folder)
+            with limited_threads(threads):
+                outcome = _run_sequence(tracker, dataset, name, folder)
+            yield outcome
         return
     workers = min(workers, len(todo))
     # Spawned, not forked: a fork of a process with PyTorch's threads or CUDA may hang.
@@ -88,7 +101,7 @@ def _outcomes(
         workers,
         mp_context=get_context("spawn"),
         initializer=_start_worker,
-        initargs=(make_tracker, dataset, folder, max(1, (os.cpu_count() or 1) // workers)),
+        initargs=(make_tracker, dataset, folder, threads),
     )
     try:
         tasks = {pool.submit(_work, name): name for name in todo}
@@ -111,8 +124,11 @@ def _start_worker(
 ) -> None:
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Read by numeric libraries when they load, which they do with the tracker.
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    import_inherited()
+
+    import torch
+
+    torch.set_num_threads(threads)
     _worker = (make_tracker(), dataset, folder)
 
 
@@ -135,10 +151,16 @@ def _run_sequence(tracker: Tracker, dataset: Dataset, name: str, folder: Path) -
         sequence = dataset[name]
         start = sequence.first_box()
         if start is None:
-            raise UserError("no box in the first frame's annotation; mend it or leave it out")
-        rows = [",".join(f"{v:.4f}" for v in step.box) for step in track(tracker, sequence, start)]
+            raise UserError(
+                "no box in the first frame's annotation; fix it or leave the sequence out"
+            )
+        steps = [(step.box, step.seconds) for step in track(tracker, sequence, start)]
     except UserError as error:
         return f"{name}: {error}"
-    with whole_file(result_path(folder, name)) as temporary:
-        temporary.write_text("\n".join(rows) + "\n")
+    path = result_path(folder, name)
+    # The times first: a sequence that has a results file is done.
+    with whole_file(path.with_name(f"{path.stem}{TIMES_SUFFIX}")) as temporary:
+        temporary.write_text("".join(f"{seconds:.6f}\n" for _, seconds in steps))
+    with whole_file(path) as temporary:
+        temporary.write_text("".join(",".join(f"{v:.4f}" for v in box) + "\n" for box, _ in steps))
     return None

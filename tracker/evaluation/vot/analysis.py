@@ -13,8 +13,8 @@ from fusion.base.tables import MARKS, counted, format_table, write_csv, write_js
 from tracker.online.options import add_experiment_option, add_output_options, add_workspace_option
 
 if TYPE_CHECKING:
-    from tracker.evaluation.vot.figures import Scores
-    from tracker.evaluation.vot.files import Workspace
+    from tracker.evaluation.vot.figures import MultistartScores
+    from tracker.evaluation.vot.workspace import Workspace
 
 DESCRIPTION = """\
 A, R and EAO of the trackers in a VOT workspace, by the definition of VOT2020 (multistart)."""
@@ -22,21 +22,22 @@ A, R and EAO of the trackers in a VOT workspace, by the definition of VOT2020 (m
 EXAMPLES = """\
 Computed here from the toolkit's trajectory files, without opening an image.
 
-The EAO of a sequence is the mean of its own curve over the lengths that its runs reach (- where
-none is long enough); the EAO over all sequences is not the mean of these.
+The EAO of a sequence is the mean of its own curve over the lengths that its runs reach (- if none
+is long enough); the EAO over all sequences is not the mean of these.
 
-DFAT's published figures (EAO 0.390 in the VOT2020 report, 0.4079 in the LRRNet paper) are not met
-by its published raw results, which give EAO 0.3705, A 0.6782, R 0.7430, in the VOT toolkit too:
-they look like the real-time experiment's (the docstring of tracker.evaluation.vot.figures).
+DFAT's published figures (EAO 0.390 in the VOT2020 report, 0.4079 in the LRRNet paper) cannot be
+reproduced from its published raw results, which give EAO 0.3705, A 0.6782, R 0.7430, in the VOT
+toolkit too: they resemble the real-time experiment's (see the docstring of
+tracker.evaluation.vot.figures).
 
-OUT gets eao.png and .pdf, ar.png and .pdf, sequences.csv and curve.csv.
+OUT receives eao.png and .pdf, ar.png and .pdf, sequences.csv and curve.csv.
 
 examples:
   tracker vot analyze
   tracker vot analyze DFAT DFAT_LLRR --workspace vot_workspace --per-sequence -o report
   tracker vot analyze --json -
 
-exit code: 0 when all figures are there, 2 when results are missing or cut off.
+exit code: 0 if all figures were computed, 2 if results are missing or truncated.
 """
 
 
@@ -53,7 +54,7 @@ def add_analyze(vot_commands: Commands) -> None:
         "trackers",
         metavar="TRACKER",
         nargs="*",
-        help="which to analyse (default: all that have results in the workspace)",
+        help="trackers to analyse (default: all that have results in the workspace)",
     )
     add_workspace_option(parser)
     add_experiment_option(parser)
@@ -61,18 +62,18 @@ def add_analyze(vot_commands: Commands) -> None:
     parser.add_argument(
         "--toolkit",
         action="store_true",
-        help="run the VOT toolkit's own analysis too; print both, the difference and the times",
+        help="also run the VOT toolkit's own analysis; print both, the difference and the times",
     )
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    from tracker.evaluation.vot import figures as multistart
-    from tracker.evaluation.vot import files as vot_files
+    from tracker.evaluation.vot.figures import score_trackers
+    from tracker.evaluation.vot.workspace import read_workspace
 
     start = time.perf_counter()
-    workspace = vot_files.read_workspace(arguments.workspace, arguments.experiment)
-    found, faults = multistart.score_trackers(workspace, arguments.trackers)
-    scores = {name: figures for name, (figures, _) in found.items()}
+    workspace = read_workspace(arguments.workspace, arguments.experiment)
+    found, faults = score_trackers(workspace, arguments.trackers)
+    scores = {tracker.reference: tracker.scores for tracker in found}
     seconds = time.perf_counter() - start
     for fault in faults:
         print(f"tracker: {fault}", file=sys.stderr)
@@ -94,7 +95,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
     return EXIT_BAD_INPUT if faults else 0
 
 
-def _analysis_json(scores: "Scores") -> dict:
+def _analysis_json(scores: "MultistartScores") -> dict:
     return {
         **scores.figures(),
         "sequences": {
@@ -154,13 +155,13 @@ def _toolkit_text(workspace: "Workspace", scores: Mapping, seconds: float) -> st
     """Both computations side by side: figures, largest differences, and times.
 
     Args:
-        scores: `tracker.evaluation.vot.figures.Scores` by tracker.
-        seconds: that they took, files included.
+        scores: `tracker.evaluation.vot.figures.MultistartScores` by tracker.
+        seconds: time of our computation, including files.
     """
-    from tracker.evaluation.vot.scores import toolkit_scores
+    from tracker.evaluation.vot.toolkit import toolkit_scores
 
     start = time.perf_counter()
-    theirs = toolkit_scores(workspace.folder, list(scores), workspace.experiment)
+    theirs = toolkit_scores(workspace, list(scores))
     toolkit_seconds = time.perf_counter() - start
     rows = []
     for name, ours in scores.items():

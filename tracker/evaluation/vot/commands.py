@@ -4,7 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
+from fusion.base.commandline import (
+    EXIT_BAD_INPUT,
+    Commands,
+    add_device_option,
+    positive_int,
+    share_search_path,
+)
 from fusion.base.errors import UserError
 from tracker.evaluation.vot.analysis import add_analyze
 from tracker.online.options import add_experiment_option, add_workspace_option
@@ -17,14 +23,14 @@ VOT2020-RGBT: A, R and EAO in a workspace of the VOT toolkit. The toolkit's own 
 evaluate, vot analysis, vot report) work in the same folder."""
 
 INIT_EXAMPLES = f"""\
---stack downloads the official data through the toolkit; interrupted, it goes on where it was.
---dataset takes a copy of it by a link (its list.txt and anchor.value are used as they are), or lays
-out sequences of another dataset; pictures are linked, not copied.
---rgbt234 takes the benchmark's 60 sequences from RGBT234, where VOT2020 has them from; the anchors
-follow from VOT2020's rule.
---synthetic makes a small set. Its figures cannot be compared with anyone's.
+--stack downloads the official data through the toolkit; an interrupted download resumes.
+--dataset links a local copy of it (with its list.txt and anchor.value), or converts the sequences
+of another dataset; images are linked, not copied.
+--rgbt234 takes the benchmark's 60 sequences from RGBT234, their source; the anchors are derived by
+VOT2020's rule.
+--synthetic generates a small set, whose figures are not comparable with others.
 
-Weights go into DIR/weights, named as DIR/trackers.ini says.
+Put weights into DIR/weights, with the names given in DIR/trackers.ini.
 
 examples:
   tracker vot init --stack {STACK}
@@ -33,17 +39,19 @@ examples:
 """
 
 EVALUATE_EXAMPLES = """\
-TRACKER is an entry of DIR/trackers.ini; without one, all that can run. The toolkit runs them, a
-sequence at a time in each of N processes. What has a result is not run again, so that an
-evaluation goes on after any interruption. Runs that are damaged are put aside and repeated. A
-tracker computes in one thread, so that figures do not depend on N; OMP_NUM_THREADS changes that.
+TRACKER is an entry of DIR/trackers.ini; by default, all that can run. The toolkit runs them, with
+one sequence at a time in each of N processes. Runs that have a result are not repeated, so an
+interrupted evaluation resumes. Damaged results are set aside and computed again. A tracker uses one
+thread, so that figures do not depend on N; OMP_NUM_THREADS changes that.
 
-Results are of the weights they were made with: when those change, results are put aside too, and
-run again. TRACKER@VERSION keeps results of several apart.
+Results belong to the weights that produced them: if these change, the results are set aside and
+computed again; the same holds for another modality, runtime or precision. TRACKER@VERSION keeps
+the results of several versions apart.
 
 RGBT_RUNTIME and RGBT_PRECISION in the environment are --runtime and --precision of tracker track.
+NANOTRACK entries use NanoTrack v2's ONNX files from --nanotrack, RGBT_NANOTRACK or weights/.
 
-With --untrained an entry that has no weights runs with random ones, under the name
+With --untrained, an entry without weights runs with random ones, under the name
 TRACKER@untrained.
 
 examples:
@@ -51,14 +59,15 @@ examples:
   tracker vot evaluate DFAT_LLRR@epoch20 --weights runs/epoch20
   tracker vot evaluate --weights ~/weights --device cuda
   tracker vot evaluate compact_DFAT --untrained --workspace try
+  tracker vot evaluate --tracker my_tracker:MyTracker --workspace try
 
-exit code: 0 when every run has a result, 2 when one is missing or an input is bad.
+exit code: 0 if every run has a result, 2 if one is missing or an input is invalid.
 """
 
 TUNE_EXAMPLES = """\
 Tries values of the cosine window, the rate of size, the penalty on change and the rate of template
-updates, a setting at a time, and writes the weights with the settings that have the best EAO: every
-command that loads the file uses them. Choose on sequences that figures are not reported on.
+updates, one setting at a time, and writes the weights with the settings of the best EAO; every
+command that loads the file uses them. Use sequences on which figures are not reported.
 
 example:
   tracker vot tune runs/weights.safetensors --workspace validation -o tuned.safetensors
@@ -72,7 +81,7 @@ examples:
   tracker vot report
   tracker vot report DFAT DFAT_LLRR -o dfat.html
 
-exit code: 0, or 2 when an input is bad or a tracker had to be left out.
+exit code: 0, or 2 if an input is invalid or a tracker was left out.
 """
 
 
@@ -98,8 +107,8 @@ def add_vot(commands: Commands) -> None:
 def _add_init(vot_commands: Commands) -> None:
     parser = vot_commands.add_parser(
         "init",
-        help="make a workspace with its sequences",
-        description="Make a workspace of the VOT toolkit with its sequences.",
+        help="create a workspace with its sequences",
+        description="Create a workspace of the VOT toolkit with its sequences.",
         epilog=INIT_EXAMPLES,
     )
     parser.set_defaults(command=_init)
@@ -109,10 +118,10 @@ def _add_init(vot_commands: Commands) -> None:
         "--stack", metavar="NAME", choices=[STACK], help=f"download the data of {STACK}"
     )
     source.add_argument(
-        "--dataset", metavar="DIR", type=Path, help="take a local copy, or another dataset"
+        "--dataset", metavar="DIR", type=Path, help="use a local copy, or another dataset"
     )
     source.add_argument(
-        "--rgbt234", metavar="DIR", type=Path, help="take its sequences from a local RGBT234"
+        "--rgbt234", metavar="DIR", type=Path, help="use its sequences from a local RGBT234"
     )
     source.add_argument(
         "--synthetic", action="store_true", help="generate a small set of sequences"
@@ -121,14 +130,14 @@ def _add_init(vot_commands: Commands) -> None:
 
 def _init(arguments: argparse.Namespace) -> int:
     from fusion.base.tables import counted
-    from tracker.evaluation.vot import workspace as files
+    from tracker.evaluation.vot.template import copy_template, remove_template
 
     folder = arguments.workspace
-    made = files.copy_template(folder)
+    made = copy_template(folder)
     try:
         names = _take_sequences(arguments)
     except UserError:
-        files.remove_template(folder, made)
+        remove_template(folder, made)
         raise
     print(f"{counted(len(names), 'sequence')}: {folder / 'sequences'}")
     print(f"trackers: {folder / 'trackers.ini'}; next: tracker vot evaluate --workspace {folder}")
@@ -136,22 +145,21 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _take_sequences(arguments: argparse.Namespace) -> list[str]:
-    """Fill the workspace from where the options say; the sequences' names."""
-    from tracker.evaluation.vot import workspace as files
+    """Fill the workspace from the source given by the options; returns the sequences' names."""
+    from tracker.evaluation.vot import creation
 
     folder = arguments.workspace
     if arguments.stack:
-        from tracker.evaluation.vot.download import download, official_url
+        from tracker.evaluation.vot.toolkit import download, official_url
 
-        files.check_free_for_official(folder)
+        creation.check_free_for_download(folder)
         names = download(official_url(arguments.stack), folder / "sequences")
-        files.choose_stack(folder, names, arguments.stack)
-        return names
+        return creation.take_download(folder, names, arguments.stack)
     if arguments.rgbt234:
-        return files.take_rgbt234(folder, arguments.rgbt234)
+        return creation.take_rgbt234(folder, arguments.rgbt234)
     if arguments.dataset:
-        return files.take_dataset(folder, arguments.dataset)
-    return files.make_synthetic(folder)
+        return creation.take_dataset(folder, arguments.dataset)
+    return creation.take_synthetic(folder)
 
 
 # --- evaluate ---
@@ -171,6 +179,11 @@ def _add_evaluate(vot_commands: Commands) -> None:
         nargs="*",
         help="which entries to run (default: all that can run)",
     )
+    parser.add_argument(
+        "--tracker",
+        metavar="NAME",
+        help="run this tracker: your own as module:factory; it gets an entry in trackers.ini",
+    )
     add_workspace_option(parser)
     add_experiment_option(parser)
     parser.add_argument(
@@ -178,7 +191,7 @@ def _add_evaluate(vot_commands: Commands) -> None:
         metavar="N",
         type=positive_int,
         default=1,
-        help="processes that run sequences side by side (default: 1)",
+        help="number of processes, each with one sequence at a time (default: 1)",
     )
     parser.add_argument(
         "--weights",
@@ -187,8 +200,12 @@ def _add_evaluate(vot_commands: Commands) -> None:
         help="folder of weights files, or one file for all (default: the workspace's weights/)",
     )
     parser.add_argument(
-        "--untrained", action="store_true", help="run entries without weights all the same"
+        "--nanotrack",
+        metavar="DIR",
+        type=Path,
+        help="folder of NanoTrack v2's ONNX files (default: the workspace's weights/)",
     )
+    parser.add_argument("--untrained", action="store_true", help="also run entries without weights")
     parser.add_argument("--force", action="store_true", help="repeat runs that have a result")
     parser.add_argument(
         "--start-limit",
@@ -201,22 +218,30 @@ def _add_evaluate(vot_commands: Commands) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from tracker.evaluation.vot.run import choose_entries, evaluate
+    from tracker.evaluation.trackers import make_tracker
+    from tracker.evaluation.vot.run import choose_trackers, run_trackers
+    from tracker.evaluation.vot.trackers_ini import add_entry
+    from tracker.evaluation.vot.workspace import read_workspace
 
     environment = {"RGBT_DEVICE": arguments.device}
-    _check_weights(arguments.weights)
-    if arguments.weights is not None:
-        environment["RGBT_WEIGHTS"] = str(arguments.weights.resolve())
-    trackers, left_out = choose_entries(
-        arguments.workspace, arguments.trackers, arguments.untrained, environment
-    )
+    for option, path in (("weights", arguments.weights), ("nanotrack", arguments.nanotrack)):
+        if path is not None:
+            _check_exists(f"--{option}", path)
+            environment[f"RGBT_{option.upper()}"] = str(path.resolve())
+    share_search_path()  # with the tracker's process, which the toolkit starts
+    names = list(arguments.trackers)
+    if arguments.tracker is not None:
+        make_tracker(arguments.tracker, arguments.nanotrack)  # what cannot be made gets no entry
+    workspace = read_workspace(arguments.workspace, arguments.experiment)
+    if arguments.tracker is not None:
+        names.append(add_entry(workspace.folder, arguments.tracker))
+    trackers, left_out = choose_trackers(workspace, names, arguments.untrained, environment)
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
-    outcome = evaluate(
-        arguments.workspace,
+    outcome = run_trackers(
+        workspace,
         trackers,
         workers=arguments.workers,
-        experiment=arguments.experiment,
         force=arguments.force,
         start_limit=arguments.start_limit,
         environment=environment,
@@ -224,11 +249,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     for path in outcome.damaged:
         print(f"damaged, put aside as .old and run again: {path}", file=sys.stderr)
     for name in outcome.outdated:
-        what = "of other weights or another modality"
+        what = "of other weights or settings"
         print(f"{what}, put aside as .old and run again: {name}", file=sys.stderr)
     for name in trackers:
         missing = sum(map(len, outcome.missing[name].values()))
-        done = f"{outcome.runs[name] - missing} of {outcome.runs[name]} runs"
+        done = f"{outcome.runs - missing} of {outcome.runs} runs"
         print(f"{name}: {done}, {outcome.new[name]} of them new")
     print(f"{outcome.seconds:.1f} s; next: tracker vot report --workspace {arguments.workspace}")
     for line in outcome.faults():
@@ -236,9 +261,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0 if outcome.complete else EXIT_BAD_INPUT
 
 
-def _check_weights(path: Path | None) -> None:
-    if path is not None and not path.exists():
-        raise UserError(f"--weights {path}: no such folder or file")
+def _check_exists(option: str, path: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{option} {path}: no such folder or file")
 
 
 # --- report ---
@@ -265,19 +290,19 @@ def _add_report(vot_commands: Commands) -> None:
         "--output",
         metavar="FILE",
         type=Path,
-        help="file to write (default: DIR/reports/report.html)",
+        help="output file (default: DIR/reports/report.html)",
     )
 
 
 def _report(arguments: argparse.Namespace) -> int:
     from tracker.evaluation.vot.report import write_report
+    from tracker.evaluation.vot.workspace import read_workspace
 
     output = arguments.output or arguments.workspace / "reports" / "report.html"
     if output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{output}: the report is HTML; end the name in .html")
-    faults = write_report(
-        arguments.workspace, output, arguments.trackers, experiment=arguments.experiment
-    )
+    workspace = read_workspace(arguments.workspace, arguments.experiment)
+    faults = write_report(workspace, output, arguments.trackers)
     for fault in faults:
         print(f"tracker: {fault}", file=sys.stderr)
     print(f"report: {output}")
@@ -291,7 +316,7 @@ def _add_tune(vot_commands: Commands) -> None:
     parser = vot_commands.add_parser(
         "tune",
         help="choose a tracker's online settings on a workspace",
-        description="Choose what of online tracking is not learned, by EAO on a workspace.",
+        description="Choose the settings of online tracking by EAO on a workspace.",
         epilog=TUNE_EXAMPLES,
     )
     parser.set_defaults(command=_tune)
@@ -311,7 +336,7 @@ def _add_tune(vot_commands: Commands) -> None:
         metavar="N",
         type=positive_int,
         default=1,
-        help="try on every N-th sequence alone (default: 1)",
+        help="use every N-th sequence only (default: 1)",
     )
     add_workspace_option(parser)
     add_experiment_option(parser)
@@ -323,11 +348,11 @@ def _tune(arguments: argparse.Namespace) -> int:
 
     from fusion.base.commandline import resolve_device
     from fusion.base.tables import format_table
-    from tracker.evaluation.vot import files as vot_files
     from tracker.evaluation.vot import tuning
+    from tracker.evaluation.vot.workspace import read_workspace
     from tracker.model.weights import load_tracker, save_tracker
 
-    workspace = vot_files.read_workspace(arguments.workspace, arguments.experiment)
+    workspace = read_workspace(arguments.workspace, arguments.experiment)
     workspace = replace(workspace, sequences=workspace.sequences[:: arguments.every])
     network = load_tracker(arguments.weights)
     device = resolve_device(arguments.device)
@@ -351,17 +376,17 @@ def _tune(arguments: argparse.Namespace) -> int:
 # --- tracker demo ---------------------------------------------------------------------------------
 
 DEMO_EXAMPLES = """\
-Makes a small set of synthetic RGBT sequences, runs the tracker that ships, others that have weights
-and the correlation baselines through the VOT toolkit, prints their figures, and writes a report and
-a video. Takes a few minutes.
+Generates a small set of RGBT sequences, runs the included tracker, others that have weights and the
+correlation baselines through the VOT toolkit, prints their figures, and writes a report and a
+video. Takes a few minutes.
 
-Run again, it goes on with what is there.
+A second call resumes from the existing results.
 
 examples:
   tracker demo
   tracker demo -o demo --weights ~/weights
 
-exit code: 0, or 2 when an input is bad or a tracker failed.
+exit code: 0, or 2 if an input is invalid or a tracker failed.
 """
 
 
@@ -369,8 +394,8 @@ def add_demo(commands: Commands) -> None:
     """Register ``tracker demo`` with the subparsers of ``tracker``."""
     parser = commands.add_parser(
         "demo",
-        help="make sequences, track, evaluate and report",
-        description="Track and evaluate on a small synthetic set, and say what to open.",
+        help="generate sequences, track, evaluate and report",
+        description="Track and evaluate on a small generated set, and print which files to open.",
         epilog=DEMO_EXAMPLES,
     )
     parser.set_defaults(command=_demo)
@@ -380,20 +405,20 @@ def add_demo(commands: Commands) -> None:
         metavar="DIR",
         type=Path,
         default=Path("demo"),
-        help="folder to write (default: demo)",
+        help="output folder (default: demo)",
     )
     parser.add_argument(
         "--weights",
         metavar="PATH",
         type=Path,
-        help="folder of weights files (default: the tracker that ships alone)",
+        help="folder of weights files (default: only the included tracker)",
     )
     parser.add_argument(
         "--workers",
         metavar="N",
         type=positive_int,
         default=2,
-        help="processes that run sequences side by side (default: 2)",
+        help="number of processes, each with one sequence at a time (default: 2)",
     )
     add_device_option(parser)
     add_runtime_options(parser)
@@ -402,7 +427,8 @@ def add_demo(commands: Commands) -> None:
 def _demo(arguments: argparse.Namespace) -> int:
     from tracker.evaluation.vot.demo import run_demo
 
-    _check_weights(arguments.weights)
+    if arguments.weights is not None:
+        _check_exists("--weights", arguments.weights)
     run_demo(
         arguments.output,
         weights=arguments.weights,

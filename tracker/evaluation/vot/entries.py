@@ -1,15 +1,20 @@
-"""What the entries of a VOT workspace run: presets with their weights, and baselines.
+"""What the entries of a VOT workspace run: networks with their weights, and other trackers.
 
 Used on both sides of the toolkit: by the server that it starts for a tracker, and by the commands
-that say beforehand which entries can run. Nothing here loads slowly before a network is asked for.
+that say beforehand which entries can run. Nothing here loads slowly before a tracker is made.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusion.base.commandline import import_inherited
 from fusion.base.errors import UserError
+from fusion.base.registry import unknown
 from tracker.data.frames import MODALITIES
+from tracker.evaluation import trackers
+from tracker.evaluation.origin import DEFAULT_PRECISION, DEFAULT_RUNTIME, describe_origin
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS, SHIPPED
 
 if TYPE_CHECKING:
@@ -20,28 +25,53 @@ if TYPE_CHECKING:
     from tracker.online.running import Tracker
 
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
-CORRELATION = {"ncc": ("rgb", "ir"), "ncc_rgb": ("rgb",), "ncc_ir": ("ir",)}
-"""Names of the correlation baselines, and the modalities they use."""
-CSRT = {"csrt_rgb": "rgb", "csrt_ir": "ir"}
-"""Names of OpenCV's CSRT on one modality each."""
-BASELINES = (*CORRELATION, *CSRT)
 
 
-def needs_weights(name: str) -> bool:
-    """Whether an entry's RGBT_TRACKER is a network."""
-    return name not in BASELINES
+def entry_origin(name: str, workspace: Path, environment: Mapping[str, str]) -> str:
+    """What an entry's results depend on, in one line, for the note beside them.
 
-
-def require_baseline(name: str) -> None:
-    """Make sure that a baseline can run.
+    Args:
+        name: the entry's RGBT_TRACKER.
+        workspace: the folder of trackers.ini.
+        environment: of the entry, the shell's included.
 
     Raises:
-        UserError: what it needs is not installed.
+        UserError: the entry cannot run: a file or a package is missing; the line says where it
+            would be looked for.
     """
-    if name in CSRT:
-        from tracker.evaluation.baselines.csrt import require_csrt
+    _import_parts(workspace, environment)
+    modality = environment.get("RGBT_MODALITY")
+    settings = [modality] if modality else []
+    if trackers.is_tracker(name):
+        folder = _nanotrack_folder(workspace, environment)
+        return " ".join([trackers.tracker_origin(name, folder), *settings])
+    if environment.get("RGBT_UNTRAINED") == "1":
+        return " ".join(["untrained", name, *settings, *_search(environment).values()])
+    weights = find_weights(name, workspace, environment)
+    return describe_origin(weights, *settings, **_search(environment))
 
-        require_csrt()
+
+def _import_parts(workspace: Path, environment: Mapping[str, str]) -> None:
+    """Import RGBT_IMPORT's modules; modules of a user's own may lie in the workspace, which the
+    toolkit puts on the path of the tracker's process too."""
+    folder = str(Path(workspace).resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    import_inherited(environment)
+
+
+def _search(environment: Mapping[str, str]) -> dict[str, str]:
+    """Runtime and precision of an entry's network, as the keywords that take them."""
+    return {
+        "runtime": environment.get("RGBT_RUNTIME") or DEFAULT_RUNTIME,
+        "precision": environment.get("RGBT_PRECISION") or DEFAULT_PRECISION,
+    }
+
+
+def _nanotrack_folder(workspace: Path, environment: Mapping[str, str]) -> Path:
+    """NanoTrack's folder: what RGBT_NANOTRACK names, else the workspace's ``weights``."""
+    named = environment.get("RGBT_NANOTRACK") or "weights"
+    return workspace / Path(named).expanduser()
 
 
 def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> Path:
@@ -103,10 +133,12 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
     """The tracker of an entry.
 
     Args:
-        name: a preset of `tracker.model.network.PRESETS`, `SHIPPED`, or one of `BASELINES`.
+        name: a preset of `tracker.model.network.PRESETS`, `SHIPPED`, a name of
+            `tracker.evaluation.trackers.TRACKERS`, or ``module:factory``.
         workspace: where relative paths start.
-        environment: RGBT_WEIGHTS as in `find_weights`; RGBT_UNTRAINED: 1 for a network initialised
-            from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto;
+        environment: RGBT_WEIGHTS as in `find_weights`; RGBT_NANOTRACK: the folder of NanoTrack's
+            files; RGBT_IMPORT: modules that register parts; RGBT_UNTRAINED: 1 for a network
+            initialised from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto;
             RGBT_MODALITY: rgb or ir, to see how it does with the other camera dark; RGBT_RUNTIME
             and RGBT_PRECISION: as ``--runtime`` and ``--precision``, for networks.
 
@@ -123,14 +155,9 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
 
 
 def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracker":
-    if name in CORRELATION:
-        from tracker.evaluation.baselines.correlation import CorrelationTracker
-
-        return CorrelationTracker(CORRELATION[name])
-    if name in CSRT:
-        from tracker.evaluation.baselines.csrt import CSRTTracker
-
-        return CSRTTracker(CSRT[name])
+    _import_parts(workspace, environment)
+    if trackers.is_tracker(name):
+        return trackers.make_tracker(name, _nanotrack_folder(workspace, environment))
 
     import torch
 
@@ -139,20 +166,22 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
     from tracker.online.rgbt_tracker import RGBTTracker
 
     if name not in PRESETS and name != SHIPPED:
+        known = (SHIPPED, *PRESETS, *trackers.TRACKERS)
         raise UserError(
-            f"RGBT_TRACKER {name or '(not set)'}: unknown; give one of "
-            f"{', '.join([SHIPPED, *PRESETS, *BASELINES])} as env_rgbt_tracker in trackers.ini"
+            f"RGBT_TRACKER: {unknown('tracker', name or '(not set)', known)}; or module:factory of "
+            "your own, as env_rgbt_tracker in trackers.ini"
         )
     if environment.get("RGBT_UNTRAINED") == "1":
         torch.manual_seed(0)
         network = build("compact_dfat_llrr" if name == SHIPPED else name).eval()
     else:
         network = _load(find_weights(name, workspace, environment), name)
+    search = _search(environment)
     return RGBTTracker(
         network,
         device=resolve_device(environment.get("RGBT_DEVICE", "auto")),
-        runtime=environment.get("RGBT_RUNTIME") or "eager",
-        precision=environment.get("RGBT_PRECISION") or "float32",
+        runtime=search["runtime"],
+        precision=search["precision"],
     )
 
 

@@ -14,22 +14,22 @@ its end.
   long enough, and over those that failed, for which the frames that are missing have overlap 0.
 
 The VOT toolkit's analysis gives the same numbers; this one takes a small part of its time, because
-it works on the arrays of all runs at once. Where the toolkit's code decides more than the
-definition does, it is followed:
+it operates on the arrays of all runs at once. Where the toolkit's code goes beyond the definition,
+its behaviour is followed:
 
 - Regions overlap by their pixels, see `tracker.evaluation.vot.regions`.
-- The first frame of a run holds no region but a code; its overlap is 0. It counts in A, so that the
-  A of a perfect tracker is below 1, and not in the EAO curve.
-- A frame without target is not lost; the count of lost frames starts anew after it.
+- The first frame of a run has a code instead of a region, and its overlap is 0. It counts in A, so
+  that the A of a perfect tracker is below 1, but not in the EAO curve.
+- A frame without target is not lost; the count of lost frames restarts after it.
 - The curve divides a failed run's overlaps by j - 1, not j, beyond its last frame. It ends at
   ``high - 1``, so that the mean is over 115 to 754.
-- R weighs a sequence by its frames, A by the frames before failure of its runs.
+- R weights a sequence by its frames, A by the frames before failure of its runs.
 
 Published figures of DFAT (EAO 0.390, A 0.672, R 0.779 in the VOT2020 report; 0.4079, 0.6739, 0.7785
-in Table 8 of the LRRNet paper) are not met by the raw results published with it, which give
-EAO 0.3705, A 0.6782, R 0.7430, here and in toolkits 0.5.1, 0.7.4 and 0.9.0 alike. These results
-look like the real-time experiment's: after the fifth frame of a run about every other box, 92,356
-of 178,128 in all, repeats the one before at a time of 0.
+in Table 8 of the LRRNet paper) cannot be reproduced from the raw results published with it, which
+give EAO 0.3705, A 0.6782, R 0.7430, here and in toolkits 0.5.1, 0.7.4 and 0.9.0. These results
+resemble the real-time experiment's: after the fifth frame of a run about every other box, 92,356 of
+178,128 in all, repeats the previous one with a time of 0.
 """
 
 from collections.abc import Sequence
@@ -38,15 +38,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion.base.errors import UserError
-from tracker.evaluation.vot.files import (
-    EAO_HIGH,
-    EAO_LOW,
-    AnchoredSequence,
-    Run,
-    Workspace,
-    read_runs,
-)
 from tracker.evaluation.vot.regions import Regions, concatenate, region_overlaps
+from tracker.evaluation.vot.sequences import AnchoredSequence, Run
+from tracker.evaluation.vot.stack import EAO_HIGH, EAO_LOW
+from tracker.evaluation.vot.workspace import Workspace
 
 FAILURE_OVERLAP = 0.1
 FAILURE_FRAMES = 10
@@ -56,11 +51,11 @@ FAILURE_FRAMES = 10
 
 @dataclass(frozen=True, eq=False)
 class RunScores:
-    """How a run went.
+    """Scores of a run.
 
     Attributes:
-        run: where it started.
-        overlaps: ``(n,)``, a frame; the first is 0.
+        run: the run.
+        overlaps: ``(n,)``, one per frame; the first is 0.
         progress: frames before failure; all of them if it did not fail.
     """
 
@@ -84,11 +79,11 @@ class SequenceScores:
     """Figures of a sequence.
 
     Attributes:
-        name: the sequence's.
+        name: name of the sequence.
         frames: its length, which is its weight in R.
-        runs: one for each anchor.
+        runs: one per anchor.
         curve_sum: ``(high,)``, sum over the runs that count at each length of the EAO curve.
-        curve_runs: ``(high,)``, how many count.
+        curve_runs: ``(high,)``, the number of these runs.
     """
 
     name: str
@@ -118,20 +113,20 @@ class SequenceScores:
 
     @property
     def curve(self) -> np.ndarray:
-        """The sequence's EAO curve, 0 where no run counts."""
+        """The sequence's EAO curve; 0 where no run counts."""
         return self.curve_sum / np.maximum(self.curve_runs, 1)
 
     def eao(self, low: int, high: int) -> float:
-        """Mean of the curve over those lengths between low and high that a run counts at.
+        """Mean of the curve over the lengths between low and high at which a run counts.
 
-        NaN where no run is that long. The EAO over all sequences is not the mean of these.
+        NaN if no run is that long. The EAO over all sequences is not the mean of these.
         """
         counts = self.curve_runs[low : high + 1] > 0
         return float(self.curve[low : high + 1][counts].mean()) if counts.any() else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class MultistartScores:
     """Figures of a tracker.
 
     Attributes:
@@ -203,17 +198,17 @@ def _curve(runs: list[RunScores], length: int) -> tuple[np.ndarray, np.ndarray]:
     return total, number
 
 
-def evaluate(
+def score_runs(
     sequences: Sequence[AnchoredSequence],
     trajectories: dict[str, list[Regions]],
     low: int = EAO_LOW,
     high: int = EAO_HIGH,
-) -> Scores:
+) -> MultistartScores:
     """Figures of a tracker.
 
-        workspace = vot_files.read_workspace("vot_workspace")
-        runs = vot_files.read_runs(workspace.results("DFAT"), workspace.sequences)
-        print(evaluate(workspace.sequences, runs).figures())
+        workspace = read_workspace("vot_workspace")
+        runs = workspace.read_runs("DFAT")
+        print(score_runs(workspace.sequences, runs).figures())
 
     Args:
         trajectories: by sequence, a `Regions` for each of its runs, in their order.
@@ -223,7 +218,7 @@ def evaluate(
         ValueError: no sequence, or trajectories that do not fit the runs.
     """
     if not sequences:
-        raise ValueError("evaluate needs a sequence")
+        raise ValueError("score_runs needs a sequence")
     starts = [(sequence, run) for sequence in sequences for run in sequence.runs]
     found = [regions for sequence in sequences for regions in trajectories[sequence.name]]
     lengths = [len(run.frames) for _, run in starts]
@@ -239,7 +234,7 @@ def evaluate(
     scores: dict[str, list[RunScores]] = {sequence.name: [] for sequence in sequences}
     for (sequence, run), overlap, present in by_run:
         scores[sequence.name].append(RunScores(run, overlap, run_progress(overlap, present)))
-    return Scores(
+    return MultistartScores(
         low,
         high,
         [
@@ -254,16 +249,31 @@ def evaluate(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class ScoredTracker:
+    """A tracker's figures, and the trajectories they are of.
+
+    Attributes:
+        reference: its name in ``results/``.
+        scores: over the sequences of its workspace.
+        runs: trajectories by sequence, as `Workspace.read_runs` has them.
+    """
+
+    reference: str
+    scores: MultistartScores
+    runs: dict[str, list[Regions]]
+
+
 def score_trackers(
     workspace: Workspace, trackers: Sequence[str] = ()
-) -> tuple[dict[str, tuple[Scores, dict[str, list[Regions]]]], list[str]]:
-    """Figures of a workspace's trackers, and the trajectories they are of.
+) -> tuple[list[ScoredTracker], list[str]]:
+    """Figures of a workspace's trackers.
 
     Args:
         trackers: references; all with results where there is none.
 
     Returns:
-        `evaluate`'s and `read_runs`' by tracker, and a line for each whose results cannot be used.
+        The trackers, and a line for each whose results cannot be used.
 
     Raises:
         UserError: no results, or none of a tracker that was named.
@@ -275,14 +285,14 @@ def score_trackers(
             f"{workspace.folder / 'results'}: no results of {', '.join(unknown)}; there are "
             f"results of {', '.join(known)}"
         )
-    found: dict[str, tuple[Scores, dict[str, list[Regions]]]] = {}
-    faults = []
+    experiment = workspace.experiment
+    found, faults = [], []
     for name in dict.fromkeys(trackers or known):
         try:
-            runs = read_runs(workspace.results(name), workspace.sequences)
+            runs = workspace.read_runs(name)
         except UserError as error:
             faults.append(str(error))
             continue
-        scores = evaluate(workspace.sequences, runs, workspace.low, workspace.high)
-        found[name] = scores, runs
+        scores = score_runs(workspace.sequences, runs, experiment.low, experiment.high)
+        found.append(ScoredTracker(name, scores, runs))
     return found, faults

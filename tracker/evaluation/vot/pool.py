@@ -1,4 +1,4 @@
-"""Processes that run the toolkit's experiment on one sequence each."""
+"""Processes that run trackers through the VOT toolkit, each on one sequence at a time."""
 
 import multiprocessing
 import os
@@ -12,25 +12,18 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from vot.experiment.multistart import MultiStartExperiment
-from vot.tracker import TrackerException, TrackerRuntime
-from vot.workspace import Workspace
-
 from fusion.base.errors import UserError
-from tracker.evaluation.vot.toolkit import one_line, open_workspace
-from tracker.evaluation.vot.workspace import UNTRAINED
 
-#: Reports an event, its name first, to the evaluating process.
-Send = Callable[[tuple], object]
+__all__ = ["SequenceFailure", "WorkerPool"]
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A sequence that a tracker did not get through.
+class SequenceFailure:
+    """A sequence that a tracker failed to complete.
 
     Attributes:
         reason: one line.
-        log: the file with what the tracker wrote, if it wrote anything.
+        log: the file with the tracker's output, if there was any.
     """
 
     tracker: str
@@ -44,7 +37,7 @@ class Failure:
 
 
 class _Worker:
-    """A process with the toolkit loaded, which takes a sequence at a time."""
+    """A process with the toolkit loaded, which runs one sequence at a time."""
 
     def __init__(self, folder: Path, experiment: str, environment: dict[str, str]):
         context = multiprocessing.get_context("spawn")
@@ -62,15 +55,15 @@ class _Worker:
         with suppress(OSError):  # it died idle: its end of the pipe tells, as for any other death
             self.connection.send(task)
 
-    def failure(self, reason: str, log: str | None = None) -> Failure:
-        """Of the task at hand, which is then no more."""
+    def failure(self, reason: str, log: str | None = None) -> SequenceFailure:
+        """The failure of the current task, which is then finished."""
         assert self.task is not None
         (tracker, sequence), self.task = self.task, None
         self.starting_since = None
-        return Failure(tracker, sequence, reason, log)
+        return SequenceFailure(tracker, sequence, reason, log)
 
     def kill(self) -> None:
-        """End the process and the tracker it runs, which may hang and not notice otherwise."""
+        """End the process and its tracker, which may hang and not notice otherwise."""
         assert self.process.pid is not None  # it was started
         with suppress(ProcessLookupError, PermissionError, AttributeError):
             os.killpg(self.process.pid, signal.SIGKILL)  # no groups on Windows
@@ -79,8 +72,8 @@ class _Worker:
         self.connection.close()
 
 
-class Pool:
-    """Keeps workers at work, replaces those that die, and gives up on trackers that never start."""
+class WorkerPool:
+    """Keeps workers busy, replaces those that die, and gives up on trackers that never start."""
 
     def __init__(
         self,
@@ -92,15 +85,18 @@ class Pool:
     ):
         # Trackers side by side must not each take all cores, and a network's boxes depend in the
         # last digits on the number of threads: figures should not depend on that of workers.
-        defaults = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": "1"}
+        single = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+        defaults = {name: "1" for name in single if name not in os.environ}
         self._make = lambda: _Worker(folder, experiment, defaults | dict(environment))
         self._count = workers
         self._start_limit = start_limit
 
-    def run(self, tasks: list[tuple[str, str]], on_run: Callable[[], object]) -> list[Failure]:
+    def run(
+        self, tasks: list[tuple[str, str]], on_run: Callable[[], object]
+    ) -> list[SequenceFailure]:
         """Run all tasks, pairs of tracker and sequence; ``on_run()`` is called after each run."""
         waiting = list(tasks)
-        failures: list[Failure] = []
+        failures: list[SequenceFailure] = []
         workers: list[_Worker] = []
         try:
             while waiting or any(worker.task for worker in workers):
@@ -119,7 +115,7 @@ class Pool:
                         reason = f"not ready {limit} after its start; it was stopped"
                         failures.append(worker.failure(reason))
                         worker.kill()
-                # One that died at its task is still to be heard of.
+                # A worker that died during its task still has to be reported.
                 workers = [w for w in workers if w.task or w.process.is_alive()]
         finally:
             for worker in workers:
@@ -127,14 +123,14 @@ class Pool:
         return failures
 
     def _listen(
-        self, worker: _Worker, failures: list[Failure], on_run: Callable[[], object]
+        self, worker: _Worker, failures: list[SequenceFailure], on_run: Callable[[], object]
     ) -> None:
         try:
             event, *details = worker.connection.recv()
         except (EOFError, OSError):
             worker.process.join(5)
             reason = f"the evaluating process ended (exit code {worker.process.exitcode})"
-            worker.kill()  # and the tracker it may have left
+            worker.kill()  # and the tracker that it may have left running
             failures.append(worker.failure(reason))
             return
         if event == "starting":
@@ -151,20 +147,22 @@ class Pool:
 
 
 def _work(pipe: connection.Connection, folder: str, name: str, environment: dict[str, str]) -> None:
-    """A worker's life: sequences from the pipe, until it is ended or its parent is gone."""
+    """Main loop of a worker: run sequences from the pipe until ended or its parent is gone."""
     if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)  # a group with its tracker: killed together, and out of reach of Ctrl-C
+        os.setpgid(0, 0)  # a group with its tracker: killed together, and not reached by Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
+    from tracker.evaluation.vot.toolkit import SequenceRunner  # only in this process: it is slow
+
     try:
-        workspace = open_workspace(Path(folder))
-        experiment = workspace.stack.experiments[name]
+        runner = SequenceRunner(Path(folder), name)
     except (UserError, KeyError) as error:
+        reason = " ".join(str(error).split())
         while pipe.recv():
-            pipe.send(("failed", one_line(error)))
+            pipe.send(("failed", reason))
     while True:
         reference, sequence = pipe.recv()
-        pipe.send(_run_sequence(workspace, experiment, reference, sequence, pipe.send))
+        pipe.send(runner.run(reference, sequence, pipe.send))
 
 
 def _end_with_parent() -> None:
@@ -174,74 +172,3 @@ def _end_with_parent() -> None:
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
-
-
-def _run_sequence(
-    workspace: Workspace, experiment: MultiStartExperiment, reference: str, name: str, send: Send
-) -> tuple:
-    """Have the toolkit run one tracker on one sequence; returns the event to report."""
-    tracker = workspace.registry[reference]
-    if tracker.version == UNTRAINED:
-        os.environ["RGBT_UNTRAINED"] = "1"
-    else:
-        os.environ.pop("RGBT_UNTRAINED", None)
-    # The experiment asks the tracker for its runtime: the place to see it start.
-    make_runtime = tracker.runtime
-    tracker.runtime = lambda log=False: _Watched(make_runtime(log), send)
-    try:
-        for sequence in experiment.transform([workspace.dataset[name]]):
-            experiment.execute(tracker, sequence, callback=lambda _: send(("run",)))
-    except TrackerException as error:
-        log = error.log or ""
-        path = None
-        if log.strip():
-            with experiment.log(tracker.identifier) as file:
-                file.write(log)
-                path = file.name
-        return ("failed", _reason(error, log), path)
-    except Exception as error:  # unreadable data, a full disk: the others go on
-        return ("failed", f"{type(error).__name__}: {one_line(error)}")
-    finally:
-        del tracker.runtime
-    return ("done",)
-
-
-def _reason(error: TrackerException, log: str) -> str:
-    """What went wrong, in a line: a hang by the toolkit's word, a crash by the tracker's last."""
-    if "did not reply" in str(error):
-        return f"hangs: {one_line(error)}"
-    lines = [line.strip() for line in log.splitlines()]
-    # Not the protocol's lines, nor what the toolkit adds.
-    spoken = [line for line in lines if line and not line.startswith(("@@TRAX:", "Process "))]
-    return f"crashed: {spoken[-1] if spoken else one_line(error)}"
-
-
-class _Watched(TrackerRuntime):
-    """A runtime that says when its tracker is being started and when it is ready."""
-
-    def __init__(self, runtime: TrackerRuntime, send: Send):
-        super().__init__(runtime.tracker)
-        self._runtime = runtime
-        self._send = send
-        self._is_started = False
-
-    @property
-    def multiobject(self) -> bool:
-        return self._runtime.multiobject
-
-    def stop(self) -> None:
-        self._runtime.stop()
-
-    def restart(self) -> None:
-        self._send(("starting",))
-        self._runtime.restart()
-        self._send(("started",))
-        self._is_started = True
-
-    def initialize(self, frame: Any, new: Any = None, properties: Any = None) -> Any:
-        if not self._is_started:
-            self.restart()
-        return self._runtime.initialize(frame, new, properties)
-
-    def update(self, frame: Any, new: Any = None, properties: Any = None) -> Any:
-        return self._runtime.update(frame, new, properties)

@@ -1,38 +1,22 @@
-"""Regions of a run or an annotation, frame by frame: their files and their overlap.
+"""Regions of a run or an annotation, frame by frame, and their overlap.
 
-A region is a box, a polygon or a mask of pixels. What the VOT toolkit's code makes of them decides:
+A region is a box, a polygon or a mask of pixels. The VOT toolkit's code defines their overlap:
 
 - Regions are rasterised: boxes are rounded to integers (in single precision, halves to even), and
   polygons include their right and bottom edge. Both are clipped to the image.
-- Regions whose common extent is at most one pixel wide or high overlap by 1; where that is so
-  only inside the image, by 0.
+- Regions whose common extent is at most one pixel wide or high have an overlap of 1; if this holds
+  only within the image, of 0.
 """
 
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from fusion.base.errors import UserError
 from tracker.data.boxes import bounding_box
 
-__all__ = [
-    "LARGEST",
-    "Mask",
-    "Region",
-    "Regions",
-    "concatenate",
-    "read_trajectory",
-    "region_overlaps",
-]
-
-# Pixels of the largest mask or frame: a slip in a file must not take all memory.
-LARGEST = 1 << 28
-
-# --- Regions --------------------------------------------------------------------------------------
+__all__ = ["Mask", "Region", "Regions", "concatenate", "region_overlaps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +33,10 @@ class Regions:
     """A region for each frame.
 
     Attributes:
-        boxes: ``(N, 4)`` float32 ``x, y, w, h``; NaN where the frame has no box.
-        shapes: regions that are no boxes, by frame: polygons ``(K, 2)`` float32, or masks.
+        boxes: ``(N, 4)`` float32 ``x, y, w, h``; NaN for frames without a box.
+        shapes: regions other than boxes, by frame: polygons ``(K, 2)`` float32, or masks.
 
-    A frame in neither has a code instead of a region: the first of a run, an absent target.
+    A frame in neither has a code instead of a region: the first of a run, or an absent target.
     """
 
     boxes: np.ndarray
@@ -62,7 +46,7 @@ class Regions:
         return len(self.boxes)
 
     def take(self, frames: np.ndarray) -> "Regions":
-        """The regions of some frames, in their order."""
+        """The regions of the given frames, in their order."""
         shapes = {}
         if self.shapes:
             shapes = {
@@ -73,14 +57,14 @@ class Regions:
         return Regions(self.boxes[frames], shapes)
 
     def present(self) -> np.ndarray:
-        """``(N,)`` bool: frames with a region that is not empty."""
+        """``(N,)`` bool: frames with a non-empty region."""
         present = (self.boxes[:, 2] > 0) & (self.boxes[:, 3] > 0)
         frames, corners = self.quadrilaterals
         present[frames] = (np.ptp(corners, axis=1) > 0).all(axis=1)
         for frame in self.shapes.keys() - set(frames.tolist()):
             shape = self.shapes[frame]
             if isinstance(shape, Mask):
-                # As the toolkit has it: a mask of a single row or column counts as empty.
+                # As in the toolkit: a mask of a single row or column counts as empty.
                 rows, columns = np.nonzero(shape.pixels)
                 present[frame] = len(rows) > 0 and rows.max() > 0 and columns.max() > 0
             else:
@@ -88,9 +72,9 @@ class Regions:
         return present
 
     def start(self, frame: int) -> np.ndarray:
-        """The box ``x, y, w, h`` a tracker of boxes starts on, of a polygon the smallest about it.
+        """The box ``x, y, w, h`` on which a tracker starts; for a polygon, its bounding box.
 
-        So does the toolkit have it. NaN where the frame has neither.
+        This follows the toolkit. NaN if the frame has neither.
         """
         shape = self.shapes.get(frame)
         if shape is None or isinstance(shape, Mask):
@@ -99,9 +83,9 @@ class Regions:
 
     @cached_property
     def quadrilaterals(self) -> tuple[np.ndarray, np.ndarray]:
-        """Frames whose shape is a polygon of four corners, ``(M,)``, and these, ``(M, 4, 2)``.
+        """Frames whose shape is a polygon with four corners, ``(M,)``, and these, ``(M, 4, 2)``.
 
-        Most polygons are, and can be worked on at once.
+        Most polygons are of this kind, and can be processed together.
         """
         found = {
             frame: shape
@@ -113,7 +97,7 @@ class Regions:
 
 
 def concatenate(parts: Iterable[Regions]) -> Regions:
-    """One `Regions` of several, end to end."""
+    """Concatenate several `Regions`."""
     parts = list(parts)
     shapes: dict[int, np.ndarray | Mask] = {}
     start = 0
@@ -161,14 +145,14 @@ def region_overlaps(a: Regions, b: Regions, size: np.ndarray | tuple[int, int]) 
 
 
 def _pixel_ranges(regions: Regions) -> tuple[np.ndarray, np.ndarray, np.ndarray, set[int]]:
-    """First and last pixels, whether there is an area, and the frames that need more to say."""
+    """First and last pixels, whether there is an area, and the frames that need further checks."""
     has_area = np.isfinite(regions.boxes).all(axis=1)
     boxes = np.where(has_area[:, None], regions.boxes, 0).astype(np.float32)
     rounded = np.round(boxes).astype(float)
     first = rounded[:, :2]
     last = np.where(has_area[:, None], first + rounded[:, 2:] - 1, 0)
 
-    # Polygons with sides along x and y in turn are ranges too.
+    # Polygons with sides alternately along x and y are ranges too.
     frames, corners = regions.quadrilaterals
     corners = np.round(corners)
     along = corners != np.roll(corners, 1, axis=1)
@@ -264,9 +248,9 @@ def _raster_polygon(corners: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _spans(crossings: list[float]) -> list[tuple[float, float]]:
-    """Pairs of crossings to fill between. At a corner two edges cross at one place; it counts once.
+    """Pairs of crossings to fill between. Two edges that meet in a corner cross once.
 
-    As in the toolkit, places that rounding has set apart are two crossings, and of the last two
+    As in the toolkit, positions that differ by rounding are two crossings, and the last two
     crossings both count.
     """
     spans = []
@@ -278,135 +262,3 @@ def _spans(crossings: list[float]) -> list[tuple[float, float]]:
             spans.append((left, right))
             crossings = rest
     return spans
-
-
-# --- Trajectory files -----------------------------------------------------------------------------
-
-
-def read_trajectory(path: str | Path) -> Regions:
-    """The regions of a run or an annotation, in the toolkit's text or binary format.
-
-    Text is a line for each frame: ``x,y,w,h``, a polygon ``x1,y1,x2,y2,...``, a mask
-    ``mx,y,w,h,runs...`` (alternating runs of background and object, row by row), or a single number
-    in place of a region. NaN stands for an absent target.
-
-    Binary (``.bin``), little-endian: int16 version 1, uint32 number of regions, and for each a
-    uint8 type with its data: 0, uint32 code; 1, four float32 ``x, y, w, h``; 2, uint16 number of
-    corners and two float32 for each; 3, int16 x and y, uint16 width, height and number of runs, and
-    a uint16 for each run.
-
-    Raises:
-        UserError: a file that is missing, cut off, or of neither format.
-    """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name no file can have
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be read ({reason})") from None
-    return _parse_binary(path, data) if path.suffix == ".bin" else _parse_text(path, data)
-
-
-def _parse_text(path: Path, data: bytes) -> Regions:
-    try:
-        lines = data.decode("ascii").split("\n")
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; a binary one ends in .bin") from None
-    while lines and not lines[-1].strip():
-        lines.pop()
-    boxes = np.full((len(lines), 4), np.nan, np.float32)
-    shapes: dict[int, np.ndarray | Mask] = {}
-    # Nearly every file is boxes after one code: those are read at once.
-    tail = lines[1:]
-    if tail and all(line.count(",") == 3 and line[0] != "m" for line in tail):
-        try:
-            boxes[1:] = np.array(",".join(tail).split(","), float).reshape(-1, 4)
-            lines = lines[:1]
-        except ValueError:
-            pass  # the loop below names the line
-    for frame, line in enumerate(lines):
-        is_mask = line.startswith("m")
-        try:
-            values = [float(value) for value in line.lstrip("m").split(",")]
-        except ValueError:
-            values = []
-        if is_mask and len(values) > 4 and np.isfinite(values).all():
-            shapes[frame] = _mask(path, frame, [int(value) for value in values])
-        elif not is_mask and len(values) == 4:
-            boxes[frame] = values
-        elif not is_mask and len(values) >= 6 and len(values) % 2 == 0:
-            if np.isfinite(values).all():
-                shapes[frame] = np.array(values, np.float32).reshape(-1, 2)
-        elif is_mask or len(values) != 1:
-            raise UserError(
-                f"{path}, line {frame + 1}: {line.strip()[:60]!r} is no region; give x,y,w,h, "
-                "a polygon, a mask or a code"
-            )
-    boxes[~np.isfinite(boxes).all(axis=1)] = np.nan
-    return Regions(boxes, shapes)
-
-
-_BOX_RECORD = np.dtype([("type", "u1"), ("box", "<f4", 4)])
-
-
-def _parse_binary(path: Path, data: bytes) -> Regions:
-    offset = 0
-
-    def take(layout: str) -> tuple:
-        nonlocal offset
-        values = struct.unpack_from(layout, data, offset)
-        offset += struct.calcsize(layout)
-        return values
-
-    try:
-        version, length = take("<hI")
-        if version != 1:
-            raise UserError(f"{path}: not a trajectory of version 1; write it again")
-        # Every region takes 5 bytes or more.
-        if length > len(data) // 5:
-            raise struct.error
-        boxes = np.full((length, 4), np.nan, np.float32)
-        shapes: dict[int, np.ndarray | Mask] = {}
-        frame = 0
-        while frame < length:
-            rest = length - frame
-            if len(data) - offset == rest * _BOX_RECORD.itemsize:
-                records = np.frombuffer(data, _BOX_RECORD, offset=offset)
-                if (records["type"] == 1).all():
-                    boxes[frame:] = records["box"]
-                    break
-            (kind,) = take("<B")
-            if kind == 0:
-                take("<I")
-            elif kind == 1:
-                boxes[frame] = take("<4f")
-            elif kind == 2:
-                (corners,) = take("<H")
-                values = take(f"<{2 * corners}f")
-                shapes[frame] = np.array(values, np.float32).reshape(-1, 2)
-            elif kind == 3:
-                x, y, width, height, runs = take("<hhHHH")
-                shapes[frame] = _mask(path, frame, [x, y, width, height, *take(f"<{runs}H")])
-            else:
-                raise UserError(
-                    f"{path}: region {frame + 1} is of unknown type {kind}; run it again"
-                )
-            frame += 1
-    except struct.error:
-        raise UserError(
-            f"{path}: the file is cut off; delete it and run the tracker again"
-        ) from None
-    return Regions(boxes, shapes)
-
-
-def _mask(path: Path, frame: int, values: list[int]) -> Mask:
-    x, y, width, height, *runs = values
-    fits = runs and min(width, height, *runs) >= 0 and sum(runs) <= width * height <= LARGEST
-    if not fits or max(abs(x), abs(y)) > LARGEST:
-        raise UserError(
-            f"{path}, frame {frame + 1}: the mask's runs do not fit its size {width}x{height}"
-        )
-    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    filled = np.zeros(width * height, bool)
-    filled[: len(pixels)] = pixels
-    return Mask(x, y, filled.reshape(height, width))

@@ -7,7 +7,6 @@ sent by mail. The figures are those of `tracker.evaluation.vot.figures`.
 import base64
 import html
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,14 @@ from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from fusion.base.tables import counted
 from tracker.data.drawing import draw_frame
-from tracker.data.sequences import load_sequence
 from tracker.evaluation.plots import ar_plot, eao_plot
-from tracker.evaluation.vot import figures as multistart
-from tracker.evaluation.vot import files as vot_files
-from tracker.evaluation.vot.regions import Regions
-from tracker.evaluation.vot.workspace import UNTRAINED, tracker_labels
+from tracker.evaluation.times import frame_rate
+from tracker.evaluation.vot.figures import ScoredTracker, score_trackers
+from tracker.evaluation.vot.sequences import AnchoredSequence
+from tracker.evaluation.vot.trackers_ini import UNTRAINED
+from tracker.evaluation.vot.workspace import Workspace
 
-__all__ = ["Entry", "read_entries", "write_report"]
+__all__ = ["ReportedTracker", "read_reported", "write_report"]
 
 UNTRAINED_NOTE = (
     "Networks marked untrained have random weights. Their figures show that the evaluation works, "
@@ -36,96 +35,70 @@ UNTRAINED_NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Entry:
+@dataclass(frozen=True, eq=False)
+class ReportedTracker(ScoredTracker):
     """A tracker of the report.
 
     Attributes:
-        reference: its name in ``results/``.
-        label: its name for people, unique in the report.
-        scores: its figures.
-        runs: its trajectories by sequence, as `vot_files.read_runs` has them.
-        speed: frames a second, without the first of each run; None where times are not recorded.
+        title: its name for people, unique in the report.
+        speed: frames per second, without the first of each run; None where times are not recorded.
     """
 
-    reference: str
-    label: str
-    scores: multistart.Scores
-    runs: dict[str, list[Regions]]
+    title: str
     speed: float | None
 
 
-def read_entries(
-    workspace: vot_files.Workspace, trackers: Sequence[str] = ()
-) -> tuple[list[Entry], list[str]]:
+def read_reported(
+    workspace: Workspace, trackers: Sequence[str] = ()
+) -> tuple[list[ReportedTracker], list[str]]:
     """Figures of a workspace's trackers, the best EAO first.
 
     Args:
         trackers: references; all with results where there is none.
 
     Returns:
-        The entries, and a line for each tracker whose results cannot be used.
+        The trackers, and a line for each whose results cannot be used.
 
     Raises:
         UserError: no results, or none of a tracker that was named.
     """
-    label_of = tracker_labels(workspace.folder)
-    found, faults = multistart.score_trackers(workspace, trackers)
-    labels = {reference: label_of(reference) for reference in found}
-    entries = []
-    for reference, (scores, runs) in found.items():
-        label = labels[reference]
-        if list(labels.values()).count(label) > 1:
-            label = f"{label} [{reference}]"
-        speed = _speed(workspace.results(reference))
-        entries.append(Entry(reference, label, scores, runs, speed))
-    return sorted(entries, key=lambda entry: -entry.scores.EAO), faults
+    scored, faults = score_trackers(workspace, trackers)
+    titles = [workspace.title(tracker.reference) for tracker in scored]
 
+    def reported(tracker: ScoredTracker, title: str) -> ReportedTracker:
+        reference = tracker.reference
+        title = f"{title} [{reference}]" if titles.count(title) > 1 else title
+        speed = frame_rate(workspace.results(reference))
+        return ReportedTracker(reference, tracker.scores, tracker.runs, title, speed)
 
-def _speed(folder: Path) -> float | None:
-    """Frames a second, from the times that the toolkit records beside the trajectories."""
-    seconds = []
-    for path in folder.glob("*/*_time.value"):
-        try:
-            values = [float(line) for line in path.read_text().split()[1:]]
-        except (OSError, ValueError):
-            continue  # damaged: what it cannot say is left out, as where there is none
-        # 0: a frame real time skipped
-        seconds += [value for value in values if 0 < value < math.inf]
-    return len(seconds) / sum(seconds) if seconds else None
+    rows = [reported(tracker, title) for tracker, title in zip(scored, titles, strict=True)]
+    return sorted(rows, key=lambda row: -row.scores.EAO), faults
 
 
 def write_report(
-    folder: str | Path,
-    output: str | Path,
-    trackers: Sequence[str] = (),
-    *,
-    experiment: str | None = None,
+    workspace: Workspace, output: str | Path, trackers: Sequence[str] = ()
 ) -> list[str]:
     """Write the report on a workspace's results.
 
     Args:
-        folder: the workspace.
         output: the HTML file; whole or not at all.
         trackers: references; all with results where there is none.
-        experiment: a multistart experiment of the stack; needed where it has several.
 
     Returns:
         A line for each tracker that was left out because results are missing or damaged.
 
     Raises:
-        UserError: no workspace, or no tracker with usable results.
+        UserError: no tracker with usable results.
     """
-    workspace = vot_files.read_workspace(folder, experiment)
-    entries, faults = read_entries(workspace, trackers)
-    if not entries:
+    rows, faults = read_reported(workspace, trackers)
+    if not rows:
         raise UserError(faults[0])
     parts = [
-        _heading(workspace, entries, faults),
-        _ranking(entries),
-        _plots(entries),
-        _sequences(workspace, entries),
-        _failures(workspace, entries),
+        _heading(workspace, rows, faults),
+        _ranking(rows),
+        _plots(rows),
+        _sequences(workspace, rows),
+        _failures(workspace, rows),
     ]
     page = _PAGE.format(style=_STYLE, body="\n".join(parts))
     with whole_file(Path(output)) as temporary:
@@ -138,35 +111,35 @@ def write_report(
 _text = html.escape
 
 
-def _heading(workspace: vot_files.Workspace, entries: list[Entry], faults: list[str]) -> str:
+def _heading(workspace: Workspace, trackers: list[ReportedTracker], faults: list[str]) -> str:
     sequences = workspace.sequences
-    runs = sum(len(sequence.runs) for sequence in sequences)
+    experiment = workspace.experiment
     notes = [
-        f"{counted(len(sequences), 'sequence')}, {sum(map(len, sequences))} frames, {runs} runs "
-        "from anchors. "
-        f"EAO is the expected average overlap, a mean over lengths of {workspace.low} to "
-        f"{workspace.high} frames; A the overlap before failure; R the share of frames before it."
+        f"{counted(len(sequences), 'sequence')}, {sum(map(len, sequences))} frames, "
+        f"{workspace.num_runs} runs from anchors. "
+        f"EAO is the expected average overlap, a mean over lengths of {experiment.low} to "
+        f"{experiment.high} frames; A the overlap before failure; R the share of frames before it."
     ]
     warnings = [f"Left out: {fault}" for fault in faults]
-    if any(entry.reference.endswith(f"@{UNTRAINED}") for entry in entries):
+    if any(tracker.reference.endswith(f"@{UNTRAINED}") for tracker in trackers):
         warnings.append(UNTRAINED_NOTE)
     paragraphs = [f"<p>{_text(note)}</p>" for note in notes]
     paragraphs += [f'<p class="warning">{_text(warning)}</p>' for warning in warnings]
     return "<h1>RGBT tracking</h1>\n" + "\n".join(paragraphs)
 
 
-def _ranking(entries: list[Entry]) -> str:
-    best = {key: max(e.scores.figures()[key] for e in entries) for key in ("EAO", "A", "R")}
+def _ranking(trackers: list[ReportedTracker]) -> str:
+    best = {key: max(t.scores.figures()[key] for t in trackers) for key in ("EAO", "A", "R")}
     rows = []
-    for rank, entry in enumerate(entries, start=1):
-        cells = [f"<td>{rank}</td>", f"<th>{_text(entry.label)}</th>"]
-        for key, value in entry.scores.figures().items():
-            mark = ' class="best"' if value == best[key] and len(entries) > 1 else ""
+    for rank, tracker in enumerate(trackers, start=1):
+        cells = [f"<td>{rank}</td>", f"<th>{_text(tracker.title)}</th>"]
+        for key, value in tracker.scores.figures().items():
+            mark = ' class="best"' if value == best[key] and len(trackers) > 1 else ""
             cells.append(f"<td{mark}>{value:.3f}</td>")
-        failed = sum(sequence.failures for sequence in entry.scores.sequences)
-        total = sum(len(sequence.runs) for sequence in entry.scores.sequences)
+        failed = sum(sequence.failures for sequence in tracker.scores.sequences)
+        total = sum(len(sequence.runs) for sequence in tracker.scores.sequences)
         cells.append(f"<td>{failed} of {total}</td>")
-        cells.append(f"<td>{'-' if entry.speed is None else f'{entry.speed:.1f}'}</td>")
+        cells.append(f"<td>{'-' if tracker.speed is None else f'{tracker.speed:.1f}'}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     head = "".join(
         f"<th>{name}</th>" for name in ("", "tracker", "EAO", "A", "R", "failed runs", "frames/s")
@@ -177,8 +150,8 @@ def _ranking(entries: list[Entry]) -> str:
     )
 
 
-def _plots(entries: list[Entry]) -> str:
-    scores = {entry.label: entry.scores for entry in entries}
+def _plots(trackers: list[ReportedTracker]) -> str:
+    scores = {tracker.title: tracker.scores for tracker in trackers}
     pictures = [
         f'<img alt="{alt}" src="{_svg(figure)}">'
         for alt, figure in (("EAO curve", eao_plot(scores)), ("AR plot", ar_plot(scores)))
@@ -198,15 +171,15 @@ def _data_address(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _sequences(workspace: vot_files.Workspace, entries: list[Entry]) -> str:
+def _sequences(workspace: Workspace, trackers: list[ReportedTracker]) -> str:
     """Bars of A and R, a row a sequence and two columns a tracker."""
-    names = "".join(f'<th colspan="2">{_text(entry.label)}</th>' for entry in entries)
-    figures = "".join("<th>A</th><th>R</th>" for _ in entries)
+    names = "".join(f'<th colspan="2">{_text(tracker.title)}</th>' for tracker in trackers)
+    figures = "".join("<th>A</th><th>R</th>" for _ in trackers)
     rows = []
     for index, sequence in enumerate(workspace.sequences):
         cells = [f"<th>{_text(sequence.name)}</th>", f"<td>{len(sequence)}</td>"]
-        for entry in entries:
-            scores = entry.scores.sequences[index]
+        for tracker in trackers:
+            scores = tracker.scores.sequences[index]
             for kind, value in (("a", scores.A), ("r", scores.R)):
                 cells.append(f'<td class="bar {kind}" style="--v:{value:.4f}">{value:.2f}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
@@ -223,26 +196,26 @@ def _sequences(workspace: vot_files.Workspace, entries: list[Entry]) -> str:
 FAILURES_SHOWN = 6  # for each tracker, of one sequence each
 
 
-def _failures(workspace: vot_files.Workspace, entries: list[Entry]) -> str:
+def _failures(workspace: Workspace, trackers: list[ReportedTracker]) -> str:
     parts = [
         "<h2>Failures</h2>",
         "<p>Where each tracker fails soonest: the first lost frame of a run, one a sequence. "
         '<span class="result">Orange</span> is the tracker\'s box, '
         '<span class="truth">cyan</span> the annotation.</p>',
     ]
-    for entry in entries:
+    for tracker in trackers:
         cards = []
-        for sequence, number in _worst_runs(entry)[:FAILURES_SHOWN]:
-            cards.append(_failure_card(workspace, entry, sequence, number))
+        for sequence, number in _worst_runs(tracker)[:FAILURES_SHOWN]:
+            cards.append(_failure_card(workspace, tracker, sequence, number))
         body = f'<div class="cards">{"".join(cards)}</div>' if cards else "<p>No run failed.</p>"
-        parts.append(f"<h3>{_text(entry.label)}</h3>\n{body}")
+        parts.append(f"<h3>{_text(tracker.title)}</h3>\n{body}")
     return "\n".join(parts)
 
 
-def _worst_runs(entry: Entry) -> list[tuple[int, int]]:
+def _worst_runs(tracker: ReportedTracker) -> list[tuple[int, int]]:
     """Sequence and number of the soonest failure in each sequence, the soonest first."""
     found = []
-    for index, sequence in enumerate(entry.scores.sequences):
+    for index, sequence in enumerate(tracker.scores.sequences):
         failed = [
             (run.progress / len(run.overlaps), index, number)
             for number, run in enumerate(sequence.runs)
@@ -253,9 +226,9 @@ def _worst_runs(entry: Entry) -> list[tuple[int, int]]:
     return [(index, number) for _, index, number in sorted(found)]
 
 
-def _failure_card(workspace: vot_files.Workspace, entry: Entry, index: int, number: int) -> str:
+def _failure_card(workspace: Workspace, tracker: ReportedTracker, index: int, number: int) -> str:
     sequence = workspace.sequences[index]
-    run = entry.scores.sequences[index].runs[number]
+    run = tracker.scores.sequences[index].runs[number]
     frame = run.failure_frame
     assert frame is not None  # of the runs that failed
     direction = "backward" if run.run.is_backward else "forward"
@@ -263,19 +236,16 @@ def _failure_card(workspace: vot_files.Workspace, entry: Entry, index: int, numb
         f"{sequence.name}, frame {frame + 1}: {run.progress} of {len(run.overlaps)} frames after "
         f"the start at {run.run.anchor + 1}, {direction}"
     )
-    box = entry.runs[sequence.name][number].boxes[run.progress]
+    box = tracker.runs[sequence.name][number].boxes[run.progress]
     picture = _failure_picture(sequence, frame, box)
     content = f'<img alt="{_text(caption)}" src="{picture}">' if picture else "<p>No picture.</p>"
     return f"<figure>{content}<figcaption>{_text(caption)}</figcaption></figure>"
 
 
-def _failure_picture(
-    sequence: vot_files.AnchoredSequence, frame: int, box: np.ndarray
-) -> str | None:
+def _failure_picture(sequence: AnchoredSequence, frame: int, box: np.ndarray) -> str | None:
     """A frame of both modalities with boxes, as a data address; None where pictures are missing."""
     try:
-        pictures = load_sequence(sequence.folder, "vot")
-        shown = pictures.frame(frame)
+        shown = sequence.pictures.frame(frame)
     except (UserError, IndexError):
         return None
     if shown.rgb is None and shown.ir is None:

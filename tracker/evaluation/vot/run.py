@@ -1,52 +1,51 @@
-"""The VOT toolkit: its download, its experiments, its analysis. The one module that imports it.
+"""Running a workspace's trackers through the VOT toolkit, in parallel, resumable.
 
-The toolkit (0.7.4) runs one sequence after another, ends with success when a tracker failed, and
-takes half a file of a killed run for a whole one. `evaluate` has its experiment run sequences in
-parallel processes, says which runs are missing in the end and why, and repeats damaged ones. The
-processes write into one results folder, each a sequence of its own; there is nothing to merge.
+The toolkit (0.7.4) runs one sequence after another, ends with success even if a tracker failed, and
+accepts truncated files of a killed run as complete. `run_trackers` has its experiment run sequences
+in parallel processes, reports which runs are missing at the end and why, and repeats damaged ones.
+The processes write separate sequences into one results folder, so nothing has to be merged.
 """
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
-from vot.tracker import Tracker
 
 from fusion.base.errors import UserError
-from tracker.evaluation.origin import is_of_other_origin, weights_digest, write_origin
-from tracker.evaluation.vot import files as vot_files
-from tracker.evaluation.vot.entries import find_weights, needs_weights, require_baseline
-from tracker.evaluation.vot.pool import Failure, Pool
-from tracker.evaluation.vot.regions import read_trajectory
-from tracker.evaluation.vot.toolkit import open_workspace, resolve_tracker
-from tracker.evaluation.vot.workspace import UNTRAINED, check_sequences, sequences_folder
+from tracker.evaluation.origin import is_of_other_origin, write_origin
+from tracker.evaluation.vot.entries import entry_origin
+from tracker.evaluation.vot.pool import SequenceFailure, WorkerPool
+from tracker.evaluation.vot.sequences import check_sequences
+from tracker.evaluation.vot.trackers_ini import UNTRAINED, Entry
+from tracker.evaluation.vot.trajectories import read_trajectory
+from tracker.evaluation.vot.workspace import Workspace
 
-__all__ = ["Failure", "Outcome", "choose_entries", "evaluate"]
+__all__ = ["RunOutcome", "choose_trackers", "run_trackers"]
 
 
 @dataclass
-class Outcome:
-    """What `evaluate` did.
+class RunOutcome:
+    """Outcome of `run_trackers`.
 
     Attributes:
-        runs: by tracker, all runs the experiment has of it.
-        new: by tracker, those that were run now.
-        missing: by tracker, sequences and anchors that have no result in the end.
-        failures: why, where a reason is known.
-        damaged: result files that were put aside (renamed to end in ``.old``) and run again.
-        outdated: trackers whose results were of other weights, or of other modalities, and were put
-            aside likewise.
-        seconds: in all.
+        runs: number of runs that the experiment has of each tracker.
+        new: by tracker, the number of runs executed now.
+        missing: by tracker, sequences and anchors without a result at the end.
+        failures: the reasons, where known.
+        damaged: result files that were set aside (renamed to end in ``.old``) and run again.
+        outdated: trackers whose results had other weights or settings and were set aside in the
+            same way.
+        seconds: total time.
     """
 
-    runs: dict[str, int] = field(default_factory=dict)
+    runs: int
     new: dict[str, int] = field(default_factory=dict)
     missing: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[SequenceFailure] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
     outdated: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -67,209 +66,180 @@ class Outcome:
         ]
 
 
-def choose_entries(
-    folder: str | Path,
+def choose_trackers(
+    workspace: Workspace,
     trackers: Sequence[str] = (),
     untrained: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Which entries of a workspace to run.
+    """Select the entries of a workspace to run.
 
     Args:
-        folder: the workspace.
-        trackers: references to take; every entry that can run where there is none.
-        untrained: take entries that have no weights as ``NAME@untrained``.
-        environment: variables for the trackers, see `evaluate`.
+        trackers: references to use; by default, every entry that can run.
+        untrained: use entries without weights as ``NAME@untrained``.
+        environment: variables for the trackers, see `run_trackers`.
 
     Returns:
-        References for `evaluate`, and a line for each entry left out because it has no weights.
+        References for `run_trackers`, and a line for each entry left out because a requirement is
+        missing.
 
     Raises:
-        UserError: no workspace, an unknown tracker, or one without weights that was named.
+        UserError: an unknown tracker, or a named tracker whose requirements are missing.
     """
-    folder = Path(folder).resolve()
-    workspace = open_workspace(folder)
     chosen, left_out = [], []
-    for reference in trackers or [tracker.identifier for tracker in workspace.registry]:
-        tracker = resolve_tracker(workspace, folder, reference)
+    for reference in trackers or list(workspace.entries):
+        entry = workspace.entry(reference)
         try:
-            with _variables(environment or {}):
-                _weights(folder, tracker)
+            _origin(workspace, entry, environment)
         except UserError as error:
             if untrained:
-                reference = f"{tracker.identifier}@{UNTRAINED}"
+                entry = entry.at(UNTRAINED)
             elif trackers:
                 raise
             else:
                 left_out.append(str(error))
                 continue
-        chosen.append(reference)
+        chosen.append(entry.reference)
     if not chosen:
         reason = left_out[0] if left_out else "it has none"
-        raise UserError(f"{folder / 'trackers.ini'}: no entry can run; {reason}")
+        raise UserError(f"{workspace.folder / 'trackers.ini'}: no entry can run; {reason}")
     return list(dict.fromkeys(chosen)), left_out
 
 
-def _weights(folder: Path, tracker: Tracker) -> Path | None:
-    """The weights file of an entry of ours; None for one that has none by its nature.
+def _origin(workspace: Workspace, entry: Entry, outside: Mapping[str, str] | None) -> str | None:
+    """The settings on which the results of an entry depend; None for trackers of other packages.
+
+    Args:
+        outside: variables for the trackers, in addition to this process's environment.
 
     Raises:
-        UserError: what the entry needs to run is not there.
+        UserError: a requirement of the entry is missing; names the entry.
+        UserError: what the entry needs to run is not there; names the entry.
     """
-    environment = _environment(tracker)
+    environment = entry.environment({**os.environ, **(outside or {})})
     name = environment.get("RGBT_TRACKER")
-    if not name or tracker.version == UNTRAINED:
+    if not name:
         return None
+    environment["RGBT_UNTRAINED"] = "1" if entry.version == UNTRAINED else ""
     try:
-        if not needs_weights(name):
-            require_baseline(name)
-            return None
-        return find_weights(name, folder, environment)
+        return entry_origin(name, workspace.folder, environment)
     except UserError as error:
-        raise UserError(f"{tracker.identifier}: {error}") from None
+        raise UserError(f"{entry.identifier}: {error}") from None
 
 
-def _environment(tracker: Tracker) -> dict[str, str]:
-    """What an entry's process gets, the entry's own settings first."""
-    return {**os.environ, **tracker.describe()["env"]}
-
-
-def _origin(folder: Path, tracker: Tracker) -> str | None:
-    """Of what an entry's results are, its weights and the modality that it sees alone; None for an
-    entry without weights.
-
-    Raises:
-        UserError: what the entry needs to run is not there.
-    """
-    file = _weights(folder, tracker)
-    if file is None:
-        return None
-    modality = _environment(tracker).get("RGBT_MODALITY")
-    return f"{weights_digest(file)} {modality}" if modality else weights_digest(file)
-
-
-def evaluate(
-    folder: str | Path,
+def run_trackers(
+    workspace: Workspace,
     trackers: Sequence[str],
     *,
     workers: int = 1,
-    experiment: str | None = None,
     force: bool = False,
     start_limit: float = 300,
     environment: Mapping[str, str] | None = None,
     progress: bool = True,
-) -> Outcome:
+) -> RunOutcome:
     """Run trackers on all sequences of a workspace, by the toolkit's own experiment.
 
-    Runs that have a result are not repeated, so that an evaluation goes on where it ended, however
-    it did; those of other weights than the tracker has now are. A tracker that fails on a sequence
-    does not stop the others.
+    Runs that have a result are not repeated, so an interrupted evaluation resumes; results of other
+    weights or settings than the tracker's current ones are repeated. A tracker that fails on a
+    sequence does not stop the others.
 
     Args:
-        folder: the workspace.
-        trackers: references: identifiers of trackers.ini; ``NAME@VERSION`` for results to be kept
-            apart; ``NAME@untrained`` for a network that is to run without weights.
-        workers: processes; each has a tracker at work on a sequence, which computes in one thread
-            unless OMP_NUM_THREADS says otherwise.
-        experiment: a multistart experiment of the stack; needed where it has several.
+        trackers: references: identifiers of trackers.ini; ``NAME@VERSION`` to keep results apart;
+            ``NAME@untrained`` for a network without trained weights.
+        workers: number of processes; each runs a tracker on one sequence, in one thread unless
+            OMP_NUM_THREADS is set.
         force: repeat runs that have a result.
-        start_limit: seconds a tracker may take from its start to being ready. (Replies have the
-            limit that trackers.ini sets.)
+        start_limit: maximum time in seconds for a tracker to start. (The limit for replies is set
+            in trackers.ini.)
         environment: variables for the trackers, such as RGBT_DEVICE.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Raises:
-        UserError: no workspace, no such tracker, no weights, unusable sequences, several workers
-            for an experiment in real time, or an evaluation that is going on here already.
-        ValueError: no worker.
+        UserError: a tracker is unknown or has no weights, sequences are unusable, several workers
+            are requested for a real-time experiment, or another evaluation is running here.
+        ValueError: workers is less than 1.
     """
     if workers < 1:
-        raise ValueError(f"evaluate needs a worker, got {workers}")
-    folder, trackers = Path(folder).resolve(), list(dict.fromkeys(trackers))
-    start = time.perf_counter()
-    plan = vot_files.read_workspace(folder, experiment)
-    sequences = {sequence.name: sequence for sequence in plan.sequences}
-    check_sequences(sequences_folder(folder), sequences)
-    workspace = open_workspace(folder)
-    if workers > 1 and workspace.stack.experiments[plan.experiment].realtime is not None:
+        raise ValueError(f"run_trackers needs a worker, got {workers}")
+    experiment = workspace.experiment
+    if workers > 1 and experiment.is_realtime:
         raise UserError(
-            f"--workers {workers}: {plan.experiment} is in real time, where trackers side by side "
+            f"--workers {workers}: {experiment.name} is in real time, where trackers side by side "
             "would slow each other down; use one worker"
         )
-    with _variables(environment or {}):
-        origins = {
-            reference: _origin(folder, resolve_tracker(workspace, folder, reference))
-            for reference in trackers
-        }
+    start = time.perf_counter()
+    check_sequences(workspace.sequences)
+    entries = [workspace.entry(reference) for reference in dict.fromkeys(trackers)]
+    origins = {entry.reference: _origin(workspace, entry, environment) for entry in entries}
 
-    outcome = Outcome()
-    with _alone(folder):
-        tasks = []
-        for reference in trackers:
-            results = plan.results(reference)
-            origin = origins[reference]
-            if origin is not None and is_of_other_origin(results, origin):
-                outcome.outdated.append(reference)
-            if force or reference in outcome.outdated:
-                _put_aside(results, sequences.values(), lambda *_: True)
+    outcome = RunOutcome(workspace.num_runs)
+    lengths = {sequence.name: len(sequence) for sequence in workspace.sequences}
+    with _alone(workspace.folder):
+        tasks: list[tuple[str, str]] = []
+        for tracker, origin in origins.items():
             if origin is not None:
-                # Only now: what was made with other weights is out of the way.
-                write_origin(results, origin)
-            outcome.damaged += _put_aside(results, sequences.values(), _is_damaged)
-            missing = _missing(results, sequences.values())
-            outcome.runs[reference] = sum(len(s.runs) for s in sequences.values())
-            outcome.new[reference] = sum(map(len, missing.values()))
-            # The longest first, so that no worker is left with one in the end.
-            tasks += sorted(
-                ((reference, name, len(anchors)) for name, anchors in missing.items()),
-                key=lambda task: -len(sequences[task[1]]) * task[2],
-            )
+                _note_origin(workspace, tracker, origin, outcome)
+            if force:
+                _put_aside(workspace, tracker, lambda *_: True)
+            outcome.damaged += _put_aside(workspace, tracker, _is_damaged)
+            missing = _missing(workspace, tracker)
+            outcome.new[tracker] = sum(map(len, missing.values()))
+            # The longest sequences first, so that no worker is left with one at the end.
+            names = sorted(missing, key=lambda name: -lengths[name] * len(missing[name]))
+            tasks += [(tracker, name) for name in names]
         with tqdm(
-            total=sum(count for *_, count in tasks), unit="run", disable=None if progress else True
+            total=sum(outcome.new.values()), unit="run", disable=None if progress else True
         ) as bar:
-            pool = Pool(folder, plan.experiment, workers, start_limit, environment or {})
-            outcome.failures = pool.run([task[:2] for task in tasks], bar.update)
-    for reference in trackers:
-        outcome.missing[reference] = _missing(plan.results(reference), sequences.values())
-        outcome.new[reference] -= sum(map(len, outcome.missing[reference].values()))
+            pool = WorkerPool(
+                workspace.folder, experiment.name, workers, start_limit, environment or {}
+            )
+            outcome.failures = pool.run(tasks, bar.update)
+    for tracker in origins:
+        outcome.missing[tracker] = _missing(workspace, tracker)
+        outcome.new[tracker] -= sum(map(len, outcome.missing[tracker].values()))
     outcome.seconds = time.perf_counter() - start
     return outcome
 
 
-def _missing(
-    results: Path, sequences: Iterable[vot_files.AnchoredSequence]
-) -> dict[str, list[int]]:
-    """Anchors without a trajectory, by sequence; sequences that have all are left out."""
+def _note_origin(workspace: Workspace, tracker: str, origin: str, outcome: RunOutcome) -> None:
+    """Set results of another origin aside, and record the origin of those to come."""
+    results = workspace.results(tracker)
+    if is_of_other_origin(results, origin):
+        outcome.outdated.append(tracker)
+        _put_aside(workspace, tracker, lambda *_: True)
+    write_origin(results, origin)  # only after the other results are set aside
+
+
+def _missing(workspace: Workspace, tracker: str) -> dict[str, list[int]]:
+    """Anchors without a trajectory, by sequence; complete sequences are left out."""
     missing = {
         sequence.name: [
             run.anchor
             for run in sequence.runs
-            if vot_files.trajectory_path(results, sequence.name, run.anchor) is None
+            if workspace.trajectory(tracker, sequence.name, run.anchor) is None
         ]
-        for sequence in sequences
+        for sequence in workspace.sequences
     }
     return {name: anchors for name, anchors in missing.items() if anchors}
 
 
 def _put_aside(
-    results: Path,
-    sequences: Iterable[vot_files.AnchoredSequence],
-    condition: Callable[[Path, int], bool],
+    workspace: Workspace, tracker: str, condition: Callable[[Path, int], bool]
 ) -> list[Path]:
     """Rename trajectories, so that they are run again; returns which."""
     found = []
-    for sequence in sequences:
+    for sequence in workspace.sequences:
         for run in sequence.runs:
-            path = vot_files.trajectory_path(results, sequence.name, run.anchor)
+            path = workspace.trajectory(tracker, sequence.name, run.anchor)
             while path is not None and condition(path, len(run.frames)):
                 path.replace(path.with_name(path.name + ".old"))
                 found.append(path)
-                path = vot_files.trajectory_path(results, sequence.name, run.anchor)
+                path = workspace.trajectory(tracker, sequence.name, run.anchor)
     return found
 
 
 def _is_damaged(path: Path, length: int) -> bool:
-    """Whether a trajectory cannot be that of a whole run."""
+    """Whether a trajectory cannot be that of a complete run."""
     try:
         return len(read_trajectory(path)) != length
     except UserError:
@@ -277,23 +247,8 @@ def _is_damaged(path: Path, length: int) -> bool:
 
 
 @contextmanager
-def _variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for a while."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second evaluation out of the workspace; the lock ends with the process, however."""
+    """Prevent a second evaluation in the workspace; the lock ends with the process in any case."""
     try:
         import fcntl
     except ImportError:  # not on Windows
@@ -305,12 +260,6 @@ def _alone(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(
-                f"{folder}: an evaluation is going on in this workspace; wait for it to end"
+                f"{folder}: an evaluation is running in this workspace; wait for it to end"
             ) from None
         yield
-
-
-# --- Worker processes -----------------------------------------------------------------------------
-
-
-# --- Analysis -------------------------------------------------------------------------------------

@@ -1,27 +1,27 @@
-"""Choose what of online tracking is not learned: the settings of a tracker that give the best EAO.
+"""Choose the settings of online tracking that are not learned: those that give the best EAO.
 
 The published settings belong to the published network. Another network's scores are distributed
-otherwise, and then another window, penalty or rate of update serves it better. Choose on sequences
-that figures are not reported on.
+differently, and then another window, penalty or rate of update serves it better. Choose on
+sequences that figures are not reported on.
 """
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from fusion.base.errors import UserError
-from tracker.data.sequences import load_sequence
-from tracker.evaluation.vot import figures as multistart
-from tracker.evaluation.vot import files as vot_files
+from tracker.evaluation.vot.figures import MultistartScores, score_runs
 from tracker.evaluation.vot.regions import Regions
+from tracker.evaluation.vot.sequences import AnchoredSequence
+from tracker.evaluation.vot.workspace import Workspace
 from tracker.model.network import TrackerNetwork
 from tracker.model.settings import OnlineSettings
 from tracker.online.rgbt_tracker import RGBTTracker
+from tracker.online.running import Tracker
 
 #: What is tried, a setting at a time, in this order.
 CHOICES: dict[str, tuple[float, ...]] = {
@@ -45,7 +45,7 @@ class Trial:
     figures: dict[str, float]
 
 
-def run_tracker(workspace: vot_files.Workspace, tracker: RGBTTracker) -> multistart.Scores:
+def run_tracker(workspace: Workspace, tracker: Tracker) -> MultistartScores:
     """Figures of a tracker in a workspace, without the toolkit and without writing results.
 
     Raises:
@@ -53,7 +53,7 @@ def run_tracker(workspace: vot_files.Workspace, tracker: RGBTTracker) -> multist
     """
     found: dict[str, list[Regions]] = {}
     for sequence in workspace.sequences:
-        pictures = _pictures(sequence.folder)
+        pictures = _pictures(sequence)
         found[sequence.name] = []
         for run in sequence.runs:
             boxes = np.full((len(run.frames), 4), np.nan, np.float32)
@@ -65,23 +65,23 @@ def run_tracker(workspace: vot_files.Workspace, tracker: RGBTTracker) -> multist
             for number, frame in enumerate(run.frames[1:].tolist(), start=1):
                 boxes[number] = tracker.track(*pictures(frame))[0]
             found[sequence.name].append(Regions(boxes))
-    return multistart.evaluate(workspace.sequences, found, workspace.low, workspace.high)
+    experiment = workspace.experiment
+    return score_runs(workspace.sequences, found, experiment.low, experiment.high)
 
 
-def _pictures(folder: Path) -> Callable[[int], tuple]:
+def _pictures(sequence: AnchoredSequence) -> Callable[[int], tuple]:
     """Frames of a sequence, each read once for all runs."""
-    sequence = load_sequence(folder, "vot")
 
     @lru_cache(maxsize=len(sequence))
     def read(number: int) -> tuple:
-        frame = sequence.frame(number)
+        frame = sequence.pictures.frame(number)
         return frame.rgb, frame.ir
 
     return read
 
 
 def tune(
-    workspace: vot_files.Workspace,
+    workspace: Workspace,
     network: TrackerNetwork,
     device: torch.device | str = "cpu",
     choices: dict[str, Sequence[float]] | None = None,
@@ -122,7 +122,7 @@ def _eao(trial: Trial) -> float:
 
 
 def _try(
-    workspace: vot_files.Workspace,
+    workspace: Workspace,
     network: TrackerNetwork,
     device: torch.device | str,
     settings: OnlineSettings,

@@ -1,4 +1,4 @@
-"""The compiled kernel against LRRNet's modules: values, gradients, and when it keeps out."""
+"""The compiled kernel against LRRNet's modules: values, gradients, and when it is not used."""
 
 import copy
 import pickle
@@ -27,12 +27,12 @@ def seed():
 
 @pytest.fixture
 def use(monkeypatch):
-    """Let networks use one level, or "0" for none."""
+    """Makes networks use one level, or "0" for none."""
     return lambda level: monkeypatch.setenv("RGBT_FAST", level)
 
 
 def make(num_filters=8, num_blocks=3, **options):
-    """A network whose thresholds lie about zero, so that all cases of the threshold occur."""
+    """A network with thresholds around zero, so that all cases of the threshold occur."""
     network = LRRNet(num_filters, num_blocks, **options)
     with torch.no_grad():
         for stack in filter(lambda s: isinstance(s, LLRR), (network.infrared, network.visible)):
@@ -303,7 +303,7 @@ def test_autocast_keeps_the_kernel_in_float32(applies):
 
 @pytest.fixture
 def applies(monkeypatch):
-    """Whether the kernel, and not another way, would serve a network and pictures."""
+    """Whether the kernel would be used for a network and images."""
 
     def applies(network, pictures):
         with monkeypatch.context() as patch:
@@ -409,7 +409,7 @@ def test_without_the_library(monkeypatch):
     expected = network(ir, vis)
     monkeypatch.setattr(cpu, "levels", tuple)
     torch.testing.assert_close(network(ir, vis), expected)
-    with pytest.raises(RuntimeError, match="not there"):
+    with pytest.raises(RuntimeError, match="not available"):
         cpu.branch_maps(torch.rand(1, 1, 4, 4), torch.rand(1, 43), 1, 0)
 
 

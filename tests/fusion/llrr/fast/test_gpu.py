@@ -11,7 +11,7 @@ import torch
 from fusion.llrr.fast import branches
 from fusion.networks.lrrnet import LRRNet
 
-# A program of its own: Triton decides when its kernels are defined whether to interpret them.
+# A separate program: Triton decides on interpretation when the kernels are defined.
 PROGRAM = """
 import torch
 from fusion.networks.lrrnet import LRRNet
@@ -54,7 +54,7 @@ def test_interpreted_kernels_give_the_maps():
     for exact, half, largest, blocks in cases:
         assert exact < 2e-6
         assert half < 0.1 * largest
-        # Proof that it was not the matrix products that answered: they store no halves.
+        # This proves that matrix products were not used: they do not store half precision.
         assert (half > 1e-5) == (blocks > 0)
 
 

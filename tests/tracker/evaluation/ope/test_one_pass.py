@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fusion.base.errors import UserError
+from fusion.base.threads import limited_threads
 from tracker.data.sequences import load_dataset
 from tracker.evaluation.ope.run import result_path, run_dataset
 
 
 class Drifter:
-    """Moves a pixel a frame; waits or leaves at the sequences whose first box says so."""
+    """Moves one pixel per frame; waits or exits in sequences marked by their first box."""
 
     def __init__(self, note=None):
         self.note = note
@@ -51,7 +53,7 @@ def dataset(make_scene, tmp_path):
 
 
 def contents(folder):
-    return {path.name: path.read_text() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_text() for path in sorted(folder.glob("*.txt"))}
 
 
 def test_results_are_written_whole_and_kept(dataset, tmp_path):
@@ -59,6 +61,8 @@ def test_results_are_written_whole_and_kept(dataset, tmp_path):
     assert len(failures) == 1 and failures[0].startswith("three: no box in the first frame")
     first = contents(tmp_path / "out")
     assert sorted(first) == ["four.txt", "one.txt", "two.txt"]
+    for name in ("four", "one", "two"):
+        assert np.loadtxt(tmp_path / "out" / f"{name}_time.value").shape == (4,)
     boxes = np.loadtxt(tmp_path / "out" / "one.txt", delimiter=",")
     np.testing.assert_array_equal(boxes[0], dataset["one"].first_box())
     np.testing.assert_array_equal(np.diff(boxes[:, 0]), 1)
@@ -67,6 +71,35 @@ def test_results_are_written_whole_and_kept(dataset, tmp_path):
     (tmp_path / "out" / "four.txt").unlink()
     run_dataset(Drifter, dataset, tmp_path / "out", names=["one", "two", "four"])
     assert contents(tmp_path / "out") == first | {"two.txt": "mine\n"}
+
+
+class Counter:
+    """Its boxes are as wide as PyTorch has threads."""
+
+    def init(self, rgb, ir, box):
+        self.box = (*box[:2], torch.get_num_threads(), box[3])
+
+    def track(self, rgb, ir):
+        return self.box, 1.0
+
+
+@pytest.mark.parametrize(
+    ("environment", "threads", "expected"), [(None, None, 1), ("2", None, 2), ("1", 3, 3)]
+)
+def test_threads_do_not_depend_on_workers(
+    dataset, tmp_path, monkeypatch, environment, threads, expected
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if environment:
+        monkeypatch.setenv("OMP_NUM_THREADS", environment)
+    with limited_threads(5):
+        for workers in (1, 2):
+            folder = tmp_path / str(workers)
+            run_dataset(Counter, dataset, folder, ["one", "two"], workers, threads)
+            for name in ("one", "two"):
+                boxes = np.loadtxt(folder / f"{name}.txt", delimiter=",")
+                assert boxes[1:, 2].tolist() == [expected] * 3
+        assert torch.get_num_threads() == 5
 
 
 def test_workers_give_the_same_results(dataset, tmp_path):

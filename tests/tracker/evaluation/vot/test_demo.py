@@ -1,12 +1,12 @@
-"""``tracker demo`` in small: what it says, what it leaves, and that it goes on where it was."""
+"""``tracker demo`` in small: what it prints, what it writes, and that it resumes."""
 
 import torch
 
 from fusion.images.video import Video
 from tracker.commands.cli import main
-from tracker.evaluation.vot import figures as multistart
-from tracker.evaluation.vot import files as vot_files
 from tracker.evaluation.vot.demo import run_demo
+from tracker.evaluation.vot.figures import score_trackers
+from tracker.evaluation.vot.workspace import read_workspace
 from tracker.model.network import build
 from tracker.model.weights import save_tracker
 
@@ -19,12 +19,11 @@ def test_without_and_with_weights(tmp_path, capsys):
     assert f"open {out / 'report.html'}" in said and str(out / "tracking.mp4") in said
     assert sum(1 for _ in Video(out / "tracking.mp4")) == 30
 
-    plan = vot_files.read_workspace(out / "workspace")
-    assert (plan.low, plan.high) == (15, 30)
+    workspace = read_workspace(out / "workspace")
+    assert (workspace.experiment.low, workspace.experiment.high) == (15, 30)
     by_label = {line.split("  ")[0]: line.split() for line in said.splitlines()}
-    runs = vot_files.read_runs(plan.results("NCC"), plan.sequences)
-    scores = multistart.evaluate(plan.sequences, runs, plan.low, plan.high)
-    expected = [f"{value:.3f}" for value in scores.figures().values()]
+    ((tracker,), _) = score_trackers(workspace, ["NCC"])
+    expected = [f"{value:.3f}" for value in tracker.scores.figures().values()]
     assert by_label["correlation, RGB+IR"][-4:-1] == expected
 
     torch.manual_seed(1)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tracker.evaluation.vot.regions import Mask, Regions, read_trajectory, region_overlaps
+from tracker.evaluation.vot.regions import Mask, Regions, region_overlaps
+from tracker.evaluation.vot.trajectories import read_trajectory
 
 
 def random_region(rng):

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker.evaluation.vot import figures as multistart
-from tracker.evaluation.vot import files as vot_files
-from tracker.evaluation.vot.files import AnchoredSequence
+from tracker.evaluation.vot import figures
+from tracker.evaluation.vot.figures import score_runs, score_trackers
 from tracker.evaluation.vot.regions import Regions, region_overlaps
+from tracker.evaluation.vot.sequences import AnchoredSequence
+from tracker.evaluation.vot.workspace import read_workspace
 
 # --- The published results ------------------------------------------------------------------------
 
@@ -21,10 +22,9 @@ def bundle(shared):
 
 def test_the_benchmarks_figures(bundle):
     expected = json.loads((bundle / "expected.json").read_text())
-    workspace = vot_files.read_workspace(bundle)
-    assert workspace.trackers() == ["DFAT"]
-    runs = vot_files.read_runs(workspace.results("DFAT"), workspace.sequences)
-    scores = multistart.evaluate(workspace.sequences, runs, workspace.low, workspace.high)
+    ((tracker,), faults) = score_trackers(read_workspace(bundle))
+    assert (tracker.reference, faults) == ("DFAT", [])
+    scores = tracker.scores
     for name, value in scores.figures().items():
         assert value == pytest.approx(expected["vot2020_multistart"]["infrared"][name], abs=1e-9)
     for frames, value in expected["eao_curve_infrared_at"].items():
@@ -74,13 +74,13 @@ def awkward_workspace(bundle, tmp_path_factory):
 
 
 def test_the_toolkit_agrees_on_each_sequence_and_the_curve(awkward_workspace):
-    from tracker.evaluation.vot.scores import toolkit_scores
+    from tracker.evaluation.vot.toolkit import toolkit_scores
 
-    workspace = vot_files.read_workspace(awkward_workspace)
-    assert (workspace.low, workspace.high) == (20, 120)
-    runs = vot_files.read_runs(workspace.results("DFAT"), workspace.sequences)
-    scores = multistart.evaluate(workspace.sequences, runs, workspace.low, workspace.high)
-    toolkit = toolkit_scores(awkward_workspace, ["DFAT"])["DFAT"]
+    workspace = read_workspace(awkward_workspace)
+    assert (workspace.experiment.low, workspace.experiment.high) == (20, 120)
+    ((tracker,), _) = score_trackers(workspace)
+    scores = tracker.scores
+    toolkit = toolkit_scores(workspace, ["DFAT"])["DFAT"]
     assert scores.figures() == pytest.approx(toolkit.figures(), abs=1e-12)
     np.testing.assert_allclose(scores.curve, toolkit.curve, atol=1e-12)
     for sequence in scores.sequences:
@@ -152,7 +152,7 @@ def test_the_curve_agrees_with_plain_loops(rng):
             if rng.random() < 0.6:
                 boxes[len(boxes) // 2 :, 0] += 500
             runs.append(Regions(boxes))
-    scores = multistart.evaluate(sequences, trajectories, 5, 80)
+    scores = score_runs(sequences, trajectories, 5, 80)
     assert sum(sequence.failures for sequence in scores.sequences) > 0
     expected = plain_curve(sequences, trajectories, 80)
     np.testing.assert_allclose(scores.curve, expected, atol=1e-12)
@@ -162,7 +162,7 @@ def test_the_curve_agrees_with_plain_loops(rng):
 def test_a_perfect_tracker(rng):
     sequences = [sequence_of(rng, "a", 40, (0, 39)), sequence_of(rng, "b", 40, (10,))]
     runs = {s.name: [with_code(run) for run in perfect_runs(s)] for s in sequences}
-    scores = multistart.evaluate(sequences, runs, 2, 39)
+    scores = score_runs(sequences, runs, 2, 39)
     assert (scores.R, scores.EAO) == (1, 1)
     # The first frame of each of the three runs has no overlap.
     assert pytest.approx((39 + 39 + 29) / (40 + 40 + 30)) == scores.A
@@ -171,15 +171,15 @@ def test_a_perfect_tracker(rng):
 def test_failure_starts_at_the_first_of_ten_lost_frames():
     overlaps = np.ones(50)
     present = np.ones(50, bool)
-    assert multistart.run_progress(overlaps, present) == 50
+    assert figures.run_progress(overlaps, present) == 50
     overlaps[20:29] = 0.1
-    assert multistart.run_progress(overlaps, present) == 50
+    assert figures.run_progress(overlaps, present) == 50
     overlaps[29] = 0.1
-    assert multistart.run_progress(overlaps, present) == 20
+    assert figures.run_progress(overlaps, present) == 20
     present[25] = False  # the count starts anew
-    assert multistart.run_progress(overlaps, present) == 50
-    assert multistart.run_progress(np.zeros(9), np.ones(9, bool)) == 9
-    assert multistart.run_progress(np.zeros(10), np.ones(10, bool)) == 0
+    assert figures.run_progress(overlaps, present) == 50
+    assert figures.run_progress(np.zeros(9), np.ones(9, bool)) == 9
+    assert figures.run_progress(np.zeros(10), np.ones(10, bool)) == 0
 
 
 def test_a_run_knows_where_it_failed(rng):
@@ -187,7 +187,7 @@ def test_a_run_knows_where_it_failed(rng):
     forward, backward = (with_code(run).boxes for run in perfect_runs(sequence))
     backward[12:, 0] += 500
     runs = {"a": [Regions(forward), Regions(backward)]}
-    (scores,) = multistart.evaluate([sequence], runs).sequences
+    (scores,) = score_runs([sequence], runs).sequences
     assert [run.run.is_backward for run in scores.runs] == [False, True]
     assert [run.failure_frame for run in scores.runs] == [None, 39 - 12]
     assert scores.failures == 1 and scores.progress == 35 + 12
@@ -195,7 +195,7 @@ def test_a_run_knows_where_it_failed(rng):
 
 def test_a_sequence_without_long_runs_has_no_eao(rng):
     sequence = sequence_of(rng, "a", 40, (0,))
-    (scores,) = multistart.evaluate([sequence], {"a": perfect_runs(sequence)}).sequences
+    (scores,) = score_runs([sequence], {"a": perfect_runs(sequence)}).sequences
     assert np.isnan(scores.eao(115, 755)) and scores.eao(10, 755) == 1
 
 
@@ -203,6 +203,6 @@ def test_trajectories_must_fit_the_runs(rng):
     sequence = sequence_of(rng, "a", 20, (0, 19))
     runs = perfect_runs(sequence)
     with pytest.raises(ValueError, match="do not fit"):
-        multistart.evaluate([sequence], {"a": runs[:1]})
+        score_runs([sequence], {"a": runs[:1]})
     with pytest.raises(ValueError, match="needs a sequence"):
-        multistart.evaluate([], {})
+        score_runs([], {})

@@ -1,0 +1,361 @@
+"""Metrics as `torchmetrics.Metric` classes, to validate a training and to combine with others.
+
+Each class has the mean over all pictures of one metric of `fusion.evaluation.metrics.create`, under
+any convention, and gives the same numbers as ``fusion evaluate``. States are sums in double
+precision, so that processes add up. Pictures are measured on the CPU and without gradients: none
+of these is a loss.
+
+>>> import torch
+>>> generator = torch.Generator().manual_seed(0)
+>>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+>>> metrics = collection(("en", "qabf"))
+>>> metrics.update(fused, ir, vis)
+>>> {name: round(value.item(), 3) for name, value in metrics.compute().items()}
+{'en': 7.945, 'qabf': 0.137}
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric as TorchMetric
+from torchmetrics import MetricCollection
+
+from fusion.evaluation.metrics.conventions import Convention
+from fusion.evaluation.metrics.metric import DEFAULT, create, list_metrics
+
+__all__ = [
+    "VIFF",
+    "AverageGradient",
+    "CorrelationCoefficient",
+    "Entropy",
+    "FusionMetric",
+    "FusionMultiScaleSSIM",
+    "FusionMutualInformation",
+    "FusionPSNR",
+    "FusionSSIM",
+    "FusionVIF",
+    "Nabf",
+    "Qabf",
+    "SpatialFrequency",
+    "StandardDeviation",
+    "SumOfCorrelationsOfDifferences",
+    "collection",
+]
+
+
+class FusionMetric(TorchMetric):
+    """Mean over pictures of any metric by name.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = FusionMetric("vif", convention="cddfuse")
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    0.0028
+
+    Args:
+        name: a name of the convention.
+        convention: its name, or a `Convention`.
+        **arguments: of `torchmetrics.Metric`.
+
+    Raises:
+        UserError: the name or the convention is unknown.
+    """
+
+    is_differentiable: bool = False
+    full_state_update: bool = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, name: str, convention: str | Convention = DEFAULT, **arguments: Any):
+        super().__init__(**arguments)
+        self.name = name
+        # By name where there is one, so that the metric can be pickled and sent to processes.
+        self.convention = convention
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        create(name, convention)  # so that a wrong name is said here
+
+    @property
+    def heading(self) -> str:
+        """Title with unit, unique to the definition."""
+        return create(self.name, self.convention).heading
+
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        """Direction of the metric."""
+        return create(self.name, self.convention).higher_is_better
+
+    def update(self, fused: Tensor, ir: Tensor, vis: Tensor) -> None:
+        """Add images.
+
+        Args:
+            fused, ir, vis: ``NxCxHxW`` with 1 or 3 channels (or one image, ``CxHxW`` or ``HxW``),
+                uint8 or floating point on 0..1.
+
+        Raises:
+            ValueError: shapes or ranges are none of those, or sizes differ.
+        """
+        value = create(self.name, self.convention)(fused, ir, vis)
+        values = torch.as_tensor(value, dtype=torch.float64)
+        self.total += values.sum().to(self.total.device)
+        self.count += values.numel()
+
+    def compute(self) -> Tensor:
+        """Mean over all images, float64; NaN without any."""
+        return self.total / self.count
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Figure and axes with one value, several, or, where None, the current one.
+
+        Args:
+            val: results of `compute` or `forward`.
+            ax: Matplotlib axes to draw on.
+        """
+        figure, axes = self._plot(val, ax)
+        if hasattr(axes, "set_ylabel"):  # one pair of axes, not an array of them
+            axes.set_ylabel(self.heading)
+        return figure, axes
+
+
+class _Named(FusionMetric):
+    """A class for one metric."""
+
+    metric_name: ClassVar[str]
+
+    def __init__(self, convention: str | Convention = DEFAULT, **arguments: Any):
+        super().__init__(self.metric_name, convention, **arguments)
+
+
+def collection(
+    names: Sequence[str] | None = None, convention: str | Convention = DEFAULT, prefix: str = ""
+) -> MetricCollection:
+    """Several metrics of a convention, updated together.
+
+    Args:
+        names: of the convention; all its metrics where None.
+        convention: its name, or a `Convention`.
+        prefix: of the names in results, such as "val/".
+
+    Raises:
+        UserError: a name or the convention is unknown.
+    """
+    names = list_metrics(convention) if names is None else names
+    metrics: dict[str, Any] = {name: FusionMetric(name, convention) for name in names}
+    return MetricCollection(metrics, prefix=prefix or None, compute_groups=False)
+
+
+class Entropy(_Named):
+    """Entropy of the fused pictures' histograms, bits.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = Entropy()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    7.9453
+    """
+
+    metric_name = "en"
+
+
+class StandardDeviation(_Named):
+    """Standard deviation of the fused pictures, levels.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = StandardDeviation()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    73.1959
+    """
+
+    metric_name = "sd"
+
+    def __init__(self, convention: str | Convention = "cddfuse", **arguments: Any):
+        super().__init__(convention, **arguments)
+
+
+class SpatialFrequency(_Named):
+    """Spatial frequency of the fused pictures, levels.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = SpatialFrequency()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    145.6845
+    """
+
+    metric_name = "sf"
+
+
+class AverageGradient(_Named):
+    """Average gradient of the fused pictures, levels.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = AverageGradient()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    92.6583
+    """
+
+    metric_name = "ag"
+
+
+class FusionMutualInformation(_Named):
+    """Mutual information with both sources.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = FusionMutualInformation()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    8.6886
+    """
+
+    metric_name = "mi"
+
+
+class CorrelationCoefficient(_Named):
+    """Mean correlation with both sources.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = CorrelationCoefficient()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    0.0006
+    """
+
+    metric_name = "cc"
+
+
+class SumOfCorrelationsOfDifferences(_Named):
+    """SCD: correlations of differences and sources.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = SumOfCorrelationsOfDifferences()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    -0.0138
+    """
+
+    metric_name = "scd"
+
+
+class FusionPSNR(_Named):
+    """PSNR of the error averaged over both sources, dB.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = FusionPSNR()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    7.7956
+    """
+
+    metric_name = "psnr"
+
+
+class FusionSSIM(_Named):
+    """SSIM with both sources.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = FusionSSIM()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    0.0068
+    """
+
+    metric_name = "ssim"
+
+
+class FusionMultiScaleSSIM(_Named):
+    """MS-SSIM with both sources; needs pictures of 161 pixels a side.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 176, 176, generator=generator)
+    >>> metric = FusionMultiScaleSSIM()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    0.0823
+    """
+
+    metric_name = "ms_ssim"
+
+
+class FusionVIF(_Named):
+    """Visual information fidelity with both sources as references.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = FusionVIF()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    0.012
+    """
+
+    metric_name = "vif"
+
+
+class VIFF(_Named):
+    """Visual information fidelity for fusion; needs pictures of 41 pixels a side.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = VIFF()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    0.0016
+    """
+
+    metric_name = "viff"
+
+
+class Qabf(_Named):
+    """Share of the sources' edges that is kept.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = Qabf()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    0.1371
+    """
+
+    metric_name = "qabf"
+
+
+class Nabf(_Named):
+    """Share of edges that the fusion made up; lower is better.
+
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> fused, ir, vis = torch.rand(3, 2, 1, 48, 64, generator=generator)
+    >>> metric = Nabf()
+    >>> metric.update(fused, ir, vis)
+    >>> round(metric.compute().item(), 4)
+    0.2082
+    """
+
+    metric_name = "nabf"

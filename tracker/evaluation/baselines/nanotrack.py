@@ -1,0 +1,104 @@
+"""NanoTrack v2 by OpenCV's TrackerNano, a small trained tracker.
+
+NanoTrack (Honglin Chu, SiamTrackers; Apache-2.0): a Siamese network of .3 M parameters on
+exemplars of 127 and search regions of 255 pixels. OpenCV has the tracker; its two ONNX files are
+the user's: ``nanotrack_backbone_sim.onnx`` and ``nanotrack_head_sim.onnx`` of version 2.
+"""
+
+from pathlib import Path
+
+import cv2
+
+from fusion.base.errors import UserError
+from tracker.evaluation.baselines.opencv import OpenCVTracker
+from tracker.evaluation.trackers import TRACKERS
+
+#: OpenCV's class, which versions before 4.7 lack.
+NAME = "TrackerNano"
+
+#: How the names of the two files end. Version 3's lack ``_sim``: OpenCV cannot run it.
+FILES = ("nanotrack_backbone_sim.onnx", "nanotrack_head_sim.onnx")
+
+
+def find_files(folder: Path | None = None) -> tuple[Path, Path]:
+    """NanoTrack v2's backbone and head in a folder.
+
+    Args:
+        folder: with files whose names end as `FILES`.
+
+    Raises:
+        UserError: this OpenCV has no TrackerNano, no folder was named, or a file is missing.
+    """
+    if not hasattr(cv2, NAME):
+        raise UserError("this OpenCV has no TrackerNano; install opencv-python 4.7 or newer")
+    if folder is None:
+        raise UserError(
+            f"NanoTrack needs {FILES[0]} and {FILES[1]} of version 2; name their folder with "
+            "--nanotrack or RGBT_NANOTRACK"
+        )
+    found = []
+    for name in FILES:
+        matches = sorted(Path(folder).glob(f"*{name}"))
+        if len(matches) != 1:
+            what = "several files end" if matches else "no file ends"
+            raise UserError(
+                f"{folder}: {what} in {name}; put NanoTrack v2's {FILES[0]} and {FILES[1]} there, "
+                "or name their folder with --nanotrack or RGBT_NANOTRACK"
+            )
+        found.append(matches[0])
+    return found[0], found[1]
+
+
+class NanoTracker(OpenCVTracker):
+    """NanoTrack v2 on one view, in OpenCV's own implementation and settings.
+
+    Args:
+        backbone, head: NanoTrack's ONNX files, see `find_files`.
+        view: "rgb", "ir" or "mix".
+
+    Raises:
+        UserError: a file cannot be read as a network of TrackerNano's.
+    """
+
+    files = staticmethod(find_files)
+
+    def __init__(self, backbone: Path, head: Path, view: str):
+        parameters = getattr(cv2, f"{NAME}_Params")()
+        parameters.backbone, parameters.neckhead = str(backbone), str(head)
+
+        def create() -> object:
+            try:
+                return getattr(cv2, f"{NAME}_create")(parameters)
+            except cv2.error as error:
+                reason = " ".join(str(error).split())
+                raise UserError(
+                    f"{backbone.parent}: OpenCV cannot read {backbone.name} and {head.name} as "
+                    f"NanoTrack v2 ({reason})"
+                ) from error
+
+        create()  # a bad file is reported before any frame
+        super().__init__(create, view)
+
+
+@TRACKERS.register("nanotrack_rgb")
+class NanoTrackerRGB(NanoTracker):
+    """NanoTrack v2 by OpenCV's TrackerNano on the visible picture."""
+
+    def __init__(self, backbone: Path, head: Path):
+        super().__init__(backbone, head, "rgb")
+
+
+@TRACKERS.register("nanotrack_ir")
+class NanoTrackerIR(NanoTracker):
+    """NanoTrack v2 by OpenCV's TrackerNano on the infrared picture."""
+
+    def __init__(self, backbone: Path, head: Path):
+        super().__init__(backbone, head, "ir")
+
+
+@TRACKERS.register("nanotrack_mix")
+class NanoTrackerMix(NanoTracker):
+    """NanoTrack v2 by OpenCV's TrackerNano on the mean of both pictures."""
+
+    def __init__(self, backbone: Path, head: Path):
+        super().__init__(backbone, head, "mix")

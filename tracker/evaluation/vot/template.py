@@ -1,0 +1,80 @@
+"""The template of workspaces: the files that a new one starts with, for VOT2020-RGBT."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fusion.base.errors import UserError
+from fusion.base.files import make_folder
+
+__all__ = [
+    "VOT2020_RGBT",
+    "copy_template",
+    "refuse_template",
+    "remove_template",
+    "template_folder",
+]
+
+VOT2020_RGBT = tuple(
+    """afterrain aftertree baby baginhand baketballwaliking balancebike basketball2 bicyclecity bike
+    bikeman bikemove1 biketwo blueCar bluebike bus6 car car10 car20 car3 car37 car4 car41 car66
+    carLight caraftertree carnotfar carred child child1 crossroad crouch cycle1 cycle3 diamond dog
+    dog11 elecbike elecbikechange2 face1 floor-1 flower2 fog fog6 green greyman greywoman hotkettle
+    man4 man88 mandrivecar maninblack manwithbasketball redcar supbus takeout tricycle twoelecbike1
+    twowoman walkingnight woman89""".split()  # noqa: SIM905
+)
+"""The benchmark's 60 sequences, all from RGBT234 under its names."""
+
+TEMPLATE_FILES = ("config.yaml", "stack.yaml", "trackers.ini", "rgbt_trax.py", ".gitignore")
+
+
+def template_folder() -> Path:
+    """The template: ``vot_workspace`` beside the package in a clone, inside it when installed."""
+    package = Path(__file__).resolve().parents[2]
+    for folder in (package.parent / "vot_workspace", package / "vot_workspace"):
+        if (folder / "trackers.ini").is_file():
+            return folder
+    raise UserError(
+        f"{package.parent / 'vot_workspace'}: the workspace template is missing; reinstall the "
+        "package, or work from a clone of the repository"
+    )
+
+
+def copy_template(workspace: Path) -> list[Path]:
+    """Put the template's files into a workspace; files that are there already stay as they are.
+
+    Returns:
+        What was not there, for `remove_template`: files, and the folder itself, first.
+    """
+    source = template_folder()
+    made = [] if workspace.exists() else [workspace]
+    make_folder(workspace)
+    for name in TEMPLATE_FILES:
+        if (source / name).is_file() and not (workspace / name).exists():
+            made.append(Path(shutil.copy(source / name, workspace / name)))
+    return made
+
+
+def remove_template(workspace: Path, made: Sequence[Path]) -> None:
+    """Undo a `copy_template` that was of no use.
+
+    Args:
+        made: what it returned. It stays where the workspace has something else, such as a part of a
+            download, which goes on later.
+    """
+    if set(workspace.iterdir()) <= set(made):
+        for path in reversed(made):
+            path.rmdir() if path == workspace else path.unlink()
+
+
+def refuse_template(workspace: Path, names: Iterable[str] = ()) -> None:
+    """Keep sequences other than the benchmark's, with their stack, out of the template itself.
+
+    Raises:
+        UserError: the workspace is the template, and the sequences are not VOT2020-RGBT's.
+    """
+    if set(names) != set(VOT2020_RGBT) and workspace.resolve() == template_folder():
+        raise UserError(
+            f"--workspace {workspace}: this is the template, for VOT2020-RGBT alone; name another "
+            "folder for other sequences, such as --workspace try"
+        )
