@@ -42,7 +42,7 @@ def rename_nanotrack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.startswith("neck."):
             continue
         ours = _our_name(name)
-        if ".reduce.weight" in ours and "blocks" in ours or ".expand.weight" in ours:
+        if ".blocks." in ours and ours.endswith(("reduce.weight", "expand.weight")):
             tensor = tensor[:, :, None, None]  # linear there, a 1x1 convolution here
         renamed[ours] = tensor
     return renamed

@@ -21,8 +21,8 @@ from tracker.data.boxes import start_box
 from tracker.data.crops import context_side, crop_square, is_usable, mean_colour
 from tracker.model.head import Response
 from tracker.model.network import infrared_shift
-from tracker.model.weights import Network
 from tracker.model.settings import OnlineSettings
+from tracker.model.weights import Network
 from tracker.online.runtime import default_threads, make_search
 
 __all__ = ["RGBTTracker"]

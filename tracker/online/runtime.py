@@ -43,7 +43,7 @@ PRECISIONS = ("float32", "bfloat16")
 SHARED_PARAMETERS = 10_000_000
 
 
-def default_threads(network: "TrackerNetwork") -> int:
+def default_threads(network: "Network") -> int:
     """How many threads a tracker computes with unless told otherwise.
 
     PyTorch's number for large networks, such as those on ResNet-50, and where OMP_NUM_THREADS is

@@ -21,9 +21,6 @@ from torch.nn import functional as F
 
 from fusion.base.errors import UserError
 from fusion.base.lightning import log_terms, require_within
-from fusion.base.registry import unknown
-from tracker.model.joint import JOINT_PRESETS, JointTracker
-from tracker.model.network import PRESETS, TrackerNetwork
 from tracker.model.reading import Reading
 from tracker.model.weights import load_tracker
 from tracker.training.dense_losses import (
@@ -134,8 +131,7 @@ class Distillation(L.LightningModule):
     Student and teacher must be alike at these modules.
 
     Args:
-        preset: the student, of `tracker.model.network.PRESETS` or `JOINT_PRESETS`.
-        changes: arguments of the network that differ from the preset's.
+        network: the student; in a configuration by ``class_path`` and ``init_args``.
         start: weights of this package that the student starts from, or several, each by the
             beginning of the names of parameters that are taken from it; from scratch where None.
         teacher: any file that `load_tracker` reads; None trains on labels alone.
@@ -161,8 +157,7 @@ class Distillation(L.LightningModule):
 
     def __init__(
         self,
-        preset: str = "small",
-        changes: dict[str, Any] | None = None,
+        network: nn.Module,
         start: str | dict[str, str] | None = None,
         teacher: str | None = None,
         teacher_preset: str = "nanotrack",
@@ -183,16 +178,17 @@ class Distillation(L.LightningModule):
         final_rate: float = 0.01,
     ):
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["network"])
         require_within(1e-30, 1e30, learning_rate=learning_rate)
         require_within(0, 1e30, backbone_rate=backbone_rate, join_rate=join_rate)
         require_within(0, 1e30, weight_decay=weight_decay, w_feature=w_feature, w_score=w_score)
         require_within(0, 1e30, w_box=w_box, w_cls=w_cls, w_loc=w_loc)
         require_within(0, 1, warmup=warmup, final_rate=final_rate)
         require_within(0, 1e30, forcing=forcing)
-        self.network = _student(preset, changes or {}, start)
+        self.network: Any = network
+        _initialise(network, start)
         names = [(name.split("=") * 2)[:2] for name in features or []]
-        self.features = {student: teacher for student, teacher in names}
+        self.features = dict(names)
         teaches = w_feature * len(self.features) + w_score + w_box
         if teacher is None and teaches:
             raise UserError(
@@ -204,14 +200,14 @@ class Distillation(L.LightningModule):
         # Not a part of the module: checkpoints hold what trains.
         self._teacher: list[Any] = []
         if teacher is not None and teaches:
-            network = load_tracker(teacher, preset=teacher_preset)
-            missing = set(self.network.modalities) - set(network.modalities)
+            reference = load_tracker(teacher, preset=teacher_preset)
+            missing = set(self.network.modalities) - set(reference.modalities)
             if missing:
                 raise UserError(
                     f"model.teacher {teacher}: does not read {', '.join(sorted(missing))}; name a "
                     "teacher or a teacher_preset that reads what the student reads"
                 )
-            self._teacher = [network.for_inference()]
+            self._teacher = [reference.for_inference()]
             self._teacher_taps = FeatureTaps(self._teacher[0], list(self.features.values()))
         self._taps = FeatureTaps(self.network, list(self.features), self._forced)
         self._frozen = [
@@ -417,16 +413,8 @@ class Distillation(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _student(preset: str, changes: Mapping[str, Any], start: str | dict[str, str] | None) -> Any:
-    """A network of a preset, from scratch or from weights."""
-    presets: dict[str, Any] = {**PRESETS, **JOINT_PRESETS}
-    if preset not in presets:
-        raise UserError(f"model.preset: {unknown('preset', preset, presets)}")
-    make: Any = TrackerNetwork if preset in PRESETS else JointTracker
-    try:
-        network = make(**(presets[preset] | dict(changes)))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"model.changes: {error}") from error
+def _initialise(network: nn.Module, start: str | dict[str, str] | None) -> None:
+    """Load weights to start from, whole or by the beginnings of parameters' names."""
     for beginning, path in ({"": start} if isinstance(start, str) else start or {}).items():
         if not Path(path).exists():
             raise UserError(f"model.start {path}: no such file; train the stage that leaves it")
@@ -437,12 +425,11 @@ def _student(preset: str, changes: Mapping[str, Any], start: str | dict[str, str
         lacking = [n for n in own if n.startswith(beginning) and n not in taken]
         differing += [n for n in lacking if ".joins." not in n]
         if differing or not taken:
+            what = ", ".join(differing[:1]) or f"no parameter's name begins with {beginning}"
             raise UserError(
-                f"model.start {path}: of another network ({', '.join(differing[:1]) or beginning}); "
-                "give weights of the same preset"
+                f"model.start {path}: of another network ({what}); give weights of the same one"
             )
         network.load_state_dict(taken, strict=False)
-    return network
 
 
 def _crops(network: Any, batch: Mapping[str, Tensor], prefix: str) -> dict[str, dict[str, Tensor]]:

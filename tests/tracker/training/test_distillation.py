@@ -1,4 +1,4 @@
-"""Distillation: teachers of any kind, losses that agree where the networks do, a run that learns."""
+"""Distillation: teachers of any kind, losses that agree where networks do, a run that learns."""
 
 import lightning as L
 import pytest
@@ -129,7 +129,7 @@ def test_resampling_reads_a_linear_map_at_other_cells():
 
 def test_a_student_equal_to_its_teacher_has_nothing_to_learn(teacher):
     module = Distillation(
-        changes=TINY,
+        JointTracker(**TINY),
         start=teacher,
         teacher=teacher,
         features=["backbone.blocks.3"],
@@ -146,7 +146,7 @@ def test_a_student_equal_to_its_teacher_has_nothing_to_learn(teacher):
 def test_a_run_learns_and_is_forced_at_first(teacher, tmp_path):
     torch.manual_seed(0)
     module = Distillation(
-        changes=TINY,
+        JointTracker(**TINY),
         teacher=teacher,
         features=["backbone.blocks.1", "backbone.blocks.3", "head.correlations.cls"],
         forcing=0.3,
@@ -172,7 +172,7 @@ def test_a_run_learns_and_is_forced_at_first(teacher, tmp_path):
 
 
 def test_labels_alone_train_without_a_teacher():
-    module = Distillation(changes=TINY, w_score=0, w_box=0)
+    module = Distillation(JointTracker(**TINY), w_score=0, w_box=0)
     terms, reading = module.terms(make_batch())
     assert set(terms) == {"cls", "loc"}
     assert reading.logits.shape == (2, module.network.response_size, module.network.response_size)
@@ -180,19 +180,18 @@ def test_labels_alone_train_without_a_teacher():
 
 @pytest.mark.parametrize("student", ["joint", "compact"])
 def test_teachers_and_students_of_other_kinds(student, tmp_path):
-    """A network with anchors, of other crops, scale and stride, teaches a joint one and reversed."""
+    """A network with anchors, of another stride and scale, teaches a joint one, and reversed."""
     torch.manual_seed(0)
     path = tmp_path / "teacher.safetensors"
     small = {"search_size": 111}
     if student == "joint":
         save_tracker(build("compact_dfat", **small), path)
-        module = Distillation(changes=TINY, teacher=str(path))
+        module = Distillation(JointTracker(**TINY), teacher=str(path))
         batch = make_batch()
     else:
         save_tracker(JointTracker(**TINY), path)
         module = Distillation(
-            preset="compact_dfat",
-            changes=small,
+            build("compact_dfat", **small),
             teacher=str(path),
         )
         batch = make_batch(exemplar=63, search=111)
@@ -208,7 +207,7 @@ def test_teachers_and_students_of_other_kinds(student, tmp_path):
 def test_features_of_other_sizes_are_compared_through_an_adapter(teacher):
     wide = TINY | {"backbone_args": TINY["backbone_args"] | {"stem": 12}}
     module = Distillation(
-        changes=wide,
+        JointTracker(**wide),
         teacher=teacher,
         features=["backbone.stem=backbone.blocks.1"],
         w_score=0,
@@ -221,7 +220,7 @@ def test_features_of_other_sizes_are_compared_through_an_adapter(teacher):
 
 
 def test_frozen_parts_keep_weights_and_statistics(teacher):
-    module = Distillation(changes=TINY, teacher=teacher, frozen=["backbone"])
+    module = Distillation(JointTracker(**TINY), teacher=teacher, frozen=["backbone"])
     assert not any(p.requires_grad for p in module.network.backbone.parameters())
     statistics = module.network.backbone.stem[1].running_mean.clone()
     module.terms(make_batch())
@@ -233,8 +232,6 @@ def test_frozen_parts_keep_weights_and_statistics(teacher):
     [
         ({}, "model.teacher"),
         ({"w_score": 0, "w_box": 0, "w_cls": 0, "w_loc": 0}, "every weight"),
-        ({"preset": "smal"}, "small"),
-        ({"changes": {"depht": 1}}, "model.changes"),
         ({"start": "nowhere.safetensors"}, "nowhere.safetensors"),
         ({"teacher": "nowhere.pth"}, "nowhere.pth"),
         ({"forcing": -1}, "model.forcing"),
@@ -242,7 +239,7 @@ def test_frozen_parts_keep_weights_and_statistics(teacher):
 )
 def test_wrong_arguments_are_named(arguments, said):
     with pytest.raises(UserError, match=said):
-        Distillation(**arguments)
+        Distillation(JointTracker(**TINY), **arguments)
 
 
 def test_unknown_modules_are_named(teacher):
@@ -251,4 +248,4 @@ def test_unknown_modules_are_named(teacher):
         ({"frozen": ["trunk"]}, "trunk"),
     ):
         with pytest.raises(UserError, match=said):
-            Distillation(changes=TINY, teacher=teacher, **wrong)
+            Distillation(JointTracker(**TINY), teacher=teacher, **wrong)
