@@ -112,10 +112,11 @@ class ModalityJoin(nn.Module):
         fusion_args: Mapping[str, Any] | None = None,
     ):
         super().__init__()
-        self.gates = nn.ModuleDict({m: nn.Conv2d(channels, 1, 1) for m in modalities})
-        for gate in self.gates.values():
+        gates = {m: nn.Conv2d(channels, 1, 1) for m in modalities}
+        for gate in gates.values():
             nn.init.zeros_(gate.weight)
             nn.init.zeros_(gate.bias)
+        self.gates = nn.ModuleDict(gates)
         self.fusion = FUSIONS[fusion](channels, **(fusion_args or {})) if fusion else None
         if self.fusion is not None:
             self.scale = nn.Parameter(torch.zeros(channels, 1, 1))

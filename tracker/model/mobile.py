@@ -115,7 +115,7 @@ class InvertedResidual(nn.Module):
             nn.BatchNorm2d(block.hidden),
         ]
         # As published: before the activation, except in the block that does not widen.
-        attention = [SqueezeExcitation(block.hidden)] if block.attention else []
+        attention: list[nn.Module] = [SqueezeExcitation(block.hidden)] if block.attention else []
         activation = [_activation(block.smooth)]
         layers += attention + activation if block.hidden != inputs else activation + attention
         layers += [

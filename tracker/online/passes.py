@@ -10,7 +10,6 @@ that have every modality of the network; other frames are processed by `TrackerN
 """
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,7 +24,13 @@ _OUTPUTS = ("cls", "loc")
 
 def _flat(structure: Mapping[str, Any], paths: Sequence[Path]) -> list[Tensor]:
     """Tensors of a nested structure, in the order of their paths."""
-    return [reduce(lambda part, key: part[key], [key for key, _ in p], structure) for p in paths]
+    tensors = []
+    for path in paths:
+        part: Any = structure
+        for key, _ in path:
+            part = part[key]
+        tensors.append(part)
+    return tensors
 
 
 def _nested(tensors: Sequence[Tensor], paths: Sequence[Path]) -> dict[str, Any]:

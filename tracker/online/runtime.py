@@ -82,10 +82,10 @@ class Search:
     def __init__(self, network: "Network", source: "Network", precision: str):
         import torch
 
-        self.network = network
+        self.network: Any = network
         self._own_dtype = next(network.parameters()).dtype
         self.dtype = self._own_dtype if precision == "float32" else getattr(torch, precision)
-        self._body = network if self.dtype == self._own_dtype else self._copy(source)
+        self._body: Any = network if self.dtype == self._own_dtype else self._copy(source)
         self._kernels: dict[str, list] = {}
 
     def _copy(self, source: "Network") -> "Network":
@@ -144,7 +144,8 @@ class _WholeSearch(Search):
             return network.prepare(dict.fromkeys(network.modalities, crop))
 
         with torch.inference_mode():  # as in every frame
-            super().learn(network.kernels(network.template(blank(network.exemplar_size))))
+            template = self.network.template(blank(network.exemplar_size))
+            super().learn(self.network.kernels(template))
             inputs = self._arranged(blank(network.search_size))
             example = (*flat_kernels(network, self._kernels), *inputs)
             self._run = self._make(PreparedSearchPass(body).eval(), example)

@@ -185,7 +185,8 @@ class Distillation(L.LightningModule):
         require_within(0, 1e30, w_box=w_box, w_cls=w_cls, w_loc=w_loc)
         require_within(0, 1, warmup=warmup, final_rate=final_rate)
         require_within(0, 1e30, forcing=forcing)
-        self.network: Any = network
+        student: Any = network
+        self.network = student
         _initialise(network, start)
         names = [(name.split("=") * 2)[:2] for name in features or []]
         self.features = dict(names)
@@ -200,8 +201,8 @@ class Distillation(L.LightningModule):
         # Not a part of the module: checkpoints hold what trains.
         self._teacher: list[Any] = []
         if teacher is not None and teaches:
-            reference = load_tracker(teacher, preset=teacher_preset)
-            missing = set(self.network.modalities) - set(reference.modalities)
+            reference: Any = load_tracker(teacher, preset=teacher_preset)
+            missing = set(student.modalities) - set(reference.modalities)
             if missing:
                 raise UserError(
                     f"model.teacher {teacher}: does not read {', '.join(sorted(missing))}; name a "
