@@ -114,8 +114,8 @@ class ModalityJoin(nn.Module):
         super().__init__()
         gates = {m: nn.Conv2d(channels, 1, 1) for m in modalities}
         for gate in gates.values():
-            nn.init.zeros_(gate.weight)
-            nn.init.zeros_(gate.bias)
+            for parameter in gate.parameters():
+                nn.init.zeros_(parameter)
         self.gates = nn.ModuleDict(gates)
         self.fusion = FUSIONS[fusion](channels, **(fusion_args or {})) if fusion else None
         if self.fusion is not None:
