@@ -1,15 +1,19 @@
 """Distillation: teachers of any kind, losses that agree where networks do, a run that learns."""
 
+from pathlib import Path
+
 import lightning as L
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
 from fusion.base.errors import UserError
-from tracker.model.joint import JointTracker
+from tracker.commands.cli import main
+from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.network import build
 from tracker.model.reading import Reading, cell_centres
-from tracker.model.weights import save_tracker
+from tracker.model.weights import load_tracker, save_tracker
+from tracker.synthetic import random_spec, write_sequence
 from tracker.training.dense_losses import (
     box_loss,
     label_cells,
@@ -18,6 +22,9 @@ from tracker.training.dense_losses import (
     score_loss,
 )
 from tracker.training.distillation import Distillation
+
+EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "tracker"
+CONFIGURATIONS = sorted(path.stem for path in EXPERIMENTS.glob("distill*.yaml"))
 
 # A network of a few thousand parameters, on crops of a quarter of the area.
 TINY = {
@@ -249,3 +256,45 @@ def test_unknown_modules_are_named(teacher):
     ):
         with pytest.raises(UserError, match=said):
             Distillation(JointTracker(**TINY), teacher=teacher, **wrong)
+
+
+# --- The command --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    """Two generated sequences of three frames."""
+    folder = tmp_path_factory.mktemp("synthetic")
+    for seed in range(2):
+        spec = random_spec(seed, length=3, size=(160, 120), split="train")
+        write_sequence(spec, folder / f"s{seed}")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_configurations_run(name, footage, tmp_path):
+    """One step from the command line, with an untrained teacher of the kind each is for."""
+    torch.manual_seed(0)
+    teacher, start = tmp_path / "teacher.safetensors", tmp_path / "start.safetensors"
+    of_dfat = name == "distill_dfat"
+    save_tracker(build("compact_dfat") if of_dfat else JointTracker(), teacher)
+    options = {
+        "model.init_args.teacher": teacher,
+        "data.sequences.synthetic": footage,
+        "data.weights": "null",
+        "data.batch_size": 1,
+        "trainer.max_steps": 1,
+        "trainer.accelerator": "cpu",
+        "trainer.enable_progress_bar": "false",
+        "trainer.logger.init_args.save_dir": tmp_path / "runs",
+    }
+    if name not in ("distill", "distill_dfat"):
+        save_tracker(JointTracker(**JOINT_PRESETS["small"]), start)
+        options["model.init_args.start"] = start
+    arguments = ["distill", "fit", "--config", str(EXPERIMENTS / f"{name}.yaml")]
+    arguments += [text for key, value in options.items() for text in (f"--{key}", str(value))]
+    assert main(arguments) == 0
+    (weights,) = (tmp_path / "runs").rglob("weights.safetensors")
+    expected = build("compact_dfat") if of_dfat else JointTracker(**JOINT_PRESETS["small"])
+    assert load_tracker(weights).architecture == expected.architecture
