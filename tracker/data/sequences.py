@@ -292,7 +292,7 @@ def load_sequence(
             raise UserError(
                 f"layout {layout}: goes with one sequence folder, not with two paths; leave it out"
             )
-        sequence = _load_pair(*paths, pair)
+        sequence = _load_pair(paths[0], paths[1], pair)
     elif len(paths) == 1:
         sequence = _load_folder(paths[0], layout, pair, needs_boxes)
     else:

@@ -141,7 +141,7 @@ class RGBTTracker:
     def _init(
         self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Sequence[float] | np.ndarray
     ) -> None:
-        self._seen: set[str] = set()  # modalities that had a usable frame
+        self._met: set[str] = set()  # modalities that had a usable frame
         frames = self._frames(rgb, ir)
         if not frames:
             raise UserError(
@@ -313,7 +313,7 @@ class RGBTTracker:
                 )
             if is_usable(frame):
                 frames[name] = frame if frame.dtype == np.uint8 else self._in_255(frame, name)
-                self._seen.add(name)
+                self._met.add(name)
         sizes = {frame.shape[:2] for frame in frames.values()}
         if len(sizes) > 1:
             raise ValueError(
@@ -324,7 +324,7 @@ class RGBTTracker:
 
     def _in_255(self, frame: np.ndarray, name: str) -> np.ndarray:
         """Floating point in 0..255. A first frame of 0..1 is refused: later ones may be dark."""
-        if name not in self._seen and is_unit_range(frame):
+        if name not in self._met and is_unit_range(frame):
             raise ValueError(f"{name} must be in 0..255, got values in 0..1; multiply them by 255")
         low, high = float(frame.min()), float(frame.max())
         if low < 0 or high > 255:
