@@ -153,13 +153,17 @@ class Nearest:
         while self._after is not None and self._time(self._after) <= time:
             self._before, self._after = self._after, self._next()
         if self._before is None:
-            return self._none()
+            self._say_damage()
+            return None
         apart = abs(time - self._time(self._before))
         if self._after is None or time < self._time(self._before):
-            return self._before if apart <= self._reach else self._none()
+            if apart <= self._reach:
+                return self._before
+            self._say_damage()
+            return None
         later = self._time(self._after) - time
         return self._after if later < apart - _ROUNDING else self._before
 
-    def _none(self) -> None:
+    def _say_damage(self) -> None:
         if self._damage is not None and self._after is None:
             raise self._damage

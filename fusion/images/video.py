@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from fusion.base.errors import UserError
 from fusion.base.files import require_no_stream, whole_file
@@ -61,6 +62,7 @@ class VideoFrame:
     time: float
     _frame: av.VideoFrame
     _deep: bool
+    _reformatter: VideoReformatter
 
     def image(self) -> np.ndarray:
         """Grey ``HxW``, uint8 or (deeper than 8 bit) uint16; or RGB uint8 ``HxWx3``."""
@@ -71,7 +73,10 @@ class VideoFrame:
             wanted = "gray16le" if deep else "gray"
         else:
             wanted = "gray16le" if deep and self._deep else "rgb24"
-        image = frame.to_ndarray(format=wanted)
+        # One converter for all frames of a video: making one takes as long as using it.
+        image = self._reformatter.reformat(
+            frame, format=wanted, interpolation=Interpolation.FAST_BILINEAR
+        ).to_ndarray()
         turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
@@ -245,6 +250,7 @@ class Video:
         count = packets = 0
         origin: int | None = None
         broken: Exception | None = None
+        reformatter = VideoReformatter()
         try:
             with av.open(str(self.path)) as container:
                 stream = self._stream(container)
@@ -266,7 +272,7 @@ class Video:
                         else:
                             origin = frame.pts if origin is None else origin
                             time = (frame.pts - origin) * frame.time_base
-                        yield VideoFrame(float(time), frame, self._deep)
+                        yield VideoFrame(float(time), frame, self._deep, reformatter)
                         count += 1
         except (av.FFmpegError, OSError) as error:
             raise VideoDamaged(self.path, count) from error

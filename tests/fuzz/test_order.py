@@ -21,7 +21,7 @@ from fusion.images.reading import read_image
 from tracker.data.sequences import load_sequence
 
 LENGTH = 24
-FOLDERS = 2000 if FULL else 120
+FOLDERS = 1000 if FULL else 120
 HASHES = [f"{a}{b}{c}" for a, b, c in itertools.product("zQx7", "mA3", "kB9")]
 WORDS = [f"{a}{b}" for a, b in itertools.product("admnz", "beimrt")]
 
