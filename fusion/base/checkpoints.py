@@ -5,9 +5,11 @@ import pickle
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
@@ -67,13 +69,26 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(f"{path}: truncated or damaged safetensors file ({error})") from error
 
 
+def _allow_numpy_numbers() -> AbstractContextManager:
+    """Let the restricted unpickler read NumPy's numbers, which trainings keep as learning rates or
+    best scores. They are made of a type and bytes; nothing of a file's choosing runs."""
+    if not hasattr(torch.serialization, "safe_globals"):  # before PyTorch 2.5
+        return nullcontext()
+    make = np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"}
+    # The module that makes them was renamed in NumPy 2; files have either name.
+    names = [f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")]
+    return torch.serialization.safe_globals([np.dtype, *kinds, *((make, name) for name in names)])
+
+
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
             # Warnings about pickle protocols that the restricted unpickler does not support;
             # it refuses those itself.
             warnings.simplefilter("ignore", UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with _allow_numpy_numbers():
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # The restricted unpickler stops at the first object that is not a tensor, and names it.
         found = re.search(r"GLOBAL ([\w.]+)", str(error))

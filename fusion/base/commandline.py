@@ -152,13 +152,13 @@ def share_search_path() -> None:
     os.environ[SEARCHED] = os.pathsep.join(map(os.path.abspath, [*paths, os.getcwd()]))
 
 
-def add_train(commands: Commands, about: str, examples: str) -> None:
-    """Add the ``train`` command with its help, which is printed without importing Lightning.
+def add_train(commands: Commands, about: str, examples: str, name: str = "train") -> None:
+    """Add a command such as ``train`` with its help, which is printed without importing Lightning.
 
     All other arguments are passed to Lightning, see `is_lightning`.
     """
     parser = commands.add_parser(
-        "train",
+        name,
         help=about,
         description="Train a network from a configuration; 'fit --help' lists all options.",
         epilog=examples,

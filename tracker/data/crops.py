@@ -32,16 +32,21 @@ def mean_colour(frame: np.ndarray) -> np.ndarray:
 
 
 def crop_square(
-    frame: np.ndarray, centre: tuple[float, float], side: float, size: int, fill: np.ndarray
+    frame: np.ndarray,
+    centre: tuple[float, float],
+    side: float,
+    size: int,
+    fill: np.ndarray | None,
 ) -> np.ndarray:
-    """Cut a square about a point and scale it; what lies outside the frame gets one colour.
+    """Cut a square about a point and scale it.
 
     Args:
         frame: ``HxW`` or ``HxWxC``.
         centre: x and y in pixels.
         side: of the square in pixels; rounded to whole ones.
         size: side of the result.
-        fill: colour of the outside, ``C`` values.
+        fill: colour of what lies outside the frame, ``C`` values; the nearest pixel of the frame
+            where None.
 
     Returns:
         ``size x size`` or ``size x size x C``, of the frame's dtype.
@@ -53,6 +58,14 @@ def crop_square(
     columns = slice(max(left, 0), max(0, min(left + side, width)))
     if side == columns.stop - columns.start and side == rows.stop - rows.start:
         patch = frame[rows, columns]
+    elif fill is None:
+        # What is nearest to a square outside the frame is still the frame's edge.
+        rows = slice(min(rows.start, height - 1), max(rows.stop, 1))
+        columns = slice(min(columns.start, width - 1), max(columns.stop, 1))
+        top, left = min(top, rows.start), min(left, columns.start)
+        below, right = max(side + top - rows.stop, 0), max(side + left - columns.stop, 0)
+        margins = (rows.start - top, below, columns.start - left, right)
+        patch = cv2.copyMakeBorder(frame[rows, columns], *margins, cv2.BORDER_REPLICATE)
     else:
         patch = np.empty((side, side, *frame.shape[2:]), frame.dtype)
         # A camera may turn grey after its colour was measured.

@@ -22,12 +22,16 @@ from fusion.base.errors import UserError
 from fusion.base.registry import unknown
 from fusion.llrr.registry import FUSIONS
 from tracker.data.frames import MODALITIES
-from tracker.model.anchors import RATIOS, anchor_grid
+from tracker.model.anchors import RATIOS, anchor_grid, decode
 from tracker.model.decision import ResponseGate, fuse_decisions, gate_decisions
 from tracker.model.head import Response
 from tracker.model.neck import Neck, crop_centre
+from tracker.model.reading import Candidates
 from tracker.model.registry import BACKBONES, HEADS, NETWORKS
 from tracker.model.winograd import Network, use_winograd
+
+#: Indices from a nested structure to a tensor in it, with a name each.
+Path = tuple[tuple[str | int, str], ...]
 
 __all__ = ["PRESETS", "TrackerNetwork", "build", "fold_batch_norm", "infrared_shift"]
 
@@ -100,6 +104,7 @@ class TrackerNetwork(nn.Module):
     Attributes:
         branches: names of all branches, "fused" last.
         modalities: modalities with a branch.
+        input_names: keys of what `prepare` gives.
         architecture: the arguments, of JSON's types, by which a weights file rebuilds the network.
         response_size: cells of a response along a side.
         stride: pixels of the search region between two cells.
@@ -167,6 +172,7 @@ class TrackerNetwork(nn.Module):
         if fusion and len(branches) < 2:
             raise ValueError(f"fusion needs both modalities, got branches {tuple(branches)}")
         self.modalities = tuple(branches)
+        self.input_names = self.modalities
         self.branches = (*branches, "fused") if fusion else self.modalities
         if branch_weights is not None and (
             len(branch_weights) != len(self.branches)
@@ -184,6 +190,7 @@ class TrackerNetwork(nn.Module):
         self.drop_branches = drop_branches
         self.fusion_tap = fusion_tap
         self.online: dict[str, Any] = {}
+        self._anchors: dict[tuple[int, torch.device], Tensor] = {}  # made when first needed
 
         # A part that both modalities share goes by the name "shared", else by the modality's.
         self.part_of = {m: "shared" if shared_backbone else m for m in self.modalities}
@@ -338,6 +345,33 @@ class TrackerNetwork(nn.Module):
             [responses[name] for name in names], weights, drop=self.drop_branches, available=mask
         )
 
+    def joint_response(
+        self,
+        kernels: Mapping[str, list],
+        features: Mapping[str, list[Tensor]],
+        available: Mapping[str, Tensor] | None = None,
+    ) -> Response:
+        """The joint response of all branches, see `respond` and `decide`.
+
+        Args:
+            kernels, features: by branch.
+            available: by modality, ``(B,)`` booleans: items of the batch that have it. The fused
+                branch needs both. All where None.
+        """
+        if available is not None and self.fusions:
+            available = {**available, "fused": torch.stack(list(available.values())).all(0)}
+        responses = self.respond(kernels, features)
+        return self.decide({b: at_least_float32(r) for b, r in responses.items()}, available)
+
+    def candidates(self, response: Response) -> Candidates:
+        """Scores and boxes of all anchors of a response."""
+        size, device = response.cls.shape[-1], response.cls.device
+        if (size, device) not in self._anchors:
+            self._anchors[size, device] = self.anchors(size).to(device)
+        background, target = response.cls.float().unflatten(1, (2, -1)).unbind(1)
+        loc = response.loc.float().unflatten(1, (4, -1))
+        return Candidates(target - background, decode(loc, self._anchors[size, device]))
+
     def forward(
         self, template: Mapping[str, Tensor], search: Mapping[str, Tensor]
     ) -> dict[str, Response]:
@@ -369,6 +403,30 @@ class TrackerNetwork(nn.Module):
             network = use_winograd(network)
         # By keyword the layout is not among what PyTorch declares for `to`.
         return network.to(device).to(memory_format=torch.channels_last)
+
+    def in_precision(self, dtype: torch.dtype) -> "TrackerNetwork":
+        """The network itself, brought to another precision, all but what joins responses."""
+        network = self.to(dtype)
+        network.gates.float()
+        return network
+
+    @property
+    def template_paths(self) -> list[Path]:
+        """Where tensors are in what `template` gives, as indices with a name each."""
+        levels = range(self.num_levels)
+        return [((b, b), (level, str(level))) for b in self.branches for level in levels]
+
+    @property
+    def kernel_paths(self) -> list[Path]:
+        """Where tensors are in what `kernels` gives, as indices with a name each."""
+        outputs = ((0, "cls"), (1, "loc"))
+        return [(*path, output) for path in self.template_paths for output in outputs]
+
+
+def at_least_float32(response: Response) -> Response:
+    """A response in float32, or in its own precision where that is higher."""
+    dtype = torch.promote_types(response.cls.dtype, torch.float32)
+    return Response(response.cls.to(dtype), response.loc.to(dtype))
 
 
 def _concatenate(items: Sequence) -> Any:

@@ -1,6 +1,7 @@
 """Settings of online tracking, which are stored with the weights."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tracker.data.crops import CONTEXT
 
@@ -19,6 +20,12 @@ class OnlineSettings:
         update_interval: frames between template updates; 0 for none.
         update_rate: weight of the new template in an update.
         minimum_side: minimum width and height of a box in pixels.
+        border: what lies outside the frame in a crop: "mean", the frame's mean colour without its
+            fraction, as DFAT has it; "rounded", the same rounded, as OpenCV and NanoTrack have it;
+            or "replicate", the frame's edge.
+        velocity: how far the search region moves ahead of the last box, as a share of the target's
+            smoothed motion in a frame.
+        velocity_rate: weight of the last motion in the smoothed one.
     """
 
     context: float = CONTEXT
@@ -28,3 +35,6 @@ class OnlineSettings:
     update_interval: int = 15
     update_rate: float = 0.1
     minimum_side: float = 10
+    border: Literal["mean", "rounded", "replicate"] = "mean"
+    velocity: float = 0.0
+    velocity_rate: float = 0.4

@@ -5,13 +5,13 @@ can be rebuilt from the file alone. The tensors of published checkpoints are rea
 restricted unpickler and renamed; a file that would execute code is refused.
 """
 
-import dataclasses
 import json
 import re
+import typing
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ from fusion.base.checkpoints import (
 )
 from fusion.base.errors import UserError
 from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
+from tracker.model.joint import JOINT_PRESETS, JointTracker
+from tracker.model.nanotrack import NANOTRACK_ONLINE, is_nanotrack, rename_nanotrack
 from tracker.model.network import PRESETS, TrackerNetwork
 from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS
 from tracker.model.registry import BACKBONES, NETWORKS
@@ -35,8 +37,11 @@ __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
 
 FORMAT = "rgbt-tracker"
 
+Network: TypeAlias = TrackerNetwork | JointTracker
+"""Any network of this package that follows a target."""
 
-def save_tracker(network: TrackerNetwork, path: str | Path) -> None:
+
+def save_tracker(network: Network, path: str | Path) -> None:
     """Write a network's weights, architecture, preprocessing and online settings as safetensors.
 
     Args:
@@ -67,29 +72,38 @@ def load_tracker(
     preset: str = "dfat",
     device: torch.device | str = "cpu",
     trainable: bool = False,
-) -> TrackerNetwork:
-    """Rebuild a tracker's network from its weights file.
+) -> Network:
+    """Load a tracker's network from its weights file.
 
     Args:
-        path: an own safetensors file, or a published DFAT or PySOT (SiamRPN++ on ResNet-50)
-            checkpoint; the compact tracker that ships where None.
-        preset: the network a published checkpoint is put into: "dfat", "rgb" or "ir". An own file
-            knows its network.
-        device: where the network is put.
-        trainable: in training mode, with gradients, to continue training; else in evaluation mode,
-            and no parameter requires a gradient.
+        path: a safetensors file of this package; a published DFAT or PySOT (SiamRPN++ on ResNet-50)
+            checkpoint; or NanoTrack v3's. None loads the included tracker.
+        preset: the network of a published checkpoint: "dfat", "rgb" or "ir"; for NanoTrack
+            "nanotrack" (both modalities, joined; the default there), "nanotrack_mean",
+            "nanotrack_rgb" or "nanotrack_ir". Files of this package contain their architecture.
+        device: the device of the network.
+        trainable: training mode with gradients; else evaluation mode with ``requires_grad=False``.
 
     Raises:
-        UserError: the file is missing, truncated, holds code, or its tensors do not fit; the line
-            names the file and the tensors.
+        UserError: the file is missing, truncated, contains code, or its tensors do not match; the
+            message names the file and the tensors.
     """
     path = COMPACT if path is None else path
     tensors, metadata = read_tensors(path)
+    network: Any
     if metadata.get("network") == FORMAT:
         family = metadata.get("family", "siamese")  # files before 2026-12 have none
         arguments = _current(read_architecture(path, metadata))
         network = build_on_meta(path, partial(NETWORKS.create, family), arguments)
         network.online = _online(path, metadata)
+    elif is_nanotrack(tensors):
+        name = preset if preset.startswith("nanotrack") else "nanotrack"
+        network = build_on_meta(path, JointTracker, JOINT_PRESETS[name])
+        network.online = dict(NANOTRACK_ONLINE)
+        if len(network.modalities) > 1 and network.join != "pixels":
+            network.online["border"] = "replicate"
+        gates = {n: torch.zeros(t.shape) for n, t in network.state_dict().items() if ".joins." in n}
+        tensors = rename_nanotrack(tensors) | gates
     elif preset in PUBLISHED_PRESETS:
         network = build_on_meta(path, TrackerNetwork, PRESETS[preset])
         tensors = _renamed(path, tensors, network)
@@ -135,14 +149,19 @@ def _current(arguments: dict[str, Any]) -> dict[str, Any]:
     return current
 
 
-def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, float]:
+def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Online settings from an own file's metadata; none in a file without any."""
-    known = {field.name for field in dataclasses.fields(OnlineSettings)}
+    known = typing.get_type_hints(OnlineSettings)
     try:
         settings = json.loads(metadata.get("online", "{}"))
         for name, value in settings.items():
             if name not in known:
                 raise ValueError(f"unknown online setting {name}")
+            choices = typing.get_args(known[name])
+            if choices:
+                if value not in choices:
+                    raise ValueError(f"online setting {name} is {value}")
+                continue
             if (
                 isinstance(value, bool)
                 or not isinstance(value, int | float)

@@ -10,54 +10,68 @@ that have every modality of the network; other frames are processed by `TrackerN
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from tracker.model.head import Response
-from tracker.model.network import TrackerNetwork
+from tracker.model.network import Path
+from tracker.model.weights import Network
 
 __all__ = ["KernelPass", "PreparedSearchPass", "SearchPass", "TemplatePass", "flat_kernels"]
 
 _OUTPUTS = ("cls", "loc")
 
 
-def _num_levels(network: TrackerNetwork) -> int:
-    return len(network.heads[network.part_of[network.branches[0]]].rpns)
+def _flat(structure: Mapping[str, Any], paths: Sequence[Path]) -> list[Tensor]:
+    """Tensors of a nested structure, in the order of their paths."""
+    tensors = []
+    for path in paths:
+        part: Any = structure
+        for key, _ in path:
+            part = part[key]
+        tensors.append(part)
+    return tensors
 
 
-def flat_kernels(network: TrackerNetwork, kernels: Mapping[str, list]) -> list[Tensor]:
-    """Kernels of all branches as `SearchPass` takes them: by branch, level, and cls before loc."""
-    return [k for branch in network.branches for level in kernels[branch] for k in level]
+def _nested(tensors: Sequence[Tensor], paths: Sequence[Path]) -> dict[str, Any]:
+    """The inverse of `_flat`: a dictionary of tensors, or of lists of them and so on."""
+    structure: dict[Any, Any] = {}
+    for tensor, path in zip(tensors, paths, strict=True):
+        *parents, last = [key for key, _ in path]
+        part = structure
+        for key in parents:
+            part = part.setdefault(key, {})
+        part[last] = tensor
+    return {name: _as_lists(part) for name, part in structure.items()}
+
+
+def _as_lists(part: Any) -> Any:
+    return [_as_lists(item) for item in part.values()] if isinstance(part, dict) else part
+
+
+def flat_kernels(network: Network, kernels: Mapping[str, list]) -> list[Tensor]:
+    """Kernels of all branches as `SearchPass` takes them, in the order of ``kernel_paths``."""
+    return _flat(kernels, network.kernel_paths)
 
 
 class _Pass(nn.Module):
-    def __init__(self, network: TrackerNetwork):
+    def __init__(self, network: Network):
         super().__init__()
-        self.network = network
-
-    @property
-    def level_names(self) -> list[tuple[str, int]]:
-        levels = range(_num_levels(self.network))
-        return [(branch, level) for branch in self.network.branches for level in levels]
+        self.network: Any = network
 
     @property
     def feature_names(self) -> list[str]:
         """Names of template features: ``template_rgb_0`` and so on."""
-        return [f"template_{branch}_{level}" for branch, level in self.level_names]
+        return _names("template", self.network.template_paths)
 
     @property
     def kernel_names(self) -> list[str]:
         """Names of kernels: ``kernel_rgb_0_cls`` and so on."""
-        return [
-            f"kernel_{b}_{level}_{output}" for b, level in self.level_names for output in _OUTPUTS
-        ]
+        return _names("kernel", self.network.kernel_paths)
 
-    def _by_branch(self, items: Sequence) -> dict[str, list]:
-        count = _num_levels(self.network)
-        return {
-            branch: list(items[i * count : (i + 1) * count])
-            for i, branch in enumerate(self.network.branches)
-        }
+
+def _names(kind: str, paths: Sequence[Path]) -> list[str]:
+    return ["_".join([kind, *(name for _, name in path)]) for path in paths]
 
 
 class TemplatePass(_Pass):
@@ -68,7 +82,7 @@ class TemplatePass(_Pass):
         takes them, to ``(B, channels, template_cells, template_cells)`` each."""
         images = dict(zip(self.network.modalities, crops, strict=True))
         template = self.network.template(self.network.prepare(images))
-        return [level for branch in self.network.branches for level in template[branch]]
+        return _flat(template, self.network.template_paths)
 
 
 class KernelPass(_Pass):
@@ -76,27 +90,22 @@ class KernelPass(_Pass):
 
     def forward(self, *features: Tensor) -> list[Tensor]:
         """`TemplatePass`'s features to `flat_kernels`."""
-        return flat_kernels(self.network, self.network.kernels(self._by_branch(features)))
+        template = _nested(features, self.network.template_paths)
+        return flat_kernels(self.network, self.network.kernels(template))
 
 
 class PreparedSearchPass(_Pass):
     """Kernels and prepared search crops to the joint response."""
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        """`flat_kernels`, then a modality's ``(B, 3, search_size, search_size)`` each, as
-        `TrackerNetwork.prepare` gives it, to cls and loc of a `tracker.model.head.Response`,
-        decided in
-        float32 (where the network is not, but its gates are)."""
+        """`flat_kernels`, then one ``(B, 3, search_size, search_size)`` for each of the network's
+        ``input_names``, as its ``prepare`` gives it, to cls and loc of a
+        `tracker.model.head.Response`, at least in float32."""
         network = self.network
-        count = len(network.modalities)
-        kernels, inputs = tensors[:-count], tensors[-count:]
-        pairs = self._by_branch(list(zip(kernels[::2], kernels[1::2], strict=True)))
-        features = network.features(dict(zip(network.modalities, inputs, strict=True)))
-        responses = {
-            branch: Response(response.cls.float(), response.loc.float())
-            for branch, response in network.respond(pairs, features).items()
-        }
-        cls, loc = network.decide(responses)
+        names = network.input_names
+        kernels = _nested(tensors[: -len(names)], network.kernel_paths)
+        features = network.features(dict(zip(names, tensors[-len(names) :], strict=True)))
+        cls, loc = network.joint_response(kernels, features)
         return cls, loc
 
 

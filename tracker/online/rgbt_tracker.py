@@ -21,9 +21,10 @@ from fusion.images.arrays import as_array, is_unit_range
 from fusion.images.pixels import to_8bit
 from tracker.data.boxes import start_box
 from tracker.data.crops import context_side, crop_square, is_usable, mean_colour
-from tracker.model.anchors import decode
-from tracker.model.network import TrackerNetwork, infrared_shift
+from tracker.model.head import Response
+from tracker.model.network import infrared_shift
 from tracker.model.settings import OnlineSettings
+from tracker.model.weights import Network
 from tracker.online.runtime import default_threads, make_search
 
 __all__ = ["RGBTTracker"]
@@ -92,7 +93,7 @@ class RGBTTracker:
 
     def __init__(
         self,
-        network: TrackerNetwork,
+        network: Network,
         device: torch.device | str = "cpu",
         settings: OnlineSettings | None = None,
         runtime: str = "eager",
@@ -106,7 +107,6 @@ class RGBTTracker:
             self.search = make_search(runtime, precision, self.network, network)
         self.settings = settings or OnlineSettings(**network.online)
         self.last_branches: tuple[str, ...] = ()
-        self._anchors = self.network.anchors().to(self.device)
         size = self.network.response_size
         hanning = np.outer(np.hanning(size), np.hanning(size)).astype(np.float32)
         self._hanning = torch.from_numpy(hanning).to(self.device)
@@ -141,7 +141,7 @@ class RGBTTracker:
     def _init(
         self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Sequence[float] | np.ndarray
     ) -> None:
-        self._seen: set[str] = set()  # modalities that had a usable frame
+        self._met: set[str] = set()  # modalities that had a usable frame
         frames = self._frames(rgb, ir)
         if not frames:
             raise UserError(
@@ -156,7 +156,9 @@ class RGBTTracker:
         self._fill: dict[str, np.ndarray] = {}
         self._ir_follows_rgb = False
         self._ir_shift = torch.zeros(1, 1, 1, 1, device=self.device)
-        self._template: dict[str, list[Tensor]] = {}
+        self._velocity = (0.0, 0.0)
+        self._template: dict[str, Any] = {}
+        self._seen: set[str] = set()  # modalities of the template
         self._count = 1  # frames seen, this one included
         self._learn(frames, rate=1)
         self.last_branches = tuple(self._template)
@@ -192,12 +194,14 @@ class RGBTTracker:
         self.last_branches = ()
         side = context_side(target.width, target.height, self.settings.context)
         side *= self.network.search_size / self.network.exemplar_size
-        known = {name: frame for name, frame in frames.items() if name in self._template}
+        known = {name: frame for name, frame in frames.items() if name in self._seen}
         if known:
-            inputs = self._inputs(known, side, self.network.search_size)
+            frame_size = next(iter(known.values())).shape[:2]
+            centre = self._expected(frame_size)
+            inputs = self._inputs(known, centre, side, self.network.search_size)
             self.last_branches, response = self.search(inputs)
-            found = self._best(response.cls, response.loc, target).tolist()
-            score = self._follow(found, next(iter(known.values())).shape[:2])
+            found = self._best(response, target).tolist()
+            score = self._follow(found, centre, frame_size)
         if (
             frames
             and self.settings.update_interval
@@ -207,18 +211,27 @@ class RGBTTracker:
         assert self._target is not None
         return self._target.box(), score
 
-    def _best(self, cls: Tensor, loc: Tensor, target: _Target) -> Tensor:
-        """The best anchor: shift x, y, width, height in frame pixels, score, and rate of change.
+    def _expected(self, frame_size: tuple[int, int]) -> tuple[float, float]:
+        """Where the search region is centred: at the last box, or ahead of it."""
+        target, ahead = self._target, self.settings.velocity
+        assert target is not None
+        height, width = frame_size
+        return (
+            _clip(target.x + ahead * self._velocity[0], 0, width),
+            _clip(target.y + ahead * self._velocity[1], 0, height),
+        )
+
+    def _best(self, response: Response, target: _Target) -> Tensor:
+        """The best candidate: x and y from the search region's centre, width and height, all in
+        frame pixels, score, and rate of change.
 
         Stays on the device; reading the six numbers is the only synchronisation of a frame.
         """
-        anchors = self._anchors
         side = context_side(target.width, target.height, self.settings.context)
         scale = self.network.exemplar_size / side
-        background, foreground = cls.float().reshape(2, *anchors.shape[1:])
-        score = torch.sigmoid(foreground - background)
-        boxes = decode(loc.float().reshape(anchors.shape), anchors)
-        x, y, width, height = boxes.unbind(0)
+        candidates = self.network.candidates(response)
+        score = torch.sigmoid(candidates.logits[0])
+        x, y, width, height = candidates.boxes[0].unbind(0)
 
         size_change = _change(
             context_side(width, height, self.settings.context) / self.network.exemplar_size
@@ -230,31 +243,32 @@ class RGBTTracker:
         rows = torch.stack((x / scale, y / scale, width / scale, height / scale, score, penalty))
         return rows.flatten(1).index_select(1, best).squeeze(1)
 
-    def _follow(self, found: Sequence[float], frame_size: tuple[int, int]) -> float:
-        """Move the target to the best anchor, its size by a rate; keep it within the frame."""
+    def _follow(
+        self, found: Sequence[float], centre: tuple[float, float], frame_size: tuple[int, int]
+    ) -> float:
+        """Move the target to the best candidate, its size by a rate; keep it within the frame.
+
+        Args:
+            found: of `_best`.
+            centre: of the search region.
+            frame_size: height and width.
+        """
         dx, dy, width, height, score, penalty = found
         frame_height, frame_width = frame_size
-        target = self._target
+        target, settings = self._target, self.settings
         assert target is not None
-        rate = penalty * score * self.settings.rate
-
-        def clip(value: float, low: float, high: float) -> float:
-            return float(max(low, min(value, high)))
-
+        rate = penalty * score * settings.rate
+        least = settings.minimum_side
         self._target = _Target(
-            clip(target.x + dx, 0, frame_width),
-            clip(target.y + dy, 0, frame_height),
-            clip(
-                target.width + rate * (width - target.width),
-                self.settings.minimum_side,
-                frame_width,
-            ),
-            clip(
-                target.height + rate * (height - target.height),
-                self.settings.minimum_side,
-                frame_height,
-            ),
+            _clip(centre[0] + dx, 0, frame_width),
+            _clip(centre[1] + dy, 0, frame_height),
+            _clip(target.width + rate * (width - target.width), least, frame_width),
+            _clip(target.height + rate * (height - target.height), least, frame_height),
         )
+        moved = (self._target.x - target.x, self._target.y - target.y)
+        share = settings.velocity_rate
+        vx, vy = (v + share * (m - v) for v, m in zip(self._velocity, moved, strict=True))
+        self._velocity = (vx, vy)
         return score
 
     # --- Template ---
@@ -265,19 +279,20 @@ class RGBTTracker:
         For a branch without a template, the new one is used as it is. As published, the mean colour
         that fills crops outside the frame is also measured here and kept until the next update.
         """
-        self._fill |= {name: mean_colour(frame) for name, frame in frames.items()}
+        colours = {name: mean_colour(frame) for name, frame in frames.items()}
+        if self.settings.border == "rounded":
+            colours = {name: np.rint(colour) for name, colour in colours.items()}
+        self._fill |= colours
         if "ir" in frames and "ir" not in self._template:
             # An infrared template made without RGB is not shifted, nor is then what it searches.
             self._ir_follows_rgb = "rgb" in frames
         target = self._target
         assert target is not None
         side = context_side(target.width, target.height, self.settings.context)
-        new = self.network.template(self._inputs(frames, side, self.network.exemplar_size))
-        for branch, levels in new.items():
-            known = self._template.get(branch, levels)
-            self._template[branch] = [
-                torch.lerp(old, level, rate) for old, level in zip(known, levels, strict=True)
-            ]
+        inputs = self._inputs(frames, (target.x, target.y), side, self.network.exemplar_size)
+        for branch, new in self.network.template(inputs).items():
+            self._template[branch] = _blend(self._template.get(branch, new), new, rate)
+        self._seen |= set(frames)
         self.search.learn(self.network.kernels(self._template))
 
     # --- Crops ---
@@ -298,7 +313,7 @@ class RGBTTracker:
                 )
             if is_usable(frame):
                 frames[name] = frame if frame.dtype == np.uint8 else self._in_255(frame, name)
-                self._seen.add(name)
+                self._met.add(name)
         sizes = {frame.shape[:2] for frame in frames.values()}
         if len(sizes) > 1:
             raise ValueError(
@@ -309,21 +324,26 @@ class RGBTTracker:
 
     def _in_255(self, frame: np.ndarray, name: str) -> np.ndarray:
         """Floating point in 0..255. A first frame of 0..1 is refused: later ones may be dark."""
-        if name not in self._seen and is_unit_range(frame):
+        if name not in self._met and is_unit_range(frame):
             raise ValueError(f"{name} must be in 0..255, got values in 0..1; multiply them by 255")
         low, high = float(frame.min()), float(frame.max())
         if low < 0 or high > 255:
             raise ValueError(f"{name} must be in 0..255, got values from {low:g} to {high:g}")
         return frame.astype(np.float32)
 
-    def _inputs(self, frames: dict[str, np.ndarray], side: float, size: int) -> dict[str, Tensor]:
-        """Crops about the target as the network takes them."""
-        target = self._target
-        assert target is not None
+    def _inputs(
+        self,
+        frames: dict[str, np.ndarray],
+        centre: tuple[float, float],
+        side: float,
+        size: int,
+    ) -> dict[str, Tensor]:
+        """Crops about a point as the network takes them."""
         crops = {}
+        replicate = self.settings.border == "replicate"
         for name, frame in frames.items():
-            centre = (target.x, target.y)
-            crop = crop_square(frame, centre, side, size, self._fill[name])
+            fill = None if replicate else self._fill[name]
+            crop = crop_square(frame, centre, side, size, fill)
             crop = crop[None] if crop.ndim == 2 else crop.transpose(2, 0, 1)
             crops[name] = self._to_device(torch.from_numpy(np.ascontiguousarray(crop))[None])
         if self._ir_follows_rgb and len(crops) == 2:
@@ -340,3 +360,14 @@ class RGBTTracker:
 def _change(ratio: Tensor) -> Tensor:
     """A ratio or its inverse, whichever is above 1."""
     return torch.maximum(ratio, 1 / ratio)
+
+
+def _clip(value: float, low: float, high: float) -> float:
+    return float(max(low, min(value, high)))
+
+
+def _blend(old: Any, new: Any, rate: float) -> Any:
+    """``old`` moved towards ``new`` by a rate, tensor by tensor of a template."""
+    if isinstance(old, Tensor):
+        return torch.lerp(old, new, rate)
+    return [_blend(a, b, rate) for a, b in zip(old, new, strict=True)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tracker.model.head import Response
-    from tracker.model.network import TrackerNetwork
+    from tracker.model.weights import Network
 
 __all__ = [
     "PRECISIONS",
@@ -43,7 +43,7 @@ PRECISIONS = ("float32", "bfloat16")
 SHARED_PARAMETERS = 10_000_000
 
 
-def default_threads(network: "TrackerNetwork") -> int:
+def default_threads(network: "Network") -> int:
     """How many threads a tracker computes with unless told otherwise.
 
     PyTorch's number for large networks, such as those on ResNet-50, and where OMP_NUM_THREADS is
@@ -79,23 +79,21 @@ class Search:
             UserError: a requirement is missing.
         """
 
-    def __init__(self, network: "TrackerNetwork", source: "TrackerNetwork", precision: str):
+    def __init__(self, network: "Network", source: "Network", precision: str):
         import torch
 
-        self.network = network
+        self.network: Any = network
         self._own_dtype = next(network.parameters()).dtype
         self.dtype = self._own_dtype if precision == "float32" else getattr(torch, precision)
-        self._body = network if self.dtype == self._own_dtype else self._copy(source)
+        self._body: Any = network if self.dtype == self._own_dtype else self._copy(source)
         self._kernels: dict[str, list] = {}
 
-    def _copy(self, source: "TrackerNetwork") -> "TrackerNetwork":
+    def _copy(self, source: "Network") -> "Network":
         """The network in the search's own precision, its decision in float32."""
         device = next(self.network.parameters()).device
         # Winograd's transforms lose digits that bfloat16 has not, and gain nothing in other
         # runtimes, which bring convolutions of their own.
-        body = source.for_inference(device, winograd=False).to(self.dtype)
-        body.gates.float()
-        return body
+        return source.for_inference(device, winograd=False).in_precision(self.dtype)
 
     def learn(self, kernels: Mapping[str, list]) -> None:
         """Set the kernels of a template, as returned by `TrackerNetwork.kernels`."""
@@ -111,15 +109,14 @@ class Search:
             The branches that contributed, and their joint response in float32.
         """
         features = self._body.features({m: x.to(self.dtype) for m, x in inputs.items()})
-        responses = {
-            branch: type(response)(*(output.to(self._own_dtype) for output in response))
-            for branch, response in self._body.respond(self._kernels, features).items()
-        }
-        return tuple(responses), self.network.decide(responses)
+        response = self._body.joint_response(self._kernels, features)
+        return tuple(b for b in features if b in self._kernels), response
 
 
 def _laid_out(kernels: Any, dtype: "torch.dtype") -> Any:
     """Kernels in the memory layout of the correlation, so that no frame has to rearrange them."""
+    if isinstance(kernels, tuple) and hasattr(kernels, "_fields"):
+        return type(kernels)(*(_laid_out(kernel, dtype) for kernel in kernels))
     if isinstance(kernels, Sequence):
         return [_laid_out(kernel, dtype) for kernel in kernels]
     return kernels.to(dtype).contiguous()
@@ -130,7 +127,7 @@ class _WholeSearch(Search):
     every modality has been part of a template, use the eager search.
     """
 
-    def __init__(self, network: "TrackerNetwork", source: "TrackerNetwork", precision: str):
+    def __init__(self, network: "Network", source: "Network", precision: str):
         import torch
 
         from tracker.model.head import Response
@@ -147,7 +144,8 @@ class _WholeSearch(Search):
             return network.prepare(dict.fromkeys(network.modalities, crop))
 
         with torch.inference_mode():  # as in every frame
-            super().learn(network.kernels(network.template(blank(network.exemplar_size))))
+            template = self.network.template(blank(network.exemplar_size))
+            super().learn(self.network.kernels(template))
             inputs = self._arranged(blank(network.search_size))
             example = (*flat_kernels(network, self._kernels), *inputs)
             self._run = self._make(PreparedSearchPass(body).eval(), example)
@@ -157,7 +155,7 @@ class _WholeSearch(Search):
         raise NotImplementedError
 
     def _arranged(self, inputs: Mapping[str, "Tensor"]) -> list["Tensor"]:
-        return [inputs[m].to(self.dtype).contiguous() for m in self.network.modalities]
+        return [inputs[m].to(self.dtype).contiguous() for m in self.network.input_names]
 
     def learn(self, kernels: Mapping[str, list]) -> None:
         super().learn(kernels)
@@ -165,7 +163,7 @@ class _WholeSearch(Search):
         self._flat = self._flatten(self.network, self._kernels) if complete else None
 
     def __call__(self, inputs: Mapping[str, "Tensor"]) -> tuple[tuple[str, ...], "Response"]:
-        if self._flat is None or len(inputs) < len(self.network.modalities):
+        if self._flat is None or len(inputs) < len(self.network.input_names):
             return super().__call__(inputs)
         outputs = self._run(*self._flat, *self._arranged(inputs))
         return self.network.branches, self._response(*outputs)
@@ -196,7 +194,7 @@ class OnnxSearch(_WholeSearch):
 
         from fusion.base.onnx import open_session, record_onnx
 
-        names = [*module.kernel_names, *module.network.modalities]
+        names = [*module.kernel_names, *module.network.input_names]
         with torch.inference_mode(False):  # tensors of inference mode cannot be exported
             module = copy.deepcopy(module)
             plain = tuple(tensor.clone() for tensor in example)
@@ -273,9 +271,7 @@ def check_runtime(runtime: str, precision: str, device: "torch.device | None" = 
     RUNTIMES[runtime].require(device)
 
 
-def make_search(
-    runtime: str, precision: str, network: "TrackerNetwork", source: "TrackerNetwork"
-) -> Search:
+def make_search(runtime: str, precision: str, network: "Network", source: "Network") -> Search:
     """Create the search pass of a tracker.
 
     Args:

@@ -37,7 +37,7 @@ def test_rpn_outputs(golden, monkeypatch):
     monkeypatch.setattr(
         tracker.network,
         "decide",
-        lambda named: responses.append(decide(named)) or responses[-1],
+        lambda named, *rest: responses.append(decide(named, *rest)) or responses[-1],
     )
     (rgb, ir, box), *rest = golden.frames[:3]
     tracker.init(rgb, ir, box)

@@ -25,7 +25,9 @@ from tracker.training.losses import FewLevelsFusionLoss, cross_entropy_loss, loc
 from tracker.training.module import KeepTracker, TargetData, TrackerTraining, initialise
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "tracker"
-CONFIGURATIONS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
+CONFIGURATIONS = sorted(
+    path.stem for path in EXPERIMENTS.glob("*.yaml") if not path.stem.startswith("distill")
+)
 
 # Small enough for tests: a quarter of the compact network's search region.
 SMALL = {"search_size": 111, "fusion_args": {"num_filters": 4, "num_blocks": 1}}

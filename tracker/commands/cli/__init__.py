@@ -17,7 +17,7 @@ from tracker.commands.cli.parts import add_parts
 from tracker.commands.cli.samples import add_samples
 from tracker.commands.cli.synthetic import add_synthetic
 from tracker.commands.cli.track import add_track
-from tracker.commands.cli.train import add_train, train
+from tracker.commands.cli.train import add_distill, add_train, distill, train
 from tracker.evaluation.ope.commands import add_evaluate
 from tracker.evaluation.vot.commands import add_demo, add_vot
 
@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     if argv[:1] == ["train"] and is_lightning(argv[1:]):  # handled by Lightning's parser
         kept = [f"--import+={module}" for module in modules]  # in the run's configuration
         return run("tracker train", lambda: train([*argv[1:], *kept]))
+    if argv[:1] == ["distill"] and is_lightning(argv[1:]):
+        return run("tracker distill", lambda: distill(argv[1:]))
     arguments = _parser().parse_args(_with_joined_box(argv))
     return run("tracker", lambda: arguments.command(arguments))
 
@@ -61,6 +63,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_track(commands)
     add_train(commands)
+    add_distill(commands)
     add_data(commands)
     add_parts(commands)
     add_samples(commands)

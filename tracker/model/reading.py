@@ -1,0 +1,47 @@
+"""What a response says, whatever the head: scores and boxes at its cells."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Candidates", "Reading", "cell_centres"]
+
+
+class Reading(NamedTuple):
+    """Score and box of every cell of a response.
+
+    Attributes:
+        logits: ``(B, H, W)``, logit of the target against the background; of a head with anchors,
+            that of the cell's best anchor.
+        boxes: ``(B, 4, H, W)``: centre x and y from the centre of the search region, width and
+            height, in its pixels.
+    """
+
+    logits: Tensor
+    boxes: Tensor
+
+
+class Candidates(NamedTuple):
+    """Scores and boxes of all A anchors of every cell; a head without anchors has one a cell.
+
+    Attributes:
+        logits: ``(B, A, H, W)``, logits of the target against the background.
+        boxes: ``(B, 4, A, H, W)``, as those of a `Reading`.
+    """
+
+    logits: Tensor
+    boxes: Tensor
+
+    def best(self) -> Reading:
+        """Score and box of every cell's best anchor."""
+        logits, best = self.logits.max(1, keepdim=True)
+        index = best[:, None].expand(-1, 4, -1, -1, -1)
+        return Reading(logits.squeeze(1), self.boxes.gather(2, index).squeeze(2))
+
+
+def cell_centres(size: int, stride: int, device: torch.device | None = None) -> Tensor:
+    """Centres x and y of the cells of a response from its middle, ``(2, size, size)`` pixels."""
+    offsets = (torch.arange(size, device=device) - (size - 1) / 2) * stride
+    y, x = torch.meshgrid(offsets, offsets, indexing="ij")
+    return torch.stack((x, y))

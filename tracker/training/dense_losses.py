@@ -1,0 +1,123 @@
+"""Losses on readings, the scores and boxes of a response's cells, whatever the head.
+
+A cell's score is compared with a probability, which a teacher or a label gives; its box with a box,
+by generalised IoU. Target and background weigh the same, however few cells the target has.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import box_convert, generalized_box_iou_loss
+
+from tracker.model.reading import Reading, cell_centres
+
+__all__ = ["box_loss", "label_cells", "label_loss", "resample", "score_loss"]
+
+
+def resample(reading: Reading, size: int, stride: float, own_stride: float) -> Reading:
+    """A reading at the cells of another response that shows the same surroundings.
+
+    Args:
+        reading: of B items.
+        size: cells along a side of the other response.
+        stride: pixels between its cells.
+        own_stride: pixels between the reading's cells, in the scale of the other's pixels; the
+            boxes are in that scale already.
+
+    Returns:
+        Interpolated between the nearest cells; at places outside the reading, its border's.
+    """
+    own = reading.logits.shape[-1]
+    if own == size and own_stride == stride:
+        return reading
+    places = cell_centres(size, 1, reading.logits.device) * (stride / own_stride * 2 / (own - 1))
+    grid = places.permute(1, 2, 0).expand(len(reading.logits), -1, -1, -1).float()
+    maps = torch.cat((reading.logits[:, None], reading.boxes), dim=1).float()
+    maps = F.grid_sample(maps, grid, padding_mode="border", align_corners=True)
+    return Reading(maps[:, 0], maps[:, 1:])
+
+
+def _balanced(probability: Tensor, weight: Tensor) -> Tensor:
+    """Weights ``(B, H, W)`` of cells: half for the target, half for the background of an item."""
+    target = probability / probability.sum((1, 2), keepdim=True).clamp(min=1)
+    rest = 1 - probability
+    background = rest / rest.sum((1, 2), keepdim=True).clamp(min=1)
+    return (target + background) / 2 * weight[:, None, None]
+
+
+def score_loss(logits: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
+    """Cross entropy of the student's scores with the teacher's, least where they agree.
+
+    Args:
+        logits: of the student, ``(B, H, W)``.
+        teacher: logits of the teacher, likewise.
+        weight: ``(B,)``, of the items.
+
+    Returns:
+        The mean over the items.
+    """
+    probability = teacher.sigmoid()
+    error = F.binary_cross_entropy_with_logits(logits, probability, reduction="none")
+    # Less the teacher's own entropy, which no student can undo.
+    error = error - F.binary_cross_entropy_with_logits(teacher, probability, reduction="none")
+    return (error * _balanced(probability, weight)).sum((1, 2)).mean()
+
+
+def box_loss(boxes: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """``1 - GIoU`` of boxes, weighted by cell.
+
+    Args:
+        boxes, targets: ``(B, 4, H, W)``: centre, width, height.
+        weights: ``(B, H, W)``; the sum over an item's cells is its share, cut off at 1.
+
+    Returns:
+        The mean over the items.
+    """
+    corners = (box_convert(b.movedim(1, -1), "cxcywh", "xyxy") for b in (boxes, targets))
+    error = generalized_box_iou_loss(*corners)
+    total = weights.sum((1, 2)).clamp(min=1)
+    # Selected, not multiplied: a far cell's box may be infinite.
+    error = torch.where(weights > 0, error * weights, 0)
+    return (error.sum((1, 2)) / total).mean()
+
+
+def label_cells(boxes: Tensor, positive: Tensor, size: int, stride: int) -> tuple[Tensor, Tensor]:
+    """Which cells stand for a box (Chen et al., SiamBAN, CVPR 2020, Sec. 3.3).
+
+    Cells within an ellipse of half the box's sides are the target's, those outside the ellipse that
+    the box encloses are background, and those between are neither. A box too small to have a cell
+    has the nearest one.
+
+    Args:
+        boxes: ``(B, 4)``: centre x and y from the centre of the search region, width, height.
+        positive: ``(B,)`` booleans; where False, no cell is the target's.
+        size, stride: of the response.
+
+    Returns:
+        The target's cells and the background's, ``(B, size, size)`` booleans.
+    """
+    x, y = cell_centres(size, stride, boxes.device)
+    centre_x, centre_y, width, height = (value[:, None, None] for value in boxes.unbind(1))
+    distance = ((x - centre_x) / (width / 2)) ** 2 + ((y - centre_y) / (height / 2)) ** 2
+    steps = (x - centre_x) ** 2 + (y - centre_y) ** 2
+    nearest = steps <= steps.amin((1, 2), keepdim=True)
+    inside = (distance < 0.25) | nearest
+    there = positive[:, None, None]
+    return inside & there, ((distance > 1) & ~nearest) | ~there
+
+
+def label_loss(logits: Tensor, target: Tensor, background: Tensor, weight: Tensor) -> Tensor:
+    """Cross entropy of scores with labels: half the target's cells, a quarter all background, a
+    quarter its sixteen hardest cells.
+
+    Args:
+        logits: ``(B, H, W)``.
+        target, background: of `label_cells`.
+        weight: ``(B,)``, of the items.
+    """
+    missed = F.softplus(-logits) * target
+    taken = (F.softplus(logits) * background).flatten(1)
+    hardest = taken.topk(min(16, taken.shape[1]), dim=1).values.mean(1)
+    loss = 0.5 * missed.sum((1, 2)) / target.sum((1, 2)).clamp(min=1)
+    loss = loss + 0.25 * taken.sum(1) / background.sum((1, 2)).clamp(min=1) + 0.25 * hardest
+    return (loss * weight).mean()
