@@ -7,7 +7,6 @@ restricted unpickler and renamed; a file that would execute code is refused.
 
 import json
 import re
-import typing
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -29,9 +28,9 @@ from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
 from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.nanotrack import NANOTRACK_ONLINE, is_nanotrack, rename_nanotrack
 from tracker.model.network import PRESETS, TrackerNetwork
-from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS
+from tracker.model.pretrained import PUBLISHED_PRESETS, SMALL
 from tracker.model.registry import BACKBONES, NETWORKS
-from tracker.model.settings import OnlineSettings
+from tracker.model.settings import check_online
 
 __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
 
@@ -77,7 +76,7 @@ def load_tracker(
 
     Args:
         path: an own safetensors file, a published DFAT or PySOT (SiamRPN++ on ResNet-50)
-            checkpoint, or NanoTrack v3's; the compact tracker that ships where None.
+            checkpoint, or NanoTrack v3's; the included tracker where None.
         preset: the network a published checkpoint is put into: "dfat", "rgb" or "ir". An own file
             knows its network. NanoTrack's is put into "nanotrack" (both modalities, joined), or
             "nanotrack_mean", "nanotrack_rgb" or "nanotrack_ir" where one is named.
@@ -89,7 +88,7 @@ def load_tracker(
         UserError: the file is missing, truncated, holds code, or its tensors do not fit; the line
             names the file and the tensors.
     """
-    path = COMPACT if path is None else path
+    path = SMALL if path is None else path
     tensors, metadata = read_tensors(path)
     network: Any
     if metadata.get("network") == FORMAT:
@@ -152,23 +151,9 @@ def _current(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Online settings from an own file's metadata; none in a file without any."""
-    known = typing.get_type_hints(OnlineSettings)
     try:
         settings = json.loads(metadata.get("online", "{}"))
-        for name, value in settings.items():
-            if name not in known:
-                raise ValueError(f"unknown online setting {name}")
-            choices = typing.get_args(known[name])
-            if choices:
-                if value not in choices:
-                    raise ValueError(f"online setting {name} is {value}")
-                continue
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not 0 <= value < 1e4
-            ):
-                raise ValueError(f"online setting {name} is {value}")
+        check_online(settings)
     except (ValueError, AttributeError) as error:
         raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
     return settings
