@@ -10,6 +10,8 @@ REQUIREMENTS = [
     "torchvision>=0.19",  # the release that belongs to torch 2.4
     "numpy>=1.26",
     "opencv-python>=4.9",
+    "pillow>=11.3",  # AVIF
+    "av>=14.1",  # videos: `VideoFrame.rotation`
     # 0.8 and 0.9 cannot run multistart experiments, which VOT2020-RGBT is.
     "vot-toolkit>=0.7.4,<0.8",
     # vot-toolkit's declarative fields; 0.1.10 breaks it on Python 3.11 and newer.

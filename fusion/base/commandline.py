@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fusion.base.errors import UserError
+from fusion.base.files import require_no_stream
 from fusion.base.registry import import_modules
 
 if TYPE_CHECKING:
@@ -182,6 +184,55 @@ def natural_int(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer of 0 or more")
     return int(text)
+
+
+def input_path(text: str) -> Path:
+    """An option's file or folder to read; for argparse. An address of a stream is refused."""
+    try:
+        require_no_stream(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
+
+
+def percentiles(text: str) -> tuple[float, float]:
+    """``LOW,HIGH`` in 0..100; for argparse."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not 0 <= low < high <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LOW,HIGH with 0 <= LOW < HIGH <= 100")
+    return low, high
+
+
+def add_input_options(parser: argparse._ActionsContainer) -> None:
+    """Add what decides how two modalities are brought together: sizes, grey levels, partners."""
+    parser.add_argument(
+        "--resize",
+        action="store_true",
+        help="bring the infrared to the visible's size instead of refusing sizes that differ",
+    )
+    parser.add_argument(
+        "--stretch",
+        action="store_true",
+        help="--resize also where that changes the infrared's aspect ratio",
+    )
+    parser.add_argument(
+        "--percentiles",
+        metavar="LOW,HIGH",
+        type=percentiles,
+        help="stretch the infrared from these percentiles, such as 1,99 (default: 8-bit pictures "
+        "as they are, deeper ones from their smallest to their largest value without dead pixels)",
+    )
+    parser.add_argument(
+        "--pair",
+        metavar="HOW",
+        choices=("time", "name", "index"),
+        help="which frames belong together: time or index (the k-th with the k-th) for videos, "
+        "name or index for folders (default: videos by time where both have times, folders by the "
+        "numbers or names of their files)",
+    )
 
 
 def add_device_option(parser: argparse._ActionsContainer) -> None:

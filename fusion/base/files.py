@@ -16,6 +16,19 @@ def natural_key(path: Path) -> list:
     ]
 
 
+def require_no_stream(path: str | Path) -> None:
+    """Refuse the address of a network stream, which has no beginning to come back to.
+
+    Raises:
+        UserError: names the address and how to record it.
+    """
+    if re.match(r"[a-z][a-z0-9+.-]+:/{1,2}[^/]", str(path), re.IGNORECASE):
+        raise UserError(
+            f"{path}: a network address; streams are not read. Record it to a file first, for "
+            f"example with ffmpeg -i {path} -c copy recording.mkv"
+        )
+
+
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents if they do not exist.
 

@@ -1,7 +1,7 @@
-"""How many threads PyTorch computes with, and how they wait for each other.
+"""The number of PyTorch's threads, and how they wait for each other.
 
-OpenMP's threads spin while they wait, unless told otherwise before the library is loaded. Beside
-another busy process they then hold the processor that the thread they wait for would need.
+By default, OpenMP's threads spin while they wait. Beside another busy process, they then occupy the
+processor that the thread they are waiting for needs.
 """
 
 import os
@@ -13,27 +13,27 @@ __all__ = ["limited_threads", "requested_threads", "wait_passively"]
 
 
 def wait_passively() -> None:
-    """Let OpenMP's threads sleep while they wait.
+    """Make OpenMP's threads sleep while they wait.
 
-    Both packages call this when they are imported. It has no effect where PyTorch was imported
-    before, and a policy that is set already stays.
+    Both packages call this when they are imported. It has no effect if PyTorch was imported before,
+    and it does not change a policy that is already set.
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def requested_threads() -> int | None:
-    """The number of threads that the environment asks for (OMP_NUM_THREADS); None for none."""
+    """The number of threads set in the environment (OMP_NUM_THREADS), or None."""
     text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(text) if text.isdecimal() and int(text) > 0 else None
 
 
 @contextmanager
 def limited_threads(number: int | None) -> Iterator[None]:
-    """Compute with this number of PyTorch's threads inside, and with the former number afterwards.
+    """Context with this number of PyTorch threads; the previous number is restored afterwards.
 
     Args:
-        number: of the calling thread's operations; None to leave it as it is.
+        number: threads for operations of the calling thread; None leaves it unchanged.
     """
     import torch
 

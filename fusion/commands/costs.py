@@ -1,9 +1,9 @@
 """Costs: parameters, FLOPs and CPU time of the networks, CPU time of the metrics.
 
-FLOPs are counted by `torch.utils.flop_counter`: matrix products and convolutions, a multiply-add as
-two operations; additions, activations and resizing are not counted. They are of the network's own
-layers, whatever a faster kernel makes of them. Times are CPU seconds of one thread, the least over
-rounds.
+FLOPs are counted by `torch.utils.flop_counter`: matrix products and convolutions, with a
+multiply-add as two operations; additions, activations and resizing are not counted. They refer to
+the network's own layers, not to a faster kernel. Times are CPU seconds of one thread, the minimum
+over rounds.
 """
 
 import time
@@ -24,7 +24,7 @@ def _chosen(kind: str, only: Sequence[str] | None, known: Sequence[str]) -> list
 
 
 def _least(run: Callable[[], object], rounds: int) -> float:
-    """Least CPU seconds of ``run`` over rounds, after an uncounted one."""
+    """Minimum CPU seconds of ``run`` over rounds, after an uncounted one."""
     run()
     seconds = []
     for _ in range(rounds):
@@ -46,8 +46,8 @@ def network_costs(
 
     Args:
         size: width and height.
-        rounds: of which the least time counts.
-        only: some of the names of `fusion.networks.weights.NETWORKS`; all where None.
+        rounds: number of rounds, of which the minimum counts.
+        only: some of the names in `fusion.networks.weights.NETWORKS`; None for all.
 
     Returns:
         "machine", "size", "rounds", and "networks": for each name "parameters", "flops", "seconds".
@@ -79,7 +79,7 @@ def network_costs(
 def count_flops(network: Any, size: tuple[int, int]) -> int:
     """Floating-point operations of a network for one pair of ``(width, height)`` pixels.
 
-    The pair is computed once by a copy of the network, layer by layer, which the counter sees.
+    A copy of the network computes the pair once, layer by layer, so that the counter sees it.
     """
     import copy
 
@@ -92,8 +92,8 @@ def count_flops(network: Any, size: tuple[int, int]) -> int:
     width, height = size
     pair = torch.zeros(2, 1, 1, height, width)
     counter = FlopCounterMode(display=False)
-    # Without gradients LRRNet takes its shortcuts; with them enabled, and none asked for, nothing
-    # is kept for them either.
+    # Without gradients, LRRNet uses its fast implementations. With gradients enabled but not
+    # required by any tensor, it runs layer by layer and stores nothing for them either.
     with counter, torch.enable_grad():
         network(pair[0], pair[1])
     return counter.get_total_flops()
@@ -111,8 +111,8 @@ def metric_costs(
 
     Args:
         size: width and height.
-        rounds: of which the least time counts.
-        only: some of the conventions; all where None.
+        rounds: number of rounds, of which the minimum counts.
+        only: some of the conventions; None for all.
 
     Returns:
         "machine", "size", "rounds", and "conventions": for each name "together", seconds of all

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,15 +17,25 @@ from fusion.base.errors import UserError
 from fusion.base.files import check_apart, make_folder
 from fusion.base.tables import counted
 from fusion.images.pairing import pair_folders
-from fusion.images.pixels import is_color, luminance, resize_to, scale_to_255, tile, to_8bit
+from fusion.images.pixels import (
+    is_color,
+    luminance,
+    require_same_shape,
+    resize_to,
+    scale_to_255,
+    tile,
+    to_8bit,
+)
 from fusion.images.reading import (
     IMAGE_SUFFIXES,
     read_image,
     read_visible,
     require_image_suffix,
+    turned_by_exif,
     write_image,
 )
-from fusion.images.video import VIDEO_SUFFIXES, Video, VideoWriter
+from fusion.images.timing import Nearest, VideoPairing, pair_videos
+from fusion.images.video import VIDEO_SUFFIXES, Video, VideoDamaged, VideoFrame, VideoWriter
 from fusion.networks.base import FusionNetwork
 from fusion.networks.lrrnet import LRRNet
 
@@ -39,9 +49,11 @@ class Options:
     """How pairs are read, and what is written.
 
     Attributes:
-        color: keep the chroma of a colour visible image.
-        resize: resize an infrared image of a different size to the visible one's; otherwise this is
-            an error.
+        color: keep the chroma of a coloured visible picture.
+        resize: bring an infrared picture of another size to the visible's; else that is an error.
+        stretch: also where that changes its aspect ratio; else that is an error too.
+        pair: how frames or files are matched, where it is not to be found out: ``time`` or
+            ``index`` for videos, ``name`` or ``index`` for folders.
         percentiles: stretch the infrared from these percentiles, see
             `fusion.images.pixels.scale_to_255`.
         compare: also write infrared, visible and fused image side by side.
@@ -51,6 +63,8 @@ class Options:
 
     color: bool = True
     resize: bool = False
+    stretch: bool = False
+    pair: str | None = None
     percentiles: tuple[float, float] | None = None
     compare: bool = False
     parts: bool = False
@@ -106,15 +120,20 @@ def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Option
         raise UserError(f"{ir} and {vis}: one is a folder, the other a file; give two of a kind")
     if ir.is_dir():
         return fuse_folders(network, ir, vis, out, options)
-    videos = [path.suffix.lower() in VIDEO_SUFFIXES for path in (ir, vis)]
-    if all(videos):
+    if _are_videos(ir, vis):
         return fuse_videos(network, ir, vis, out, options)
-    if any(videos):
+    if _are_videos(ir) or _are_videos(vis):
         raise UserError(f"{ir} and {vis}: one is a video, the other is not; give two of a kind")
+    if options.pair is not None:
+        raise UserError(f"--pair {options.pair}: goes with two folders or videos; leave it out")
     return fuse_files(network, ir, vis, out, options)
 
 
-# --- Concurrent reading, fusing and writing -------------------------------------------------------
+def _are_videos(*paths: Path) -> bool:
+    return all(path.suffix.lower() in VIDEO_SUFFIXES for path in paths)
+
+
+# --- Reading, fusing and writing at once ----------------------------------------------------------
 
 # Pairs with more bytes are processed alone: the next pair is not read at the same time.
 _LARGE = 1 << 26
@@ -221,7 +240,7 @@ def fuse_folders(
 
     Side-by-side images are written to ``out/compare``, contact sheets to ``out/parts``.
     """
-    pairing = pair_folders(ir, vis)
+    pairing = pair_folders(ir, vis, options.pair)
     if out.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not out.is_dir():
         raise UserError(f"{out}: not a folder; the output for two folders is a folder of images")
     compare_out = out / "compare" if options.compare else None
@@ -298,17 +317,19 @@ class _Job:
                 "swapped?"
             )
         names = f"{self.ir} and {self.vis}"
-        return _same_size(ir, vis, names, options.resize, network.min_side), vis
+        files = {"infrared": self.ir, "visible": self.vis}
+        return _same_size(ir, vis, names, options, network.min_side, files), vis
 
     def fuse(self, pair: _Pair, network: FusionNetwork, options: Options) -> _Pictures:
         """The images to write."""
         ir, vis = pair
         pictures = {}
-        if self.parts is None:
-            fused = network.fuse(ir, vis, options.color)
-        else:
-            assert isinstance(network, LRRNet)  # checked by `fuse`
-            fused, pictures[self.parts] = _fuse_with_parts(network, ir, vis, options.color)
+        fused = network.fuse(ir, vis, options.color)
+        if self.parts is not None:
+            from fusion.commands.parts import parts_sheet
+
+            assert isinstance(network, LRRNet)  # `fuse` has seen to it
+            pictures[self.parts] = parts_sheet(network, ir, vis, fused)
         if self.compare is not None:
             pictures[self.compare] = compare(ir, vis, fused)
         # Last, so that the existence of this image implies that of the others.
@@ -320,35 +341,30 @@ class _Job:
             write_image(path, picture)
 
 
-def _fuse_with_parts(
-    network: LRRNet, ir: np.ndarray, vis: np.ndarray, color: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The fused image and the contact sheet of its parts."""
-    import torch
-
-    from fusion.commands.parts import parts_sheet
-
-    with torch.inference_mode():
-        parts = network.parts(network.to_input(luminance(ir)), network.to_input(luminance(vis)))
-    fused = network.to_picture(parts.fused, vis if color else None)
-    return fused, parts_sheet(to_8bit(ir), to_8bit(vis), fused, parts)
-
-
 def compare(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
     """Infrared, visible and fused image side by side, RGB uint8."""
     return tile([[("infrared", to_8bit(ir)), ("visible", to_8bit(vis)), ("fused", fused)]])
 
 
 def _same_size(
-    ir: np.ndarray, vis: np.ndarray, names: str, resize: bool, min_side: int
+    ir: np.ndarray,
+    vis: np.ndarray,
+    names: str,
+    options: Options,
+    min_side: int,
+    files: Mapping[str, Path] | None = None,
 ) -> np.ndarray:
+    """The infrared in the visible's size.
+
+    Args:
+        names: of both, for messages.
+        files: picture files by modality, in which an EXIF rotation may be to blame.
+    """
     if ir.shape[:2] != vis.shape[:2]:
-        if not resize:
-            raise UserError(
-                f"{names}: sizes differ, {ir.shape[1]}x{ir.shape[0]} and "
-                f"{vis.shape[1]}x{vis.shape[0]}; register them, or give --resize if they show the "
-                "same view"
-            )
+        turned = [name for name, path in (files or {}).items() if turned_by_exif(path)]
+        sizes = [(image.shape[1], image.shape[0]) for image in (ir, vis)]
+        resize = options.resize or options.stretch
+        require_same_shape(names, sizes[0], sizes[1], resize, options.stretch, turned)
         ir = resize_to(ir, vis)
     if min(ir.shape[:2]) < min_side:
         raise UserError(f"{names}: at least {min_side}x{min_side} pixels are needed")
@@ -369,8 +385,8 @@ def fuse_videos(
 ) -> Account:
     """Fuse two videos frame by frame, with a few pairs of frames in memory at a time.
 
-    Frames are paired by their number and written at the visible video's rate. ``out`` is a video
-    file, or a folder that gets ``<visible's stem>.mp4``. It appears when it is complete.
+    Frames are paired as `fusion.images.timing` says and written at the visible's rate. ``out`` is a
+    video file, or a folder that gets ``<visible's stem>.mp4``. It appears when it is complete.
     """
     if options.parts:
         raise UserError("--parts: not available for videos; give two images or folders")
@@ -383,34 +399,33 @@ def fuse_videos(
         account.skipped = 1
         return account
     started = time.perf_counter()
-    with Video(ir) as ir_video, Video(vis) as vis_video, ExitStack() as writers:
-        if abs(ir_video.fps - vis_video.fps) > 0.01:
-            account.notes.append(
-                f"{ir} has {ir_video.fps:g} frames/s, {vis} {vis_video.fps:g}: frames are paired "
-                "by their number, at the visible video's rate"
-            )
-        writer = writers.enter_context(VideoWriter(out, vis_video.fps))
+    with Video(ir, deep=True) as ir_video, Video(vis) as vis_video, ExitStack() as writers:
+        pairing = pair_videos(ir_video, vis_video, options.pair)
+        account.notes += pairing.notes
+        writer = writers.enter_context(VideoWriter(out, vis_video.rate))
         compare_writer = (
-            writers.enter_context(VideoWriter(compare_out, vis_video.fps)) if compare_out else None
+            writers.enter_context(VideoWriter(compare_out, vis_video.rate)) if compare_out else None
         )
-        total = min(ir_video.frame_count, vis_video.frame_count) or None
+        total = vis_video.frame_count
+        if not pairing.by_time:
+            total = min(total, ir_video.frame_count)
         progress = tqdm(unit="frame", total=total, disable=None, leave=False)
 
-        def read(frames: _Pair) -> _Pair:
-            grey, visible = scale_to_255(luminance(frames[0]), options.percentiles), frames[1]
-            names = f"{ir} and {vis}"
-            return _same_size(grey, visible, names, options.resize, network.min_side), visible
+        def read(frames: _Frames) -> _Pair:
+            grey = scale_to_255(luminance(frames[0].image()), options.percentiles)
+            visible = frames[1].image()
+            return _same_size(grey, visible, f"{ir} and {vis}", options, network.min_side), visible
 
-        def work(_: _Pair, frames: _Pair) -> list[np.ndarray]:
+        def work(_: _Frames, frames: _Pair) -> list[np.ndarray]:
             fused = network.fuse(*frames, options.color)
             return [fused, compare(*frames, fused)] if compare_writer else [fused]
 
-        def write(_: _Pair, pictures: list[np.ndarray]) -> None:
+        def write(_: _Frames, pictures: list[np.ndarray]) -> None:
             writer.write(pictures[0])
             if compare_writer:
                 compare_writer.write(pictures[1])
 
-        frames = _paired_frames(ir_video, vis_video, account)
+        frames = _paired_frames(ir_video, vis_video, pairing, account)
         for _, error in overlapped(frames, read, work, write):
             if error is not None:
                 raise error
@@ -421,11 +436,25 @@ def fuse_videos(
     return account
 
 
+_Frames = tuple[VideoFrame, VideoFrame]  # infrared and visible
+
+
 def _paired_frames(
-    ir: Video, vis: Video, account: Account
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames of both videos by number; excess frames of one of them are noted."""
-    ir_frames, vis_frames = iter(ir), iter(vis)
+    ir: Video, vis: Video, pairing: VideoPairing, account: Account
+) -> Iterator[_Frames]:
+    """Frames of both videos that belong together; what has no partner, or is damaged, is noted."""
+    paired = (
+        _by_time(ir, vis, pairing, account) if pairing.by_time else _by_number(ir, vis, account)
+    )
+    try:
+        yield from paired
+    except VideoDamaged as damage:
+        account.failed += max(1, damage.stated - damage.frames)
+        account.notes.append(str(damage))
+
+
+def _by_number(ir: Video, vis: Video, account: Account) -> Iterator[_Frames]:
+    ir_frames, vis_frames = ir.frames(), vis.frames()
     count = 0
     while True:
         ir_frame, vis_frame = next(ir_frames, None), next(vis_frames, None)
@@ -434,16 +463,33 @@ def _paired_frames(
         yield ir_frame, vis_frame
         count += 1
     for video, frame in ((ir, ir_frame), (vis, vis_frame)):
-        if frame is None and video.frame_count > count:
-            account.failed += video.frame_count - count
-            account.notes.append(
-                f"{video.path}: damaged after frame {count} of {video.frame_count}; copy it again"
-            )
-        elif frame is not None:
+        if frame is not None:
             other = vis if video is ir else ir
-            account.notes.append(
-                f"{video.path}: longer than {other.path}, fused up to frame {count}"
-            )
+            account.notes.append(_longer(video, other, count))
+
+
+def _longer(video: Video, other: Video, count: int) -> str:
+    return f"{video.path}: longer than {other.path}, fused up to frame {count}"
+
+
+def _by_time(ir: Video, vis: Video, pairing: VideoPairing, account: Account) -> Iterator[_Frames]:
+    nearest = Nearest(ir.frames(), pairing.delay, ir.fps)
+    count = before = 0
+    for frame in vis.frames():
+        partner = nearest.at(frame.time)
+        if partner is not None:
+            yield partner, frame
+            count += 1
+        elif not nearest.is_over:
+            before += 1
+        else:
+            account.notes.append(_longer(vis, ir, before + count))
+            break
+    else:
+        if not nearest.is_over and nearest.at(frame.time + 1 / vis.fps + 0.5 / ir.fps) is not None:
+            account.notes.append(_longer(ir, vis, before + count))
+    if before:
+        account.notes.append(f"{ir.path}: starts later, {before} frames of {vis.path} left out")
 
 
 def report(account: Account, out: Path) -> None:

@@ -13,14 +13,14 @@ def scale_to_255(image: np.ndarray, percentiles: tuple[float, float] | None = No
     """Bring any picture to the 0..255 range networks are fed from.
 
     Eight-bit pixels are returned as they are. Others (16-bit thermal, float radiometry) are
-    stretched from their own smallest and largest value, because cameras use a part of the range
-    that nothing in the file tells.
+    stretched from `robust_range`, because cameras use a part of the range that nothing in the file
+    tells.
 
     Args:
         image: uint8, uint16 or float32, any shape.
         percentiles: ``(low, high)`` in 0..100: stretch from these percentiles instead, clipping
-            what lies outside; applied to eight-bit pixels too. Robust to a few dead pixels. Where
-            both are one value, from the smallest and largest all the same.
+            what lies outside; applied to eight-bit pixels too. Where both are one value, from the
+            smallest and largest all the same.
 
     Returns:
         uint8 where nothing was to be done, else float32 in 0..255. A constant picture becomes 0.
@@ -28,7 +28,7 @@ def scale_to_255(image: np.ndarray, percentiles: tuple[float, float] | None = No
     if percentiles is None:
         if image.dtype == np.uint8:
             return image
-        low, high = float(image.min()), float(image.max())
+        low, high = robust_range(image)
     else:
         low, high = (float(value) for value in np.percentile(image, percentiles))
         if high <= low:  # of a small hot target before an even background, both are the background
@@ -37,6 +37,30 @@ def scale_to_255(image: np.ndarray, percentiles: tuple[float, float] | None = No
         return np.zeros(image.shape, np.float32)
     scaled = (image.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
     return np.clip(scaled, 0, 255, out=scaled)
+
+
+def robust_range(image: np.ndarray) -> tuple[float, float]:
+    """The smallest and largest value of a picture, without dead pixels.
+
+    A dead or stuck pixel stands alone, a target does not. Where the extremes are so far out that
+    the 5x5 median of the picture spans less than half of their range, values further from the
+    median's range than half of it are left out: dead pixels, pairs of them, dead rows and columns
+    and a line of telemetry at the edge no longer squeeze the picture into a few grey levels. A real
+    target of a few pixels is clipped, and still the brightest.
+
+    Args:
+        image: uint16 or float32, ``HxW`` or ``HxWxC``.
+    """
+    low, high = float(image.min()), float(image.max())
+    if image.ndim not in (2, 3) or min(image.shape[:2]) < 9 or not low < high:
+        return low, high
+    filtered = cv2.medianBlur(np.ascontiguousarray(image), 5)[2:-2, 2:-2]
+    first, last = float(filtered.min()), float(filtered.max())
+    spread = last - first
+    if not 0 < 2 * spread < high - low:
+        return low, high
+    kept = image[(image >= first - spread / 2) & (image <= last + spread / 2)]
+    return float(kept.min()), float(kept.max())
 
 
 def to_8bit(image: np.ndarray, percentiles: tuple[float, float] | None = None) -> np.ndarray:
@@ -139,7 +163,9 @@ class PixelScaling:
             UserError: the output holds NaN or infinity.
         """
         if not np.isfinite(output).all():
-            raise UserError("the network's output is not finite: these weights are unusable")
+            raise UserError(
+                "the network's output is not finite though its input is: these weights are unusable"
+            )
         if self.output == "min-max":
             output = _stretch(output, self.EPSILON, value_range)
         else:
@@ -153,6 +179,53 @@ def _stretch(
 ) -> np.ndarray:
     low, high = map(np.float32, value_range or (image.min(), image.max()))
     return (image - low) / (high - low + np.float32(epsilon))
+
+
+#: Aspect ratios that differ by no more are one: sizes are whole pixels, and sensors are cropped.
+SAME_SHAPE = 0.02
+
+
+def require_same_shape(
+    what: str,
+    ir: tuple[int, int],
+    vis: tuple[int, int],
+    resize: bool,
+    stretch: bool,
+    turned: Sequence[str] = (),
+) -> None:
+    """Refuse two sizes that `resize_to` must not bring together.
+
+    Args:
+        what: names the pictures.
+        ir, vis: ``(width, height)``, which differ.
+        resize: whether sizes of one aspect ratio may differ.
+        stretch: whether aspect ratios may.
+        turned: modalities that were turned by a quarter as their EXIF says.
+
+    Raises:
+        UserError: they may not; says what the shapes look like.
+    """
+    sizes = f"infrared {ir[0]}x{ir[1]}, visible {vis[0]}x{vis[1]}"
+    ratio = ir[0] * vis[1] / (ir[1] * vis[0])
+    same = abs(ratio - 1) <= SAME_SHAPE
+    if stretch or (resize and same):
+        return
+    rotated = f"; {' and '.join(turned)} turned by the EXIF rotation" if turned else ""
+    if same:
+        raise UserError(
+            f"{what}: sizes differ, {sizes}{rotated}; register them, or give --resize if they show "
+            "the same view"
+        )
+    if abs(ir[1] * vis[1] / (ir[0] * vis[0]) - 1) <= SAME_SHAPE or (ir[0] > ir[1]) != (
+        vis[0] > vis[1]
+    ):
+        cause = "is one of them turned?"
+    else:
+        cause = "is one of them cropped?"
+    raise UserError(
+        f"{what}: shapes differ, {sizes}{rotated}: {cause} Turn, crop or register them, or give "
+        "--stretch to change the infrared's aspect ratio"
+    )
 
 
 def resize_to(image: np.ndarray, like: np.ndarray) -> np.ndarray:

@@ -1,11 +1,14 @@
 """Reading and writing of single pictures."""
 
-import struct
-import zlib
+import io
+import threading
+import warnings
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
@@ -14,11 +17,35 @@ from fusion.images.pixels import luminance, scale_to_255
 # Picture readers of OpenCV print warnings of their own; every failure is raised as UserError.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+#: Formats that are read, alone and in folders.
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif"}
+    | {".jp2", ".j2k", ".jpx", ".pgm", ".ppm", ".pnm", ".pbm", ".pfm", ".gif"}
+)
+
+#: Formats that are written.
+WRITTEN_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+
+_FORMATS = "PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG 2000, PGM or GIF"
+
+# Pillow knows how a format's header and end look. It decodes these formats, of 8 bit (PGM: 16) as
+# they are read here; OpenCV decodes those that may hold deeper colour or floating point numbers.
+_BY_PILLOW = {"JPEG", "BMP", "DIB", "WEBP", "AVIF", "PPM", "GIF"}
+_BY_OPENCV = {"PNG", "TIFF", "JPEG2000"}
+_MPO = "MPO"  # what a JPEG with further pictures in it turns out to be
+
+# Pixels a byte holds at most: of a blank picture of one bit, Deflate makes 8256.
+_DENSEST = 10_000
+
+# Orientations of EXIF that exchange width and height.
+_QUARTER_TURNS = {5, 6, 7, 8}
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read a PNG, JPEG, BMP or TIFF file.
+    """Read a picture: PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG 2000, PGM and its relatives, GIF.
+
+    Of several pictures in a file, the first. What stands behind the picture's end, such as the
+    clip of a phone's motion photo, does not matter.
 
     Returns:
         ``HxW`` (grey) or ``HxWx3`` (RGB); uint8, uint16 or float32 as stored. An alpha channel is
@@ -29,6 +56,30 @@ def read_image(path: str | Path) -> np.ndarray:
             its bytes can hold.
     """
     path = Path(path)
+    data = _read_bytes(path)
+    opened = _open(path, data)
+    image: np.ndarray | None
+    try:
+        if opened is not None and opened.format in {*_BY_PILLOW, _MPO}:
+            image = _decode_by_pillow(opened)
+        else:
+            if opened is not None and opened.format == "PNG":
+                opened.verify()  # sums of all chunks
+            image = _decode_by_opencv(data)
+    except Exception as error:  # whatever a decoder makes of bytes that are no picture
+        if isinstance(error, MemoryError):
+            raise
+        raise UserError(f"{path}: the picture is truncated or damaged; copy it again") from None
+    if image is None:
+        raise UserError(
+            f"{path}: the picture is truncated or damaged; copy it again"
+            if opened is not None
+            else f"{path}: not a readable picture{_what_it_is(data)}; give {_FORMATS}"
+        )
+    return _as_read(path, image)
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -38,116 +89,107 @@ def read_image(path: str | Path) -> np.ndarray:
         raise UserError(f"{path}: cannot be read ({reason})") from error
     if not data:
         raise UserError(f"{path}: the file is empty; copy it again")
-    _check_complete(path, data)
-    _check_claim(path, data)
-    try:
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
-        )
-    except cv2.error:
-        image = None
-    if image is None:
-        raise UserError(f"{path}: not a readable picture; give PNG, JPEG, BMP or TIFF")
-    if image.dtype.kind == "f":
-        image = image.astype(np.float32)
-        if not np.isfinite(image).all():
-            raise UserError(f"{path}: holds NaN or infinite pixels; replace them")
-    elif image.dtype not in (np.uint8, np.uint16):
-        raise UserError(f"{path}: {image.dtype} pixels are not supported; save 8 or 16 bit")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
+    return data
 
 
-def _check_complete(path: Path, data: bytes) -> None:
-    """Refuse truncated PNG, JPEG and BMP, which OpenCV decodes into a picture with a grey rest."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        complete = _png_is_complete(data)
-    elif data.startswith(b"\xff\xd8"):
-        # The end marker must come after the last scan: an embedded thumbnail has markers too.
-        complete = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    elif data.startswith(b"BM"):
-        complete = len(data) >= 6 and len(data) >= struct.unpack_from("<I", data, 2)[0]
-    else:
-        return
-    if not complete:
-        raise UserError(f"{path}: the picture is truncated or damaged; copy it again")
+# Pillow's bound on pixels is one for the whole process; `_open` has a bound of its own.
+_pillow_bound = threading.Lock()
 
 
-def _png_is_complete(data: bytes) -> bool:
-    position = 8
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        end = position + 12 + length
-        if end > len(data):
-            return False
-        (checksum,) = struct.unpack_from(">I", data, end - 4)
-        if zlib.crc32(data[position + 4 : end - 4]) != checksum:
-            return False
-        if data[position + 4 : position + 8] == b"IEND":
-            return True
-        position = end
-    return False
+def _open(path: Path, data: bytes) -> Any:
+    """Pillow's reading of the header; None where it knows none.
 
-
-# Pixels a byte holds at most: of a blank picture of one bit, Deflate makes 8256.
-_DENSEST = 10_000
-
-
-def _check_claim(path: Path, data: bytes) -> None:
-    """Refuse a header that claims a picture which the file cannot hold, before memory is taken."""
-    try:
-        width, height = _claimed_size(data) or (0, 0)
-    except struct.error:
-        return  # too short for a header: the decoder says so
+    Raises:
+        UserError: the header claims a picture which the file cannot hold, before memory is taken.
+    """
+    with _pillow_bound, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bound, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            opened = Image.open(io.BytesIO(data), formats=sorted(_BY_PILLOW | _BY_OPENCV))
+        except UnidentifiedImageError:
+            return None
+        except Exception:  # a damaged header, by any of Pillow's readers
+            raise UserError(f"{path}: the picture is truncated or damaged; copy it again") from None
+        finally:
+            Image.MAX_IMAGE_PIXELS = bound
+    width, height = opened.size
     if width * height > _DENSEST * len(data):
         raise UserError(
             f"{path}: claims {width}x{height} pixels, which its {len(data)} bytes cannot hold; "
             "copy it again"
         )
+    return opened
 
 
-def _claimed_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in a picture's header; None where none is found."""
-    if data.startswith(b"\x89PNG"):
-        return struct.unpack_from(">II", data, 16)
-    if data.startswith(b"BM"):
-        (header,) = struct.unpack_from("<I", data, 14)
-        width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
-        return abs(width), abs(height)  # a negative height counts from the top
-    if data.startswith(b"\xff\xd8"):
-        return _jpeg_size(data)
-    if data.startswith((b"II*\0", b"MM\0*")):
-        return _tiff_size(data, "<" if data.startswith(b"II") else ">")
-    return None
+def _decode_by_pillow(opened: Any) -> np.ndarray:
+    """RGB or grey pixels, uint8, or uint16 or float32 of a PGM or PFM.
+
+    Raises:
+        OSError: the picture is truncated (and whatever else a decoder raises on damage).
+    """
+    opened.seek(0)
+    opened.load()
+    turned = ImageOps.exif_transpose(opened)
+    if turned.mode in ("I", "I;16"):
+        return np.asarray(turned).astype(np.uint16)
+    if turned.mode in ("F", "L", "RGB"):
+        return np.array(turned)
+    return np.array(turned.convert("L" if turned.mode in ("1", "LA") else "RGB"))
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    position = 2
-    while position + 4 <= len(data):
-        marker, length = struct.unpack_from(">HH", data, position)
-        if marker == 0xFFFF:  # filling
-            position += 1
-            continue
-        if marker < 0xFF00:  # no marker: the file is damaged, as the decoder will say
-            return None
-        if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):  # a frame
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
-        position += 2 + length
-    return None
+def _decode_by_opencv(data: bytes) -> np.ndarray | None:
+    try:
+        image = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+        )
+    except cv2.error:
+        return None
+    if image is None:
+        return None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
 
 
-def _tiff_size(data: bytes, order: str) -> tuple[int, int] | None:
-    (directory,) = struct.unpack_from(f"{order}I", data, 4)
-    (count,) = struct.unpack_from(f"{order}H", data, directory)
-    sides = {}
-    for entry in range(count):
-        tag, kind = struct.unpack_from(f"{order}HH", data, directory + 2 + 12 * entry)
-        if tag in (256, 257):
-            layout = "H" if kind == 3 else "I"
-            (sides[tag],) = struct.unpack_from(
-                f"{order}{layout}", data, directory + 10 + 12 * entry
-            )
-    return (sides[256], sides[257]) if len(sides) == 2 else None
+def _as_read(path: Path, image: np.ndarray) -> np.ndarray:
+    if image.dtype.kind == "f" or image.dtype in (np.int16, np.int32, np.uint32):
+        image = image.astype(np.float32)
+        if not np.isfinite(image).all():
+            raise UserError(f"{path}: holds NaN or infinite pixels; replace them")
+    elif image.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{path}: {image.dtype} pixels are not supported; save 8 or 16 bit")
+    return image
+
+
+def _what_it_is(data: bytes) -> str:
+    """What a file is, where it is one of those that are often given instead."""
+    if data[4:8] == b"ftyp":
+        kind = data[8:12]
+        return (
+            " but HEIC, as iPhones take it"
+            if kind in (b"heic", b"heix", b"mif1")
+            else " but a video"
+        )
+    for start, name in (
+        (b"%PDF", "PDF"),
+        (b"<svg", "SVG"),
+        (b"PK", "a ZIP archive"),
+        (b"8BPS", "Photoshop's"),
+        (b"version https://git-lfs", "a pointer of Git LFS: run git lfs pull"),
+        (b"<!DOCTYPE html", "a web page: download it again"),
+        (b"<html", "a web page: download it again"),
+    ):
+        if data.startswith(start):
+            return f" but {name}"
+    return ""
+
+
+def turned_by_exif(path: str | Path) -> bool:
+    """Whether EXIF turns a picture by a quarter, which exchanges its width and height."""
+    try:
+        with Image.open(path) as opened:
+            return opened.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS
+    except Exception:  # no picture, or none with EXIF
+        return False
 
 
 def read_infrared(path: str | Path, percentiles: tuple[float, float] | None = None) -> np.ndarray:
@@ -169,7 +211,7 @@ def require_image_suffix(path: Path) -> None:
     Raises:
         UserError: it is none.
     """
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+    if path.suffix.lower() not in WRITTEN_SUFFIXES:
         raise UserError(f"{path}: unknown picture format; end the name in .png, .jpg, .bmp or .tif")
 
 

@@ -1,58 +1,294 @@
-"""Videos: reading frames one after another, and writing them."""
+"""Videos: reading frames one after another with their times, and writing them.
 
+PyAV reads and writes all of them: it gives timestamps, 16-bit grey as it is, and whatever its
+FFmpeg decodes (H.264, HEVC, AV1, VP8, VP9, MPEG-2 and -4, MJPEG, FFV1, WMV, ...).
+
+What a container says about its length is a hint. The end is where decoding ends.
+"""
+
+import heapq
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
+import av
 import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from fusion.base.errors import UserError
-from fusion.base.files import whole_file
+from fusion.base.files import require_no_stream, whole_file
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm"})
+#: Files that are taken for videos.
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg"}
+    | {".vob", ".wmv", ".asf", ".flv", ".3gp", ".ogv", ".mxf", ".h264", ".264", ".hevc", ".h265"}
+    | {".265", ".mjpeg", ".mjpg", ".y4m", ".ivf"}
+)
+
+#: Formats that are written, and FFmpeg's name of each.
+_FORMATS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".avi": "avi",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
+
+# Containers whose clock starts anywhere: a broadcast's, a disc's.
+_CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg", "mpegvideo", "vob"}
+
+# Elementary streams: no clock at all; FFmpeg makes one up at 25 frames per second.
+_WITHOUT_CLOCK = {"h264", "hevc", "mjpeg", "mpegvideo", "m4v", "av1", "obu"}
+
+# Containers with a table of their frames: what it lists and the file lacks was cut off.
+_WITH_TABLE = {"mov", "mp4", "avi"}
+
+# Frames that may come between a packet's place in the file and its place in time.
+_REORDERED = 32
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """A decoded frame; `image` converts it when it is asked for.
+
+    Attributes:
+        time: seconds from the start of the video's clock.
+    """
+
+    time: float
+    _frame: av.VideoFrame
+    _deep: bool
+    _reformatter: VideoReformatter
+
+    def image(self) -> np.ndarray:
+        """Grey ``HxW``, uint8 or (deeper than 8 bit) uint16; or RGB uint8 ``HxWx3``."""
+        frame = self._frame
+        name = frame.format.name
+        deep = max(component.bits for component in frame.format.components) > 8
+        if name.startswith(("gray", "ya", "mono")):
+            wanted = "gray16le" if deep else "gray"
+        else:
+            wanted = "gray16le" if deep and self._deep else "rgb24"
+        # One converter for all frames of a video: making one takes as long as using it.
+        image = self._reformatter.reformat(
+            frame, format=wanted, interpolation=Interpolation.FAST_BILINEAR
+        ).to_ndarray()
+        turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a video's packets say without being decoded.
+
+    Attributes:
+        frames: pictures in it; a few more or less may come out of decoding.
+        first, last: seconds on its own clock, where it has one.
+        steady: whether the frames follow each other at one distance.
+    """
+
+    frames: int
+    first: float | None
+    last: float | None
+    steady: bool
 
 
 class Video:
-    """A video file read frame by frame.
+    """A video file read frame by frame, each time from the start.
+
+    Args:
+        path: the file.
+        deep: give colour of more than 8 bit as its 16-bit luminance instead of 8-bit RGB, for
+            thermal recordings. Grey keeps its depth in any case.
 
     Attributes:
-        fps: frames a second the file states.
-        frame_count: frames the file states, which a damaged file may not hold; 0 if it states none.
-        size: ``(width, height)``.
+        size: ``(width, height)`` of its frames, turned as the file says.
+        has_sound: whether there is a sound track beside the pictures.
 
     Raises:
-        UserError: no such file, or no video OpenCV can decode.
+        UserError: no such file, a network stream, or no video that can be decoded.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, deep: bool = False):
+        require_no_stream(path)
         self.path = Path(path)
-        if not self.path.is_file():
+        self._deep = deep
+        if not self.path.exists():
             raise UserError(f"{path}: no such file")
-        self._capture = cv2.VideoCapture(str(path))
-        ok = self._capture.isOpened() and self._capture.grab()
-        if not ok:
-            self._capture.release()
-            raise UserError(f"{path}: not a readable video; re-encode it, for example to MP4")
-        self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-        self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        self.size = (
-            int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-            int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+        if not self.path.is_file():
+            raise UserError(f"{path}: not a file; give a video file")
+        try:
+            with av.open(str(path)) as container:
+                stream = self._stream(container)
+                self._format = set(container.format.name.split(","))
+                self.has_sound = bool(container.streams.audio)
+                self._listed = stream.frames if self._format & _WITH_TABLE else 0
+                self._codec = stream.codec_context.name
+                rate = stream.average_rate or stream.guessed_rate
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise self._unreadable(error) from None
+        try:
+            first = next(self.frames(), None)
+        except VideoDamaged as error:
+            raise self._unreadable(error) from None
+        if first is None:
+            raise UserError(f"{path}: not a readable video: no frame of it can be decoded")
+        height, width = first.image().shape[:2]
+        self.size = (width, height)
+        self._rate = Fraction(rate) if rate else None
+
+    def _unreadable(self, error: Exception) -> UserError:
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+        return UserError(
+            f"{self.path}: not a readable video ({reason}); copy it again, or convert it to H.264, "
+            f"for example with ffmpeg -i {self.path.name} -c:v libx264 converted.mkv"
         )
 
+    def _stream(self, container: Any) -> Any:
+        if not container.streams.video:
+            raise UserError(f"{self.path}: has no pictures, only sound or data; give a video")
+        # The first may be a cover; FFmpeg's choice is the largest picture that is none.
+        stream = container.streams.best("video") or container.streams.video[0]
+        stream.thread_type = "AUTO"
+        return stream
+
+    # --- What is known before decoding ---
+
+    @cached_property
+    def scan(self) -> Scan:
+        """The packets' count and times; reads the file, and decodes nothing."""
+        frames, packets, first, last, decoding = 0, 0, None, None, None
+        ahead: list[int] = []
+        distances: list[int] = []  # shortest and longest
+        previous: int | None = None
+
+        def pass_on(pts: int) -> None:
+            nonlocal previous
+            if previous is not None:
+                step = pts - previous
+                distances[:] = [min([step, *distances]), max([step, *distances])]
+            previous = pts
+
+        try:
+            with av.open(str(self.path)) as container:
+                stream = self._stream(container)
+                base = stream.time_base
+                for packet in container.demux(stream):
+                    packets += packet.size > 0
+                    if packet.size == 0 or packet.is_discard or self._is_hidden(packet):
+                        continue
+                    frames += 1
+                    if decoding is None and packet.dts is not None:
+                        decoding = packet.dts
+                    if packet.pts is None:
+                        continue
+                    first = packet.pts if first is None else min(first, packet.pts)
+                    last = packet.pts if last is None else max(last, packet.pts)
+                    heapq.heappush(ahead, packet.pts)
+                    if len(ahead) > _REORDERED:
+                        pass_on(heapq.heappop(ahead))
+        except (av.FFmpegError, OSError):
+            pass  # decoding says where the damage is
+        frames += max(0, self._listed - packets)
+        while ahead:
+            pass_on(heapq.heappop(ahead))
+        if first is None or last is None or base is None or self._format & _WITHOUT_CLOCK:
+            return Scan(frames, None, None, True)
+        # A clock that starts with the pictures' decoding shows them later by its head start.
+        if decoding is not None and decoding >= 0 and first > decoding:
+            first, last = first - (first - decoding), last - (first - decoding)
+        # Containers round times, Matroska to milliseconds.
+        steady = not distances or (distances[1] - distances[0]) * base <= Fraction(21, 10_000)
+        return Scan(frames, float(first * base), float(last * base), steady)
+
+    def _is_hidden(self, packet: Any) -> bool:
+        """Whether a packet holds a picture that is never shown: VP8's reference from the future."""
+        return self._codec in ("vp8", "libvpx") and not memoryview(packet)[0] >> 4 & 1
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames there seem to be; decoding may give some more or less."""
+        return self.scan.frames
+
+    @cached_property
+    def rate(self) -> Fraction:
+        """Frames per second: the stated rate, unless the frames' own times tell otherwise."""
+        scan = self.scan
+        if scan.first is not None and scan.last is not None and scan.last > scan.first:
+            found = (scan.frames - 1) / (scan.last - scan.first)
+            if not self._rate or abs(found / float(self._rate) - 1) > 0.02:
+                return Fraction(found).limit_denominator(1001)
+        return self._rate or Fraction(25)
+
+    @property
+    def fps(self) -> float:
+        """`rate` as a number."""
+        return float(self.rate)
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether its frames have times."""
+        return self.scan.first is not None
+
+    @property
+    def clock_is_its_own(self) -> bool:
+        """Whether the clock starts anywhere: only differences of its times mean anything then."""
+        return bool(self._format & _CLOCK_STARTS_ANYWHERE)
+
+    # --- Decoding ---
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Frames from the first on, opened anew: what cannot be sought is read like the rest.
+
+        Raises:
+            VideoDamaged: what comes next cannot be decoded.
+        """
+        count = packets = 0
+        origin: int | None = None
+        broken: Exception | None = None
+        reformatter = VideoReformatter()
+        try:
+            with av.open(str(self.path)) as container:
+                stream = self._stream(container)
+                step = 1 / (stream.average_rate or stream.guessed_rate or 25)
+                for packet in container.demux(stream):
+                    packets += packet.size > 0
+                    try:
+                        decoded = packet.decode()
+                    except av.InvalidDataError as error:
+                        # A recording may begin between two whole pictures; later it is damage.
+                        if count:
+                            broken = broken or error
+                        continue
+                    for frame in decoded:
+                        if broken:
+                            raise broken
+                        if frame.pts is None or frame.time_base is None:
+                            time = count * step
+                        else:
+                            origin = frame.pts if origin is None else origin
+                            time = (frame.pts - origin) * frame.time_base
+                        yield VideoFrame(float(time), frame, self._deep, reformatter)
+                        count += 1
+        except (av.FFmpegError, OSError) as error:
+            raise VideoDamaged(self.path, count) from error
+        if broken or packets < self._listed:
+            raise VideoDamaged(self.path, count, self._listed)
+
     def __iter__(self) -> Iterator[np.ndarray]:
-        """RGB uint8 ``HxWx3`` frames from the first on."""
-        self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-        while True:
-            ok, frame = self._capture.read()
-            if not ok:
-                return
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        """The frames' pictures, see `VideoFrame.image`.
+
+        Raises:
+            VideoDamaged: as `frames`.
+        """
+        return (frame.image() for frame in self.frames())
 
     def close(self) -> None:
-        self._capture.release()
+        """Nothing is held open between two readings."""
 
     def __enter__(self) -> "Video":
         return self
@@ -61,15 +297,30 @@ class Video:
         self.close()
 
 
+class VideoDamaged(UserError):
+    """A video that cannot be decoded to its end.
+
+    Attributes:
+        frames: how many could be.
+        stated: how many its table lists; 0 where it has none.
+    """
+
+    def __init__(self, path: Path, frames: int, stated: int = 0):
+        of = f" of {stated}" if stated > frames else ""
+        super().__init__(f"{path}: damaged after frame {frames}{of}; copy it again")
+        self.frames = frames
+        self.stated = stated
+
+
 def require_video_suffix(path: Path) -> None:
     """Refuse a video's name whose suffix is no format that can be written.
 
     Raises:
         UserError: names the formats.
     """
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
+    if path.suffix.lower() not in _FORMATS:
         raise UserError(
-            f"{path}: unknown video format; end the name in {', '.join(sorted(VIDEO_SUFFIXES))}"
+            f"{path}: unknown video format; end the name in {', '.join(sorted(_FORMATS))}"
         )
 
 
@@ -77,17 +328,21 @@ class VideoWriter:
     """Write frames of one size to a video file, whole or not at all.
 
     A context manager; the file appears under its name when the block ends without an exception.
+    H.264, or VP9 where the name ends in .webm or a side is odd, which H.264 cannot hold: both play
+    in browsers. Names in .avi hold MJPEG.
 
     Args:
-        path: ends in one of `VIDEO_SUFFIXES`.
-        fps: frames a second.
+        path: ends in .mp4, .m4v, .mov, .mkv, .webm or .avi.
+        fps: frames per second.
     """
 
-    def __init__(self, path: str | Path, fps: float):
+    def __init__(self, path: str | Path, fps: float | Fraction):
         self.path = Path(path)
         require_video_suffix(self.path)
-        self.fps = fps if fps > 0 else 25.0
-        self._writer: cv2.VideoWriter | None = None
+        rate = Fraction(fps).limit_denominator(1001) if fps > 0 else Fraction(25)
+        self.rate = max(rate, Fraction(1, 1001))
+        self._container: Any = None
+        self._stream: Any = None
         self._count = 0
 
     def __enter__(self) -> "VideoWriter":
@@ -97,41 +352,87 @@ class VideoWriter:
 
     def write(self, frame: np.ndarray) -> None:
         """Append a uint8 frame, ``HxW`` or RGB ``HxWx3``; all frames have the first one's size."""
-        if self._writer is None:
-            suffix = self.path.suffix.lower()
-            codec = {".avi": "MJPG", ".webm": "VP80"}.get(suffix, "mp4v")
-            self._writer = cv2.VideoWriter(
-                str(self._temporary),
-                cv2.VideoWriter.fourcc(*codec),
-                self.fps,
-                (frame.shape[1], frame.shape[0]),
-            )
-            if not self._writer.isOpened():
-                raise UserError(
-                    f"{self.path}: cannot be written as video; try a name ending in .mp4"
-                )
-        code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_RGB2BGR
-        self._writer.write(cv2.cvtColor(frame, code))
+        if self._stream is None:
+            self._open(frame.shape[1], frame.shape[0])
+        picture = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(frame), format="gray" if frame.ndim == 2 else "rgb24"
+        )
+        picture.pts = self._count
+        picture.time_base = 1 / self.rate
+        self._mux(picture)
         self._count += 1
 
+    def _open(self, width: int, height: int) -> None:
+        suffix = self.path.suffix.lower()
+        odd = bool(width % 2 or height % 2)
+        vp9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
+        h264 = {"crf": "18", "preset": "veryfast"}
+        choices: list[tuple[str, dict[str, str]]] = [("libx264", h264), ("libopenh264", {})]
+        if suffix == ".avi":
+            choices = [("mjpeg", {"qmin": "2", "qmax": "3"})]
+        elif suffix == ".webm" or (odd and suffix in (".mp4", ".m4v", ".mkv")):
+            choices = [("libvpx-vp9", vp9)]
+        elif odd:  # QuickTime has no VP9
+            choices = [("mpeg4", {"qmin": "2", "qmax": "3"})]
+        codec, options = next(
+            (choice for choice in choices if choice[0] in av.codecs_available), choices[0]
+        )
+        flags = {"movflags": "faststart"} if suffix in (".mp4", ".m4v", ".mov") else {}
+        try:
+            self._container = av.open(
+                str(self._temporary), "w", format=_FORMATS[suffix], options=flags
+            )
+            stream = self._container.add_stream(codec, rate=self.rate, options=options)
+            stream.width, stream.height = width, height
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.codec_context.time_base = 1 / self.rate
+            if codec != "mjpeg":
+                # BT.601 of limited range, which readers that ignore the tag assume too.
+                stream.codec_context.colorspace = 6
+                stream.codec_context.color_range = 1
+            stream.codec_context.open()
+        except (av.FFmpegError, ValueError) as error:
+            raise self._failed(error) from error
+        self._stream = stream
+
+    def _mux(self, picture: Any) -> None:
+        try:
+            for packet in self._stream.encode(picture):
+                self._container.mux(packet)
+        except (av.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> UserError:
+        reason = getattr(error, "strerror", None) or str(error)
+        return UserError(
+            f"{self.path}: cannot be written whole ({reason}); is the disk full? Else try a name "
+            "ending in .mp4"
+        )
+
     def __exit__(self, *exception: Any) -> None:
-        if self._writer is not None:
-            self._writer.release()
-        if self._writer is not None and exception[0] is None:
-            try:
+        try:
+            if self._container is not None:
+                try:
+                    if self._stream is not None and exception[0] is None:
+                        self._mux(None)
+                finally:
+                    try:
+                        self._container.close()
+                    except (av.FFmpegError, OSError) as error:
+                        if exception[0] is None:
+                            raise self._failed(error) from error
+            if self._stream is not None and exception[0] is None:
                 self._check()
-            except UserError as error:
-                self._whole.__exit__(UserError, error, error.__traceback__)
-                raise
+        except UserError as error:
+            self._whole.__exit__(UserError, error, error.__traceback__)
+            raise
         self._whole.__exit__(*exception)
 
     def _check(self) -> None:
-        """Make sure that all frames arrived: OpenCV does not say where a disk was full."""
+        """Make sure that all frames arrived: not every full disk is said while closing."""
         try:
-            with Video(self._temporary) as video:
-                held = video.frame_count
+            held = Video(self._temporary).frame_count
         except UserError:
             held = -1
-        # Where a container states a duration alone, frames come out of it rounded; 0: not stated.
-        if held != 0 and held < self._count - 1:
+        if held != self._count:
             raise UserError(f"{self.path}: cannot be written whole (is the disk full?)")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion.base.errors import UserError
+from fusion.images.arrays import as_picture
 from fusion.images.pixels import PixelScaling, is_color, luminance, with_luminance
 from fusion.llrr.fast.windows import windows
 
@@ -99,23 +100,25 @@ class FusionNetwork(nn.Module):
         """Fuse one pair of images.
 
         Args:
-            ir: infrared image, ``HxW`` or ``HxWx3`` (reduced to its luminance), uint8, or floating
-                point in 0..255 (any range if `scaling` stretches pixels by their own range), as
-                returned by `fusion.read_infrared`.
-            vis: visible image, ``HxW`` or RGB ``HxWx3``, of the same types, as returned by
-                `fusion.read_visible`.
-            color: keep the chroma of a colour visible image and replace its luminance; False gives
-                the greyscale image of the papers.
+            ir: infrared, ``HxW`` (or with channels, of which the luminance is taken): an array or
+                tensor as `fusion.images.arrays` describes, or what `fusion.read_infrared` gives.
+                Floating point of any range where `scaling` stretches pixels by their own.
+            vis: visible, ``HxW`` or RGB ``HxWx3``, likewise: `fusion.read_visible`. Floating point
+                of any range likewise, but only where no colour is kept.
+            color: keep the chroma of a coloured visible picture around the fused luminance; False
+                gives the grey picture of the papers.
 
         Returns:
             uint8, RGB ``HxWx3`` if the visible image has colour and ``color`` is set, else ``HxW``.
 
         Raises:
-            ValueError: the type or range of pixels is different, sizes differ, or a side is shorter
-                than `min_side`.
+            ValueError: other shapes, types or values than these, NaN among them; sizes differ, or
+                a side is shorter than `min_side`.
         """
-        for title, image in (("infrared", ir), ("visible", vis)):
-            _require_pixels(title, image, any_range=self.scaling.input == "min-max")
+        any_range = self.scaling.input == "min-max"
+        ir = as_picture(ir, "infrared", any_range)
+        keeps_colour = color and np.ndim(vis) > 2
+        vis = as_picture(vis, "visible", any_range and not keeps_colour)
         if ir.shape[:2] != vis.shape[:2]:
             raise ValueError(
                 f"infrared is {ir.shape[1]}x{ir.shape[0]}, visible {vis.shape[1]}x{vis.shape[0]}; "
@@ -176,19 +179,6 @@ class FusionNetwork(nn.Module):
                 "set TMPDIR to another folder"
             ) from error
         return fused
-
-
-def _require_pixels(title: str, image: np.ndarray, any_range: bool) -> None:
-    if image.dtype == np.uint8:
-        return
-    mend = "read files by fusion.read_infrared and fusion.read_visible"
-    if not np.issubdtype(image.dtype, np.floating):
-        raise ValueError(f"{title}: {image.dtype} pixels, not uint8 or floating point; {mend}")
-    if any_range:
-        return
-    low, high = image.min(), image.max()
-    if not (low >= 0 and high <= 255):
-        raise ValueError(f"{title}: pixels from {low:g} to {high:g}, not in 0..255; {mend}")
 
 
 def _rows(image: np.ndarray) -> Iterator[slice]:

@@ -32,9 +32,8 @@ __all__ = [
 class LossRecord(Callback):
     """Writes loss curves to the run's folder as ``losses.png``; subclasses add further content.
 
-    The record is written every ``every_n_steps`` and at the end; the curves are what
-    `lightning.pytorch.loggers.CSVLogger` has logged in that folder. Training stops where a loss is
-    not finite.
+    The record is written every ``every_n_steps`` and at the end; the curves are read from the log
+    of `lightning.pytorch.loggers.CSVLogger` in that folder. Training stops if a loss is not finite.
 
     Args:
         every_n_steps: steps between two records.
@@ -148,7 +147,7 @@ def _picture(view: Tensor) -> np.ndarray:
 
 
 def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
-    """Steps and values of the training losses that a ``metrics.csv`` holds; none without one."""
+    """Steps and values of the training losses in a ``metrics.csv``; empty if it does not exist."""
     curves: dict[str, list[tuple[int, float]]] = {}
     if not path.is_file():
         return curves

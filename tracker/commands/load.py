@@ -1,8 +1,8 @@
-"""Frames a second alone and beside another busy process.
+"""Frames per second alone and beside another busy process.
 
-Threads that wait for each other lose far more beside another process than the processor time it
-takes. Each way to compute runs in a process of its own, as a user's program would start it, and all
-take turns, so that what else the machine does disturbs all of them alike.
+Beside another process, threads that wait for each other lose far more than the processor time that
+it takes. Each variant runs in a separate process, as a user's program would start it, and the
+variants alternate, so that other load on the machine affects all of them alike.
 """
 
 import json
@@ -29,7 +29,7 @@ from tracker.online.runtime import check_runtime
 
 __all__ = ["bench_beside_load", "report_beside_load", "serve"]
 
-#: Ways to compute: what a program runs first, and its number of threads.
+#: Variants: what a program runs first, and its number of threads.
 WAYS: dict[str, tuple[str, int | None]] = {
     "one thread": ("import tracker", 1),
     "default": ("import tracker", None),
@@ -46,21 +46,22 @@ def bench_beside_load(
     runtimes: Sequence[str] = ("eager", "onnx"),
     seconds: float = 1.0,
 ) -> dict:
-    """Measure `RGBTTracker` on the processor, alone and beside a process that is always busy.
+    """Measure `RGBTTracker` on the CPU, alone and beside a process that is always busy.
 
     Args:
-        preset: as for `tracker.commands.bench.bench`.
-        rounds: of which the median counts; in each, every way runs alone and then beside the load.
-        runtimes: of `tracker.online.runtime.RUNTIMES`.
-        seconds: each measurement takes.
+        preset: see `tracker.commands.bench.bench`.
+        rounds: number of rounds, of which the median counts; in each, every variant runs alone and
+            then beside the load.
+        runtimes: names in `tracker.online.runtime.RUNTIMES`.
+        seconds: duration of each measurement.
 
     Returns:
         "machine", "preset", "rounds", "left_out" (runtimes that cannot be used here, with the
-        reason) and "runtimes": by runtime and way the "threads", and frames a second "alone" and
-        "beside".
+        reason) and "runtimes": by runtime and variant the "threads", and frames per second "alone"
+        and "beside".
 
     Raises:
-        UserError: no such preset.
+        UserError: the preset is unknown.
     """
     if preset not in ALL_PRESETS:
         raise UserError(f"--preset {preset}: unknown; give one of {', '.join(ALL_PRESETS)}")
@@ -108,10 +109,10 @@ def _measure(preset: str, runtime: str, rounds: int, seconds: float) -> dict[str
 def _program(
     first: str, preset: str, runtime: str, threads: int | None, seconds: float
 ) -> Iterator[subprocess.Popen]:
-    """A process that measures whenever it is asked."""
+    """Start a process that measures on request."""
     code = f"{first}\nfrom tracker.commands.load import serve\n"
     code += f"serve({preset!r}, {runtime!r}, {threads!r}, {seconds!r})\n"
-    # This process has set a policy for itself, which a program that loads PyTorch first has not.
+    # This process has set a policy for itself, which a program that imports torch first has not.
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) as program:
@@ -148,11 +149,11 @@ def serve(
     questions: IO[str] = sys.stdin,
     answers: IO[str] = sys.stdout,
 ) -> None:
-    """Measure frames a second for each line that comes in; the measuring process's program.
+    """Measure frames per second for each line of input; the program of a measuring process.
 
     Args:
-        preset, runtime, seconds: as for `bench_beside_load`.
-        threads: as for `RGBTTracker`; 0 for all of PyTorch's.
+        preset, runtime, seconds: see `bench_beside_load`.
+        threads: see `RGBTTracker`; 0 for all of PyTorch's.
         questions, answers: read and written by lines.
     """
     threads = torch.get_num_threads() if threads == 0 else threads
@@ -173,7 +174,7 @@ def serve(
 
 
 def report_beside_load(result: dict) -> str:
-    """`bench_beside_load`'s result as tables to read."""
+    """`bench_beside_load`'s result as readable tables."""
     rounds = counted(result["rounds"], "round")
     lines = [
         f"{result['preset']} on {result['machine']}, cpu: frames/s, the median of {rounds} in turn"

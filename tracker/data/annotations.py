@@ -1,9 +1,9 @@
 """Annotations and result files: lines of numbers, and masks, as boxes.
 
-Any of them may be separated by commas, blanks, tabs or semicolons, hold 8 numbers (a polygon, see
-`tracker.data.boxes.polygons_to_boxes`) instead of 4, and say NaN, or one number as VOT does, where
-there
-is no target.
+Numbers may be separated by commas, blanks, tabs or semicolons. A line holds 4 of them (a box), 8 (a
+polygon, see `tracker.data.boxes.polygons_to_boxes`), a mask as VOT writes it (``m`` and numbers),
+or NaN or one number, as VOT does, where there is no target. MOT's text of one object (``frame, id,
+x, y, w, h, ...``, also from CVAT) is read too; YOLO's and CVAT's XML are named and refused.
 """
 
 import re
@@ -16,8 +16,12 @@ from fusion.base.errors import UserError
 from fusion.base.files import read_text
 from fusion.images.pixels import luminance
 from tracker.data.boxes import box_corners, polygons_to_boxes, xyxy_to_xywh
+from tracker.data.masks import decode_mask
 
-__all__ = ["mask_to_box", "read_regions", "regions_to_boxes"]
+__all__ = ["LONGEST", "mask_to_box", "read_regions", "regions_to_boxes"]
+
+#: Frames of the longest sequence that is read: a slip in a file must not take all memory.
+LONGEST = 1_000_000
 
 
 def read_regions(path: str | Path) -> np.ndarray:
@@ -31,22 +35,31 @@ def read_regions(path: str | Path) -> np.ndarray:
         ``(N, 4)`` or ``(N, 8)`` float64.
 
     Raises:
-        UserError: missing or empty file, a blank line between others, or a line that is not 1, 4
-            or 8 numbers; names the line.
+        UserError: missing or empty file, a blank line between others, a line that is not 1, 4 or 8
+            numbers or a mask; names the line. MOT's text of several objects, YOLO's, CVAT's XML.
     """
-    mend = "give a line of 4 or 8 numbers a frame"
-    lines = read_text(path, mend).rstrip().splitlines()
+    mend = "give a line of 4 or 8 numbers per frame"
+    text = read_text(path, mend)
+    lines = text.rstrip().splitlines()
     if not lines:
         raise UserError(f"{path}: the file is empty; {mend}")
+    if text.lstrip().startswith(("<?xml", "<annotations")):
+        raise UserError(f"{path}: XML, as CVAT writes it; export MOT 1.1 there and give its gt.txt")
+    fields = [re.split(r"\s*[,;]\s*|\s+", line.strip()) for line in lines]
+    for values in fields:
+        if values[-1] == "":  # a separator at the end of the line
+            values.pop()
+    foreign = {len(values) for values in fields} - {0}
+    if len(foreign) == 1 and foreign <= {7, 9, 10} and _numbers(fields[0]):
+        return _read_mot(path, fields)
     rows = []
-    for number, line in enumerate(lines, start=1):
-        fields = re.split(r"\s*[,;]\s*|\s+", line.strip())
-        if fields[-1] == "":  # a separator at the end of the line
-            fields.pop()
-        try:
-            row = [float(value) for value in fields]
-        except ValueError:
-            row = []
+    for number, (line, values) in enumerate(zip(lines, fields, strict=True), start=1):
+        row = _mask_box(path, number, line) if line.startswith("m") else _numbers(values)
+        if len(row) == 5 and all(0 <= value <= 1 for value in row[1:]):
+            raise UserError(
+                f"{path}, line {number}: {line.strip()[:60]!r} looks like YOLO's class and box in "
+                "shares of the picture; convert it to x,y,w,h in pixels"
+            )
         if len(row) not in (1, 4, 8) or any(abs(value) == float("inf") for value in row):
             raise UserError(
                 f"{path}, line {number}: {line.strip()[:60]!r} is not 4 or 8 numbers "
@@ -60,6 +73,47 @@ def read_regions(path: str | Path) -> np.ndarray:
             region[:] = row
         elif len(row) == 4:
             region[:] = box_corners(np.array(row)).ravel()
+    return regions
+
+
+def _numbers(fields: list[str]) -> list[float]:
+    """A line's numbers; none where one of its fields is no number."""
+    try:
+        return [float(value) for value in fields]
+    except ValueError:
+        return []
+
+
+def _mask_box(path: str | Path, number: int, line: str) -> list[float]:
+    """The smallest box about a mask, by which VOT starts a tracker of boxes."""
+    try:
+        values = [int(value) for value in line.strip().lstrip("m").split(",")]
+        if len(values) < 5:
+            raise ValueError("a mask is m and its x,y,w,h and runs")
+        return decode_mask(values).box().tolist()
+    except ValueError as error:
+        raise UserError(f"{path}, line {number}: {error}") from None
+
+
+def _read_mot(path: str | Path, fields: list[list[str]]) -> np.ndarray:
+    """The boxes of the one object of a MOT file; frames without a line have none."""
+    rows = [_numbers(values) for values in fields]
+    for number, row in enumerate(rows, start=1):
+        if len(row) < 7 or not np.isfinite(row[:6]).all() or row[0] % 1 or row[0] < 1:
+            raise UserError(f"{path}, line {number}: not MOT's frame, id, x, y, w, h, ...")
+    objects = sorted({row[1] for row in rows})
+    if len(objects) > 1:
+        listed = ", ".join(f"{value:g}" for value in objects[:8])
+        raise UserError(
+            f"{path}: MOT's text of {len(objects)} objects ({listed}); keep the lines of one"
+        )
+    frames = [int(row[0]) for row in rows]
+    if len(set(frames)) < len(frames):
+        raise UserError(f"{path}: MOT's text with two lines for one frame; keep one of them")
+    if max(frames) > LONGEST:
+        raise UserError(f"{path}: a box for frame {max(frames)}; a sequence has {LONGEST} at most")
+    regions = np.full((max(frames), 4), np.nan)
+    regions[np.array(frames) - 1] = [row[2:6] for row in rows]
     return regions
 
 

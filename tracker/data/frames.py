@@ -3,8 +3,7 @@
 Frames are numbered from 1 in every message, like the lines of an annotation.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,14 +12,15 @@ from statistics import median
 import numpy as np
 
 from fusion.base.errors import UserError
+from fusion.images.pairing import counter, list_images, match_names
 from fusion.images.pixels import luminance, to_8bit
 from fusion.images.reading import read_image
-from fusion.images.video import Video
+from fusion.images.timing import Nearest
+from fusion.images.video import VIDEO_SUFFIXES, Video, VideoDamaged, VideoFrame
+from tracker.data.annotations import LONGEST
 
 MODALITIES = ("rgb", "ir")
 MODALITY_NAMES = {"rgb": "visible", "ir": "infrared"}
-# Frames of the longest sequence that is read: a slip in a file must not take all memory.
-LONGEST = 1_000_000
 
 
 def number_ranges(numbers: Iterable[int], limit: int = 12) -> str:
@@ -80,9 +80,13 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 
-def as_ir(image: np.ndarray) -> np.ndarray:
-    """A picture as read, ``HxW`` or ``HxWx3`` of any depth, as an infrared frame: ``HxW`` uint8."""
-    return to_8bit(luminance(image))
+def as_ir(image: np.ndarray, percentiles: tuple[float, float] | None = None) -> np.ndarray:
+    """A picture as read, ``HxW`` or ``HxWx3`` of any depth, as an infrared frame: ``HxW`` uint8.
+
+    Args:
+        percentiles: see `fusion.images.pixels.scale_to_255`.
+    """
+    return to_8bit(luminance(image), percentiles)
 
 
 class NoPicture(Exception):
@@ -131,16 +135,42 @@ class ImageFrames:
 
 
 class VideoFrames:
-    """Frames of a video file. Forward access is fast; going back decodes from the start again."""
+    """Frames of a video file. Forward access is fast; going back decodes from the start again.
 
-    def __init__(self, path: Path):
-        self.path = Path(path)
-        self._video = Video(path)
-        self.fps = self._video.fps or None
-        self._frames: Iterator[np.ndarray] = iter(self._video)
+    The length is what the file seems to hold until its end is reached, and what it holds from then
+    on.
+
+    Args:
+        path: the file, or the `Video` of it.
+        clock: give for frame i what is nearest to frame i of this video, see
+            `fusion.images.timing`; None: the i-th frame.
+        delay: seconds by which the first frame comes after the clock's.
+    """
+
+    def __init__(self, path: Path | Video, clock: "VideoFrames | None" = None, delay: float = 0.0):
+        self.video = path if isinstance(path, Video) else Video(path)
+        self.path = self.video.path
+        self.fps: float | None = self.video.fps
+        self._clock = clock
+        self._delay = delay
+        scan = self.video.scan
+        self._length = scan.frames
+        if clock is not None:
+            end = (scan.last or 0.0) - (scan.first or 0.0) + delay + 0.5 / self.video.fps
+            self._length = max(1, 1 + int(end * clock.video.fps + 0.01))
+            steady = scan.steady and clock.video.scan.steady
+            if not steady and abs(self._length - len(clock)) <= 3:
+                self._length = len(clock)  # counted by mean rates
+        self.ends: bool = False  # whether the end was reached
+        self.damage: VideoDamaged | None = None
+        self._restart()
+
+    def _restart(self) -> None:
+        self._frames = self.video.frames()
         self._position = -1  # of the frame in _current
-        self._current: np.ndarray | None = None
-        self._length = self._video.frame_count or sum(1 for _ in self._video)
+        self._current: VideoFrame | None = None
+        self._nearest: Nearest | None = None
+        self._image: tuple[VideoFrame, np.ndarray] | None = None
 
     def __len__(self) -> int:
         return self._length
@@ -149,101 +179,196 @@ class VideoFrames:
         """Indices of frames known to be missing: none."""
         return []  # what a damaged video lacks shows when it is decoded
 
-    def read(self, index: int) -> np.ndarray:
-        """A frame, RGB ``HxWx3``."""
-        if index >= self._length:
-            raise NoPicture("missing", f"{self.path}: ends before frame {index + 1}")
+    def time(self, index: int) -> float:
+        """Seconds from the first frame to frame ``index``, beyond the end at the video's rate."""
+        self._advance(index)
+        if self._position == index and self._current is not None:
+            return self._current.time
+        last = 0.0 if self._current is None else self._current.time
+        return last + (index - self._position) / self.video.fps
+
+    def _advance(self, index: int) -> None:
+        """Decode up to frame ``index`` or the end."""
         if index < self._position:
-            self._frames, self._position = iter(self._video), -1
-        while self._position < index:
-            frame = next(self._frames, None)
+            self._restart()
+        while self._position < index and not self._is_at_end():
+            try:
+                frame = next(self._frames, None)
+            except VideoDamaged as damage:
+                frame, self.damage = None, damage
             if frame is None:
-                raise NoPicture(
-                    "unreadable", f"{self.path}: frame {index + 1} cannot be decoded; re-encode it"
-                )
+                self._length, self.ends = self._position + 1, True
+                if self.damage is not None:  # what is lost is reported frame by frame
+                    lost = max(self.damage.stated, self.video.scan.frames, self._length + 1)
+                    self._length = lost
+                return
             self._current, self._position = frame, self._position + 1
-        assert self._current is not None  # a position was reached
-        return self._current
+            self._length = max(self._length, self._position + 1)
+
+    def _is_at_end(self) -> bool:
+        return self.ends and (self.damage is not None or self._position + 1 >= self._length)
+
+    def read(self, index: int) -> np.ndarray:
+        """A frame, RGB ``HxWx3`` or grey ``HxW``, uint8 or uint16."""
+        frame = self._at(index) if self._clock is None else self._near(index, self._clock)
+        if self._image is None or self._image[0] is not frame:
+            self._image = frame, frame.image()
+        return self._image[1]
+
+    def _at(self, index: int) -> VideoFrame:
+        self._advance(index)
+        if self._position == index and self._current is not None:
+            return self._current
+        if self.damage is not None:
+            raise NoPicture("unreadable", f"{self.damage}")
+        raise NoPicture("missing", f"{self.path}: ends before frame {index + 1}")
+
+    def _near(self, index: int, clock: "VideoFrames") -> VideoFrame:
+        if self._nearest is None or index < self._position:
+            self._restart()
+            self._nearest = Nearest(self._frames, self._delay, self.video.fps)
+        self._position = index
+        time = clock.time(index)
+        try:
+            frame = self._nearest.at(time)
+        except VideoDamaged as damage:
+            self.damage, frame = damage, None
+        if frame is not None:
+            self._length = max(self._length, index + 1)
+            return frame
+        if self.damage is not None:
+            raise NoPicture("unreadable", f"{self.damage}")
+        if self._nearest.is_over and time > self._delay:
+            self._length, self.ends = min(self._length, index), True
+            raise NoPicture("missing", f"{self.path}: ends before frame {index + 1}")
+        raise NoPicture("missing", f"{self.path}: starts after frame {index + 1}")
 
 
 FrameSource = ImageFrames | VideoFrames
 
 
+def video_path(path: Path) -> Path:
+    """A video's path, refused where its name is not one of a video.
+
+    Raises:
+        UserError: names the suffixes that are.
+    """
+    if path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES:
+        known = " ".join(sorted(VIDEO_SUFFIXES))
+        raise UserError(f"{path}: not a video; give a folder of pictures or a video file ({known})")
+    return path
+
+
+def open_numbered(path: Path, pair: str | None, deep: bool = False) -> FrameSource:
+    """One side of a folder and a video, whose frames are matched by number."""
+    if not path.is_dir():
+        return VideoFrames(Video(video_path(path), deep=deep))
+    names = picture_names(path)
+    counts = counter([Path(name).stem for name in names])
+    if pair is None and counts is not None and counts[-1] - counts[0] >= len(counts):
+        raise UserError(
+            f"{path}: pictures are missing between {names[0]} and {names[-1]}, so that it is "
+            "unknown which belong to a video's frames; give --pair index if the k-th picture "
+            "belongs to the k-th frame"
+        )
+    return ImageFrames(path, names)
+
+
+def picture_names(folder: Path) -> list[str]:
+    """Names of a folder's pictures in natural order.
+
+    Raises:
+        UserError: as `fusion.images.pairing.list_images`.
+    """
+    return [path.name for path in list_images(folder)]
+
+
 # --- Matching the frames of two folders -----------------------------------------------------------
 
 
-def _frame_numbers(names: list[str]) -> list[int] | None:
-    """The last number of each stem; None where names have none or it repeats."""
-    found = [re.findall(r"\d+", Path(name).stem) for name in names]
-    if not all(found):
-        return None
-    numbers = [int(digits[-1]) for digits in found]
-    return numbers if len(set(numbers)) == len(numbers) else None
+@dataclass(frozen=True)
+class Aligned:
+    """Two folders' pictures, frame by frame.
+
+    Attributes:
+        rgb, ir: a file name per frame, None where there is none.
+        numbers: a frame's number in the names; None where they have no counter.
+        problems: what is to be reported.
+    """
+
+    rgb: list[str | None]
+    ir: list[str | None]
+    numbers: list[int] | None
+    problems: list[str]
 
 
 def align_frames(
-    rgb: list[str], ir: list[str], expected: int | None = None, start: int | None = None
-) -> tuple[list[str | None], list[str | None], list[str]]:
+    rgb: list[str],
+    ir: list[str],
+    expected: int | None = None,
+    start: int | None = None,
+    pair: str | None = None,
+) -> Aligned:
     """Match two folders' pictures, so that one missing file does not shift all that follow.
 
-    Frames are matched by the last number in their name (``v012.jpg`` with ``i012.jpg``). They are
-    matched in order where names have no such number, where both folders are without a gap and of
-    equal length (a camera counting from 0, the other from 1), or have no number in common.
+    Which belong together is `fusion.images.pairing`'s to say.
 
     Args:
         rgb, ir: file names in natural order.
         expected: frames the annotation speaks of. Numbers missing in both folders are frames
-            without a picture if they make up this count, and no frames otherwise.
+            without a picture if it speaks of them too, and no frames otherwise. Where both folders
+            have as many pictures, nothing is missing.
         start: the first frame's number, where the layout says so. All numbers from there on are
             frames then, and ``expected`` of them at least.
-
-    Returns:
-        A name or None a frame for both, of equal length, and what is to be reported.
+        pair: ``name`` or ``index``, see `fusion.images.pairing.match_names`.
 
     Raises:
-        UserError: numbers from ``start`` on that make more frames than `LONGEST`.
+        UserError: the names do not tell which belong together, or numbers from ``start`` on that
+            make more frames than `LONGEST`.
     """
-    rgb_numbers, ir_numbers = _frame_numbers(rgb), _frame_numbers(ir)
-    if rgb_numbers is None or ir_numbers is None:
-        return _in_order(rgb, ir, "")
-    first, second = sorted(rgb_numbers), sorted(ir_numbers)
-    gapless = all(n[-1] - n[0] + 1 == len(n) for n in (first, second))
-    shifted = first != second and gapless and len(first) == len(second)
-    if start is None and (shifted or not set(first) & set(second)):
-        return _in_order(
-            rgb, ir, f" (visible numbers start at {first[0]}, infrared ones at {second[0]})"
-        )
-    timeline = sorted({*first, *second})
+    complete = expected is not None and len(rgb) == len(ir) == expected
+    matching = match_names(rgb, ir, pair, complete)
+    rows, numbers = matching.rows, matching.numbers
     problems = []
-    low, high = timeline[0], timeline[-1]
-    if start is not None:
-        low, high = min(low, start), max(high, start + (expected or 0) - 1)
-        if high - low >= LONGEST:
-            raise UserError(
-                f"pictures are numbered from {low} to {high}, and a sequence has {LONGEST} frames "
-                "at most; mend the name of the first or the last"
-            )
-        timeline = list(range(low, high + 1))
-    elif high - low + 1 == expected:
-        timeline = list(range(low, high + 1))
-    elif len(timeline) > 1 and median(b - a for a, b in pairwise(timeline)) == 1:
-        gaps = [(a + 1, b - 1) for a, b in pairwise(timeline) if b - a > 1]
-        if gaps:
-            problems.append(
-                f"the pictures' numbers skip {_ranges_text(gaps)}: {len(timeline)} frames are left"
-            )
-    aligned = []
-    for modality, names, numbers in (("rgb", rgb, rgb_numbers), ("ir", ir, ir_numbers)):
-        by_number = dict(zip(numbers, names, strict=True))
-        column = [by_number.get(number) for number in timeline]
+    if matching.how == "order":
+        problems.append(f"frames are matched in order ({rgb[0]} with {ir[0]})")
+    if numbers is not None and matching.how == "counter":
+        low, high = numbers[0], numbers[-1]
+        span = high - low + 1
+        filled = expected is not None and span <= expected
+        if start is not None:
+            low, high = min(low, start), max(high, start + (expected or 0) - 1)
+            if low < start and expected == span:
+                high = numbers[-1]  # counted from 0
+            filled = True
+            if high - low >= LONGEST:
+                raise UserError(
+                    f"pictures are numbered from {low} to {high}, and a sequence has {LONGEST} "
+                    "frames at most; correct the name of the first or the last"
+                )
+        if filled and high - low + 1 > len(rows):
+            by_number = dict(zip(numbers, rows, strict=True))
+            numbers = list(range(low, high + 1))
+            rows = [by_number.get(number, (None, None)) for number in numbers]
+        elif len(numbers) > 1 and median(b - a for a, b in pairwise(numbers)) == 1:
+            gaps = [(a + 1, b - 1) for a, b in pairwise(numbers) if b - a > 1]
+            if gaps:
+                problems.append(
+                    f"the pictures' numbers skip {_ranges_text(gaps)}: {len(numbers)} frames are "
+                    "left"
+                )
+    columns = [[row[side] for row in rows] for side in (0, 1)]
+    for modality, column in zip(MODALITIES, columns, strict=True):
         missing = [index + 1 for index, name in enumerate(column) if name is None]
         if missing:
+            first = missing[0] - 1
+            number = f" (the first is number {numbers[first]})" if numbers else ""
             problems.append(
-                f"{MODALITY_NAMES[modality]}: no picture for {len(missing)} of {len(timeline)} "
+                f"{MODALITY_NAMES[modality]}: no picture for {len(missing)} of {len(rows)} "
                 f"frames: {number_ranges(missing)}"
+                + (number if numbers and numbers[first] != first + 1 else "")
             )
-        aligned.append(column)
-    return aligned[0], aligned[1], problems
+    return Aligned(columns[0], columns[1], numbers, problems)
 
 
 def shortage(modality: str, frames: int, length: int) -> str:
@@ -252,14 +377,3 @@ def shortage(modality: str, frames: int, length: int) -> str:
         f"{MODALITY_NAMES[modality]}: {frames} frames against {length}; "
         f"none for {number_ranges(range(frames + 1, length + 1))}"
     )
-
-
-def _in_order(
-    rgb: list[str], ir: list[str], why: str
-) -> tuple[list[str | None], list[str | None], list[str]]:
-    length = max(len(rgb), len(ir))
-    problems = [f"frames are matched in order{why}"] if why else []
-    for modality, names in (("rgb", rgb), ("ir", ir)):
-        if len(names) < length:
-            problems.append(shortage(modality, len(names), length))
-    return rgb + [None] * (length - len(rgb)), ir + [None] * (length - len(ir)), problems

@@ -25,19 +25,20 @@ it.
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as AbstractSequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.base.files import natural_key, read_text
+from fusion.base.files import natural_key, read_text, require_no_stream
 from fusion.images.pairing import list_images
-from fusion.images.pixels import is_color, resize_to
-from fusion.images.reading import read_image
-from fusion.images.video import VIDEO_SUFFIXES
-from tracker.data.annotations import mask_to_box, read_regions, regions_to_boxes
+from fusion.images.pixels import is_color, require_same_shape, resize_to
+from fusion.images.reading import read_image, turned_by_exif
+from fusion.images.timing import pair_videos
+from fusion.images.video import Video
+from tracker.data.annotations import mask_to_box
 from tracker.data.frames import (
     MODALITIES,
     MODALITY_NAMES,
@@ -50,19 +51,21 @@ from tracker.data.frames import (
     align_frames,
     as_ir,
     as_rgb,
+    open_numbered,
+    picture_names,
     shortage,
+    video_path,
 )
 from tracker.data.layouts import (
     LAYOUTS,
     STILL_FOLDERS,
     STILL_LAYOUT,
-    Layout,
-    child_folder,
     guess_layout,
     has_folders,
     layout_of,
     list_folder,
 )
+from tracker.data.numbering import place_annotations, read_annotations
 
 # --- Sequences ------------------------------------------------------------------------------------
 
@@ -86,7 +89,10 @@ class Sequence:
         attributes: per-frame numbers by name, from VOT's ``*.tag`` and ``*.value`` files.
         fps: frames a second, where a video or a ``sequence`` file states it.
         problems: what is wrong but can be worked around, a line each.
-        resize: bring infrared frames to the visible's size.
+        resize: bring infrared frames, and with them `boxes_ir`, to the visible's size; set by
+            `resized`.
+        stretch: also where that changes their aspect ratio.
+        percentiles: stretch the infrared from these, see `fusion.images.pixels.scale_to_255`.
     """
 
     name: str
@@ -100,12 +106,37 @@ class Sequence:
     fps: float | None = None
     problems: list[str] = field(default_factory=list)
     resize: bool = False
+    stretch: bool = False
+    percentiles: tuple[float, float] | None = None
 
     def __len__(self) -> int:
+        """Frames; of videos what they state, until their end has been read."""
         return max(len(self.rgb), len(self.ir))
 
     def __iter__(self) -> Iterator[Frame]:
-        return (self.frame(index) for index in range(len(self)))
+        index = 0
+        while index < len(self):
+            frame = self.frame(index)
+            if index >= len(self):  # it was beyond a video's end
+                return
+            yield frame
+            index += 1
+
+    def resized(self, stretch: bool = False) -> "Sequence":
+        """The same sequence with infrared frames and boxes brought to the visible's size.
+
+        This one is not changed: others may be using it.
+
+        Args:
+            stretch: also where that changes their aspect ratio.
+        """
+        if self.resize:
+            return replace(self, stretch=stretch)
+        rgb, ir = self.size("rgb"), self.size("ir")
+        factors = np.ones(4)
+        if rgb is not None and ir is not None:
+            factors = np.tile(np.divide(rgb, ir), 2)
+        return replace(self, resize=True, stretch=stretch, boxes_ir=self.boxes_ir * factors)
 
     def frame(self, index: int) -> Frame:
         """Read frame ``index``, counted from 0.
@@ -134,8 +165,10 @@ class Sequence:
         return Frame(index + 1, images["rgb"], images["ir"], problems)
 
     def _read(self, modality: str, index: int) -> np.ndarray:
-        source, convert = (self.rgb, as_rgb) if modality == "rgb" else (self.ir, as_ir)
-        image = convert(source.read(index))
+        if modality == "rgb":
+            image = as_rgb(self.rgb.read(index))
+        else:
+            image = as_ir(self.ir.read(index), self.percentiles)
         size, visible = self._sizes[modality], self._sizes["rgb"]
         assert size is not None  # this very frame is readable
         width, height = size
@@ -172,15 +205,25 @@ class Sequence:
         """Make sure that a box means the same place in both modalities.
 
         Raises:
-            UserError: the modalities' sizes differ and `resize` is off, or no frame is readable.
+            UserError: the modalities' sizes differ and `resize` is off, their shapes differ and
+                `stretch` is off, or no frame is readable.
         """
         self.frame_size()
         rgb, ir = self.size("rgb"), self.size("ir")
-        if rgb and ir and rgb != ir and not self.resize:
-            raise UserError(
-                f"{self.name}: visible frames are {rgb[0]}x{rgb[1]}, infrared {ir[0]}x{ir[1]}; "
-                "register them, or give --resize if they show the same view"
+        if rgb and ir and rgb != ir:
+            require_same_shape(
+                self.name, ir, rgb, self.resize, self.stretch, self._turned("ir", "rgb")
             )
+
+    def _turned(self, *modalities: str) -> list[str]:
+        """Which modalities' first pictures EXIF turns by a quarter."""
+        turned = []
+        for modality in modalities:
+            source = self.rgb if modality == "rgb" else self.ir
+            path = source.path(0) if isinstance(source, ImageFrames) else None
+            if path is not None and turned_by_exif(path):
+                turned.append(MODALITY_NAMES[modality])
+        return turned
 
     def seems_swapped(self) -> bool:
         """Whether infrared pictures are in colour and visible ones grey, by the first of each."""
@@ -209,14 +252,18 @@ def _size(picture: np.ndarray | None) -> tuple[int, int] | None:
     return None if picture is None else (picture.shape[1], picture.shape[0])
 
 
-# --- Layouts --------------------------------------------------------------------------------------
-
-
 # --- Loading a sequence ---------------------------------------------------------------------------
 
 
 def load_sequence(
-    path: str | Path | Iterable[str | Path], layout: str | None = None, resize: bool = False
+    path: str | Path | Iterable[str | Path],
+    layout: str | None = None,
+    resize: bool = False,
+    *,
+    stretch: bool = False,
+    pair: str | None = None,
+    percentiles: tuple[float, float] | None = None,
+    needs_boxes: bool = True,
 ) -> Sequence:
     """Read a sequence.
 
@@ -224,43 +271,64 @@ def load_sequence(
         path: a sequence folder of a dataset; or two paths, visible and infrared, each a folder of
             pictures or a video.
         layout: a name from `LAYOUTS`, for a folder whose layout is not to be guessed.
-        resize: see `Sequence`.
+        resize, stretch: see `Sequence.resized`.
+        pair: how frames are matched, where it is not to be found out: ``time`` or ``index`` for
+            videos (`fusion.images.timing`), ``name`` or ``index`` for folders
+            (`fusion.images.pairing`).
+        percentiles: see `Sequence`.
+        needs_boxes: whether an annotation that cannot be read, or whose lines cannot be told to
+            belong to certain frames, is an error; else it is a problem, and its boxes are left out.
 
     Raises:
-        UserError: nothing there, no known layout, an unreadable annotation.
+        UserError: nothing there, no known layout, an unreadable annotation, or frames or boxes of
+            which it is unknown where they belong.
     """
-    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(part) for part in path]
+    parts = [path] if isinstance(path, (str, Path)) else list(path)
+    for part in parts:
+        require_no_stream(part)
+    paths = [Path(part) for part in parts]
     if len(paths) == 2:
         if layout is not None:
             raise UserError(
                 f"layout {layout}: goes with one sequence folder, not with two paths; leave it out"
             )
-        sequence = _load_pair(*paths)
+        sequence = _load_pair(paths[0], paths[1], pair)
     elif len(paths) == 1:
-        sequence = _load_folder(paths[0], layout)
+        sequence = _load_folder(paths[0], layout, pair, needs_boxes)
     else:
         raise ValueError(f"a sequence is one path or two, got {len(paths)}")
-    sequence.resize = resize
-    return sequence
+    sequence.percentiles = percentiles
+    return sequence.resized(stretch) if resize else sequence
 
 
-def _load_pair(rgb: Path, ir: Path) -> Sequence:
+def _load_pair(rgb: Path, ir: Path, pair: str | None) -> Sequence:
     problems: list[str] = []
     sources: tuple[FrameSource, FrameSource]
     if rgb.is_dir() and ir.is_dir():
-        rgb_names, ir_names, problems = align_frames(_picture_names(rgb), _picture_names(ir))
-        sources = (ImageFrames(rgb, rgb_names), ImageFrames(ir, ir_names))
+        try:
+            aligned = align_frames(picture_names(rgb), picture_names(ir), pair=pair)
+        except UserError as error:
+            raise UserError(f"{rgb} and {ir}: {error}") from None
+        problems += aligned.problems
+        sources = (ImageFrames(rgb, aligned.rgb), ImageFrames(ir, aligned.ir))
     else:
-        sources = (_open_source(rgb), _open_source(ir))
+        if not rgb.is_dir() and not ir.is_dir():
+            visible, infrared = Video(video_path(rgb)), Video(video_path(ir), deep=True)
+            pairing = pair_videos(infrared, visible, pair)
+            problems += pairing.notes
+            first = VideoFrames(visible)
+            clock = first if pairing.by_time else None
+            sources = (first, VideoFrames(infrared, clock, pairing.delay))
+        else:
+            if pair not in (None, "index"):
+                raise UserError(
+                    f"--pair {pair}: a folder and a video are matched by number; leave it out"
+                )
+            sources = (open_numbered(rgb, pair), open_numbered(ir, pair, deep=True))
         for modality, source, other in zip(MODALITIES, sources, sources[::-1], strict=True):
             if len(source) < len(other):
                 problems.append(shortage(modality, len(source), len(other)))
     rates = [source.fps for source in sources if source.fps]
-    if len(rates) == 2 and abs(rates[0] - rates[1]) > 0.01 * rates[0]:
-        problems.append(
-            f"the rates differ: visible {rates[0]:g}, infrared {rates[1]:g} frames a second; "
-            "frames are matched by number all the same"
-        )
     length = max(map(len, sources))
     return Sequence(
         name=f"{rgb.stem}+{ir.stem}",
@@ -275,25 +343,15 @@ def _load_pair(rgb: Path, ir: Path) -> Sequence:
     )
 
 
-def _open_source(path: Path) -> FrameSource:
-    if path.is_dir():
-        return ImageFrames(path, _picture_names(path))
-    if path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise UserError(f"{path}: not a video; give a folder of pictures or a video file")
-    return VideoFrames(path)
-
-
-def _picture_names(folder: Path) -> list[str]:
-    return [path.name for path in list_images(folder)]
-
-
 def _require_folder(folder: Path) -> None:
     if not folder.is_dir():
         what = "a file; give two videos, or a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {what}")
 
 
-def _load_folder(folder: Path, name: str | None) -> Sequence:
+def _load_folder(
+    folder: Path, name: str | None, pair: str | None = None, needs_boxes: bool = True
+) -> Sequence:
     _require_folder(folder)
     if name is None:
         name = guess_layout(folder)
@@ -320,22 +378,24 @@ def _load_folder(folder: Path, name: str | None) -> Sequence:
         folders[modality] = folder / relative
         if not folders[modality].is_dir():
             raise UserError(f"{folders[modality]}: no such folder; the {name} layout needs it")
-    regions = _read_annotations(folder, layout, problems)
-    # Sparse annotations say too little about the number of frames.
-    longest = max(map(len, regions.values()), default=None) if layout.step == 1 else None
+    annotations = read_annotations(folder, layout, problems, needs_boxes)
+    # Sparse annotations say too little about the number of frames, and so does the first box.
+    longest = max(map(len, annotations.values()), default=0) if layout.step == 1 else 0
     start = layout.start if meta else None  # a `sequence` file promises it, a folder's name not
-    names = (_picture_names(folders["rgb"]), _picture_names(folders["ir"]))
+    names = (picture_names(folders["rgb"]), picture_names(folders["ir"]))
     try:
-        rgb_names, ir_names, found = align_frames(*names, longest, start)
+        aligned = align_frames(*names, longest if longest > 1 else None, start, pair)
+        sources = {
+            "rgb": ImageFrames(folders["rgb"], aligned.rgb),
+            "ir": ImageFrames(folders["ir"], aligned.ir),
+        }
+        problems += aligned.problems
+        boxes, annotated = place_annotations(
+            annotations, layout, sources, aligned.numbers, start, problems, needs_boxes
+        )
     except UserError as error:
         raise UserError(f"{folder}: {error}") from None
-    problems += found
-    sources = {
-        "rgb": ImageFrames(folders["rgb"], rgb_names),
-        "ir": ImageFrames(folders["ir"], ir_names),
-    }
-    boxes, annotated = _place_annotations(regions, layout, sources, problems)
-    length = len(rgb_names)
+    length = len(aligned.rgb)
     if stated := other_length(meta, length):
         problems.append(f"sequence: states length={stated}, there are {length} frames")
     return Sequence(
@@ -396,60 +456,6 @@ def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str
             continue
         attributes[path.stem] = values
     return attributes
-
-
-def _read_annotations(
-    folder: Path, layout: type[Layout], problems: list[str]
-) -> dict[str, np.ndarray]:
-    """Regions by file name, of each modality's best file; says which files are missing."""
-    regions: dict[str, np.ndarray] = {}
-    missing: dict[str, list[str]] = {}
-    for modality, candidates in layout.annotations.items():
-        for name in candidates:
-            path = child_folder(folder, name)
-            if path is not None:
-                if name not in regions:
-                    regions[name] = read_regions(path)
-                break
-        else:
-            missing.setdefault(candidates[0], []).append(MODALITY_NAMES[modality])
-    problems += [
-        f"{name}: missing, so that no boxes are known on {' and '.join(modalities)} frames"
-        for name, modalities in missing.items()
-    ]
-    return regions
-
-
-def _place_annotations(
-    regions: dict[str, np.ndarray],
-    layout: type[Layout],
-    sources: dict[str, ImageFrames],
-    problems: list[str],
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Boxes a frame and modality, and the frames spoken of; reports counts that do not fit."""
-    length = len(sources["rgb"])
-    boxes = {modality: np.full((length, 4), np.nan) for modality in MODALITIES}
-    annotated = np.zeros(length, bool)
-    reported = set()
-    for modality, candidates in layout.annotations.items():
-        name = next((name for name in candidates if name in regions), None)
-        if name is None:
-            continue
-        rows = regions_to_boxes(regions[name], layout.corners)
-        frames = np.arange(length)
-        pictures = np.delete(frames, sources[modality].missing())
-        if len(rows) == len(pictures) < length:
-            frames = pictures  # written without the frames that have no picture
-        elif len(rows) != length and layout.step > 1:
-            frames = frames[:: layout.step]
-        if len(rows) != len(frames) and name not in reported:
-            reported.add(name)
-            every = f" (one every {layout.step} frames expected)" if layout.step > 1 else ""
-            problems.append(f"{name}: {len(rows)} lines for {length} frames{every}")
-        frames = frames[: len(rows)]
-        boxes[modality][frames] = rows[: len(frames)]
-        annotated[frames] = True
-    return boxes, annotated
 
 
 # --- Loading a dataset ----------------------------------------------------------------------------

@@ -72,21 +72,20 @@ def load_tracker(
     device: torch.device | str = "cpu",
     trainable: bool = False,
 ) -> Network:
-    """Rebuild a tracker's network from its weights file.
+    """Load a tracker's network from its weights file.
 
     Args:
-        path: an own safetensors file, a published DFAT or PySOT (SiamRPN++ on ResNet-50)
-            checkpoint, or NanoTrack v3's; the included tracker where None.
-        preset: the network a published checkpoint is put into: "dfat", "rgb" or "ir". An own file
-            knows its network. NanoTrack's is put into "nanotrack" (both modalities, joined), or
-            "nanotrack_mean", "nanotrack_rgb" or "nanotrack_ir" where one is named.
-        device: where the network is put.
-        trainable: in training mode, with gradients, to continue training; else in evaluation mode,
-            and no parameter requires a gradient.
+        path: a safetensors file of this package; a published DFAT or PySOT (SiamRPN++ on ResNet-50)
+            checkpoint; or NanoTrack v3's. None loads the included tracker.
+        preset: the network of a published checkpoint: "dfat", "rgb" or "ir"; for NanoTrack
+            "nanotrack" (both modalities, joined; the default there), "nanotrack_mean",
+            "nanotrack_rgb" or "nanotrack_ir". Files of this package contain their architecture.
+        device: the device of the network.
+        trainable: training mode with gradients; else evaluation mode with ``requires_grad=False``.
 
     Raises:
-        UserError: the file is missing, truncated, holds code, or its tensors do not fit; the line
-            names the file and the tensors.
+        UserError: the file is missing, truncated, contains code, or its tensors do not match; the
+            message names the file and the tensors.
     """
     path = SMALL if path is None else path
     tensors, metadata = read_tensors(path)

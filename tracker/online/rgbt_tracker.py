@@ -17,6 +17,8 @@ from torch import Tensor
 
 from fusion.base.errors import UserError
 from fusion.base.threads import limited_threads
+from fusion.images.arrays import as_array, is_unit_range
+from fusion.images.pixels import to_8bit
 from tracker.data.boxes import start_box
 from tracker.data.crops import context_side, crop_square, is_usable, mean_colour
 from tracker.model.head import Response
@@ -57,10 +59,12 @@ class RGBTTracker:
         for rgb, ir in frames:
             box, score = tracker.track(rgb, ir)
 
-    A frame consists of RGB ``HxWx3`` and infrared ``HxW`` (or ``HxWx3``), uint8, or float in
-    0..255. Either may be None. An image with a single value everywhere, or with values that are not
-    finite, counts as missing. Branches that need a missing modality are not used for that frame. A
-    modality that is missing at the start joins at the first template update that has it.
+    A frame is RGB ``HxWx3`` and infrared ``HxW`` (or with channels): arrays or tensors of the types
+    and shapes that `fusion.images.arrays` describes, but floating point in 0..255 alone: a first
+    frame in 0..1 is refused, because later ones may just be dark. Either may be None.
+    One that is of a single value all over, or not finite, counts as missing; the branches that need
+    it are left out of that frame. A modality missing at the start joins at the first template
+    update that has it.
 
     Args:
         network: a trained network; it is copied for inference and not modified.
@@ -122,8 +126,8 @@ class RGBTTracker:
         """Start on a frame.
 
         Args:
-            rgb: ``HxWx3``, or None.
-            ir: ``HxW`` or ``HxWx3``, or None.
+            rgb: ``HxWx3``, or None; see `RGBTTracker`.
+            ir: ``HxW`` or with channels, or None.
             box: ``x, y, width, height``, or a polygon or rotated box as x and y of its corners; it
                 may extend beyond the frame, but not lie outside it.
 
@@ -137,6 +141,7 @@ class RGBTTracker:
     def _init(
         self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Sequence[float] | np.ndarray
     ) -> None:
+        self._met: set[str] = set()  # modalities that had a usable frame
         frames = self._frames(rgb, ir)
         if not frames:
             raise UserError(
@@ -292,21 +297,23 @@ class RGBTTracker:
 
     # --- Crops ---
 
-    def _frames(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> dict[str, np.ndarray]:
+    def _frames(self, rgb: Any, ir: Any) -> dict[str, np.ndarray]:
         """The usable frames by modality, of those the network has a branch for."""
         frames = {}
         for name, frame in (("rgb", rgb), ("ir", ir)):
             if frame is None or name not in self.network.modalities:
                 continue
-            if frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (3,)) or not frame.size:
-                raise ValueError(f"{name} must be HxW or HxWx3, got shape {frame.shape}")
-            if frame.dtype != np.uint8 and not np.issubdtype(frame.dtype, np.floating):
+            frame = as_array(frame, name)
+            if frame.dtype == np.uint16:
+                frame = to_8bit(frame)
+            elif frame.dtype != np.uint8 and frame.dtype.kind != "f":
                 raise ValueError(
-                    f"{name} must be uint8, or float in 0..255, got {frame.dtype}; "
+                    f"{name} must be uint8, uint16 or floating point, got {frame.dtype}; "
                     "fusion.images.pixels.to_8bit converts"
                 )
             if is_usable(frame):
-                frames[name] = frame if frame.dtype == np.uint8 else frame.astype(np.float32)
+                frames[name] = frame if frame.dtype == np.uint8 else self._in_255(frame, name)
+                self._met.add(name)
         sizes = {frame.shape[:2] for frame in frames.values()}
         if len(sizes) > 1:
             raise ValueError(
@@ -314,6 +321,15 @@ class RGBTTracker:
                 "and width; the tracker needs registered frames of one size"
             )
         return frames
+
+    def _in_255(self, frame: np.ndarray, name: str) -> np.ndarray:
+        """Floating point in 0..255. A first frame of 0..1 is refused: later ones may be dark."""
+        if name not in self._met and is_unit_range(frame):
+            raise ValueError(f"{name} must be in 0..255, got values in 0..1; multiply them by 255")
+        low, high = float(frame.min()), float(frame.max())
+        if low < 0 or high > 255:
+            raise ValueError(f"{name} must be in 0..255, got values from {low:g} to {high:g}")
+        return frame.astype(np.float32)
 
     def _inputs(
         self,

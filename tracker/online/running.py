@@ -89,8 +89,12 @@ def track(tracker: Tracker, sequence: Sequence, region: ArrayLike) -> Iterator[T
         UserError: the box is unusable, or the first frame has no readable image.
     """
     box = check_start(sequence, region)
-    for index in range(len(sequence)):
+    index = -1
+    # The length of a video is known at its end.
+    while (index := index + 1) < len(sequence):
         frame = sequence.frame(index)
+        if index >= len(sequence):
+            break
         start = time.perf_counter()
         if index == 0:
             if frame.rgb is None and frame.ir is None:
@@ -118,6 +122,8 @@ class Account:
         tracked: number of frames processed.
         seconds: total time; `tracker_seconds`: time spent in the tracker.
         problems: problems of the sequence, see `Sequence.problems`.
+        known_missing: frame numbers by modality whose image is known to be missing in advance, and
+            listed in the problems.
         incidents: frame numbers by modality and kind (``missing``, ``unreadable``, ``size``,
             ``blank``), starting at 1 like the lines of ``boxes.txt``.
         reasons: one line for each frame whose file could not be used.
@@ -127,6 +133,7 @@ class Account:
     name: str
     frames: int
     problems: list[str]
+    known_missing: dict[str, set[int]] = field(default_factory=dict)
     tracked: int = 0
     seconds: float = 0.0
     tracker_seconds: float = 0.0
@@ -150,12 +157,15 @@ class Account:
         lines = [f"{self.name}: {problem}" for problem in self.problems]
         for modality, kinds in self.incidents.items():
             for kind, numbers in kinds.items():
+                new = numbers
                 if kind == "missing":
-                    continue  # known in advance: listed in the problems
-                lines.append(
-                    f"{MODALITY_NAMES[modality]} {kind} in {_count(len(numbers))}: "
-                    f"{number_ranges(numbers)}"
-                )
+                    known = self.known_missing.get(modality, set())
+                    new = [number for number in numbers if number not in known]
+                if new:
+                    lines.append(
+                        f"{MODALITY_NAMES[modality]} {kind} in {_count(len(new))}: "
+                        f"{number_ranges(new)}"
+                    )
         rate = self.tracked / self.seconds if self.seconds else 0.0
         alone = self.tracked / self.tracker_seconds if self.tracker_seconds else 0.0
         lines.append(
@@ -225,7 +235,8 @@ class _ResultFiles:
                 table.flush()
         if self._writer is not None:
             index = step.frame.number - 1
-            truth = {"rgb": self._sequence.boxes_rgb[index], "ir": self._sequence.boxes_ir[index]}
+            boxes = {"rgb": self._sequence.boxes_rgb, "ir": self._sequence.boxes_ir}
+            truth = {m: b[index] for m, b in boxes.items() if index < len(b)}
             self._writer.write(
                 draw_frame(step.frame, step.box, score=step.score, truth=truth, size=self._size)
             )
@@ -286,7 +297,14 @@ def track_to_folder(
     video = None if video is None else Path(video)
     if video is not None:
         require_video_suffix(video)
-    account = Account(sequence.name, len(sequence), sequence.problems)
+    known = {
+        modality: {
+            *(index + 1 for index in source.missing()),
+            *range(len(source) + 1, len(sequence) + 1),
+        }
+        for modality, source in (("rgb", sequence.rgb), ("ir", sequence.ir))
+    }
+    account = Account(sequence.name, len(sequence), sequence.problems, known)
     files = _ResultFiles(sequence, Path(folder), video)
     start = time.perf_counter()
     try:
@@ -300,6 +318,7 @@ def track_to_folder(
             files.write(step)
             account.add(step)
         account.complete = True
+        account.frames = account.tracked
     except KeyboardInterrupt:
         raise Interrupted(account) from None
     finally:

@@ -325,7 +325,8 @@ class TargetPairs(TorchDataset):
         self, sequence: Sequence, reach: int, rng: np.random.Generator
     ) -> tuple[int, _Moment, _Moment]:
         """The template's frame, template and search."""
-        sequence.resize = True  # crops need one frame of reference for both modalities
+        # Crops need one frame of reference for both modalities, boxes included.
+        sequence = sequence.resized(stretch=True)
         boxes = np.where(np.isnan(sequence.boxes_rgb), sequence.boxes_ir, sequence.boxes_rgb)
         good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= 2).all(axis=1)
         # Synthetic sequences say how much of a target shows; one behind a wall teaches nothing.

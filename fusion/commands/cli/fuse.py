@@ -3,17 +3,26 @@
 import argparse
 from pathlib import Path
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option
+from fusion.base.commandline import (
+    EXIT_BAD_INPUT,
+    Commands,
+    add_device_option,
+    add_input_options,
+    input_path,
+)
 from fusion.commands.cli.options import load_chosen
 from fusion.networks.registry import CLASSICAL, NETWORKS
 
 FUSE_EXAMPLES = """\
-IR and VIS are two images, two folders (pairs have the same file stem) or two videos.
+IR and VIS are two pictures, two folders or two videos. Pictures of folders are paired by the
+numbers or names of their files, and what the names do not tell is refused; frames of videos by
+time.
 
 examples:
   fusion fuse ir.png vis.png -o fused.png
   fusion fuse thermal/ visible/ -o fused/ --compare --skip-existing
   fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --resize
+  fusion fuse thermal.mkv visible.mp4 -o fused.mp4 --pair index
   fusion fuse ir.png vis.png -o fused.png --weights published_lrrnet.model --no-color
   fusion fuse ir/ vis/ -o fused/ --method didfuse --weights published_didfuse/ --rule average
 
@@ -30,8 +39,12 @@ def add_fuse(commands: Commands) -> None:
         epilog=FUSE_EXAMPLES,
     )
     parser.set_defaults(command=_fuse)
-    parser.add_argument("ir", metavar="IR", type=Path, help="infrared image, folder or video")
-    parser.add_argument("vis", metavar="VIS", type=Path, help="visible image, folder or video")
+    parser.add_argument(
+        "ir", metavar="IR", type=input_path, help="infrared picture, folder or video"
+    )
+    parser.add_argument(
+        "vis", metavar="VIS", type=input_path, help="visible picture, folder or video"
+    )
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="file or folder to write"
     )
@@ -61,18 +74,7 @@ def add_fuse(commands: Commands) -> None:
         default=True,
         help="keep the colour of the visible image; --no-color gives the paper's greyscale",
     )
-    parser.add_argument(
-        "--resize",
-        action="store_true",
-        help="resize the infrared image to the visible one's size instead of refusing the pair",
-    )
-    parser.add_argument(
-        "--percentiles",
-        metavar="LOW,HIGH",
-        type=_percentiles,
-        help="stretch the infrared from these percentiles, such as 1,99 (default: 8-bit images "
-        "are unchanged, 16-bit images use their minimum and maximum)",
-    )
+    add_input_options(parser)
     parser.add_argument(
         "--compare", action="store_true", help="also write infrared, visible and fused side by side"
     )
@@ -88,16 +90,6 @@ def add_fuse(commands: Commands) -> None:
     )
 
 
-def _percentiles(text: str) -> tuple[float, float]:
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        low, high = 1.0, 0.0
-    if not 0 <= low < high <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not LOW,HIGH with 0 <= LOW < HIGH <= 100")
-    return low, high
-
-
 def _fuse(arguments: argparse.Namespace) -> int:
     from fusion.commands.pipeline import Options, fuse, report
 
@@ -105,6 +97,8 @@ def _fuse(arguments: argparse.Namespace) -> int:
     options = Options(
         color=arguments.color,
         resize=arguments.resize,
+        stretch=arguments.stretch,
+        pair=arguments.pair,
         percentiles=arguments.percentiles,
         compare=arguments.compare,
         parts=arguments.parts,

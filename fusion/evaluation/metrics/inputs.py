@@ -1,13 +1,13 @@
 """What metrics take: images of levels 0..255 from arrays or tensors, one or many.
 
     ========================  ===========================  =========================
-images                    arrays                       tensors
-========================  ===========================  =========================
-one, grey                 ``HxW``                      ``HxW``, ``1xHxW``
-one, RGB                  ``HxWx3``                    ``3xHxW``
-several, grey             ``NxHxW``                    ``Nx1xHxW``
-several, RGB              ``NxHxWx3``                  ``Nx3xHxW``
-========================  ===========================  =========================
+    images                    arrays                       tensors
+    ========================  ===========================  =========================
+    one, grey                 ``HxW``                      ``HxW``, ``1xHxW``
+    one, RGB                  ``HxWx3``                    ``3xHxW``
+    several, grey             ``NxHxW``                    ``Nx1xHxW``
+    several, RGB              ``NxHxWx3``                  ``Nx3xHxW``
+    ========================  ===========================  =========================
 
 uint8 holds levels 0..255. Floating point holds 0..1 and is rounded to levels, half to even; other
 values are refused, because an image on 0..255 or -1..1 would give wrong numbers silently.

@@ -98,12 +98,68 @@ def test_folders_with_companions_and_resume(folders, weights, capsys):
 
 
 def test_sizes_may_be_brought_together(folders, weights, capsys):
-    write_image(folders / "small.png", street_pair(70, 64)[0])
+    write_image(folders / "small.png", street_pair(80, 64)[0][::2, ::2])
     run = [folders / "small.png", folders / "vis/1.jpg", "-o", folders / "o.png"]
     assert fuse(*run, "--weights", weights) == 2
-    assert "70x64 and 80x64" in capsys.readouterr().err
+    assert "40x32, visible 80x64" in capsys.readouterr().err
     assert fuse(*run, "--weights", weights, "--resize") == 0
     assert read_image(folders / "o.png").shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "cause"), [(70, 64, "cropped"), (64, 80, "turned"), (48, 64, "turned")]
+)
+def test_another_shape_needs_stretch(folders, weights, capsys, width, height, cause):
+    write_image(folders / "other.png", np.resize(street_pair(80, 64)[0], (height, width)))
+    run = [folders / "other.png", folders / "vis/1.jpg", "-o", folders / "o.png"]
+    assert fuse(*run, "--weights", weights, "--resize") == 2
+    assert cause in capsys.readouterr().err
+    assert fuse(*run, "--weights", weights, "--stretch") == 0
+    assert read_image(folders / "o.png").shape == (64, 80, 3)
+
+
+def test_an_exif_rotation_is_named(folders, weights, capsys):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(street_pair(80, 64)[1]).save(folders / "phone.jpg", exif=exif)
+    run = [folders / "ir/1.png", folders / "phone.jpg", "-o", folders / "o.png"]
+    assert fuse(*run, "--weights", weights, "--resize") == 2
+    assert "visible turned by the EXIF rotation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".avif", ".jp2", ".pgm", ".gif", ".jfif"])
+def test_formats_are_read_alone_and_in_folders(folders, weights, suffix):
+    from PIL import Image
+
+    (folders / "other").mkdir()
+    for i in (1, 2, 3):
+        picture = Image.fromarray(street_pair(80, 64, seed=i)[0])
+        picture.save(folders / "other" / f"{i}{suffix}", "JPEG" if suffix == ".jfif" else None)
+    run = ["-o", folders / "out", "--weights", weights]
+    assert fuse(folders / "other", folders / "vis", *run) == 0
+    assert names(folders / "out") == ["1.png", "2.png", "3.png"]
+    single = fuse(folders / f"other/1{suffix}", folders / "vis/1.jpg", *run[:1], folders / "s.png")
+    assert single == 0
+
+
+def test_folders_that_do_not_tell_are_refused_or_told(folders, weights, capsys):
+    for i in (1, 2, 3):
+        (folders / "ir" / f"{i}.png").rename(folders / "ir" / f"{i + 100}.png")
+    run = [folders / "ir", folders / "vis", "-o", folders / "out", "--weights", weights]
+    assert fuse(*run) == 2
+    assert "--pair index" in capsys.readouterr().err and not (folders / "out").exists()
+    assert fuse(*run, "--pair", "index") == 0
+    assert names(folders / "out") == ["1.png", "2.png", "3.png"]
+    assert fuse(*run, "--pair", "time") == 2
+    assert fuse(folders / "ir/101.png", folders / "vis/1.jpg", *run[2:], "--pair", "index") == 2
+
+
+def test_a_stream_is_refused_with_its_address(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        fuse("rtsp://127.0.0.1/a", "rtsp://127.0.0.1/b", "-o", tmp_path / "o.mp4")
+    assert stopped.value.code == 2 and "rtsp://127.0.0.1/a: a network" in capsys.readouterr().err
 
 
 def test_16_bit_infrared_and_percentiles(folders, weights):
@@ -146,7 +202,11 @@ def test_videos_of_other_rate_and_length_are_said(videos, weights, capsys):
     run = [videos / "ir.mp4", videos / "long.mp4", "-o", videos / "o.mp4", "--weights", weights]
     assert fuse(*run) == 0
     said = capsys.readouterr()
-    assert "10 frames/s" in said.err and "30: frames are paired" in said.err
+    assert "10 frames/s" in said.err and "30: frames are paired by time" in said.err
+    assert "longer than" in said.err and "7 frames fused" in said.out
+    assert fuse(*run, "--pair", "index") == 0
+    said = capsys.readouterr()
+    assert "paired by their number" in said.err
     assert "longer than" in said.err and "5 frames fused" in said.out
 
 
@@ -291,7 +351,7 @@ def test_what_may_not_be_read_is_one_line(folders, weights, capsys, monkeypatch,
     def refused(path):
         raise OSError(code, os.strerror(code), str(path))
 
-    monkeypatch.setattr("fusion.commands.pipeline.pair_folders", lambda ir, vis: refused(ir))
+    monkeypatch.setattr("fusion.commands.pipeline.pair_folders", lambda ir, *_: refused(ir))
     said = complaint(
         capsys, folders / "ir", folders / "vis", "-o", folders / "o", "--weights", weights
     )

@@ -153,7 +153,15 @@ def test_percentiles_ignore_dead_pixels(rng):
     scaled = scale_to_255(spoilt, (1, 99))
     assert scaled.min() == 0 and scaled.max() == 255
     assert scaled.std() > 60
-    assert scale_to_255(spoilt).std() < 5
+    # Without percentiles too: dead pixels stand alone.
+    np.testing.assert_allclose(scale_to_255(spoilt)[8:], scale_to_255(counts)[8:], atol=25)
+    spoilt[40] = spoilt[:, 41] = 0  # a dead row and column
+    assert scale_to_255(spoilt).std() > 60
+    # A target of a few pixels is clipped and still the brightest; a real range is left alone.
+    counts[50:54, 50:54] = 21_000
+    assert scale_to_255(counts)[52, 52] == 255
+    ramp = np.tile(np.linspace(0, 65535, 100).astype(np.uint16), (100, 1))
+    assert scale_to_255(ramp).min() == 0 and scale_to_255(ramp).max() == 255
 
 
 def test_percentiles_keep_a_small_target_before_an_even_background():
@@ -257,7 +265,7 @@ def test_folders_that_cannot_be_paired_are_explained(tmp_path):
     fill(tmp_path / "twice", "a.png", "a.jpg")
     (tmp_path / "empty").mkdir()
     for folder, complaint in (
-        ("other", "no file stem in common"),
+        ("other", "names do not tell"),
         ("twice", "same stem"),
         ("empty", "holds no pictures"),
         ("nowhere", "no such folder"),

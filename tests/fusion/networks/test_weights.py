@@ -210,7 +210,7 @@ def test_nan_weights_are_refused(saved):
 @pytest.mark.parametrize(
     ("metadata", "complaint"),
     [
-        ({"network": "resnet"}, "unknown network 'resnet'"),
+        ({"network": "resnet"}, "'resnet'"),
         ({"architecture": "{"}, "damaged metadata"),
         ({"architecture": json.dumps({"num_filters": 10**12})}, "above 4096"),
         ({"architecture": json.dumps({"depth": 3})}, "depth"),

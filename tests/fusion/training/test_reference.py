@@ -11,12 +11,12 @@ import torch
 from fusion.base.errors import UserError
 from fusion.commands.cli import main
 from fusion.commands.scene import street_pair
-from fusion.evaluation.metrics import average_gradient
+from fusion.evaluation.metrics.contrast import average_gradient
 from fusion.images.reading import read_image, write_image
 from fusion.networks.weights import load_network
+from fusion.training import reference
 from fusion.training.losses import ReferenceLoss
 from fusion.training.pairs import PairData, PairDataset, find_pairs
-from fusion.training.procedures import reference
 from fusion.training.reference import (
     BRIGHTNESS,
     MAX_SHARPENING,
@@ -313,7 +313,7 @@ def test_pairs_of_one_file_name_have_references_of_their_own(tmp_path):
     data = PairData(
         str(tmp_path / "kaist"), size=16, references=str(tmp_path / "references/set00/V001")
     )
-    with pytest.raises(UserError, match="set00/V001: holds references of no pair"):
+    with pytest.raises(UserError, match=r"set00/V001: .* no pair"):
         data.setup()
 
 

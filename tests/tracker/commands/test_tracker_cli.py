@@ -319,7 +319,7 @@ def test_data_of_two_folders_and_of_nothing(capsys, tmp_path, folders, make_scen
     assert code == 0 and "1 readable (1 pair), 8 frames" in text and "nothing wrong" in text
     _, small = make_scene(8, size=(80, 64)).write_folders(tmp_path / "small")
     code, text, _ = run(capsys, "data", folders[0], small)
-    assert code == 2 and "error: visible+thermal: visible frames are 120x96, infrared 80x64" in text
+    assert code == 2 and "infrared 80x64, visible 120x96" in text
     assert_refused(run(capsys, "data", tmp_path / "nowhere"), "nowhere: no such folder")
     assert_refused(run(capsys, "data", tmp_path / "small"), "no RGBT sequence")
     assert_refused(run(capsys, "data", *folders, "--layout", "x"), "layout x")

@@ -7,6 +7,7 @@ import pytest
 
 from fusion.base.errors import UserError
 from fusion.images.reading import write_image
+from fusion.images.video import VideoWriter
 from tracker.data.annotations import read_regions, regions_to_boxes
 from tracker.data.frames import align_frames, number_ranges
 from tracker.data.layouts import LAYOUTS, guess_layout, list_folder
@@ -174,7 +175,7 @@ def test_vtuav_annotates_every_tenth_frame(tmp_path):
     assert sequence.boxes_ir[20].tolist() == [5, 6, 7, 8]
     write_lines(tmp_path / "rgb.txt", [(1, 2, 3, 4)] * 4, " ")
     assert load_sequence(tmp_path).problems == [
-        "rgb.txt: 4 lines for 25 frames (one every 10 frames expected)"
+        "rgb.txt: 4 lines for 25 frames (one every 10 frames expected); no picture for lines 4"
     ]
 
 
@@ -259,36 +260,57 @@ def test_vot_numbers_its_pictures_from_one(tmp_path, number):
 @pytest.mark.parametrize(
     "rgb, ir, pairs, problem",
     [
-        # A shift by one is not a missing first and last frame.
-        ("0 1 2", "1 2 3", "0-1 1-2 2-3", "in order (visible numbers start at 0, infrared ones at"),
         ("v7 v8", "i007 i008", "v7-i007 v8-i008", None),
         ("1 2 3 4", "1 2", "1-1 2-2 3- 4-", "infrared: no picture for 2 of 4 frames: 3-4"),
-        ("a b", "c d", "a-c b-d", None),
-        ("a b c", "c d", "a-c b-d c-", "infrared: 2 frames against 3; none for 3"),
+        ("a b c", "c d", "a- b- c-c -d", "infrared: no picture for 2 of 4 frames: 1-2"),
         ("10 20 30", "10 30", "10-10 20- 30-30", "infrared: no picture for 1 of 3 frames: 2"),
         ("1 2 3 9", "1 2 3 9", "1-1 2-2 3-3 9-9", "numbers skip 4-8: 4 frames are left"),
-        ("1 2", "901 902 903", "1-901 2-902 -903", "none for 3"),
     ],
 )
 def test_align_frames(rgb, ir, pairs, problem):
-    def names(text):
-        return [f"{name}.png" for name in text.split()]
-
-    left, right, problems = align_frames(names(rgb), names(ir))
-    found = [f"{a or ''}-{b or ''}".replace(".png", "") for a, b in zip(left, right, strict=True)]
+    aligned = align_frames(as_files(rgb), as_files(ir))
+    found = [
+        f"{a or ''}-{b or ''}".replace(".png", "")
+        for a, b in zip(aligned.rgb, aligned.ir, strict=True)
+    ]
     assert found == pairs.split()
-    assert problem in problems[-1] if problem else problems == []
+    if problem:
+        assert any(problem in line for line in aligned.problems)
+    else:
+        assert aligned.problems == []
+
+
+def as_files(text):
+    return [f"{name}.png" for name in text.split()]
+
+
+@pytest.mark.parametrize(
+    "rgb, ir",
+    [
+        ("0 1 2", "1 2 3"),  # counted from 0 and from 1, or the first and the last lost
+        ("a b", "c d"),
+        ("1 2 3", "901 902 903"),
+        ("2 4 6", "1 3 5"),  # a camera that counts both modalities in turn
+    ],
+)
+def test_frames_that_names_do_not_tell_apart(rgb, ir):
+    with pytest.raises(UserError, match=f"{as_files(rgb)[0]} and {as_files(ir)[0]}"):
+        align_frames(as_files(rgb), as_files(ir))
+    for told in ({"pair": "index"}, {"expected": len(rgb.split())}):
+        aligned = align_frames(as_files(rgb), as_files(ir), **told)
+        assert (aligned.rgb, aligned.ir) == (as_files(rgb), as_files(ir))
+        assert any("in order" in problem for problem in aligned.problems)
 
 
 @pytest.mark.parametrize("number", [300_000_000, 10**20])
 def test_a_slip_in_a_number_is_a_gap_and_takes_no_memory(number):
     names = [f"{n}.png" for n in (1, 2, 3, 4, number)]
     tracemalloc.start()
-    left, right, problems = align_frames(names, names, expected=5)
+    aligned = align_frames(names, names, expected=5)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert left == right == names and most < 100_000
-    assert problems == [f"the pictures' numbers skip 5-{number - 1}: 5 frames are left"]
+    assert aligned.rgb == aligned.ir == names and most < 100_000
+    assert aligned.problems == [f"the pictures' numbers skip 5-{number - 1}: 5 frames are left"]
 
 
 def test_a_slip_in_a_number_where_the_layout_counts_is_refused(tmp_path):
@@ -344,7 +366,7 @@ def test_frame_counts_that_do_not_fit_the_annotation_are_reported(tmp_path):
     write_lines(tmp_path / "infrared.txt", BOXES_IR[:4])
     sequence = load_sequence(tmp_path)
     assert sequence.problems == [
-        "visible.txt: 7 lines for 6 frames",
+        "visible.txt: 7 lines for 6 frames; no picture for lines 7",
         "infrared.txt: 4 lines for 6 frames",
     ]
     assert sequence.boxes_rgb.shape == sequence.boxes_ir.shape == (6, 4)
@@ -379,11 +401,51 @@ def test_sizes_that_differ_need_resize(tmp_path):
     for name in ("1.png", "2.png"):
         write_image(tmp_path / "b" / name, picture(10, size=(20, 15)))
     sequence = load_sequence((tmp_path / "a", tmp_path / "b"))
-    with pytest.raises(UserError, match=r"visible frames are 40x30, infrared 20x15; .*--resize"):
+    with pytest.raises(UserError, match=r"infrared 20x15, visible 40x30; .*--resize"):
         sequence.check_sizes()
     sequence = load_sequence((tmp_path / "a", tmp_path / "b"), resize=True)
     sequence.check_sizes()
     assert sequence.frame(1).ir.shape == (30, 40)
+
+
+def test_infrared_boxes_are_scaled_with_their_pictures(tmp_path):
+    write_rgbt234(tmp_path)
+    for n in NUMBERS:
+        write_image(tmp_path / "infrared" / f"{n:05d}i.jpg", picture(10, size=(20, 15)))
+    plain = load_sequence(tmp_path)
+    sequence = load_sequence(tmp_path, resize=True)
+    np.testing.assert_allclose(sequence.boxes_ir, 2 * np.array(BOXES_IR))
+    np.testing.assert_array_equal(plain.boxes_ir, BOXES_IR)
+    np.testing.assert_array_equal(plain.resized().boxes_ir, sequence.boxes_ir)
+    assert not plain.resize  # others may be using it
+    (tmp_path / "visible.txt").unlink()
+    (tmp_path / "init.txt").write_text("nothing")
+    found = load_sequence(tmp_path, resize=True, needs_boxes=False)
+    np.testing.assert_allclose(found.first_box(), 2 * np.array(BOXES_IR[0]))
+
+
+def test_annotations_of_other_tools(tmp_path):
+    write_rgbt234(tmp_path)
+    (tmp_path / "visible.txt").write_text(
+        "".join(f"{i},1,{x},{y},{w},{h},1,1,1.0\n" for i, (x, y, w, h) in enumerate(BOXES_RGB, 1))
+    )
+    (tmp_path / "infrared.txt").write_text(
+        "".join(f"m{x},{y},{w},{h},0,{w * h}\n" for x, y, w, h in BOXES_IR)
+    )
+    sequence = load_sequence(tmp_path)
+    np.testing.assert_array_equal(sequence.boxes_rgb, BOXES_RGB)
+    np.testing.assert_array_equal(sequence.boxes_ir, BOXES_IR)
+    for text, named in (
+        ("0 0.5 0.5 0.1 0.2\n", "YOLO"),
+        ("<?xml version='1.0'?><annotations/>", "CVAT"),
+        ("1,1,1,1,5,5,1,1,1\n1,2,1,1,5,5,1,1,1\n", "2 objects"),
+    ):
+        (tmp_path / "visible.txt").write_text(text)
+        with pytest.raises(UserError, match=named):
+            load_sequence(tmp_path)
+        assert any(
+            named in problem for problem in load_sequence(tmp_path, needs_boxes=False).problems
+        )
 
 
 # --- Videos ---------------------------------------------------------------------------------------
@@ -404,33 +466,57 @@ def test_two_videos(tmp_path, make_scene):
     assert sequence.size() == (120, 96)
 
 
-def test_rates_that_differ_are_said(tmp_path, make_scene):
-    from fusion.images.video import VideoWriter
-
-    scene = make_scene(4)
+def test_videos_of_two_rates_are_paired_by_time(tmp_path, make_scene):
+    scene = make_scene(12)
+    scene_ir = scene.ir
+    scene.ir = scene_ir[::2]
     rgb, ir = scene.write_videos(tmp_path)
     with VideoWriter(ir, 10) as video:
         for frame in scene.ir:
             video.write(frame)
-    (problem,) = load_sequence((rgb, ir)).problems
-    assert "visible 20, infrared 10 frames a second" in problem
+    sequence = load_sequence((rgb, ir))
+    assert any("20: frames are paired by time" in problem for problem in sequence.problems)
+    for index in (0, 1, 2, 7, 11, 4):  # backwards too
+        shown = sequence.frame(index).ir.astype(int)
+        errors = [np.abs(shown - frame).mean() for frame in scene_ir]
+        assert np.argmin(errors) == index // 2 * 2  # of two as near, the earlier one
+    assert len(list(sequence)) == 12
+    by_number = load_sequence((rgb, ir), pair="index")
+    assert any("by their number" in problem for problem in by_number.problems)
+    assert by_number.frame(6).ir is None and by_number.frame(5).ir is not None
 
 
-def test_a_video_that_breaks_off_is_named_at_its_frame(tmp_path, make_scene):
-    """Headers state more frames than the file holds when a recording was cut."""
-    from fusion.images.video import VideoWriter
+def test_a_video_ends_where_decoding_ends(tmp_path, make_scene):
+    """Whatever a header states: the duration of a sound track, or nothing."""
+    rgb, ir = make_scene(6).write_videos(tmp_path)
+    sequence = load_sequence((rgb, ir), pair="index")
+    sequence.rgb._length = sequence.ir._length = 9
+    assert len(list(sequence)) == 6 == len(sequence)
 
-    scene = make_scene(6)
+
+def test_a_video_cut_off_is_named_at_its_frame(tmp_path, make_scene):
+    """AVI and MP4 list their frames: what is not there was cut off."""
     path = tmp_path / "visible.avi"
     with VideoWriter(path, 20) as video:
-        for frame in scene.rgb:
+        for frame in make_scene(16).rgb:
             video.write(frame)
-    sequence = load_sequence((path, path))
-    sequence.rgb._length = sequence.ir._length = 9  # what such a header would have said
-    frames = list(sequence)
-    assert all(frame.rgb is not None for frame in frames[:6])
-    assert {frame.problems["rgb"].kind for frame in frames[6:]} == {"unreadable"}
-    assert "visible.avi: frame 7 cannot be decoded" in frames[6].problems["rgb"].reason
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    frames = list(load_sequence((path, path)))
+    kinds = [frame.problems["rgb"].kind if frame.rgb is None else "" for frame in frames]
+    assert len(kinds) == 16 and kinds[0] == "" and kinds[-1] == "unreadable"
+    assert "visible.avi: damaged after frame" in frames[-1].problems["rgb"].reason
+
+
+def test_a_folder_with_gaps_and_a_video_are_refused(tmp_path, make_scene):
+    scene = make_scene(6)
+    folder, _ = scene.write_folders(tmp_path)
+    _, video = scene.write_videos(tmp_path)
+    assert len(load_sequence((folder, video))) == 6
+    (folder / "003.png").unlink()
+    with pytest.raises(UserError, match="--pair index"):
+        load_sequence((folder, video))
+    assert len(load_sequence((folder, video), pair="index")) == 6
 
 
 def test_a_file_that_is_no_video_is_refused(tmp_path):

@@ -70,7 +70,7 @@ def test_a_truncated_file(own_file):
     [
         ({"architecture": "{"}, "damaged metadata"),
         ({"architecture": '{"channels": 1000000}'}, "a number above 4096"),
-        ({"architecture": '{"layers": 3}'}, "unusable architecture.*layers"),
+        ({"architecture": '{"layers": 3}'}, "own.safetensors.*layers"),
         ({"architecture": '{"backbone": "vgg"}'}, "unknown backbone 'vgg'.*--import"),
         ({"architecture": '{"channels": "many"}'}, "unusable architecture"),
         ({"architecture": "{}"}, "does not fit TrackerNetwork: missing"),

@@ -348,12 +348,28 @@ def test_unusable_frames(random_network, rng):
         tracker.track(rgb, ir)
     with pytest.raises(UserError, match="both modalities are missing"):
         tracker.init(None, np.zeros_like(ir), (60, 50, 30, 20))
-    with pytest.raises(ValueError, match=r"ir must be HxW or HxWx3, got shape \(160, 200, 4\)"):
-        tracker.init(rgb, np.dstack([ir] * 4), (60, 50, 30, 20))
-    with pytest.raises(ValueError, match=r"uint16; fusion.images.pixels.to_8bit converts"):
-        tracker.init(rgb, ir.astype(np.uint16), (60, 50, 30, 20))
+    with pytest.raises(ValueError, match=r"ir must be HxW.*got shape \(160, 200, 2\)"):
+        tracker.init(rgb, np.dstack([ir] * 2), (60, 50, 30, 20))
+    with pytest.raises(ValueError, match=r"int64; fusion.images.pixels.to_8bit converts"):
+        tracker.init(rgb, ir.astype(np.int64), (60, 50, 30, 20))
+    with pytest.raises(ValueError, match=r"ir must be in 0\.\.255, got values in 0\.\.1"):
+        tracker.init(rgb, ir / 255, (60, 50, 30, 20))
     with pytest.raises(ValueError, match="registered frames of one size"):
         tracker.init(rgb, ir[1:], (60, 50, 30, 20))
     tracker.init(rgb, ir, (60, 50, 30, 20))
     with pytest.raises(ValueError, match="registered frames of one size"):
         tracker.track(rgb, ir[1:])
+
+
+def test_frames_of_other_shapes_are_the_same_frames(random_network, rng):
+    rgb, ir = scene(rng)
+    found = []
+    for first, second in (
+        (rgb, ir),
+        (np.dstack([rgb, ir]), ir[..., None]),
+        (torch.from_numpy(rgb).permute(2, 0, 1), torch.from_numpy(ir)[None].double()),
+    ):
+        tracker = RGBTTracker(random_network)
+        tracker.init(first, second, (60, 50, 30, 20))
+        found.append(tracker.track(first, second)[0])
+    np.testing.assert_allclose(found[1:], found[:1] * 2, atol=1e-3)

@@ -110,7 +110,7 @@ def test_other_anchors_do_not_reach_the_gradient(responses, kind, far):
     """Whatever they regress to: their gradient is 0, and that of positive ones is unchanged."""
     response, labels = responses
     boxes = torch.tensor([[3.0, -4, 30, 25], [-5, 2, 40, 20], [0, 0, 20, 50]])
-    anchors = torch.from_numpy(anchor_grid(3, scale=4, ratios=[1, 2]))
+    anchors = torch.from_numpy(anchor_grid(3, 8, scale=4, ratios=[1, 2]))
     positive = (labels == POSITIVE)[:, None].expand(3, 4, 2, 3, 3).flatten(1, 2)
     gradients = []
     for loc in (response.loc, torch.where(positive, response.loc, far)):
@@ -126,7 +126,7 @@ def test_other_anchors_do_not_reach_the_gradient(responses, kind, far):
 def test_localisation_has_the_gradient_of_its_value(responses, kind):
     response, labels = responses
     boxes = torch.tensor([[3.0, -4, 30, 25], [-5, 2, 40, 20], [0, 0, 20, 50]])
-    anchors = torch.from_numpy(anchor_grid(3, scale=4, ratios=[1, 2]))
+    anchors = torch.from_numpy(anchor_grid(3, 8, scale=4, ratios=[1, 2]))
     loc = response.loc.double().requires_grad_()
 
     def loss(loc):

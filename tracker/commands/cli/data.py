@@ -2,9 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands
+from fusion.base.commandline import EXIT_BAD_INPUT, Commands, input_path
 from tracker.data.layouts import dataset_names
 
 DATA_EXAMPLES = """\
@@ -29,8 +28,12 @@ def add_data(commands: Commands) -> None:
         epilog=DATA_EXAMPLES,
     )
     parser.set_defaults(command=_data)
-    parser.add_argument("path", metavar="PATH", type=Path, help="dataset, sequence or visible side")
-    parser.add_argument("ir", metavar="IR", type=Path, nargs="?", help="infrared folder or video")
+    parser.add_argument(
+        "path", metavar="PATH", type=input_path, help="dataset, sequence or visible side"
+    )
+    parser.add_argument(
+        "ir", metavar="IR", type=input_path, nargs="?", help="infrared folder or video"
+    )
     parser.add_argument(
         "--layout",
         metavar="NAME",

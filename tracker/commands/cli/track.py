@@ -6,7 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusion.base.commandline import Commands, add_device_option, resolve_device
+from fusion.base.commandline import (
+    Commands,
+    add_device_option,
+    add_input_options,
+    input_path,
+    resolve_device,
+)
 from fusion.base.errors import UserError
 from fusion.base.files import check_folder
 from tracker.data.layouts import LAYOUTS
@@ -21,8 +27,9 @@ if TYPE_CHECKING:
     from tracker.online.running import Tracker
 
 TRACK_EXAMPLES = """\
-RGB and IR are two folders of images or two videos. RGB alone is a sequence folder of a dataset
-(GTOT, RGBT210, RGBT234, LasHeR, VTUAV, VOT-RGBT), whose first annotated box is used unless --box
+RGB and IR are two folders of pictures, paired by the numbers or names of their files, or two
+videos, paired by time. RGB alone is a sequence folder of a dataset
+(GTOT, RGBT210, RGBT234, LasHeR, VTUAV, VOT-RGBT), whose first annotated box is taken unless --box
 or --select is given.
 
 OUT receives boxes.txt (one line x,y,w,h per frame; the first is the given box), scores.txt (one
@@ -48,8 +55,10 @@ def add_track(commands: Commands) -> None:
         epilog=TRACK_EXAMPLES,
     )
     parser.set_defaults(command=_track)
-    parser.add_argument("rgb", metavar="RGB", type=Path, help="visible folder or video")
-    parser.add_argument("ir", metavar="IR", type=Path, nargs="?", help="infrared folder or video")
+    parser.add_argument("rgb", metavar="RGB", type=input_path, help="visible folder or video")
+    parser.add_argument(
+        "ir", metavar="IR", type=input_path, nargs="?", help="infrared folder or video"
+    )
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
         "--box",
@@ -92,11 +101,7 @@ def add_track(commands: Commands) -> None:
         metavar="NAME",
         help=f"layout of a sequence folder, instead of detecting it: {', '.join(LAYOUTS)}",
     )
-    parser.add_argument(
-        "--resize",
-        action="store_true",
-        help="resize the infrared frames to the visible size instead of refusing the sequence",
-    )
+    add_input_options(parser)
 
 
 def _region(text: str) -> list[float]:
@@ -119,7 +124,15 @@ def _track(arguments: argparse.Namespace) -> int:
     if arguments.video is not None:
         require_video_suffix(arguments.video)
     paths = arguments.rgb if arguments.ir is None else (arguments.rgb, arguments.ir)
-    sequence = load_sequence(paths, arguments.layout, arguments.resize)
+    sequence = load_sequence(
+        paths,
+        arguments.layout,
+        arguments.resize or arguments.stretch,
+        stretch=arguments.stretch,
+        pair=arguments.pair,
+        percentiles=arguments.percentiles,
+        needs_boxes=arguments.box is None and not arguments.select,
+    )
     region = _start_region(arguments, sequence)
     check_start(sequence, region)
     check_folder(arguments.output)

@@ -5,6 +5,8 @@ exemplars of 127 and search regions of 255 pixels. OpenCV has the tracker; its t
 the user's: ``nanotrack_backbone_sim.onnx`` and ``nanotrack_head_sim.onnx`` of version 2.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -49,6 +51,18 @@ def find_files(folder: Path | None = None) -> tuple[Path, Path]:
     return found[0], found[1]
 
 
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """OpenCV 5 warns at each start that its new engine ignores TrackerNano's choice of a target."""
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)
+
+
 class NanoTracker(OpenCVTracker):
     """NanoTrack v2 on one view, in OpenCV's own implementation and settings.
 
@@ -68,7 +82,8 @@ class NanoTracker(OpenCVTracker):
 
         def create() -> object:
             try:
-                return getattr(cv2, f"{NAME}_create")(parameters)
+                with _errors_only():
+                    return getattr(cv2, f"{NAME}_create")(parameters)
             except cv2.error as error:
                 reason = " ".join(str(error).split())
                 raise UserError(

@@ -8,7 +8,7 @@ import numpy as np
 from fusion.base.errors import UserError
 from fusion.base.files import natural_key, read_text
 from tracker.data.annotations import read_regions, regions_to_boxes
-from tracker.data.boxes import xyxy_to_xywh
+from tracker.data.boxes import xywh_to_xyxy, xyxy_to_xywh
 from tracker.data.layouts import list_folder
 from tracker.evaluation.ope.figures import Protocol
 
@@ -193,7 +193,8 @@ def read_results(
 
     Returns:
         Boxes ``(N, 4)`` by sequence, and a line for each result that is longer than its sequence or
-        one frame shorter (as DFAT's published one of RGBT234's ``orangeman1``).
+        one frame shorter (as DFAT's published one of RGBT234's ``orangeman1``), and one where
+        results are corners ``x1, y1, x2, y2``, which the first line tells: it is the start box.
 
     Raises:
         UserError: sequences without a result, results that lack more than one frame, or an
@@ -208,9 +209,11 @@ def read_results(
             f"{folder}: no result for {_listed(lacking)} ({len(lacking)} of {len(annotations)} "
             "sequences); add them, or name the sequences to compare with --sequences FILE"
         )
-    results, remarks, truncated = {}, [], []
+    results, truncated = {}, []
+    raw = {name: read_regions(folder / f"{prefix}{name}.txt") for name in annotations}
+    remarks = _corners_to_boxes(folder.name, raw, annotations)
     for name, boxes in annotations.items():
-        regions = read_regions(folder / f"{prefix}{name}.txt")
+        regions = raw[name]
         results[name] = polygon_boxes(regions, rounded=protocol.rounds_polygons)
         frames, lines = len(boxes[0]), len(regions)
         if lines < frames - 1:
@@ -223,6 +226,51 @@ def read_results(
     if truncated:
         raise UserError(f"{folder}: results end early: {_listed(truncated)}; run these again")
     return results, remarks
+
+
+# Trackers round their start box, or count pixels from 1.
+_SAME_START = 1.5
+
+
+def _corners_to_boxes(
+    tracker: str, raw: dict[str, np.ndarray], annotations: Mapping[str, tuple[np.ndarray, ...]]
+) -> list[str]:
+    """Replace results that are corners by boxes; returns what is to be said about them.
+
+    A run starts from the annotation, so that its first line tells whether it is the start box or
+    its corners. Where it cannot (a box at the origin has corners like itself), a tracker's other
+    results do.
+    """
+    corners, others, unclear = [], [], []
+    for name, regions in raw.items():
+        starts = [np.asarray(boxes[0], float) for boxes in annotations[name] if len(boxes)]
+        if regions.shape[1] != 4 or not len(regions):
+            others.append(name)
+            continue
+        as_box = any(_same(regions[0], start) for start in starts)
+        as_corners = any(_same(regions[0], xywh_to_xyxy(start)) for start in starts)
+        present = regions[np.isfinite(regions).all(axis=1)]
+        possible = bool((present[:, 2:] >= present[:, :2]).all())
+        if as_corners and possible and not as_box:
+            corners.append(name)
+        elif possible and (as_corners or not as_box):
+            unclear.append(name)
+        else:
+            others.append(name)
+    if corners and not others:
+        corners += unclear
+    for name in corners:
+        raw[name] = xyxy_to_xywh(raw[name])
+    if not corners:
+        return []
+    return [
+        f"{tracker}: results are corners x1,y1,x2,y2, by their first lines, and are read as such: "
+        f"{_listed(sorted(corners))}"
+    ]
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool((np.abs(one - other) <= _SAME_START).all())
 
 
 def _common_prefix(files: set[str], names: Iterable[str]) -> str:

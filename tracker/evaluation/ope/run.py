@@ -5,6 +5,7 @@ which was interrupted, even killed, is continued by starting it again.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -124,11 +125,10 @@ def _start_worker(
 ) -> None:
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by PyTorch where it is loaded after this
     import_inherited()
-
-    import torch
-
-    torch.set_num_threads(threads)
+    if "torch" in sys.modules:  # else the tracker may be one that does not need it
+        sys.modules["torch"].set_num_threads(threads)
     _worker = (make_tracker(), dataset, folder)
 
 

@@ -66,7 +66,7 @@ def contact_sheet(
     if not results or not annotations:
         raise ValueError("a contact sheet needs a tracker and a sequence")
     rows, columns = len(annotations), len(PARTS) + 1
-    figure = Figure(figsize=(3.6 * columns, 1.62 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(3.6 * columns, 1.48 * rows + 0.6), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     colors = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(results)}
     reference = next(iter(results))

@@ -130,12 +130,18 @@ def _add_init(vot_commands: Commands) -> None:
 
 def _init(arguments: argparse.Namespace) -> int:
     from fusion.base.tables import counted
-    from tracker.evaluation.vot.template import copy_template, remove_template
+    from tracker.evaluation.vot.template import (
+        copy_template,
+        remove_template,
+        require_trax_path,
+    )
 
     folder = arguments.workspace
     made = copy_template(folder)
     try:
         names = _take_sequences(arguments)
+        for name in names:
+            require_trax_path(folder / "sequences" / name)
     except UserError:
         remove_template(folder, made)
         raise
@@ -220,9 +226,11 @@ def _add_evaluate(vot_commands: Commands) -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from tracker.evaluation.trackers import make_tracker
     from tracker.evaluation.vot.run import choose_trackers, run_trackers
+    from tracker.evaluation.vot.template import require_trax_path
     from tracker.evaluation.vot.trackers_ini import add_entry
     from tracker.evaluation.vot.workspace import read_workspace
 
+    require_trax_path(arguments.workspace)
     environment = {"RGBT_DEVICE": arguments.device}
     for option, path in (("weights", arguments.weights), ("nanotrack", arguments.nanotrack)):
         if path is not None:

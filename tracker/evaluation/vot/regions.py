@@ -15,17 +15,9 @@ from functools import cached_property
 import numpy as np
 
 from tracker.data.boxes import bounding_box
+from tracker.data.masks import Mask
 
 __all__ = ["Mask", "Region", "Regions", "concatenate", "region_overlaps"]
-
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """A region of pixels: ``pixels[i, j]`` is the image's ``(x + j, y + i)``."""
-
-    x: int
-    y: int
-    pixels: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

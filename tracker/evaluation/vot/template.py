@@ -12,6 +12,7 @@ __all__ = [
     "copy_template",
     "refuse_template",
     "remove_template",
+    "require_trax_path",
     "template_folder",
 ]
 
@@ -40,12 +41,30 @@ def template_folder() -> Path:
     )
 
 
+def require_trax_path(path: Path) -> None:
+    """Refuse a folder which the toolkit's TraX library cannot pass on to a tracker.
+
+    Raises:
+        UserError: there are letters beyond ASCII in its whole path; names them.
+    """
+    foreign = sorted({letter for letter in str(path.resolve()) if not letter.isascii()})
+    if foreign:
+        raise UserError(
+            f"{path}: letters beyond ASCII in its path ({' '.join(foreign[:8])}), which the VOT "
+            "toolkit's TraX library cannot handle; use a folder with another name"
+        )
+
+
 def copy_template(workspace: Path) -> list[Path]:
     """Put the template's files into a workspace; files that are there already stay as they are.
 
     Returns:
         What was not there, for `remove_template`: files, and the folder itself, first.
+
+    Raises:
+        UserError: as `require_trax_path`.
     """
+    require_trax_path(workspace)
     source = template_folder()
     made = [] if workspace.exists() else [workspace]
     make_folder(workspace)

@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from fusion.base.errors import UserError
-from tracker.evaluation.vot.regions import Mask, Regions
+from tracker.data.masks import LARGEST, Mask, decode_mask
+from tracker.evaluation.vot.regions import Regions
 
 __all__ = ["LARGEST", "read_trajectory"]
-
-# Pixels of the largest mask or frame: a wrong number in a file must not take all memory.
-LARGEST = 1 << 28
 
 
 def read_trajectory(path: str | Path) -> Regions:
@@ -131,13 +129,7 @@ def _parse_binary(path: Path, data: bytes) -> Regions:
 
 
 def _mask(path: Path, frame: int, values: list[int]) -> Mask:
-    x, y, width, height, *runs = values
-    fits = runs and min(width, height, *runs) >= 0 and sum(runs) <= width * height <= LARGEST
-    if not fits or max(abs(x), abs(y)) > LARGEST:
-        raise UserError(
-            f"{path}, frame {frame + 1}: the mask's runs do not fit its size {width}x{height}"
-        )
-    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    filled = np.zeros(width * height, bool)
-    filled[: len(pixels)] = pixels
-    return Mask(x, y, filled.reshape(height, width))
+    try:
+        return decode_mask(values)
+    except ValueError as error:
+        raise UserError(f"{path}, frame {frame + 1}: {error}") from None
