@@ -14,6 +14,7 @@ wall clock and require an otherwise idle machine. On a GPU, all times are times 
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +25,13 @@ from fusion.base.tables import counted, format_table
 from fusion.commands.bench import least_seconds, machine
 from tracker.data.frames import MODALITIES
 from tracker.model.head import CorrelationHead, Response
+from tracker.model.joint import JointTracker
 from tracker.model.neck import crop_centre
-from tracker.model.network import PRESETS, TrackerNetwork, build
+from tracker.model.network import TrackerNetwork
+from tracker.model.presets import ALL_PRESETS, build_preset
 from tracker.model.pretrained import SHIPPED
 from tracker.model.settings import OnlineSettings
-from tracker.model.weights import load_tracker
+from tracker.model.weights import Network, load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
 from tracker.online.runtime import PRECISIONS, RUNTIMES, check_runtime
 
@@ -36,6 +39,7 @@ __all__ = ["PlainNetwork", "bench", "report"]
 
 MASK_CELLS = 63 * 63  # outputs of the published mask head, a 63 x 63 mask per cell
 PUBLISHED = "published structure"
+UNFOLDED = "as trained"
 
 
 class PlainNetwork(nn.Module):
@@ -106,8 +110,8 @@ def bench(
     structure, only the network is measured.
 
     Args:
-        preset: "compact", the included tracker with its weights, or one of
-            `tracker.model.network.PRESETS` on both modalities, with untrained weights.
+        preset: "small", the included tracker with its weights, or another of
+            `tracker.model.presets.ALL_PRESETS` on both modalities, with untrained weights.
         rounds: number of rounds, of which the minimum counts; one uncounted round precedes them.
         device: the device of all variants.
         threads: numbers of threads of PyTorch, each measured; restored afterwards.
@@ -117,16 +121,16 @@ def bench(
     Returns:
         "machine", "preset", "device", "rounds", "left_out" (runtimes that cannot be used here, with
         the reason), and "threads": by number and by name of the variant, the minimum "seconds" per
-        frame, "frames" per second, and the largest "difference" of its responses from the published
-        structure's, relative to their largest value.
+        frame, "frames" per second, and the largest "difference" of its responses from those of the
+        first variant, relative to their largest value; None where they are not comparable.
 
     Raises:
         UserError: the preset cannot be compared, or an argument is out of range.
     """
-    if preset not in (known := [SHIPPED, *filter(_is_comparable, PRESETS)]):
+    if preset not in (known := list(filter(_is_comparable, ALL_PRESETS))):
         raise UserError(
-            f"--preset {preset}: the published structure has an RGB and an infrared branch; give "
-            f"one of {', '.join(known)}"
+            f"--preset {preset}: what it is compared with reads RGB and infrared; give one of "
+            f"{', '.join(known)}"
         )
     device = torch.device(device)
     ways, left_out = _usable(runtimes, device)
@@ -135,11 +139,12 @@ def bench(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            network = (load_tracker() if preset == SHIPPED else build(preset)).eval()
-            plain = PlainNetwork(network).eval().to(device)
+            network = (load_tracker() if preset == SHIPPED else build_preset(preset)).eval()
+            plain = _reference(network).eval().to(device)
+            smallest = build_preset("nanotrack_rgb").eval()
         for number in threads:
             torch.set_num_threads(number)
-            measured[number] = _measure(network, plain, ways, rounds, device, frame_size)
+            measured[number] = _measure(network, plain, smallest, ways, rounds, device, frame_size)
     finally:
         torch.set_num_threads(threads_before)
     return {
@@ -153,7 +158,32 @@ def bench(
 
 
 def _is_comparable(preset: str) -> bool:
-    return len(PRESETS[preset].get("branches", MODALITIES)) == len(MODALITIES)
+    arguments = ALL_PRESETS[preset]
+    modalities = arguments.get("branches", arguments.get("modalities", MODALITIES))
+    return len(modalities) == len(MODALITIES) and arguments.get("join") != "pixels"
+
+
+class UnfoldedNetwork(nn.Module):
+    """A joint network as it was trained, with batch normalisation apart from the convolutions."""
+
+    def __init__(self, network: JointTracker):
+        super().__init__()
+        self.network = network
+
+    def template(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Features of the template."""
+        return self.network.template(inputs)
+
+    def forward(self, template: dict[str, Tensor], inputs: dict[str, Tensor]) -> Response:
+        """The joint response; the template's kernels are computed anew."""
+        kernels = self.network.kernels(template)
+        return self.network.joint_response(kernels, self.network.features(inputs))
+
+
+def _reference(network: Network) -> PlainNetwork | UnfoldedNetwork:
+    if isinstance(network, TrackerNetwork):
+        return PlainNetwork(network)
+    return UnfoldedNetwork(network)
 
 
 def _usable(
@@ -182,13 +212,14 @@ def _name(runtime: str, precision: str) -> str:
 
 
 def _measure(
-    network: TrackerNetwork,
-    plain: PlainNetwork,
+    network: Network,
+    plain: PlainNetwork | UnfoldedNetwork,
+    smallest: Network,
     ways: Sequence[tuple[str, str]],
     rounds: int,
     device: torch.device,
     frame_size: tuple[int, int],
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     width, height = frame_size
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (height, width, 3), np.uint8)
@@ -204,10 +235,11 @@ def _measure(
     with torch.no_grad():
         template = plain.template(small)
         expected = plain(template, large)
+    reference = PUBLISHED if isinstance(plain, PlainNetwork) else UNFOLDED
     contestants: dict[str, Callable[[], object]] = {
-        PUBLISHED: lambda: plain(template, large).cls.detach().cpu()
+        reference: lambda: plain(template, large).cls.detach().cpu()
     }
-    differences = {PUBLISHED: 0.0}
+    differences: dict[str, float | None] = {reference: None}
     for runtime, precision in ways:
         name = _name(runtime, precision)
         # Without template updates: the published ones occur at the same frames and cost the same.
@@ -215,7 +247,7 @@ def _measure(
         threads = torch.get_num_threads()
         tracker = RGBTTracker(network, device, settings, runtime, precision, threads)
         with torch.inference_mode():
-            ours = tracker.network
+            ours: Any = tracker.network
             tracker.search.learn(ours.kernels(ours.template(small)))
             _, response = tracker.search(large)
         differences[name] = max(
@@ -224,6 +256,13 @@ def _measure(
         )
         tracker.init(rgb, ir, box)
         contestants[name] = partial(tracker.track, rgb, ir)
+    if isinstance(network, JointTracker):
+        for runtime, precision in ways:
+            if precision == PRECISIONS[0]:
+                one = RGBTTracker(smallest, device, settings, runtime, precision, threads)
+                one.init(rgb, None, box)
+                name = f"NanoTrack v3 on RGB, {runtime}"
+                contestants[name], differences[name] = partial(one.track, rgb, None), None
     wall = least_seconds(contestants, rounds, time.perf_counter)
     seconds = least_seconds(contestants, rounds) if device.type == "cpu" else wall
     return {
@@ -246,13 +285,14 @@ def report(result: dict) -> str:
     ]
     header = ["", kind, "x", "frames/s", "difference"]
     for number, ways in result["threads"].items():
+        first = next(iter(ways))
         rows = [
             [
                 name,
                 f"{way['seconds']:.4f}",
-                f"{ways[PUBLISHED]['seconds'] / way['seconds']:.2f}",
+                f"{ways[first]['seconds'] / way['seconds']:.2f}",
                 f"{way['frames']:.1f}",
-                f"{way['difference']:.0e}" if name != PUBLISHED else None,
+                None if way["difference"] is None else f"{way['difference']:.0e}",
             ]
             for name, way in ways.items()
         ]
@@ -260,8 +300,8 @@ def report(result: dict) -> str:
         lines += ["", title, "", format_table(header, rows)]
     lines += [
         "",
-        f"x: times less {kind} than the published structure's. Frames/s: by the wall clock.",
-        "Difference: the largest from the published structure's responses, of their largest value.",
+        f"x: times less {kind} than the first. Frames/s: by the wall clock.",
+        "Difference: the largest from the first one's responses, of their largest value.",
     ]
     lines += [f"Left out: {name} ({reason})." for name, reason in result["left_out"].items()]
     return "\n".join(lines)

@@ -18,7 +18,7 @@ from fusion.base.onnx import check_packages, write_onnx
 from tracker.model.anchors import anchor_shapes
 from tracker.model.network import TrackerNetwork, fold_batch_norm
 from tracker.model.settings import OnlineSettings
-from tracker.model.weights import FORMAT
+from tracker.model.weights import FORMAT, Network
 from tracker.online.passes import KernelPass, SearchPass, TemplatePass
 
 __all__ = ["FILES", "export_tracker"]
@@ -27,7 +27,7 @@ __all__ = ["FILES", "export_tracker"]
 FILES = ("template.onnx", "kernels.onnx", "search.onnx")
 
 
-def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, float]:
+def export_tracker(network: Network, folder: str | Path) -> dict[str, float]:
     """Write a tracker's template, kernel and search pass as ONNX files with fixed sizes.
 
         ======================  ========================================  ======================
@@ -90,38 +90,50 @@ def export_tracker(network: TrackerNetwork, folder: str | Path) -> dict[str, flo
     }
 
 
-def _metadata(network: TrackerNetwork) -> dict[str, str]:
+def _metadata(network: Network) -> dict[str, str]:
     arguments = network.architecture
-    shapes = anchor_shapes(network.stride, arguments["anchor_scale"], arguments["anchor_ratios"])
-    return {
+    metadata = {
         "network": FORMAT,
         "architecture": json.dumps(arguments),
         "online": json.dumps(dataclasses.asdict(OnlineSettings(**network.online))),
-        "anchors": json.dumps(
-            {
-                "width_height": shapes.tolist(),
-                "stride": network.stride,
-                "cells": network.response_size,
-            }
-        ),
         "usage": _usage(network),
     }
+    cells = {"stride": network.stride, "cells": network.response_size}
+    if isinstance(network, TrackerNetwork):
+        scale, ratios = arguments["anchor_scale"], arguments["anchor_ratios"]
+        shapes = anchor_shapes(network.stride, scale, ratios)
+        metadata["anchors"] = json.dumps({"width_height": shapes.tolist(), **cells})
+    else:
+        metadata["cells"] = json.dumps(cells)
+    return metadata
 
 
-def _usage(network: TrackerNetwork) -> str:
-    inside = {
-        "standardized": "the files bring each crop to zero mean and unit deviation",
-        "bgr255": "the files reorder the channels to BGR"
-        + (" and bring the infrared to the mean of the RGB" if len(network.modalities) > 1 else ""),
-    }[network.pixels]
+_WITHOUT_ANCHORS = (
+    "cls: the logit of the background, then of the target; loc: the logarithms of the distances "
+    "from a cell to the left, top, right and bottom side of the box, in pixels of the crop; cells "
+    "are 'stride' pixels apart around the crop's centre."
+)
+_WITH_ANCHORS = (
+    "cls: A logits of the background, then A of the target; loc: A shifts in x, A in y, A "
+    "logarithms of the scale of width, A of height, relative to the anchors, which are 'stride' "
+    "pixels of the crop apart around its centre."
+)
+
+
+def _usage(network: Network) -> str:
+    if isinstance(network, TrackerNetwork) and network.pixels == "standardized":
+        inside = "the files bring each crop to zero mean and unit deviation"
+    else:
+        inside = "the files reorder the channels to BGR"
+        if isinstance(network, TrackerNetwork) and len(network.modalities) > 1:
+            inside += " and bring the infrared to the mean of the RGB"
+    outputs = _WITH_ANCHORS if isinstance(network, TrackerNetwork) else _WITHOUT_ANCHORS
     return (
         f"Crops: float32 (1, 3, S, S), 0..255, rgb in RGB order, ir as three equal channels; "
         f"{inside}. S is {network.exemplar_size} for template.onnx and {network.search_size} for "
         "search.onnx. A template crop is a square of area (w + c)(h + c) around a box of w by h, "
         "with c = context * (w + h); a search crop is larger by the ratio of the two S. Run "
-        "template.onnx and kernels.onnx on the first frame, search.onnx on every other frame. cls: "
-        "A logits of the background, then A of the target; loc: A shifts in x, A in y, A "
-        "logarithms of the scale of width, A of height, relative to the anchors, which are "
-        "'stride' pixels of the crop apart around its centre. An update blends a new template_* "
-        "into the old one by update_rate and runs kernels.onnx again."
+        f"template.onnx and kernels.onnx on the first frame, search.onnx on every other frame. "
+        f"{outputs} An update blends a new template_* into the old one by update_rate and runs "
+        "kernels.onnx again."
     )

@@ -21,7 +21,7 @@ import torch
 from fusion.base.errors import UserError
 from fusion.base.tables import counted, format_table
 from fusion.commands.bench import machine
-from tracker.model.network import PRESETS, build
+from tracker.model.presets import ALL_PRESETS, build_preset
 from tracker.model.pretrained import SHIPPED
 from tracker.model.weights import load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
@@ -63,8 +63,8 @@ def bench_beside_load(
     Raises:
         UserError: the preset is unknown.
     """
-    if preset not in (SHIPPED, *PRESETS):
-        raise UserError(f"--preset {preset}: unknown; give {SHIPPED} or {', '.join(PRESETS)}")
+    if preset not in ALL_PRESETS:
+        raise UserError(f"--preset {preset}: unknown; give one of {', '.join(ALL_PRESETS)}")
     measured, left_out = {}, {}
     for runtime in runtimes:
         try:
@@ -158,7 +158,7 @@ def serve(
     """
     threads = torch.get_num_threads() if threads == 0 else threads
     torch.manual_seed(0)
-    network = (load_tracker() if preset == SHIPPED else build(preset)).eval()
+    network = (load_tracker() if preset == SHIPPED else build_preset(preset)).eval()
     tracker = RGBTTracker(network, runtime=runtime, threads=threads)
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (512, 640, 3), np.uint8)

@@ -1,11 +1,13 @@
 """Settings of online tracking, which are stored with the weights."""
 
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tracker.data.crops import CONTEXT
 
-__all__ = ["OnlineSettings"]
+__all__ = ["OnlineSettings", "check_online"]
 
 
 @dataclass(frozen=True)
@@ -38,3 +40,21 @@ class OnlineSettings:
     border: Literal["mean", "rounded", "replicate"] = "mean"
     velocity: float = 0.0
     velocity_rate: float = 0.4
+
+
+def check_online(settings: Mapping[str, Any]) -> None:
+    """Check values of some of the fields of `OnlineSettings`, as read from a file or an option.
+
+    Raises:
+        ValueError: no setting has a name, or a value is not possible for it.
+    """
+    known = typing.get_type_hints(OnlineSettings)
+    for name, value in settings.items():
+        if name not in known:
+            raise ValueError(f"unknown online setting {name}; known are {', '.join(known)}")
+        choices = typing.get_args(known[name])
+        if choices:
+            if value not in choices:
+                raise ValueError(f"online setting {name} is {value}; give {' or '.join(choices)}")
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e4:
+            raise ValueError(f"online setting {name} is {value}; give a number from 0 to 10000")

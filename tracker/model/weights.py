@@ -7,7 +7,6 @@ restricted unpickler and renamed; a file that would execute code is refused.
 
 import json
 import re
-import typing
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -29,9 +28,9 @@ from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
 from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.nanotrack import NANOTRACK_ONLINE, is_nanotrack, rename_nanotrack
 from tracker.model.network import PRESETS, TrackerNetwork
-from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS
+from tracker.model.pretrained import PUBLISHED_PRESETS, SMALL
 from tracker.model.registry import BACKBONES, NETWORKS
-from tracker.model.settings import OnlineSettings
+from tracker.model.settings import check_online
 
 __all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
 
@@ -88,7 +87,7 @@ def load_tracker(
         UserError: the file is missing, truncated, contains code, or its tensors do not match; the
             message names the file and the tensors.
     """
-    path = COMPACT if path is None else path
+    path = SMALL if path is None else path
     tensors, metadata = read_tensors(path)
     network: Any
     if metadata.get("network") == FORMAT:
@@ -151,23 +150,9 @@ def _current(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _online(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Online settings from an own file's metadata; none in a file without any."""
-    known = typing.get_type_hints(OnlineSettings)
     try:
         settings = json.loads(metadata.get("online", "{}"))
-        for name, value in settings.items():
-            if name not in known:
-                raise ValueError(f"unknown online setting {name}")
-            choices = typing.get_args(known[name])
-            if choices:
-                if value not in choices:
-                    raise ValueError(f"online setting {name} is {value}")
-                continue
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not 0 <= value < 1e4
-            ):
-                raise ValueError(f"online setting {name} is {value}")
+        check_online(settings)
     except (ValueError, AttributeError) as error:
         raise UserError(f"{path}: damaged metadata ({error}); download it again") from error
     return settings

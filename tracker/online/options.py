@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from argparse import ArgumentParser, _ActionsContainer
+from argparse import ArgumentParser, ArgumentTypeError, _ActionsContainer
 from pathlib import Path
 
 from tracker.model.pretrained import PUBLISHED_PRESETS
@@ -41,11 +41,31 @@ def add_output_options(parser: ArgumentParser) -> None:
 
 
 def add_preset_option(parser: _ActionsContainer) -> None:
-    """Add ``--preset NAME``."""
+    """``--preset NAME``."""
     parser.add_argument(
         "--preset",
         metavar="NAME",
         choices=PUBLISHED_PRESETS,
         default="dfat",
-        help="the network of a published checkpoint: dfat, rgb or ir (default: dfat)",
+        help="the network into which a published checkpoint is loaded: dfat, rgb or ir; for "
+        "NanoTrack v3's nanotrack (both modalities joined), nanotrack_mean, nanotrack_rgb or "
+        "nanotrack_ir (default: dfat, or nanotrack)",
     )
+
+
+def online_setting(text: str) -> tuple[str, float | str]:
+    """An option's online setting ``NAME=VALUE``, such as ``window=0.4``; for argparse."""
+    from tracker.model.settings import check_online
+
+    name, _, shown = text.partition("=")
+    value: float | str
+    try:
+        value = float(shown)
+        value = int(value) if value.is_integer() else value
+    except ValueError:
+        value = shown
+    try:
+        check_online({name: value})
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r}: {error}") from error
+    return name, value

@@ -14,7 +14,7 @@ from tracker.commands.load import WAYS, bench_beside_load, report_beside_load, s
 from tracker.model.network import build
 
 
-@pytest.mark.parametrize("preset", ["compact", "compact_dfat"])
+@pytest.mark.parametrize("preset", ["small", "compact_dfat"])
 def test_all_sides_respond_alike(preset):
     result = bench(preset, rounds=1, threads=[1], frame_size=(160, 120), runtimes=["eager"])
     ways = result["threads"][1]
@@ -61,15 +61,15 @@ def test_every_way_is_measured_beside_a_busy_process(monkeypatch):
     ways = result["runtimes"]["eager"]
     assert list(ways) == list(WAYS)
     for first, threads in WAYS.values():
-        assert asked.count(("compact", "eager", first, threads, True)) == 3
-        assert asked.count(("compact", "eager", first, threads, False)) == 4  # one is not counted
+        assert asked.count(("small", "eager", first, threads, True)) == 3
+        assert asked.count(("small", "eager", first, threads, False)) == 4  # one is not counted
     assert all((way["alone"], way["beside"]) == (20, 10) for way in ways.values())
     assert "after import torch" in report_beside_load(result)
 
 
 def test_the_measuring_process_answers_each_question():
     answers = io.StringIO()
-    serve("compact", "eager", 1, 0.0, io.StringIO("\n\n"), answers)
+    serve("small", "eager", 1, 0.0, io.StringIO("\n\n"), answers)
     lines = [json.loads(line) for line in answers.getvalue().splitlines()]
     assert len(lines) == 2
     assert all(line["rate"] > 0 and line["threads"] == 1 for line in lines)

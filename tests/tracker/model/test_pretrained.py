@@ -1,11 +1,11 @@
-"""The included compact tracker, on synthetic sequences of unseen looks and locations."""
+"""The included tracker, on synthetic sequences of unseen looks and locations."""
 
 import numpy as np
 import pytest
 import torch
 
 from tracker.data.boxes import box_iou
-from tracker.model.pretrained import COMPACT
+from tracker.model.pretrained import SMALL
 from tracker.model.weights import load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
 from tracker.synthetic import random_spec, render
@@ -38,7 +38,7 @@ def overlaps(tracker, challenge, blind=None, length=40):
 
 
 def test_it_is_small():
-    assert COMPACT.stat().st_size < 8_000_000
+    assert SMALL.stat().st_size < 8_000_000
 
 
 @pytest.mark.parametrize("challenge", ["plain", "night", "crossover", "distractors", "fast"])

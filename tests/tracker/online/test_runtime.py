@@ -251,6 +251,6 @@ def test_options_and_environment(tmp_path, make_scene, capsys, monkeypatch):
     out = tmp_path / "out"
     assert main(["track", str(visible), str(thermal), "--box", box, "-o", str(out), *options]) == 0
     environment = {"RGBT_RUNTIME": "recorder", "RGBT_DEVICE": "cpu"}
-    entry = make_tracker("compact", tmp_path, environment)
+    entry = make_tracker("small", tmp_path, environment)
     entry.init(scene.rgb[0], scene.ir[0], scene.boxes[0])
     assert asked == ["bfloat16", "float32"] and set(asked) == set(PRECISIONS)

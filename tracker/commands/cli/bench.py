@@ -9,8 +9,9 @@ from tracker.online.runtime import RUNTIMES
 
 BENCH_EXAMPLES = """\
 All variants compute the same network on the same random frames; they differ in how the work is
-arranged and, where stated, in precision. "compact" is the included tracker; other presets run with
-untrained weights. Runtimes that are not installed are left out. A round of compact takes a second
+arranged and, where stated, in precision. "small" is the included tracker, beside which NanoTrack
+v3's network runs on one modality; other presets run with untrained weights. Runtimes that are not
+installed are left out. A round of small takes a second
 and one of dfat about ten; compilation can take minutes.
 
 --beside-load measures frames a second instead, alone and beside a busy process that it starts:
@@ -39,8 +40,8 @@ def add_bench(commands: Commands) -> None:
         "--preset",
         metavar="NAME",
         default=SHIPPED,
-        help="compact, or a preset on both modalities: dfat, dfat_llrr, compact_dfat, ... "
-        "(default: compact)",
+        help="small, or another preset on both modalities: dfat, dfat_llrr, compact_dfat, ... "
+        "(default: small)",
     )
     parser.add_argument(
         "--rounds",

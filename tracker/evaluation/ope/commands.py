@@ -13,7 +13,7 @@ from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option,
 from fusion.base.errors import UserError
 from fusion.base.tables import MARKS, counted, format_table, write_csv, write_json
 from tracker.evaluation.trackers import TRACKERS, tracker_name
-from tracker.online.options import add_output_options, add_preset_option
+from tracker.online.options import add_output_options, add_preset_option, online_setting
 from tracker.online.runtime import add_runtime_options, add_threads_option
 
 if TYPE_CHECKING:
@@ -127,6 +127,15 @@ def add_evaluate(commands: Commands) -> None:
     )
     run.add_argument(
         "--nanotrack", metavar="DIR", type=Path, help="folder of NanoTrack v2's ONNX files"
+    )
+    run.add_argument(
+        "--variants",
+        metavar="NAME=VALUE",
+        nargs="+",
+        type=online_setting,
+        default=[],
+        help="run the network once more with each of these online settings changed, as an "
+        "ablation, such as border=mean velocity=0",
     )
     run.add_argument(
         "--sheet",
@@ -255,7 +264,7 @@ def _entrants(arguments: argparse.Namespace) -> list[_Entrant]:
 
     named = arguments.nanotrack or os.environ.get("RGBT_NANOTRACK")
     folder = Path(named) if named else None
-    entrants = [] if arguments.tracker is not None else [_network_entrant(arguments)]
+    entrants = [] if arguments.tracker is not None else _network_entrants(arguments)
     for name in dict.fromkeys([arguments.tracker, *arguments.baselines]):
         if name is not None:
             own = arguments.name if name == arguments.tracker else None
@@ -268,11 +277,12 @@ def _entrants(arguments: argparse.Namespace) -> list[_Entrant]:
     return entrants
 
 
-def _network_entrant(arguments: argparse.Namespace) -> _Entrant:
+def _network_entrants(arguments: argparse.Namespace) -> list[_Entrant]:
+    """The network as its weights have it, and its variants."""
     from tracker.evaluation.origin import describe_origin
-    from tracker.model.pretrained import COMPACT
+    from tracker.model.pretrained import SMALL
 
-    weights = arguments.weights or COMPACT
+    weights = arguments.weights or SMALL
     if not weights.is_file():
         raise UserError(f"{weights}: no such file; give a weights file")
     search = {"runtime": arguments.runtime, "precision": arguments.precision}
@@ -285,7 +295,12 @@ def _network_entrant(arguments: argparse.Namespace) -> _Entrant:
         **search,
     )
     origin = describe_origin(weights, arguments.preset, arguments.dataset, **search)
-    return _Entrant(arguments.name or weights.stem, make, origin)
+    entrants = [_Entrant(arguments.name or weights.stem, make, origin)]
+    for name, value in arguments.variants:
+        word = f"{name}={value}"
+        changed = partial(make, online={name: value})
+        entrants.append(_Entrant(f"{entrants[0].name} {word}", changed, f"{origin} {word}"))
+    return entrants
 
 
 def _run_trackers(
@@ -319,13 +334,20 @@ def _run_trackers(
     return failures
 
 
-def _load_tracker(weights: Path, preset: str, device: str, **search: Any) -> "RGBTTracker":
+def _load_tracker(
+    weights: Path,
+    preset: str,
+    device: str,
+    online: Mapping[str, Any] | None = None,
+    **search: Any,
+) -> "RGBTTracker":
     """Module level, so that worker processes find it."""
     from fusion.base.commandline import resolve_device
     from tracker.model.weights import load_tracker
     from tracker.online.rgbt_tracker import RGBTTracker
 
     network = load_tracker(weights, preset=preset)
+    network.online = network.online | dict(online or {})
     return RGBTTracker(network, device=resolve_device(device), **search)
 
 

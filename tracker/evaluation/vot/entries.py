@@ -15,13 +15,13 @@ from fusion.base.registry import unknown
 from tracker.data.frames import MODALITIES
 from tracker.evaluation import trackers
 from tracker.evaluation.origin import DEFAULT_PRECISION, DEFAULT_RUNTIME, describe_origin
-from tracker.model.pretrained import COMPACT, PUBLISHED_PRESETS, SHIPPED
+from tracker.model.pretrained import PUBLISHED_PRESETS, SHIPPED, SMALL
 
 if TYPE_CHECKING:
     import numpy as np
 
     from tracker.data.boxes import Box
-    from tracker.model.network import TrackerNetwork
+    from tracker.model.weights import Network
     from tracker.online.running import Tracker
 
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".model", ".tar")
@@ -96,7 +96,7 @@ def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> 
         if (place / f"{name}{suffix}").is_file():
             return place / f"{name}{suffix}"
     if name == SHIPPED:
-        return COMPACT
+        return SMALL
     raise UserError(
         f"no weights for {name}: put {name}.safetensors or {name}.pth into {place}, name another "
         "folder or a file by RGBT_WEIGHTS, or run the network untrained (--untrained)"
@@ -133,7 +133,7 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
     """The tracker of an entry.
 
     Args:
-        name: a preset of `tracker.model.network.PRESETS`, `SHIPPED`, a name of
+        name: a preset of `tracker.model.presets.ALL_PRESETS`, a name of
             `tracker.evaluation.trackers.TRACKERS`, or ``module:factory``.
         workspace: where relative paths start.
         environment: RGBT_WEIGHTS as in `find_weights`; RGBT_NANOTRACK: the folder of NanoTrack's
@@ -162,18 +162,18 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
     import torch
 
     from fusion.base.commandline import resolve_device
-    from tracker.model.network import PRESETS, build
+    from tracker.model.presets import ALL_PRESETS, build_preset
     from tracker.online.rgbt_tracker import RGBTTracker
 
-    if name not in PRESETS and name != SHIPPED:
-        known = (SHIPPED, *PRESETS, *trackers.TRACKERS)
+    if name not in ALL_PRESETS:
+        known = (*ALL_PRESETS, *trackers.TRACKERS)
         raise UserError(
             f"RGBT_TRACKER: {unknown('tracker', name or '(not set)', known)}; or module:factory of "
             "your own, as env_rgbt_tracker in trackers.ini"
         )
     if environment.get("RGBT_UNTRAINED") == "1":
         torch.manual_seed(0)
-        network = build("compact_dfat_llrr" if name == SHIPPED else name).eval()
+        network = build_preset(name).eval()
     else:
         network = _load(find_weights(name, workspace, environment), name)
     search = _search(environment)
@@ -185,11 +185,11 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
     )
 
 
-def _load(path: Path, name: str) -> "TrackerNetwork":
+def _load(path: Path, name: str) -> "Network":
     """The network of a weights file, which must be of the preset's kind."""
     import torch
 
-    from tracker.model.network import PRESETS, TrackerNetwork
+    from tracker.model.presets import build_preset
     from tracker.model.weights import load_tracker
 
     # Only published checkpoints are put into a preset; an own file brings its architecture.
@@ -197,11 +197,11 @@ def _load(path: Path, name: str) -> "TrackerNetwork":
     if name == SHIPPED:
         return network
     with torch.device("meta"):
-        expected = TrackerNetwork(**PRESETS[name]).architecture
+        expected = build_preset(name).architecture
     differing = [
-        f"{key} {network.architecture[key]} instead of {expected[key]}"
-        for key in ("branches", "fusion", "backbone")
-        if network.architecture[key] != expected[key]
+        f"{key} {network.architecture.get(key)} instead of {expected[key]}"
+        for key in ("branches", "modalities", "join", "fusion", "backbone")
+        if key in expected and network.architecture.get(key) != expected[key]
     ]
     if differing:
         raise UserError(

@@ -18,8 +18,8 @@ from tracker.evaluation.vot.figures import MultistartScores, score_runs
 from tracker.evaluation.vot.regions import Regions
 from tracker.evaluation.vot.sequences import AnchoredSequence
 from tracker.evaluation.vot.workspace import Workspace
-from tracker.model.network import TrackerNetwork
 from tracker.model.settings import OnlineSettings
+from tracker.model.weights import Network
 from tracker.online.rgbt_tracker import RGBTTracker
 from tracker.online.running import Tracker
 
@@ -82,7 +82,7 @@ def _pictures(sequence: AnchoredSequence) -> Callable[[int], tuple]:
 
 def tune(
     workspace: Workspace,
-    network: TrackerNetwork,
+    network: Network,
     device: torch.device | str = "cpu",
     choices: dict[str, Sequence[float]] | None = None,
     report: Callable[[Trial], None] = lambda trial: None,
@@ -123,7 +123,7 @@ def _eao(trial: Trial) -> float:
 
 def _try(
     workspace: Workspace,
-    network: TrackerNetwork,
+    network: Network,
     device: torch.device | str,
     settings: OnlineSettings,
 ) -> Trial:
@@ -131,7 +131,7 @@ def _try(
     return Trial(settings, scores.figures())
 
 
-def differences(settings: OnlineSettings) -> dict[str, float]:
+def differences(settings: OnlineSettings) -> dict[str, Any]:
     """What differs from the published settings: `TrackerNetwork.online`."""
     published = OnlineSettings()
     return {

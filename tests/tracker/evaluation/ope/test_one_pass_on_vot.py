@@ -129,7 +129,7 @@ def test_ours_and_baselines_in_one_table(sequences, shared, tmp_path, capsys, mo
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split() == ["tracker", "AUC", "P20", "kept", "frames/s"]
     table = {line.split()[0]: line.split()[1:] for line in lines[3:6]}
-    assert set(table) == {"compact", "ncc", "nanotrack_mix"}
+    assert set(table) == {"small", "ncc", "nanotrack_mix"}
     assert table["ncc"][:3] == ["0.952*", "1.000*", "1.000*"]  # exact: 20/21
     assert all(int(row[3]) > 0 for row in table.values())
     assert read_image(sheet).shape[0] > 400

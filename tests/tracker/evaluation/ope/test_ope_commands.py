@@ -136,7 +136,7 @@ def test_runs_on_two_benchmarks_do_not_meet(
             write_rows(visible.parent / f"{name}.txt", boxes)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ope_commands, "_load_tracker", lambda *_, **__: template_tracker)
-    for dataset, name in (("rgbt210", "compact"), ("lasher", "mine")):
+    for dataset, name in (("rgbt210", "small"), ("lasher", "mine")):
         options = ("--dataset", dataset, "--root", dataset, "--name", name, "--json", "-")
         assert call("evaluate", *options) == 0
         assert list(json.loads(capsys.readouterr().out)) == [name]
@@ -160,7 +160,7 @@ def test_evaluate_runs_a_tracker(make_scene, template_tracker, tmp_path, capsys,
 
     # Without weights, the tracker that ships.
     assert call("evaluate", *options) == 0
-    assert "compact" in json.loads(capsys.readouterr().out)
+    assert "small" in json.loads(capsys.readouterr().out)
     assert call("evaluate", *options, "--weights", tmp_path / "none") == 2
     assert "none: no such file" in capsys.readouterr().err
     with pytest.raises(SystemExit):

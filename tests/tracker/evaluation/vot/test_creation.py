@@ -11,7 +11,7 @@ from tracker.evaluation.vot import creation, template
 from tracker.evaluation.vot.sequences import anchor_directions, read_sequence
 from tracker.evaluation.vot.stack import Experiment
 from tracker.evaluation.vot.workspace import Workspace, read_workspace
-from tracker.model.network import PRESETS
+from tracker.model.presets import ALL_PRESETS
 
 
 def test_anchor_rule_gives_the_benchmarks_anchors(shared):
@@ -38,13 +38,12 @@ class TestTemplate:
         import configparser
 
         from tracker.evaluation.trackers import TRACKERS
-        from tracker.model.pretrained import SHIPPED
 
         registry = configparser.ConfigParser()
         registry.read(template.template_folder() / "trackers.ini")
-        assert {"RGB", "IR", "DFAT", "DFAT_RFN", "DFAT_LLRR", "compact"} <= set(registry.sections())
+        assert {"RGB", "IR", "DFAT", "DFAT_RFN", "DFAT_LLRR", "small"} <= set(registry.sections())
         for name in registry.sections():
-            assert registry[name]["env_rgbt_tracker"] in {SHIPPED, *PRESETS, *TRACKERS}
+            assert registry[name]["env_rgbt_tracker"] in {*ALL_PRESETS, *TRACKERS}
 
     def test_stack_has_the_settings_of_the_toolkits(self):
         """The same experiment, but every frame is seen."""

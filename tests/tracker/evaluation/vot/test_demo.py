@@ -15,7 +15,7 @@ def test_without_and_with_weights(tmp_path, capsys):
     out = tmp_path / "demo"
     run_demo(out, sequences=1, length=30, device="cpu")
     said = capsys.readouterr().out
-    assert "compact, as it ships " in said
+    assert "small, the included tracker " in said
     assert f"open {out / 'report.html'}" in said and str(out / "tracking.mp4") in said
     assert sum(1 for _ in Video(out / "tracking.mp4")) == 30
 
@@ -34,7 +34,7 @@ def test_without_and_with_weights(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "compact DFAT+LLRR " in said
     # The video shows the network that ships, whatever its rank.
-    assert "(compact, as it ships;" in said
+    assert "(small, the included tracker;" in said
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("NCC*/**/*.bin")}
 
 

@@ -88,7 +88,7 @@ class TestWeights:
         for modality in ("rgb", "ir"):
             environment = {"RGBT_MODALITY": modality, "RGBT_DEVICE": "cpu"}
             entry, plain = (
-                make_tracker("compact", tmp_path, environment),
+                make_tracker("small", tmp_path, environment),
                 RGBTTracker(load_tracker()),
             )
             for tracker, blind in ((entry, False), (plain, True)):
@@ -104,7 +104,7 @@ class TestWeights:
             assert boxes[modality, False] == boxes[modality, True]
         assert boxes["rgb", True] != boxes["ir", True]
         with pytest.raises(UserError, match="RGBT_MODALITY sonar"):
-            make_tracker("compact", tmp_path, {"RGBT_MODALITY": "sonar"})
+            make_tracker("small", tmp_path, {"RGBT_MODALITY": "sonar"})
 
     def test_unknown_entry(self, tmp_path):
         with pytest.raises(UserError, match=r"dfat_llrr.*ncc_ir"):
@@ -145,8 +145,8 @@ class TestOrigin:
 
     def test_defaults_are_the_same_as_nothing(self, tmp_path):
         defaults = {"RGBT_MODALITY": "", "RGBT_RUNTIME": "eager", "RGBT_PRECISION": "float32"}
-        origin = entry_origin("compact", tmp_path, {})
-        assert entry_origin("compact", tmp_path, defaults) == origin and "\n" not in origin
+        origin = entry_origin("small", tmp_path, {})
+        assert entry_origin("small", tmp_path, defaults) == origin and "\n" not in origin
 
     def test_baselines(self, shared, tmp_path):
         environment = {"RGBT_NANOTRACK": str(shared / "data" / "weights" / "nanotrack")}

@@ -23,7 +23,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 def results(workspace):
     """A workspace with two trackers: one exact, one that stays behind from the 5th frame on."""
     plan = read_workspace(workspace)
-    for name, lost_from in (("NCC", None), ("compact@untrained", 5)):
+    for name, lost_from in (("NCC", None), ("small@untrained", 5)):
         for sequence in plan.sequences:
             for run in sequence.runs:
                 boxes = sequence.groundtruth.boxes[run.frames].copy()
@@ -78,7 +78,7 @@ def test_self_contained(page):
 
 def test_figures(page, results):
     rows, _ = read_reported(read_workspace(results))
-    assert [row.reference for row in rows] == ["NCC", "compact@untrained"]
+    assert [row.reference for row in rows] == ["NCC", "small@untrained"]
     cells = Page(page).cells
     for row in rows:
         start = cells.index(row.title)
@@ -86,13 +86,13 @@ def test_figures(page, results):
         assert cells[start + 1 : start + 4] == expected
         assert cells[start + 5] == "20.0"  # frames a second
     assert abs(rows[1].scores.R - 5 / 28) < 1e-9
-    assert "compact, as it ships (untrained)" in page
+    assert "small, the included tracker (untrained)" in page
     assert UNTRAINED_NOTE in page
 
 
 def test_only_networks_without_weights_are_marked(results, tmp_path):
     trained = results / "results" / "DFAT@untrained_neck"
-    (results / "results" / "compact@untrained").rename(trained)
+    (results / "results" / "small@untrained").rename(trained)
     write_report(read_workspace(results), tmp_path / "report.html")
     assert UNTRAINED_NOTE not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -113,12 +113,14 @@ def test_failures_are_drawn_on_both_modalities(page):
 
 def test_equal_labels_are_told_apart(results, tmp_path):
     registry = results / "trackers.ini"
-    text = registry.read_text().replace("correlation, RGB+IR", "compact, as it ships (untrained)")
+    text = registry.read_text().replace(
+        "correlation, RGB+IR", "small, the included tracker (untrained)"
+    )
     registry.write_text(text)
     write_report(read_workspace(results), tmp_path / "report.html")
     cells = Page((tmp_path / "report.html").read_text(encoding="utf-8")).cells
-    for reference in ("NCC", "compact@untrained"):
-        assert f"compact, as it ships (untrained) [{reference}]" in cells
+    for reference in ("NCC", "small@untrained"):
+        assert f"small, the included tracker (untrained) [{reference}]" in cells
 
 
 def test_same_results_give_the_same_file(results, tmp_path):

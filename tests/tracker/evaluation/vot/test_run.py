@@ -28,7 +28,7 @@ from tracker.evaluation.vot.toolkit import download, official_url, toolkit_score
 from tracker.evaluation.vot.trajectories import read_trajectory
 from tracker.evaluation.vot.tuning import run_tracker
 from tracker.evaluation.vot.workspace import read_workspace
-from tracker.model.pretrained import COMPACT
+from tracker.model.pretrained import SMALL
 from tracker.online.rgbt_tracker import RGBTTracker
 
 RUNS = 4  # two sequences, each from its first and from its last frame
@@ -267,7 +267,7 @@ class TestFailures:
 
     def run_network(self, workspace, weights, experiment=None, **environment):
         """Runs of a probe that were made, as if it were a network with these weights."""
-        network = {"RGBT_TRACKER": "compact", "RGBT_WEIGHTS": str(weights)}
+        network = {"RGBT_TRACKER": "small", "RGBT_WEIGHTS": str(weights)}
         environment = network | environment
         outcome = run_all(workspace, ["probe-well"], experiment, environment=environment)
         assert outcome.complete, outcome.faults()
@@ -355,7 +355,7 @@ class TestNetworkEntries:
 
     def test_choice_of_entries(self, workspace):
         chosen, left_out = run.choose_trackers(read_workspace(workspace))
-        assert {"compact", "NCC", "NCC_IR", "NCC_RGB"} <= set(chosen)
+        assert {"small", "NCC", "NCC_IR", "NCC_RGB"} <= set(chosen)
         assert len([line for line in left_out if ".safetensors" in line]) == 10
         # This environment's OpenCV has CSRT or has not.
         csrt = {"CSRT_RGB", "CSRT_IR", "CSRT_MIX"}
@@ -447,7 +447,7 @@ class TestTuning:
         choices = {"window": (0.41, 0.9), "update_interval": (15, 0)}
         monkeypatch.setattr(tuning, "CHOICES", choices)
         tuned = tmp_path / "tuned.safetensors"
-        arguments = ["vot", "tune", COMPACT, "--workspace", workspace, "-o", tuned]
+        arguments = ["vot", "tune", SMALL, "--workspace", workspace, "-o", tuned]
         assert main([str(argument) for argument in [*arguments, "--device", "cpu"]]) == 0
         table = capsys.readouterr().out.splitlines()
         rows = [line for line in table if line.startswith(("as published", "window", "update"))]
