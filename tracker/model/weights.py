@@ -28,7 +28,7 @@ from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
 from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.nanotrack import NANOTRACK_ONLINE, is_nanotrack, rename_nanotrack
 from tracker.model.network import PRESETS, TrackerNetwork
-from tracker.model.pretrained import PUBLISHED_PRESETS, SMALL
+from tracker.model.pretrained import DFAT_PRESETS, NANOTRACK_PRESETS, SMALL
 from tracker.model.registry import BACKBONES, NETWORKS
 from tracker.model.settings import check_online
 
@@ -96,19 +96,19 @@ def load_tracker(
         network = build_on_meta(path, partial(NETWORKS.create, family), arguments)
         network.online = _online(path, metadata)
     elif is_nanotrack(tensors):
-        name = preset if preset.startswith("nanotrack") else "nanotrack"
+        name = preset if preset in NANOTRACK_PRESETS else NANOTRACK_PRESETS[0]
         network = build_on_meta(path, JointTracker, JOINT_PRESETS[name])
         network.online = dict(NANOTRACK_ONLINE)
         if len(network.modalities) > 1 and network.join != "pixels":
             network.online["border"] = "replicate"
         gates = {n: torch.zeros(t.shape) for n, t in network.state_dict().items() if ".joins." in n}
         tensors = rename_nanotrack(tensors) | gates
-    elif preset in PUBLISHED_PRESETS:
+    elif preset in DFAT_PRESETS:
         network = build_on_meta(path, TrackerNetwork, PRESETS[preset])
         tensors = _renamed(path, tensors, network)
     else:
         raise UserError(
-            f"{path}: a published checkpoint fills {', '.join(PUBLISHED_PRESETS)}, not {preset}; "
+            f"{path}: a published checkpoint fills {', '.join(DFAT_PRESETS)}, not {preset}; "
             "name one of these"
         )
     fill(network, require_match(path, tensors, network), trainable)

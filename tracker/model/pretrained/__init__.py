@@ -7,14 +7,11 @@ SHIPPED = "small"
 #: Its weights, of the network `tracker.model.joint.JOINT_PRESETS` has under this name.
 SMALL = Path(__file__).with_name("small.safetensors")
 
+#: Presets into which a published DFAT or PySOT checkpoint can be loaded.
+DFAT_PRESETS = ("dfat", "rgb", "ir")
+#: Presets into which NanoTrack v3's can.
+NANOTRACK_PRESETS = ("nanotrack", "nanotrack_mean", "nanotrack_rgb", "nanotrack_ir")
+
 #: Keys of `tracker.model.network.PRESETS` and `tracker.model.joint.JOINT_PRESETS` into which a
 #: published checkpoint can be loaded.
-PUBLISHED_PRESETS = (
-    "dfat",
-    "rgb",
-    "ir",
-    "nanotrack",
-    "nanotrack_mean",
-    "nanotrack_rgb",
-    "nanotrack_ir",
-)
+PUBLISHED_PRESETS = (*DFAT_PRESETS, *NANOTRACK_PRESETS)
