@@ -19,7 +19,7 @@ so whatever a name does not tell is refused.
    cut names match equally many; rules 3 and 4 contradict each other.
 6. What rule 5 refuses can be decided by whoever knows: by order, if nothing is missing on either
    side (``index``), or by equal names alone (``name``). An annotation with a line for each picture
-   of both folders knows that nothing is missing.
+   of both folders knows that nothing is missing, where both have a counter.
 """
 
 import re
@@ -176,15 +176,11 @@ def match_names(
             + (f", and only {shared} are the same" if shared and not shift else "")
         )
     else:
-        try:
-            by_name = _match_by_name(stems, visible, infrared)
-        except UserError:
-            if not complete:
-                raise
-            by_name = None
+        by_name = _match_by_name(stems, visible, infrared)
         if by_name is not None:
             return by_name
-    if complete and len(visible) == len(infrared):
+    counted = counts[0] is not None and counts[1] is not None
+    if complete and counted and len(visible) == len(infrared):
         return Matching(list(zip(visible, infrared, strict=True)), numbers, "order")
     first = next(
         ((a, b) for a, b, x, y in zip(visible, infrared, *stems, strict=False) if x != y),

@@ -80,6 +80,11 @@ def frames_of_lines(
                 last,
                 f"{lines} lines, one every {step} frames,",
             )
+        if lines < -(-(last - base + 1) // step) and (np.diff(numbers) > 1).all():
+            raise UserError(
+                f"{lines} lines, one every {step} frames, and pictures whose numbers go up by "
+                f"{min(np.diff(numbers))}: it is unknown what the lines count"
+            )
         return places.of(base + step * np.arange(lines))
     if start is not None and not (first < start and lines == span):
         return places.of(start + np.arange(lines))

@@ -296,7 +296,8 @@ def as_files(text):
 def test_frames_that_names_do_not_tell_apart(rgb, ir):
     with pytest.raises(UserError, match=f"{as_files(rgb)[0]} and {as_files(ir)[0]}"):
         align_frames(as_files(rgb), as_files(ir))
-    for told in ({"pair": "index"}, {"expected": len(rgb.split())}):
+    counted = rgb[0].isdigit()
+    for told in ({"pair": "index"}, {"expected": len(rgb.split())})[: 1 + counted]:
         aligned = align_frames(as_files(rgb), as_files(ir), **told)
         assert (aligned.rgb, aligned.ir) == (as_files(rgb), as_files(ir))
         assert any("in order" in problem for problem in aligned.problems)

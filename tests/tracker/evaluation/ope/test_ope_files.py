@@ -130,3 +130,20 @@ def test_bad_input_gets_a_line_that_names_it(tmp_path):
     (tmp_path / "names.txt").write_text("\n")
     assert "holds no name" in error(ope_files.read_sequence_list, tmp_path / "names.txt")
     assert "cannot be read" in error(ope_files.read_sequence_list, tmp_path / "none.txt")
+
+
+def test_results_as_corners_are_recognised_by_their_first_line(tmp_path):
+    """Corners are read as such where the first line, taken as corners, is the start box."""
+    truth = {"a": (np.tile([10.0, 20, 30, 40], (3, 1)),), "b": (np.tile([5.0, 5, 9, 9], (2, 1)),)}
+    write_rows(tmp_path / "corners/a.txt", [[10, 20, 40, 60], [12, 20, 42, 60], [14, 20, 44, 60]])
+    write_rows(tmp_path / "corners/b.txt", [[5, 5, 14, 14], [6, 5, 15, 14]])
+    results, remarks = ope_files.read_results(tmp_path / "corners", PROTOCOLS["lasher"], truth)
+    assert results["a"].tolist() == [[10, 20, 30, 40], [12, 20, 30, 40], [14, 20, 30, 40]]
+    assert results["b"].tolist() == [[5, 5, 9, 9], [6, 5, 9, 9]]
+    assert len(remarks) == 1 and "corners" in remarks[0] and "a, b" in remarks[0]
+
+    # Boxes stay boxes, however the tracker went on.
+    write_rows(tmp_path / "boxes/a.txt", [[10, 20, 30, 40], [10, 20, 40, 60], [10, 20, 40, 60]])
+    write_rows(tmp_path / "boxes/b.txt", [[5, 5, 9, 9], [5, 5, 14, 14]])
+    results, remarks = ope_files.read_results(tmp_path / "boxes", PROTOCOLS["lasher"], truth)
+    assert results["a"][1].tolist() == [10, 20, 40, 60] and not remarks

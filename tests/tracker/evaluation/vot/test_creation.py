@@ -56,6 +56,16 @@ class TestTemplate:
         assert official["baseline"].pop("realtime") == {"grace": 3}
         assert ours == official
 
+    def test_a_path_that_trax_cannot_pass_on_is_refused(self, tmp_path, capsys):
+        """TraX takes ASCII alone; only an ASCII path is left with a workspace."""
+        folder = tmp_path / "Versuch ü" / "workspace"
+        with pytest.raises(UserError, match="ü"):
+            template.copy_template(folder)
+        assert main(["vot", "init", "--workspace", str(folder), "--synthetic"]) == 2
+        said = capsys.readouterr().err
+        assert str(folder) in said and len(said.strip().splitlines()) == 1
+        assert not folder.exists()
+
     def test_own_changes_are_kept(self, tmp_path):
         template.copy_template(tmp_path)
         (tmp_path / "trackers.ini").write_text("[Mine]\n")
