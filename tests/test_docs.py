@@ -152,6 +152,10 @@ def test_every_picture_of_the_pages_is_small_and_shown():
 # --- Commands -------------------------------------------------------------------------------------
 
 
+#: Commands that Lightning's parser reads.
+TRAININGS = ("train", "distill")
+
+
 def arguments_of(line: str) -> list[str]:
     line = re.sub(r" #.*$", "", line)
     return shlex.split(line)[1:]
@@ -174,7 +178,7 @@ def parse(program: str, line: str) -> None:
 
 @pytest.mark.parametrize("program", ["fusion", "tracker"])
 def test_commands_of_the_pages_parse(program):
-    lines = [line for line in of_program(program) if arguments_of(line)[0] != "train"]
+    lines = [line for line in of_program(program) if arguments_of(line)[0] not in TRAININGS]
     assert len(lines) > 10
     for line in lines:
         try:
@@ -219,14 +223,20 @@ def nothing_runs(monkeypatch, tmp_path, registries):
 @pytest.mark.parametrize("program", ["fusion", "tracker"])
 def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
     from fusion.commands.cli.train import train as train_fusion
+    from tracker.commands.cli.train import distill
     from tracker.commands.cli.train import train as train_tracker
 
-    train = {"fusion": train_fusion, "tracker": train_tracker}[program]
-    lines = [line for line in of_program(program) if arguments_of(line)[0] == "train"]
+    trains = {
+        ("fusion", "train"): train_fusion,
+        ("tracker", "train"): train_tracker,
+        ("tracker", "distill"): distill,
+    }
+    lines = [line for line in of_program(program) if arguments_of(line)[0] in TRAININGS]
     assert len(lines) > 3
     for line in lines:
+        command, *arguments = arguments_of(line)
         try:
-            train(arguments_of(line)[1:])
+            trains[program, command](arguments)
         except Exception as error:
             raise AssertionError(f"{line}: {error}") from error
 
