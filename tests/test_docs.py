@@ -151,7 +151,8 @@ def test_every_picture_of_the_pages_is_small_and_shown():
 
 # --- Commands -------------------------------------------------------------------------------------
 
-TRAININGS = ("train", "distill")  # LightningCLI parses their arguments
+#: Commands that Lightning's parser reads.
+TRAININGS = ("train", "distill")
 
 
 def arguments_of(line: str) -> list[str]:
@@ -224,7 +225,7 @@ def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
     from tracker.commands.cli.train import distill
     from tracker.commands.cli.train import train as train_tracker
 
-    run = {
+    trains = {
         ("fusion", "train"): train_fusion,
         ("tracker", "train"): train_tracker,
         ("tracker", "distill"): distill,
@@ -232,8 +233,9 @@ def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
     lines = [line for line in of_program(program) if arguments_of(line)[0] in TRAININGS]
     assert len(lines) > 3
     for line in lines:
+        command, *arguments = arguments_of(line)
         try:
-            run[program, arguments_of(line)[0]](arguments_of(line)[1:])
+            trains[program, command](arguments)
         except Exception as error:
             raise AssertionError(f"{line}: {error}") from error
 

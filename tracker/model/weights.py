@@ -5,9 +5,10 @@ can be rebuilt from the file alone. The tensors of published checkpoints are rea
 restricted unpickler and renamed; a file that would execute code is refused.
 """
 
+import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,7 +33,7 @@ from tracker.model.pretrained import DFAT_PRESETS, NANOTRACK_PRESETS, SMALL
 from tracker.model.registry import BACKBONES, NETWORKS
 from tracker.model.settings import check_online
 
-__all__ = ["load_imagenet", "load_published", "load_tracker", "save_tracker"]
+__all__ = ["blend_trackers", "load_imagenet", "load_published", "load_tracker", "save_tracker"]
 
 FORMAT = "rgbt-tracker"
 
@@ -113,6 +114,31 @@ def load_tracker(
         )
     fill(network, require_match(path, tensors, network), trainable)
     return network.to(device)
+
+
+@torch.no_grad()
+def blend_trackers(networks: Sequence[Network], shares: Sequence[float]) -> Network:
+    """The weighted mean of the weights of networks of one architecture, such as of several stages
+    or seeds of a training, which often follows better than each of them.
+
+    Args:
+        networks: not changed; the first gives the online settings.
+        shares: one for each network, not negative; their sum counts as 1.
+
+    Raises:
+        ValueError: the architectures differ, or the shares do not fit.
+    """
+    if len(shares) != len(networks) or min(shares) < 0 or sum(shares) <= 0:
+        raise ValueError(f"{len(networks)} networks need as many shares, got {list(shares)}")
+    if any(n.architecture != networks[0].architecture for n in networks):
+        raise ValueError("networks of different architectures cannot be blended")
+    blended = copy.deepcopy(networks[0])
+    states = [network.state_dict() for network in networks]
+    for name, tensor in blended.state_dict().items():
+        if tensor.is_floating_point():
+            parts = (share * state[name] for share, state in zip(shares, states, strict=True))
+            tensor.copy_(sum(parts) / sum(shares))
+    return blended
 
 
 def load_published(network: TrackerNetwork, path: str | Path) -> None:

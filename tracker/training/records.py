@@ -28,7 +28,7 @@ class KeepStudent(LossRecord):
         self,
         every_n_steps: int = 500,
         samples: int = 12,
-        online: dict[str, float | str] | None = None,
+        online: dict[str, int | float | str] | None = None,
     ):
         super().__init__(every_n_steps, samples)
         self.online = dict(online or {})

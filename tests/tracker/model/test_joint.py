@@ -10,7 +10,7 @@ from tracker.model.head import Response
 from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.joint_head import ModalityJoin
 from tracker.model.mobile import BLOCKS, MobileBackbone
-from tracker.model.weights import load_tracker, save_tracker
+from tracker.model.weights import blend_trackers, load_tracker, save_tracker
 
 MODALITIES = ("rgb", "ir")
 
@@ -189,3 +189,19 @@ def test_cells_of_the_backbone(name):
     backbone = MobileBackbone(name)
     assert backbone.stride == 16
     assert [backbone.cells(size) for size in (63, 127, 255)] == [4, 8, 16]
+
+
+def test_weights_are_blended():
+    networks = [JointTracker(("rgb",)) for _ in range(2)]
+    networks[0].online = {"window": 0.3}
+    blended = blend_trackers(networks, (3, 1))
+    states = [network.state_dict() for network in networks]
+    for name, tensor in blended.state_dict().items():
+        expected = 0.75 * states[0][name] + 0.25 * states[1][name]
+        torch.testing.assert_close(tensor, expected.to(tensor.dtype))
+    assert blended.online == {"window": 0.3}
+    for wrong in ((1,), (0, 0), (2, -1)):
+        with pytest.raises(ValueError, match="shares"):
+            blend_trackers(networks, wrong)
+    with pytest.raises(ValueError, match="architectures"):
+        blend_trackers([networks[0], JointTracker()], (1, 1))
