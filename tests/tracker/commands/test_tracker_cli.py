@@ -145,7 +145,7 @@ def test_track_refuses_bad_input_in_one_line(capsys, tmp_path, folders, weights,
     assert_refused(track(rgb, ir, start=("--select",)), "--select needs a display")
     assert_refused(track(rgb, ir, "--select"), "not allowed with")
     assert_refused(track(rgb, tmp_path / "nowhere"), "nowhere", "no such file")
-    assert_refused(track(rgb, tmp_path / "empty"), "empty", "holds no pictures")
+    assert_refused(track(rgb, tmp_path / "empty"), "empty", "contains no images")
     assert_refused(track(tmp_path / "empty"), "empty", "not the folder of an RGBT sequence")
     assert_refused(track(rgb, f"{ir}/001.png"), "001.png", "not a video")
     assert_refused(track(rgb, ir, "--layout", "gtot"), "layout gtot")

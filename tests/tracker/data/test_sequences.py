@@ -192,7 +192,7 @@ def test_copies_with_changed_case_are_read(tmp_path):
         (lambda root: root.mkdir(), "not the folder of an RGBT sequence"),
         (lambda root: root.write_text("x"), "a file"),
         (lambda root: write_gtot(root / "a"), r"a folder of sequences; give one.*walk.a"),
-        (lambda root: [(root / part).mkdir(parents=True) for part in "vi"], "holds no pictures"),
+        (lambda root: [(root / part).mkdir(parents=True) for part in "vi"], "contains no images"),
         (lambda root: write_frames(root / "color", ["1.png"]) or (root / "sequence").touch(), "ir"),
     ],
 )
