@@ -149,7 +149,7 @@ def test_a_tracker_in_the_workspace_is_an_entry(folder, tmp_path_factory, monkey
         ("blob", "unknown tracker 'blob'"),
         ("my_tracker:BrightestBlob.init", "missing a required argument: 'self'"),
         ("my_tracker:np.__name__", "my_tracker:np.__name__"),
-        ("builtins:dict", "builtins:dict: gives a dict without init"),
+        ("builtins:dict", "builtins:dict: returns a dict without init"),
     ],
 )
 def test_what_is_no_tracker_is_refused(folder, name, complaint, capsys):

@@ -1,1 +1,1 @@
-"""Quality of fused pictures: metrics, and tables that compare methods."""
+"""Quality of fused images: metrics, and tables that compare methods."""

@@ -1,4 +1,4 @@
-"""Comparing fusion methods on folders of pictures: every metric of every image and method."""
+"""Compare fusion methods on folders of images, by all metrics per image and method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from fusion.images.pairing import images_by_stem, pair_folders
 from fusion.images.pixels import to_8bit
 from fusion.images.reading import read_image
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
+# The colours of Okabe and Ito, which are distinguishable with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-#: The column of a method's rank averaged over the metrics.
+#: The key of a method's rank averaged over the metrics.
 MEAN_RANK = "mean rank"
 
 
@@ -33,8 +33,8 @@ class Comparison:
     Attributes:
         metrics: the columns.
         values: ``values[method][image][metric name]``.
-        failures: a line for each image that could not be measured, a source without a partner
-            too; it counts for no method.
+        failures: one line per image that could not be measured, including sources without a
+            partner; such an image is excluded for all methods.
     """
 
     metrics: tuple[Metric, ...]
@@ -43,7 +43,7 @@ class Comparison:
 
     @property
     def convention(self) -> Convention:
-        """The one that all metrics have in common."""
+        """The convention of all metrics."""
         return self.metrics[0].convention
 
     def means(self) -> dict[str, dict[str, float]]:
@@ -79,7 +79,7 @@ class Comparison:
         }
 
     def head(self) -> str:
-        """Which definitions the table has: the convention, its grey, and faults it reproduces."""
+        """The definitions of the table: convention, grey conversion, and reproduced faults."""
         convention = self.convention
         lines = [
             f"convention: {convention.name} - {convention.about}",
@@ -89,7 +89,7 @@ class Comparison:
         return "\n".join(lines)
 
     def table(self) -> str:
-        """Methods down, metrics with their units across, the best two of a column marked."""
+        """One row per method, one column per metric; the best two of a column are marked."""
         header = ["method"] + [_on_lines(metric) for metric in self.metrics]
         rows = [[method, *means.values()] for method, means in self.means().items()]
         falling = [metric for metric in self.metrics if not metric.higher_is_better]
@@ -113,7 +113,7 @@ class Comparison:
         return format_table(header, rows)
 
     def content(self) -> dict[str, Any]:
-        """Definitions and all figures, of JSON's types."""
+        """Definitions and all figures as a dictionary for JSON."""
         return {
             "convention": {
                 "name": self.convention.name,
@@ -127,8 +127,8 @@ class Comparison:
         }
 
     def write(self, folder: Path) -> None:
-        """``means.csv``, ``ranks.csv``, ``pictures.csv`` (a row per image and method) and
-        ``means.png``. Every row names the convention, every column its definition and unit."""
+        """Write ``means.csv``, ``ranks.csv``, ``pictures.csv`` (one row per image and method) and
+        ``means.png``. Each row names the convention, each column its definition and unit."""
         headings = [metric.heading for metric in self.metrics]
         name = self.convention.name
         write_csv(
@@ -150,8 +150,8 @@ class Comparison:
         self._plot(folder / "means.png")
 
     def _plot(self, path: Path) -> None:
-        """A panel per metric: bars for the methods' means and dots for the images, or, for many
-        methods, their means in order."""
+        """One panel per metric: bars for the methods' means and dots for the images, or the
+        ordered means if there are many methods."""
         from matplotlib.figure import Figure
 
         many = len(self.values) > len(COLOURS)
@@ -185,7 +185,7 @@ class Comparison:
         axis.tick_params(labelsize=7)
 
     def _plot_ordered(self, axis: Any, metric: Metric) -> None:
-        """Horizontal bars, the best on top. The axis begins at 0 unless a mean is below."""
+        """Horizontal bars, best first. The axis starts at 0 unless a mean is negative."""
         means = {method: row[metric.name] for method, row in self.means().items()}
         sign = 1 if metric.higher_is_better else -1
         ordered = sorted(means, key=lambda method: sign * means[method])
@@ -195,7 +195,7 @@ class Comparison:
 
 
 def _on_lines(metric: Metric) -> str:
-    """A metric's title, qualification and unit, a line each."""
+    """The title, qualification and unit of a metric, one per line."""
     name, _, rest = metric.title.partition(" ")
     return "\n".join((name, rest, f"[{metric.unit}]" if metric.unit else ""))
 
@@ -214,15 +214,15 @@ def compare(
 ) -> Comparison:
     """Measure the images of several methods, matched with the sources by file stem.
 
-    An image that a method lacks, or that cannot be measured, is left out for all methods, so that
-    means are over the same images. Images deeper than 8 bits are stretched to it.
+    If an image of a method is missing or cannot be measured, it is excluded for all methods, so
+    that all means are over the same images. Images deeper than 8 bits are stretched to 8 bits.
 
     Args:
         ir, vis: folders of the sources.
-        methods: folder of fused images by name.
-        metrics: names of the convention's metrics; all where None.
-        workers: processes.
-        convention: whose definitions and grey conversion to use.
+        methods: folders of fused images by the method's name.
+        metrics: names of the convention's metrics; None selects all.
+        workers: number of processes.
+        convention: the convention whose definitions and grey conversion are used.
 
     Raises:
         UserError: a folder is unusable, a metric or the convention is unknown, or nothing could be
@@ -268,7 +268,7 @@ def compare(
 
 
 def _measure(job: tuple) -> dict[str, float] | str:
-    """Values of one image, or a line that says why there are none."""
+    """The values of one image, or one line with the reason why it cannot be measured."""
     _, _, ir, vis, fused, metrics = job
     try:
         pictures = [to_8bit(read_image(path)) for path in (fused, ir, vis)]
@@ -281,15 +281,17 @@ def _measure(job: tuple) -> dict[str, float] | str:
 
 
 def method_names(folders: Sequence[str], option: str = "--fused") -> dict[str, Path]:
-    """Methods from ``NAME=DIR`` or ``DIR``, which is named after its last part. A folder that is
-    there under the whole text is a ``DIR``: names of `fusion.commands.ablation` have equals signs.
+    """Parse methods from ``NAME=DIR`` or ``DIR``; the latter is named after its last part.
+
+    If a folder with the whole text as its name exists, the text is a ``DIR``, because the folders
+    of `fusion.commands.ablation` contain equals signs.
 
     Args:
-        folders: as given.
-        option: that they were given by, for the error.
+        folders: the texts from the command line.
+        option: the name of the option, for the error message.
 
     Raises:
-        UserError: two methods have one name.
+        UserError: two methods have the same name.
     """
     methods: dict[str, Path] = {}
     for text in folders:
@@ -298,6 +300,6 @@ def method_names(folders: Sequence[str], option: str = "--fused") -> dict[str, P
         path = Path(folder if is_named else text)
         name = name if is_named else path.resolve().name
         if name in methods:
-            raise UserError(f"{option} {text}: {name} is there already; name it: NAME=DIR")
+            raise UserError(f"{option} {text}: a method is already named {name}; give NAME=DIR")
         methods[name] = path
     return dict(sorted(methods.items(), key=lambda item: natural_key(Path(item[0]))))

@@ -1,4 +1,4 @@
-"""Ranks of methods in a table."""
+"""Rank the methods of a table."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,22 +7,22 @@ from scipy.stats import rankdata
 
 
 def ranks(values: Sequence[float], higher_is_better: bool = True) -> list[float]:
-    """Rank of each value, from 1 for the best; equal values share the mean of theirs.
+    """The rank of each value; 1 is the best. Equal values share the mean of their ranks.
 
-    A value that is missing (NaN) has none (NaN) and does not move the others.
+    A missing value (NaN) has the rank NaN and does not change the other ranks.
     """
     column = np.asarray(values, np.float64)
     return rankdata(-column if higher_is_better else column, nan_policy="omit").tolist()
 
 
 def mean_ranks(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Ranks averaged over columns of values, the higher the better.
+    """Ranks averaged over the columns of a table in which higher values are better.
 
     Args:
-        values: a row of the table by name.
+        values: the rows of the table, by name.
 
     Returns:
-        For each name 1 (best everywhere) to the number of names.
+        The mean rank of each name, from 1 (best in every column) to the number of names.
     """
     if not values:
         return {}

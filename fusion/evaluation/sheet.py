@@ -1,4 +1,4 @@
-"""Contact sheets: some pairs, their sources and several methods' images, to look at."""
+"""Contact sheets that show the sources and the fused images of several methods."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,19 +19,19 @@ def draw_comparison(
     count: int,
     cell: tuple[int, int] = (300, 225),
 ) -> np.ndarray:
-    """A row per pair: infrared, visible, then each method.
+    """Draw one row per pair: infrared, visible, then each method.
 
     Args:
         ir, vis: folders of the sources.
-        methods: folder of fused images by name.
-        count: pairs, spread evenly over those that all methods have.
-        cell: width and height of an image; others are fitted into it.
+        methods: folders of fused images by the method's name.
+        count: number of pairs, chosen at equal distances from those that all methods have.
+        cell: width and height of a cell; images are scaled to fit.
 
     Returns:
         RGB uint8.
 
     Raises:
-        UserError: a folder or image is missing or unreadable, or no pair is in all.
+        UserError: a folder or image is missing or unreadable, or no pair is in all folders.
     """
     found = {name: {p.stem: p for p in list_images(folder)} for name, folder in methods.items()}
     pairs = {b.stem: (a, b) for a, b in pair_folders(ir, vis).pairs}
@@ -47,13 +47,13 @@ def draw_comparison(
 
 
 def _spread(items: Sequence[str], count: int) -> list[str]:
-    """``count`` items, evenly spread from the first to the last."""
+    """``count`` items at equal distances, from the first to the last."""
     places = np.linspace(0, len(items) - 1, min(count, len(items))).round()
     return [items[int(place)] for place in places]
 
 
 def _fit(image: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
-    """The image in the middle of a white cell, RGB ``HxWx3``."""
+    """Centre an image in a white cell, RGB ``HxWx3``."""
     width, height = cell
     scale = min(width / image.shape[1], height / image.shape[0])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

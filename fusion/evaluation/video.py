@@ -1,24 +1,25 @@
 """Metrics of fused videos: flicker and warping error.
 
-Images fused one by one may each score well and still flicker, for example where every frame is
-stretched from its own smallest to its own largest value. Both measures compare a video with itself
-over time, so sources have them too: a fused video should not be far above its sources.
+Frames that are fused separately may each score well and still flicker, for example if every frame
+is stretched by its own range. Both measures compare a video with itself over time, so they are also
+defined for the sources: a fused video should not be far above its sources.
 
 **Flicker**, in grey levels: with ``m(t)`` the mean level of frame ``t``,
 
     sqrt(mean over t of (m(t) - (m(t - 1) + m(t + 1)) / 2)^2).
 
-A steady change of brightness is none; a brightness that alternates between ``m`` and ``m + d`` has
-``d``. It sees what the whole frame does together, not what single objects do.
+A linear change of brightness has no flicker. A brightness that alternates between ``m`` and
+``m + d`` has the flicker ``d``. The measure responds to changes of the whole frame, not to single
+objects.
 
 **Warping error**, in grey levels (the warping error of Lai et al., ECCV 2018, with the motion of
-two sources): frame ``t + 1`` is brought back to ``t`` along optical flow and compared with frame
-``t``, by the mean absolute difference. The flow is estimated on the infrared and on the visible
-video, never on the fused one, so that all methods are judged by the same motion. At a pixel the
-smaller difference along either flow counts, so that motion which one source shows is enough. A flow
-counts where going forth and back ends within a pixel or so (Sundaram et al., ECCV 2010), which
-leaves out what is covered or uncovered. A blurred or constant video has little of it: read it
-beside a measure of detail.
+two sources): frame ``t + 1`` is warped to frame ``t`` along the optical flow, and the mean absolute
+difference is computed. The flow is estimated on the infrared and on the visible video, never on the
+fused video, so that the same motion is used for all methods. At each pixel, the smaller difference
+along the two flows counts, so motion may be visible in only one source. A flow is valid where
+following it forward and backward ends within about one pixel (Sundaram et al., ECCV 2010); this
+excludes covered and uncovered areas. A blurred or constant video has a low warping error, so
+combine it with a measure of detail.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,7 +35,7 @@ __all__ = ["MOTION_MEASURES", "MotionMeasure", "VideoMeter", "measure_video"]
 
 @dataclass(frozen=True)
 class MotionMeasure:
-    """A column of the table of videos; lower is better in all of them."""
+    """A column of the table of videos; lower is always better."""
 
     name: str
     title: str
@@ -56,9 +57,9 @@ INFRARED, VISIBLE = "infrared", "visible"
 
 
 class VideoMeter:
-    """Flicker and warping error of fused videos and of their sources, frame by frame.
+    """Compute flicker and warping error of fused videos and their sources, frame by frame.
 
-    It keeps two frames of each video, whatever their length.
+    Only two frames of each video are in memory, whatever their length.
 
     >>> rng = np.random.default_rng(0)
     >>> still = rng.integers(0, 200, (48, 64), np.uint8)
@@ -81,9 +82,10 @@ class VideoMeter:
         """Add one frame of every video.
 
         Args:
-            ir, vis: uint8 ``HxW`` or RGB ``HxWx3``, of at least 16 pixels a side; colour is
-                measured by its luma.
-            fused: the methods' frames, likewise, by name; the same names at every frame.
+            ir, vis: uint8 ``HxW`` or RGB ``HxWx3`` of at least 16x16 pixels; colour is converted to
+                luma.
+            fused: the frame of each method in the same form, by name; the names must be the same
+                for every frame.
 
         Raises:
             ValueError: sizes differ, from each other or from the frame before, a frame is too
@@ -92,7 +94,7 @@ class VideoMeter:
         frames = {name: grey_opencv(image) for name, image in fused.items()}
         for title in (INFRARED, VISIBLE):
             if title in frames:
-                raise ValueError(f"no method can be named {title!r}, which is a source")
+                raise ValueError(f"no method can be named {title!r}, the name of a source")
         frames |= {INFRARED: grey_opencv(ir), VISIBLE: grey_opencv(vis)}
         for frame in frames.values():
             require_one_size(frame, frames[INFRARED], frames[VISIBLE])
@@ -111,7 +113,8 @@ class VideoMeter:
     def compute(self) -> dict[str, dict[str, float]]:
         """Measures by name of the video, with "infrared" and "visible" among them.
 
-        Flicker is NaN below three frames, the warping error below two or where no flow counts.
+        Flicker is NaN for fewer than three frames, the warping error for fewer than two or if no
+        flow is valid.
         """
         return {
             name: {
@@ -148,7 +151,7 @@ def flicker(means: Iterable[float]) -> float:
 def measure_video(
     ir: Iterable[np.ndarray], vis: Iterable[np.ndarray], fused: Mapping[str, Iterable[np.ndarray]]
 ) -> dict[str, dict[str, float]]:
-    """Measures of whole videos, given as frames in order; see `VideoMeter`.
+    """Measure whole videos, given as frames in order; see `VideoMeter`.
 
     Raises:
         ValueError: as for `VideoMeter.update`, or a video has fewer frames than another.
@@ -162,12 +165,12 @@ def measure_video(
 # --- Optical flow ---------------------------------------------------------------------------------
 
 _LEAST_SIDE = 16
-#: Of Sundaram et al.: how far, squared, forth and back may end from the start.
+#: From Sundaram et al.: bound on the squared distance after following the flow forward and back.
 _RELATIVE_SLACK, _SLACK = 0.01, 0.5
 
 
 def _motion(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel of ``before`` is in ``after``, ``HxWx2``, and where that counts, ``HxW``."""
+    """Position of each pixel of ``before`` in ``after``, ``HxWx2``, and its validity, ``HxW``."""
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     height, width = before.shape
     forth = np.asarray(estimator.calc(before, after, np.zeros((height, width, 2), np.float32)))

@@ -1,4 +1,4 @@
-"""Comparing fusion methods on a video: flicker, warping error, and means of image metrics."""
+"""Compare fusion methods on a video by flicker, warping error and means of image metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -31,11 +31,11 @@ class VideoComparison:
     """Measures of several fused videos and of their sources.
 
     Attributes:
-        frames: how many were measured.
+        frames: number of frames.
         motion: measures of `fusion.evaluation.video` by name of the video; the sources are
             "infrared" and "visible".
-        metrics: metrics of images, if any.
-        means: their means over the frames, by method and metric.
+        metrics: metrics of single images, if any.
+        means: means of these metrics over the frames, by method and metric.
     """
 
     frames: int
@@ -57,7 +57,7 @@ class VideoComparison:
         ]
 
     def table(self) -> str:
-        """Methods, then sources down; measures across, the methods' best two marked."""
+        """One row per method, then the sources; the best two methods of a column are marked."""
         columns: tuple[MotionMeasure | Metric, ...] = (*MOTION_MEASURES, *self.metrics)
         header = ["video"] + [_on_lines(column.title, column.unit) for column in columns]
         falling = {header[1], header[2]} | {
@@ -66,7 +66,7 @@ class VideoComparison:
             if not metric.higher_is_better
         }
         rows = self._rows() + self._source_rows()
-        # Sources take part in no ranking: text is shown but not ranked.
+        # The table ranks numbers only, so the sources' values are passed as text.
         shown = [
             [row[0], *(f"{v:.3f}" if isinstance(v, float) else v for v in row[1:])]
             if row[0] in (INFRARED, VISIBLE)
@@ -78,7 +78,7 @@ class VideoComparison:
         return f"{table}\n{MARKS} of the methods; lower is better: {names}"
 
     def content(self) -> dict[str, Any]:
-        """Definitions and all figures, of JSON's types."""
+        """Definitions and all figures as a dictionary for JSON."""
         return {
             "frames": self.frames,
             "measures": {m.name: {"title": m.title, "unit": m.unit} for m in MOTION_MEASURES},
@@ -89,7 +89,7 @@ class VideoComparison:
         }
 
     def write(self, folder: Path) -> None:
-        """``video.csv``: a row per video, sources too."""
+        """Write ``video.csv`` with one row per video, including the sources."""
         columns: tuple[MotionMeasure | Metric, ...] = (*MOTION_MEASURES, *self.metrics)
         header = ["video", *(column.heading for column in columns)]
         write_csv(folder / "video.csv", header, self._rows() + self._source_rows())
@@ -115,11 +115,10 @@ def compare_videos(
     """Measure fused videos frame by frame.
 
     Args:
-        ir, vis: sources: a video file each, or a folder of frames, which are taken in natural
-            order of their names.
-        methods: fused video or folder of frames by name.
-        metrics: names of metrics of images to average over the frames.
-        convention: whose definitions.
+        ir, vis: the sources: a video file, or a folder of frames in natural order of their names.
+        methods: the fused video, or a folder of frames, by the method's name.
+        metrics: names of image metrics to average over the frames.
+        convention: the convention whose definitions are used.
 
     Raises:
         UserError: a file cannot be read, videos have different numbers of frames or sizes, or a
@@ -127,7 +126,7 @@ def compare_videos(
     """
     for name in methods:
         if name in (INFRARED, VISIBLE):
-            raise UserError(f"--fused {name}: that is a source's name; name the method NAME=PATH")
+            raise UserError(f"--fused {name}: the name of a source; give another name by NAME=PATH")
     columns = create_all(metrics, convention)
     paths = {INFRARED: ir, VISIBLE: vis, **methods}
     meter = VideoMeter()
@@ -145,7 +144,7 @@ def compare_videos(
                 longer = next(name for name in frames if name not in ended)
                 raise UserError(
                     f"{paths[ended[0]]}: {count} frames, but {paths[longer]} has more; "
-                    "every frame needs its partners"
+                    "all videos need the same number of frames"
                 )
             whole = {name: frame for name, frame in frames.items() if frame is not None}
             try:

@@ -1,14 +1,14 @@
-"""Pictures as other libraries give them: arrays and tensors of any layout, to what networks take.
+"""Convert arrays and tensors from other libraries into images as this package uses them.
 
-The rule for values, by type:
+Values are interpreted by data type:
 
-- ``uint8``: 0..255, as they are.
-- ``uint16``: infrared counts or deep colour, stretched as 16-bit files are
+- ``uint8``: 0..255, unchanged.
+- ``uint16``: infrared counts or deep colour, stretched in the same way as 16-bit files
   (`fusion.images.pixels.scale_to_255`).
-- floating point: 0..1 where no value is above 1, else 0..255. Anything else is refused, but for
-  infrared where the caller takes any range.
+- floating point: 0..1 if no value exceeds 1, otherwise 0..255. Other ranges are refused, except
+  for infrared images if the caller accepts any range.
 
-And by shape: ``HxW``, ``HxWx1``, ``HxWx3`` and ``HxWx4``, of which the last channel, alpha, is
+Accepted shapes are ``HxW``, ``HxWx1``, ``HxWx3`` and ``HxWx4``; the fourth channel (alpha) is
 dropped. Tensors may also be ``1xHxW``, ``3xHxW`` or ``4xHxW``, alone or as a batch of one.
 """
 
@@ -22,14 +22,14 @@ __all__ = ["as_array", "as_picture", "is_unit_range"]
 
 
 def as_array(image: Any, name: str) -> np.ndarray:
-    """An array or tensor as ``HxW`` or ``HxWx3``, of its own type.
+    """Convert an array or tensor to ``HxW`` or ``HxWx3`` without changing its data type.
 
     Args:
-        image: see this module.
-        name: of the picture, for messages.
+        image: an array or tensor of a shape listed in the module's docstring.
+        name: what error messages call the image.
 
     Raises:
-        ValueError: no array or tensor, or of another shape.
+        ValueError: ``image`` is not an array or tensor, or has an unsupported shape.
     """
     is_tensor = hasattr(image, "detach") and hasattr(image, "cpu")
     if is_tensor:
@@ -56,20 +56,20 @@ def as_array(image: Any, name: str) -> np.ndarray:
 
 
 def is_unit_range(array: np.ndarray) -> bool:
-    """Whether floating point values are 0..1, by this module's rule."""
+    """Whether an array is floating point with values in 0..1 (see the module's docstring)."""
     return array.dtype.kind == "f" and bool(array.max() <= 1)
 
 
 def as_picture(image: Any, name: str, any_range: bool = False) -> np.ndarray:
-    """An array or tensor as ``HxW`` or ``HxWx3``, uint8 or float32 in 0..255.
+    """Convert an array or tensor to ``HxW`` or ``HxWx3``, uint8 or float32 in 0..255.
 
     Args:
-        image: see this module.
-        name: of the picture, for messages.
-        any_range: leave floating point values beyond 0..255 as they are.
+        image: an array or tensor as described in the module's docstring.
+        name: what error messages call the image.
+        any_range: accept floating point values outside 0..255 and leave them unchanged.
 
     Raises:
-        ValueError: another shape, type or range than this module describes, NaN or infinity.
+        ValueError: the shape, data type or range is not supported, or values are NaN or infinite.
     """
     array = as_array(image, name)
     if array.dtype == np.uint8:
@@ -84,12 +84,12 @@ def as_picture(image: Any, name: str, any_range: bool = False) -> np.ndarray:
     array = array.astype(np.float32)
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name} holds NaN or infinite values; replace them, or give another")
+        raise ValueError(f"{name} contains NaN or infinite values; replace them, or give another")
     if low >= 0 and high <= 1:
         return array * np.float32(255)
     if not any_range and not (low >= 0 and high <= 255):
         raise ValueError(
             f"{name} must be in 0..1 or 0..255, got values from {low:g} to {high:g}; "
-            "fusion.images.pixels.scale_to_255 stretches radiometry"
+            "stretch radiometric values with fusion.images.pixels.scale_to_255"
         )
     return array

@@ -1,25 +1,30 @@
-"""Which infrared picture belongs to which visible one, by the names of their files.
+"""Match infrared and visible images by their file names.
 
-The rule, for still pairs and for the frames of a sequence alike. A wrong pair is worse than none,
-so whatever a name does not tell is refused.
+The same rules apply to folders of still images and to the frames of a sequence. A wrong pair is
+worse than no pair, so ambiguous names are refused.
 
-1. Pictures keep the **natural order** of their names (2 before 10) in both folders.
-2. The **counter** of a folder is the first run of digits in which every name differs from the one
-   before it, everything in front of it being the same: ``frame_0002_640x512`` counts 2, and so does
-   ``000002_mono16``; what follows the counter (a hash) says nothing. Names that differ elsewhere
-   too, such as dates with times or words, have no counter.
-3. Where both folders have a counter, equal counts pair, whatever prefix, suffix or padding either
-   modality has; a picture without partner stays alone. At least half of the counts of the smaller
-   folder must be among the other's.
-4. Else equal names pair, or names equal but for one prefix and one suffix of each modality, cut
-   between words and numbers.
-5. **Refused**, with the names that differ: nothing matches; a shift of one folder's counts would
-   match more pictures than the counts themselves (one camera counts from 0 and the other from 1, or
-   one folder lacks the beginning and the other the end: the names do not tell which); two ways to
-   cut names match equally many; rules 3 and 4 contradict each other.
-6. What rule 5 refuses can be decided by whoever knows: by order, if nothing is missing on either
-   side (``index``), or by equal names alone (``name``). An annotation with a line for each picture
-   of both folders knows that nothing is missing, where both have a counter.
+1. **Order.** The images of each folder are sorted in natural order of their names (2 before 10).
+2. **Counter.** The counter of a folder is the first run of digits that differs between every two
+   consecutive names, while everything before it is the same in all names. The count of
+   ``frame_0002_640x512`` and of ``000002_mono16`` is 2. Text after the counter, such as a hash, is
+   ignored. Names that also differ before the counter or in other ways, such as dates with times or
+   different words, have no counter.
+3. **Match by counter.** If both folders have a counter, images with equal counts form a pair. The
+   prefix, the suffix and the zero padding may differ between the modalities. An image without a
+   partner stays unpaired. At least half of the counts of the smaller folder must also occur in the
+   other folder.
+4. **Match by name.** Otherwise images with equal names form a pair. If no names are equal, one
+   prefix and one suffix per modality are removed first; they are cut only between words and
+   numbers, never inside one.
+5. **Refused.** The error names two files that differ. Names are refused if nothing matches; if
+   shifting one folder's counts would match more images than the counts as they are (one camera may
+   count from 0 and the other from 1, or one folder may lack its beginning and the other its end,
+   and the names do not tell which); if two ways to remove prefixes and suffixes match equally many
+   images; or if rules 3 and 4 contradict each other.
+6. **Decided by the user.** In the cases that rule 5 refuses, the user can choose to pair by order
+   if no image is missing on either side (``index``), or by equal counts or names as they are
+   (``name``). If both folders have a counter, an annotation with one line per image of both
+   folders also shows that no image is missing.
 """
 
 import re
@@ -46,7 +51,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two folders matched by name: pairs ``(infrared, visible)`` and what has no partner."""
+    """Two folders matched by name: pairs ``(infrared, visible)`` and the images without partner."""
 
     pairs: list[tuple[Path, Path]]
     only_infrared: list[Path]
@@ -55,12 +60,12 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Matching:
-    """Two folders' names side by side, in their order.
+    """The matched file names of two folders, in order.
 
     Attributes:
-        rows: ``(visible, infrared)``, None where a side has no picture.
-        numbers: a row's count, rising; None where the names have no counter.
-        how: ``counter``, ``name`` or ``order``.
+        rows: tuples ``(visible, infrared)``; None stands for a missing image.
+        numbers: the count of each row, ascending; None if the names have no counter.
+        how: what the names were matched by: ``counter``, ``name`` or ``order``.
     """
 
     rows: list[tuple[str | None, str | None]]
@@ -69,10 +74,10 @@ class Matching:
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """Picture files of a folder (not of its subfolders), in natural order.
+    """Image files of a folder (not of its subfolders), in natural order.
 
     Raises:
-        UserError: no such folder, or no picture in it.
+        UserError: the folder does not exist or contains no image.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -87,12 +92,12 @@ def list_images(folder: str | Path) -> list[Path]:
             others.add(path.suffix.lower())
     if not images:
         found = f"; {', '.join(sorted(others)[:4])} files are not read" if others else ""
-        raise UserError(f"{folder}: holds no pictures (PNG, JPEG, TIFF, WebP, ...){found}")
+        raise UserError(f"{folder}: contains no images (PNG, JPEG, TIFF, WebP, ...){found}")
     return sorted(images, key=natural_key)
 
 
 def images_by_stem(folder: str | Path) -> dict[str, Path]:
-    """Picture files of a folder by their stem, in natural order.
+    """Image files of a folder by their stem, in natural order.
 
     Raises:
         UserError: as `list_images`, or two files have the same stem.
@@ -103,14 +108,14 @@ def images_by_stem(folder: str | Path) -> dict[str, Path]:
 
 
 def pair_folders(infrared: str | Path, visible: str | Path, pair: str | None = None) -> Pairing:
-    """Match the pictures of two folders by this module's rule.
+    """Match the images of two folders by the rules in the module's docstring.
 
     Args:
         pair: ``name`` or ``index``, see `match_names`.
 
     Raises:
-        UserError: a folder is missing or empty, a stem is there twice, or the names do not tell
-            which pictures belong together.
+        UserError: a folder is missing or empty, two files of a folder have the same stem, or the
+            names do not tell which images belong together.
     """
     ir, vis = (Path(infrared), Path(visible))
     names = [[path.name for path in list_images(folder)] for folder in (ir, vis)]
@@ -133,30 +138,33 @@ def match_names(
     pair: str | None = None,
     complete: bool = False,
 ) -> Matching:
-    """Match two folders' file names by this module's rule.
+    """Match the file names of two folders by the rules in the module's docstring.
 
     Args:
-        visible, infrared: names in natural order.
-        pair: ``index``: the k-th with the k-th; ``name``: counters or names at their word, even
-            where a shift would match more. None: as the rule says.
-        complete: it is known that neither side lacks a picture.
+        visible, infrared: file names in natural order.
+        pair: ``index`` pairs the k-th visible with the k-th infrared name. ``name`` pairs by equal
+            counts or names, even if a shift would match more. None applies rules 1 to 5.
+        complete: whether it is known that no image is missing on either side.
 
     Raises:
-        UserError: the names do not tell, or ``index`` for folders of different counts.
+        UserError: the names are ambiguous, ``index`` is given for folders with different numbers
+            of images, or ``time``, which is for videos.
     """
     if pair == "time":
-        raise UserError("--pair time: goes with two videos; give name or index for two folders")
+        raise UserError(
+            "--pair time: works for two videos only; give name or index for two folders"
+        )
     stems = [[_stem(name) for name in side] for side in (visible, infrared)]
     counts = [counter(side) for side in stems]
     numbers = counts[0] if counts[0] is not None and counts[0] == counts[1] else None
     if pair == "index":
         if len(visible) != len(infrared):
             raise UserError(
-                f"--pair index: needs as many pictures on both sides, not {len(visible)} visible "
-                f"and {len(infrared)} infrared ones"
+                f"--pair index: needs equally many images on both sides, not {len(visible)} "
+                f"visible and {len(infrared)} infrared ones"
             )
         return Matching(list(zip(visible, infrared, strict=True)), numbers, "order")
-    why = "they share no name, also without a prefix or suffix of their own"
+    why = "no names are equal, even without a prefix or suffix per folder"
     if counts[0] is not None and counts[1] is not None:
         shared = len(set(counts[0]) & set(counts[1]))
         shift = _better_shift(counts[0], counts[1], shared)
@@ -166,14 +174,14 @@ def match_names(
             _require_equal_names_together(by_counter, stems[0], stems[1], visible, infrared)
             return by_counter
         why = (
-            f"visible pictures count from {counts[0][0]} to {counts[0][-1]}, infrared ones from "
+            f"visible images are numbered {counts[0][0]} to {counts[0][-1]}, infrared images "
             f"{counts[1][0]} to {counts[1][-1]}"
             + (
-                f", and shifted by {abs(shift)} more of them would match"
+                f", and more of them would match if one side were shifted by {abs(shift)}"
                 if shared and shift
                 else ""
             )
-            + (f", and only {shared} are the same" if shared and not shift else "")
+            + (f", and only {shared} numbers are in both" if shared and not shift else "")
         )
     else:
         by_name = _match_by_name(stems, visible, infrared)
@@ -186,13 +194,13 @@ def match_names(
         ((a, b) for a, b, x, y in zip(visible, infrared, *stems, strict=False) if x != y),
         (visible[0], infrared[0]),
     )
-    mend = "give both pictures of a pair the same name"
+    mend = "give both images of a pair the same name"
     if len(visible) == len(infrared):
-        mend += ", or --pair index if none is missing on either side"
+        mend += ", or use --pair index if no image is missing on either side"
     if counts[0] is not None and counts[1] is not None and set(counts[0]) & set(counts[1]):
-        mend += ", or --pair name if equal numbers belong together"
+        mend += ", or use --pair name if equal numbers belong together"
     raise UserError(
-        f"the names do not tell which pictures belong together ({first[0]} and {first[1]}): "
+        f"the names do not tell which images belong together ({first[0]} and {first[1]}): "
         f"{why}; {mend}"
     )
 
@@ -205,15 +213,16 @@ def _stem(name: str) -> str:
 
 
 def _tokens(stem: str) -> list[str]:
-    """Text and digits in turn, text first: ``a1b`` as ``a``, ``1``, ``b``."""
+    """Split a stem into alternating text and digits, text first: ``a1b`` to ``a``, ``1``, ``b``."""
     return re.split(r"([0-9]+)", stem)
 
 
 def counter(stems: Sequence[str]) -> list[int] | None:
-    """The count in each name (rule 2 of this module); None where there is none.
+    """The count in each name (rule 2 of this module); None if the names have no counter.
 
     Args:
-        stems: names without suffix, in natural order. Of a single name, its only digits.
+        stems: names without suffix, in natural order. The counter of a single name is its only
+            run of digits; a name with several runs has none.
     """
     tokens = [_tokens(stem) for stem in stems]
     if len(tokens) == 1:
@@ -232,7 +241,7 @@ def counter(stems: Sequence[str]) -> list[int] | None:
 
 
 def _better_shift(first: Sequence[int], second: Sequence[int], shared: int) -> int | None:
-    """A shift of the first counts by which more of them are among the second ones."""
+    """The shift of the first counts that matches more of the second ones; None if there is none."""
     known = set(second)
     ends = range(min(3, len(first), len(second)))
     shifts = {second[i] - first[j] for i in ends for j in ends}
@@ -273,9 +282,9 @@ def _require_equal_names_together(
     for stem, name in zip(visible_stems, visible, strict=True):
         if stem in twins and partners[name] != twins[stem]:
             raise UserError(
-                f"the names do not tell which pictures belong together: by its number {name} goes "
-                f"with {partners[name]}, by its name with {twins[stem]}; give both pictures of a "
-                "pair the same name"
+                f"the names do not tell which images belong together: by its number {name} matches "
+                f"{partners[name]}, by its name {twins[stem]}; give both images of a pair the same "
+                "name"
             )
 
 
@@ -285,10 +294,10 @@ def _require_equal_names_together(
 def _match_by_name(
     stems: Sequence[Sequence[str]], visible: Sequence[str], infrared: Sequence[str]
 ) -> Matching | None:
-    """Rule 4; None where too little matches.
+    """Match by name (rule 4); None if too few names match.
 
     Raises:
-        UserError: two ways to cut the names match equally many.
+        UserError: two ways to cut the names match equally many images.
     """
     shared = set(stems[0]) & set(stems[1])
     if shared:
@@ -316,8 +325,8 @@ def _match_by_name(
         one, other, *_ = best
         a, b = next((a, b) for a, b in zip(one, other, strict=True) if a != b)
         raise UserError(
-            f"the names do not tell which pictures belong together: {a[0]} could go with {a[1]}, "
-            f"or {b[0]} with {b[1]}; give both pictures of a pair the same name"
+            f"the names do not tell which images belong together: {a[0]} could match {a[1]}, "
+            f"or {b[0]} could match {b[1]}; give both images of a pair the same name"
         )
     return _join_names(*next(iter(best.values())), visible, infrared)
 
@@ -343,7 +352,7 @@ def _word_ends(text: str) -> list[int]:
 
 
 def _cut_between_words(stems: Sequence[str], head: int, tail: int) -> bool:
-    """Whether no name's number or word is cut in two."""
+    """Whether the cuts split no number and no word of any name."""
     return all(
         not _is_within_word(stem, head) and not _is_within_word(stem, len(stem) - tail)
         for stem in stems
@@ -372,9 +381,9 @@ def _join_names(
 
 
 def _require_distinct(names: Iterable[str], folder: Path) -> None:
-    """Refuse two pictures of one stem: either may be meant."""
+    """Refuse two images with the same stem, because either may be meant."""
     known: dict[str, str] = {}
     for name in names:
         twin = known.setdefault(_stem(name), name)
         if twin != name:
-            raise UserError(f"{folder / name}: same stem as {twin}; keep one of the two")
+            raise UserError(f"{folder / name}: has the same stem as {twin}; keep only one of them")

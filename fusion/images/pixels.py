@@ -1,4 +1,4 @@
-"""Pixel values: scaling to 8 bit and to network values, colour, size, sheets of pictures."""
+"""Pixel values: scaling to 8 bit and to network values, colour, resizing, contact sheets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from fusion.base.errors import UserError
 
 
 def scale_to_255(image: np.ndarray, percentiles: tuple[float, float] | None = None) -> np.ndarray:
-    """Bring any picture to the 0..255 range networks are fed from.
+    """Scale any image to the range 0..255, from which network inputs are made.
 
-    Eight-bit pixels are returned as they are. Others (16-bit thermal, float radiometry) are
-    stretched from `robust_range`, because cameras use a part of the range that nothing in the file
-    tells.
+    Eight-bit pixels are returned unchanged. Other types (16-bit thermal, floating point
+    radiometry) are stretched from `robust_range`, because cameras use only a part of the range and
+    the file does not say which.
 
     Args:
         image: uint8, uint16 or float32, any shape.
-        percentiles: ``(low, high)`` in 0..100: stretch from these percentiles instead, clipping
-            what lies outside; applied to eight-bit pixels too. Where both are one value, from the
-            smallest and largest all the same.
+        percentiles: ``(low, high)`` in 0..100. Stretch from these percentiles instead and clip
+            values outside; this also applies to eight-bit pixels. If both percentiles have the
+            same value, the smallest and largest value are used.
 
     Returns:
-        uint8 where nothing was to be done, else float32 in 0..255. A constant picture becomes 0.
+        uint8 if the image was unchanged, otherwise float32 in 0..255. A constant image becomes 0.
     """
     if percentiles is None:
         if image.dtype == np.uint8:
@@ -31,7 +31,7 @@ def scale_to_255(image: np.ndarray, percentiles: tuple[float, float] | None = No
         low, high = robust_range(image)
     else:
         low, high = (float(value) for value in np.percentile(image, percentiles))
-        if high <= low:  # of a small hot target before an even background, both are the background
+        if high <= low:  # with a small target on a uniform background, both are the background
             low, high = float(image.min()), float(image.max())
     if high <= low:
         return np.zeros(image.shape, np.float32)
@@ -40,13 +40,13 @@ def scale_to_255(image: np.ndarray, percentiles: tuple[float, float] | None = No
 
 
 def robust_range(image: np.ndarray) -> tuple[float, float]:
-    """The smallest and largest value of a picture, without dead pixels.
+    """The smallest and largest value of an image, ignoring dead pixels.
 
-    A dead or stuck pixel stands alone, a target does not. Where the extremes are so far out that
-    the 5x5 median of the picture spans less than half of their range, values further from the
-    median's range than half of it are left out: dead pixels, pairs of them, dead rows and columns
-    and a line of telemetry at the edge no longer squeeze the picture into a few grey levels. A real
-    target of a few pixels is clipped, and still the brightest.
+    A dead or stuck pixel is isolated, a target is not. The range of the 5x5 median-filtered image
+    is compared with the range of all values. If it is less than half as wide, values that lie
+    outside the median's range by more than half its width are ignored. Dead pixels, pairs of them,
+    dead rows and columns, and a line of telemetry at the edge then no longer compress the image
+    into a few grey levels. A real target of a few pixels is clipped but remains the brightest.
 
     Args:
         image: uint16 or float32, ``HxW`` or ``HxWxC``.
@@ -69,25 +69,25 @@ def to_8bit(image: np.ndarray, percentiles: tuple[float, float] | None = None) -
     return scaled if scaled.dtype == np.uint8 else np.rint(scaled).astype(np.uint8)
 
 
-#: Mean and deviation of ImageNet's colours, RGB on 0..1, as torchvision's networks know them.
+#: Mean and standard deviation of ImageNet's RGB values in 0..1, as torchvision's networks use them.
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def luminance(image: np.ndarray) -> np.ndarray:
-    """BT.601 luma of an RGB picture, ``HxW`` in the same dtype; a grey picture is returned."""
+    """BT.601 luma of an RGB image, ``HxW``, same dtype; a grey image is returned unchanged."""
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
 
 
 def is_color(image: np.ndarray) -> bool:
-    """Whether a picture has three channels that are not all equal."""
-    # Row by row ends at the first that has colour, and needs no array of the picture's size.
+    """Whether an image has three channels that are not all equal."""
+    # Comparing row by row stops at the first colour row and needs no temporary of the full size.
     return image.ndim == 3 and any((row[:, :1] != row[:, 1:]).any() for row in image)
 
 
 def with_luminance(rgb: np.ndarray, luma: np.ndarray) -> np.ndarray:
     """Replace the luminance of ``rgb`` and keep its chroma.
 
-    Chroma are the scaled differences ``R - Y`` and ``B - Y``, so that the exchange of Y by Y' adds
+    Chroma is defined by the scaled differences ``R - Y`` and ``B - Y``, so replacing Y by Y' adds
     ``Y' - Y`` to every channel.
 
     Args:
@@ -104,16 +104,16 @@ def with_luminance(rgb: np.ndarray, luma: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PixelScaling:
-    """How pixels become network values, and network values pixels again.
+    """How pixels are converted to network values and back.
 
-    Weights are made for one convention, so it is stored with them. The default is LRRNet's as
-    published: the input stretched to 0..1 by its own range, the output stretched to 0..255 by its
-    own range and truncated.
+    Weights are trained for one convention, so it is stored with them. The default is the published
+    convention of LRRNet: the input is stretched to 0..1 by its own range; the output is stretched
+    to 0..255 by its own range and truncated.
 
     Args:
-        input: ``min-max``, ``(x - min) / (max - min + 1e-5)`` a picture, or ``unit``, ``x / 255``.
-        output: ``min-max``, stretched likewise, or ``clamp``, clipped to 0..1.
-        gain: factor on the output before a clamp.
+        input: ``min-max``, ``(x - min) / (max - min + 1e-5)`` per image, or ``unit``, ``x / 255``.
+        output: ``min-max``, stretched in the same way, or ``clamp``, clipped to 0..1.
+        gain: factor applied to the output before it is clamped.
         rounding: ``truncate`` or ``round`` to whole grey levels.
     """
 
@@ -122,7 +122,7 @@ class PixelScaling:
     gain: float = 1.0
     rounding: str = "truncate"
 
-    EPSILON = 1e-5  # as published, on inputs in 0..255 and on outputs alike
+    EPSILON = 1e-5  # as published, for inputs in 0..255 and for outputs
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -140,11 +140,11 @@ class PixelScaling:
     def to_network(
         self, image: np.ndarray, value_range: tuple[float, float] | None = None
     ) -> np.ndarray:
-        """Grey picture ``HxW`` in 0..255 to float32 in 0..1.
+        """Convert a grey image ``HxW`` in 0..255 to float32 in 0..1.
 
         Args:
-            value_range: smallest and largest value of the picture that ``image`` is a part of; its
-                own where None.
+            value_range: smallest and largest value of the whole image, if ``image`` is a part of
+                it. None: the range of ``image``.
         """
         image = image.astype(np.float32)
         if self.input == "unit":
@@ -154,13 +154,13 @@ class PixelScaling:
     def to_pixels(
         self, output: np.ndarray, value_range: tuple[float, float] | None = None
     ) -> np.ndarray:
-        """Network output ``HxW``, float32, to uint8.
+        """Convert a float32 network output ``HxW`` to uint8.
 
         Args:
-            value_range: as in `to_network`, of the output.
+            value_range: smallest and largest value of the whole output, as in `to_network`.
 
         Raises:
-            UserError: the output holds NaN or infinity.
+            UserError: the output contains NaN or infinite values.
         """
         if not np.isfinite(output).all():
             raise UserError(
@@ -181,7 +181,8 @@ def _stretch(
     return (image - low) / (high - low + np.float32(epsilon))
 
 
-#: Aspect ratios that differ by no more are one: sizes are whole pixels, and sensors are cropped.
+#: Largest relative difference of two aspect ratios that count as equal, because sizes are rounded
+#: to whole pixels and sensors are cropped.
 SAME_SHAPE = 0.02
 
 
@@ -193,17 +194,17 @@ def require_same_shape(
     stretch: bool,
     turned: Sequence[str] = (),
 ) -> None:
-    """Refuse two sizes that `resize_to` must not bring together.
+    """Refuse two image sizes that `resize_to` must not make equal.
 
     Args:
-        what: names the pictures.
-        ir, vis: ``(width, height)``, which differ.
-        resize: whether sizes of one aspect ratio may differ.
-        stretch: whether aspect ratios may.
-        turned: modalities that were turned by a quarter as their EXIF says.
+        what: what error messages call the image pair.
+        ir, vis: the two different sizes ``(width, height)``.
+        resize: whether the sizes may differ if the aspect ratio is the same.
+        stretch: whether the aspect ratios may differ.
+        turned: modalities that were rotated by 90 degrees according to their EXIF orientation.
 
     Raises:
-        UserError: they may not; says what the shapes look like.
+        UserError: the difference is not allowed; the message suggests a likely cause.
     """
     sizes = f"infrared {ir[0]}x{ir[1]}, visible {vis[0]}x{vis[1]}"
     ratio = ir[0] * vis[1] / (ir[1] * vis[0])
@@ -235,18 +236,18 @@ def resize_to(image: np.ndarray, like: np.ndarray) -> np.ndarray:
     resized = cv2.resize(
         image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     )
-    # Bicubic overshoots, which uint8 saturates and float32 does not.
+    # Bicubic interpolation overshoots; uint8 saturates, float32 has to be clipped.
     return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 255)
 
 
 def tile(rows: Sequence[Sequence[tuple[str, np.ndarray]]]) -> np.ndarray:
-    """A contact sheet of captioned pictures.
+    """A contact sheet of captioned images.
 
     Args:
-        rows: rows of ``(caption, uint8 picture)``, all pictures of one size.
+        rows: rows of ``(caption, uint8 image)``; all images have the same size.
 
     Returns:
-        RGB uint8, captions in a bar above each picture.
+        RGB uint8, captions in a bar above each image.
     """
     height, width = rows[0][0][1].shape[:2]
     gap = max(2, width // 160)

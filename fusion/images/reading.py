@@ -1,4 +1,4 @@
-"""Reading and writing of single pictures."""
+"""Reading and writing of single images."""
 
 import io
 import threading
@@ -14,46 +14,46 @@ from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from fusion.images.pixels import luminance, scale_to_255
 
-# Picture readers of OpenCV print warnings of their own; every failure is raised as UserError.
+# Every failure is raised as UserError, so the warnings that OpenCV's decoders print are disabled.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-#: Formats that are read, alone and in folders.
+#: Suffixes of the image formats that can be read.
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif"}
     | {".jp2", ".j2k", ".jpx", ".pgm", ".ppm", ".pnm", ".pbm", ".pfm", ".gif"}
 )
 
-#: Formats that are written.
+#: Suffixes of the image formats that can be written.
 WRITTEN_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 _FORMATS = "PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG 2000, PGM or GIF"
 
-# Pillow knows how a format's header and end look. It decodes these formats, of 8 bit (PGM: 16) as
-# they are read here; OpenCV decodes those that may hold deeper colour or floating point numbers.
+# Pillow checks headers and detects truncated files. It decodes the formats that have 8 bits here
+# (PGM: 16); OpenCV decodes those that may have deeper colour or floating point values.
 _BY_PILLOW = {"JPEG", "BMP", "DIB", "WEBP", "AVIF", "PPM", "GIF"}
 _BY_OPENCV = {"PNG", "TIFF", "JPEG2000"}
-_MPO = "MPO"  # what a JPEG with further pictures in it turns out to be
+_MPO = "MPO"  # Pillow's name for a JPEG that contains further images
 
-# Pixels a byte holds at most: of a blank picture of one bit, Deflate makes 8256.
+# Largest plausible number of pixels per byte: Deflate reaches 8256 for a blank 1-bit image.
 _DENSEST = 10_000
 
-# Orientations of EXIF that exchange width and height.
+# EXIF orientations that swap width and height.
 _QUARTER_TURNS = {5, 6, 7, 8}
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read a picture: PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG 2000, PGM and its relatives, GIF.
+    """Read an image: PNG, JPEG, TIFF, BMP, WebP, AVIF, JPEG 2000, PGM and its relatives, GIF.
 
-    Of several pictures in a file, the first. What stands behind the picture's end, such as the
-    clip of a phone's motion photo, does not matter.
+    If a file contains several images, the first is read. Data after the end of the image, such as
+    the video clip of a phone's motion photo, is ignored.
 
     Returns:
         ``HxW`` (grey) or ``HxWx3`` (RGB); uint8, uint16 or float32 as stored. An alpha channel is
         dropped, a palette expanded, an EXIF rotation applied.
 
     Raises:
-        UserError: the file is missing, truncated, damaged, no picture, or claims more pixels than
-            its bytes can hold.
+        UserError: the file is missing, truncated, damaged or not an image, or its header claims
+            more pixels than the file can contain.
     """
     path = Path(path)
     data = _read_bytes(path)
@@ -64,9 +64,9 @@ def read_image(path: str | Path) -> np.ndarray:
             image = _decode_by_pillow(opened)
         else:
             if opened is not None and opened.format == "PNG":
-                opened.verify()  # sums of all chunks
+                opened.verify()  # checksums of all chunks
             image = _decode_by_opencv(data)
-    except Exception as error:  # whatever a decoder makes of bytes that are no picture
+    except Exception as error:  # decoders raise various exceptions on damaged data
         if isinstance(error, MemoryError):
             raise
         raise UserError(f"{path}: the picture is truncated or damaged; copy it again") from None
@@ -84,7 +84,7 @@ def _read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a name no file can have
+    except (OSError, ValueError) as error:  # ValueError: an impossible file name
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read ({reason})") from error
     if not data:
@@ -92,15 +92,16 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-# Pillow's bound on pixels is one for the whole process; `_open` has a bound of its own.
+# Pillow's pixel limit is global to the process; `_open` replaces it by its own check.
 _pillow_bound = threading.Lock()
 
 
 def _open(path: Path, data: bytes) -> Any:
-    """Pillow's reading of the header; None where it knows none.
+    """Read the header with Pillow; None if Pillow does not know the format.
 
     Raises:
-        UserError: the header claims a picture which the file cannot hold, before memory is taken.
+        UserError: the header is damaged, or claims more pixels than the file can contain (checked
+            before memory is allocated).
     """
     with _pillow_bound, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -123,10 +124,10 @@ def _open(path: Path, data: bytes) -> Any:
 
 
 def _decode_by_pillow(opened: Any) -> np.ndarray:
-    """RGB or grey pixels, uint8, or uint16 or float32 of a PGM or PFM.
+    """Decode to RGB or grey pixels: uint8, or uint16 or float32 from PGM or PFM.
 
     Raises:
-        OSError: the picture is truncated (and whatever else a decoder raises on damage).
+        OSError: the image is truncated (and whatever else a decoder raises on damage).
     """
     opened.seek(0)
     opened.load()
@@ -154,14 +155,14 @@ def _as_read(path: Path, image: np.ndarray) -> np.ndarray:
     if image.dtype.kind == "f" or image.dtype in (np.int16, np.int32, np.uint32):
         image = image.astype(np.float32)
         if not np.isfinite(image).all():
-            raise UserError(f"{path}: holds NaN or infinite pixels; replace them")
+            raise UserError(f"{path}: contains NaN or infinite pixels; replace them")
     elif image.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{path}: {image.dtype} pixels are not supported; save 8 or 16 bit")
     return image
 
 
 def _what_it_is(data: bytes) -> str:
-    """What a file is, where it is one of those that are often given instead."""
+    """Name the file type if it is one that is often given by mistake; otherwise empty."""
     if data[4:8] == b"ftyp":
         kind = data[8:12]
         return (
@@ -184,45 +185,45 @@ def _what_it_is(data: bytes) -> str:
 
 
 def turned_by_exif(path: str | Path) -> bool:
-    """Whether EXIF turns a picture by a quarter, which exchanges its width and height."""
+    """Whether the EXIF orientation rotates an image by 90 degrees, swapping width and height."""
     try:
         with Image.open(path) as opened:
             return opened.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS
-    except Exception:  # no picture, or none with EXIF
+    except Exception:  # not an image, or without EXIF data
         return False
 
 
 def read_infrared(path: str | Path, percentiles: tuple[float, float] | None = None) -> np.ndarray:
-    """An infrared picture as ``HxW``, 0..255 (uint8, or float32 from deeper files).
+    """An infrared image as ``HxW``, 0..255 (uint8, or float32 from deeper files).
 
-    A picture stored with three channels gives its luminance.
+    An image stored with three channels is converted to its luminance.
     """
     return scale_to_255(luminance(read_image(path)), percentiles)
 
 
 def read_visible(path: str | Path) -> np.ndarray:
-    """A visible picture as ``HxW`` or RGB ``HxWx3``, 0..255; dtype as for infrared."""
+    """A visible image as ``HxW`` or RGB ``HxWx3``, 0..255; dtype as for infrared."""
     return scale_to_255(read_image(path))
 
 
 def require_image_suffix(path: Path) -> None:
-    """Refuse a picture's name whose suffix is no format that can be written.
+    """Refuse a file name whose suffix is not an image format that can be written.
 
     Raises:
-        UserError: it is none.
+        UserError: the suffix is not in `WRITTEN_SUFFIXES`.
     """
     if path.suffix.lower() not in WRITTEN_SUFFIXES:
         raise UserError(f"{path}: unknown picture format; end the name in .png, .jpg, .bmp or .tif")
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Write a uint8 picture, ``HxW`` or RGB ``HxWx3``, whole or not at all.
+    """Write a uint8 image, ``HxW`` or RGB ``HxWx3``; a failure leaves no partial file.
 
-    The suffix of ``path`` is the format.
+    The suffix of ``path`` selects the format.
 
     Raises:
-        UserError: the suffix is no picture format, the format cannot hold so large a picture, or
-            the place cannot be written.
+        UserError: the suffix is not an image format, the image is too large for the format, or the
+            file cannot be written.
     """
     path = Path(path)
     require_image_suffix(path)
@@ -230,7 +231,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
     fits, data = cv2.imencode(path.suffix, bgr)
     if not fits:
         raise UserError(
-            f"{path}: its format cannot hold {image.shape[1]}x{image.shape[0]} pixels; give .png"
+            f"{path}: the format cannot store {image.shape[1]}x{image.shape[0]} pixels; use .png"
         )
     with whole_file(path) as temporary:
         temporary.write_bytes(data.tobytes())

@@ -1,15 +1,16 @@
-"""Which frame of an infrared video belongs to which frame of a visible one.
+"""Match the frames of an infrared video with the frames of a visible one.
 
-**By time**, the default where both have times: each visible frame goes with the infrared frame
-nearest in time; where two are as near, with the earlier one. Where both rates are one and all times
-regular, this is the same as by number.
+**By time**, the default if both videos have timestamps: each visible frame is paired with the
+infrared frame nearest in time, or with the earlier one if two are equally near. If both videos have
+the same rate and regular timestamps, this equals pairing by number.
 
-*When both start.* The first frames are taken for one moment, unless both clocks start at zero (not
-MPEG-TS, which starts anywhere) and one recording's frames start later by more than what sound or
-the order of decoding may shift them: then that difference is real, and it is reported.
+*Start.* The first frames are assumed to show the same moment. The exception: both clocks start at
+zero (not so in MPEG-TS, whose clock starts anywhere), and one recording's frames start later by
+more than a sound track or the decoding order can explain. Then the difference is taken as real, and
+it is reported.
 
-**By number** (``index``): the k-th with the k-th, for recordings whose times are wrong, such as a
-thermal camera's 9 frames per second stated as 30.
+**By number** (``index``): the k-th frame with the k-th frame. This is for recordings with wrong
+timestamps, such as a thermal camera with 9 frames per second whose file states 30.
 """
 
 from collections.abc import Iterator
@@ -20,13 +21,14 @@ from fusion.images.video import Video, VideoDamaged, VideoFrame
 
 __all__ = ["PAIRINGS", "Nearest", "VideoPairing", "pair_videos"]
 
-#: What ``--pair`` takes: `time` and `index` for videos, `name` and `index` for folders.
+#: Values of ``--pair``: `time` and `index` for videos, `name` and `index` for folders.
 PAIRINGS = ("time", "name", "index")
 
-# Times of Matroska are whole milliseconds: two distances that differ by no more are one.
+# Largest difference of two frame distances that count as equal, in seconds: Matroska rounds
+# timestamps to whole milliseconds.
 _ROUNDING = 0.0021
 
-# Sound that starts before the pictures moves these by one packet of it at most.
+# A sound track that starts first delays the frames by at most one sound packet, in seconds.
 _SOUND = 0.1
 
 
@@ -35,9 +37,9 @@ class VideoPairing:
     """How the frames of two videos are matched.
 
     Attributes:
-        by_time: by nearest time, else by number.
-        delay: seconds by which the infrared's first frame comes after the visible's.
-        notes: what is to be said about it.
+        by_time: whether frames are matched by nearest time; otherwise by number.
+        delay: seconds from the visible video's first frame to the infrared video's first frame.
+        notes: remarks to report to the user.
     """
 
     by_time: bool
@@ -49,26 +51,29 @@ def pair_videos(ir: Video, vis: Video, pair: str | None = None) -> VideoPairing:
     """Decide how the frames of two videos are matched.
 
     Args:
-        pair: ``time`` or ``index``; None: by time where both have times.
+        pair: ``time`` or ``index``; None: by time if both videos have timestamps.
 
     Raises:
-        UserError: ``name``, which is for folders; or ``time`` where a video has no times.
+        UserError: ``name`` is given, which is for folders, or ``time`` and a video has no
+            timestamps.
     """
     if pair == "name":
-        raise UserError("--pair name: goes with two folders; give time or index for two videos")
+        raise UserError(
+            "--pair name: works for two folders only; give time or index for two videos"
+        )
     without = [video for video in (ir, vis) if not video.has_clock]
     if pair == "time" and without:
-        raise UserError(f"{without[0].path}: its frames have no times; give --pair index")
+        raise UserError(f"{without[0].path}: its frames have no timestamps; give --pair index")
     rates = abs(ir.fps / vis.fps - 1) > 0.001
     if pair == "index" or without:
         notes = []
         if rates:
             notes.append(
                 f"the rates differ: {ir.path.name} has {ir.fps:.4g} frames/s, {vis.path.name} "
-                f"{vis.fps:.4g}; frames are paired by their number all the same"
+                f"{vis.fps:.4g}; frames are paired by number nevertheless"
             )
         elif without:
-            notes.append(f"{without[0].path.name}: no times in it; frames are paired by number")
+            notes.append(f"{without[0].path.name}: has no timestamps; frames are paired by number")
         return VideoPairing(False, 0.0, notes)
     delay = _delay(ir, vis)
     notes = []
@@ -77,25 +82,25 @@ def pair_videos(ir: Video, vis: Video, pair: str | None = None) -> VideoPairing:
         what = (
             f"{ir.path.name} has {ir.fps:.4g} frames/s, {vis.path.name} {vis.fps:.4g}"
             if rates
-            else f"{(vis if ir.scan.steady else ir).path.name}: frames at varying distances"
+            else f"{(vis if ir.scan.steady else ir).path.name}: the frame rate varies"
         )
         notes.append(f"{what}: frames are paired by time (--pair index: by number)")
         if rates and ir.frame_count == vis.frame_count > 1:
             notes.append(
-                f"both hold {ir.frame_count} frames: if they were taken together and a stated rate "
-                "is wrong, give --pair index"
+                f"both have {ir.frame_count} frames: if they were recorded together and one stated "
+                "rate is wrong, give --pair index"
             )
     if delay:
         first, second = (vis, ir) if delay > 0 else (ir, vis)
         notes.append(
-            f"{second.path.name}: starts {abs(delay):.3f} s after {first.path.name} by its times "
-            "(--pair index: first frame with first frame)"
+            f"{second.path.name}: starts {abs(delay):.3f} s after {first.path.name} by its "
+            "timestamps (--pair index: pair the first frames)"
         )
     return VideoPairing(True, delay, notes)
 
 
 def _delay(ir: Video, vis: Video) -> float:
-    """Seconds by which the infrared's first frame comes after the visible's, if that is real."""
+    """Seconds from the visible to the infrared first frame; 0 if the difference is not real."""
     scans = ir.scan, vis.scan
     starts = [scan.first or 0.0 for scan in scans]
     delay = starts[0] - starts[1]
@@ -105,18 +110,18 @@ def _delay(ir: Video, vis: Video) -> float:
     if abs(delay) <= max(least, _ROUNDING):
         return 0.0
     spans = [(scan.last or 0.0) - (scan.first or 0.0) for scan in scans]
-    return delay if abs(delay) < min(spans) / 2 else 0.0  # else one tells the time of day
+    return delay if abs(delay) < min(spans) / 2 else 0.0  # else one has the time of day
 
 
 class Nearest:
-    """The frames of a video, asked for by rising times.
+    """Look up the frames of a video by ascending times.
 
-    Two frames are held at a time, however long the video is.
+    Only two frames are in memory at a time, however long the video is.
 
     Args:
-        frames: of `Video.frames`.
-        delay: seconds that the first frame comes after time 0.
-        fps: its frames per second.
+        frames: the iterator from `Video.frames`.
+        delay: time of the first frame in seconds.
+        fps: frames per second of the video.
     """
 
     def __init__(self, frames: Iterator[VideoFrame], delay: float, fps: float):
@@ -130,7 +135,7 @@ class Nearest:
     def _next(self) -> VideoFrame | None:
         try:
             return next(self._frames, None)
-        except VideoDamaged as damage:  # said when its frames are asked for
+        except VideoDamaged as damage:  # raised when a frame after the damage is needed
             self._damage = damage
             return None
 
@@ -139,16 +144,17 @@ class Nearest:
 
     @property
     def is_over(self) -> bool:
-        """Whether the last frame is among those held."""
+        """Whether the last frame has been read."""
         return self._after is None
 
     def at(self, time: float) -> VideoFrame | None:
-        """The frame nearest to a time, the earlier one of two.
+        """The frame nearest to a time, or the earlier one if two are equally near.
 
-        None before the first and after the last frame by more than half the usual distance of two.
+        None if the time is before the first or after the last frame by more than half the frame
+        interval.
 
         Raises:
-            VideoDamaged: the video is damaged there.
+            VideoDamaged: the video is damaged at this time.
         """
         while self._after is not None and self._time(self._after) <= time:
             self._before, self._after = self._after, self._next()

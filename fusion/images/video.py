@@ -1,9 +1,9 @@
-"""Videos: reading frames one after another with their times, and writing them.
+"""Read video frames in order with their timestamps, and write videos.
 
-PyAV reads and writes all of them: it gives timestamps, 16-bit grey as it is, and whatever its
-FFmpeg decodes (H.264, HEVC, AV1, VP8, VP9, MPEG-2 and -4, MJPEG, FFV1, WMV, ...).
+PyAV does both. It gives timestamps and unchanged 16-bit grey, and decodes every format that its
+FFmpeg supports (H.264, HEVC, AV1, VP8, VP9, MPEG-2 and -4, MJPEG, FFV1, WMV, ...).
 
-What a container says about its length is a hint. The end is where decoding ends.
+The length that a container states is only a hint. The video ends where decoding ends.
 """
 
 import heapq
@@ -21,14 +21,14 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from fusion.base.errors import UserError
 from fusion.base.files import require_no_stream, whole_file
 
-#: Files that are taken for videos.
+#: Suffixes of files that are treated as videos.
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg"}
     | {".vob", ".wmv", ".asf", ".flv", ".3gp", ".ogv", ".mxf", ".h264", ".264", ".hevc", ".h265"}
     | {".265", ".mjpeg", ".mjpg", ".y4m", ".ivf"}
 )
 
-#: Formats that are written, and FFmpeg's name of each.
+#: Suffixes of the formats that can be written, with FFmpeg's name for each.
 _FORMATS = {
     ".mp4": "mp4",
     ".m4v": "mp4",
@@ -38,22 +38,22 @@ _FORMATS = {
     ".webm": "webm",
 }
 
-# Containers whose clock starts anywhere: a broadcast's, a disc's.
+# Containers whose clock starts at an arbitrary time, as for broadcasts and discs.
 _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg", "mpegvideo", "vob"}
 
-# Elementary streams: no clock at all; FFmpeg makes one up at 25 frames per second.
+# Elementary streams have no clock; FFmpeg invents timestamps at 25 frames per second.
 _WITHOUT_CLOCK = {"h264", "hevc", "mjpeg", "mpegvideo", "m4v", "av1", "obu"}
 
-# Containers with a table of their frames: what it lists and the file lacks was cut off.
+# Containers with a table of all frames: a file with fewer frames than listed was truncated.
 _WITH_TABLE = {"mov", "mp4", "avi"}
 
-# Frames that may come between a packet's place in the file and its place in time.
+# Largest distance, in frames, between a packet's position in the file and its position in time.
 _REORDERED = 32
 
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """A decoded frame; `image` converts it when it is asked for.
+    """A decoded frame; `image` converts it on request.
 
     Attributes:
         time: seconds from the start of the video's clock.
@@ -73,7 +73,7 @@ class VideoFrame:
             wanted = "gray16le" if deep else "gray"
         else:
             wanted = "gray16le" if deep and self._deep else "rgb24"
-        # One converter for all frames of a video: making one takes as long as using it.
+        # All frames of a video share one converter, because creating it takes as long as using it.
         image = self._reformatter.reformat(
             frame, format=wanted, interpolation=Interpolation.FAST_BILINEAR
         ).to_ndarray()
@@ -83,12 +83,12 @@ class VideoFrame:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a video's packets say without being decoded.
+    """What the packets of a video state, without decoding.
 
     Attributes:
-        frames: pictures in it; a few more or less may come out of decoding.
-        first, last: seconds on its own clock, where it has one.
-        steady: whether the frames follow each other at one distance.
+        frames: number of frames; decoding may give a few more or fewer.
+        first, last: timestamps in seconds on the video's own clock; None if it has no clock.
+        steady: whether the frame interval is constant.
     """
 
     frames: int
@@ -102,15 +102,15 @@ class Video:
 
     Args:
         path: the file.
-        deep: give colour of more than 8 bit as its 16-bit luminance instead of 8-bit RGB, for
+        deep: convert colour of more than 8 bits to 16-bit luminance instead of 8-bit RGB, for
             thermal recordings. Grey keeps its depth in any case.
 
     Attributes:
-        size: ``(width, height)`` of its frames, turned as the file says.
-        has_sound: whether there is a sound track beside the pictures.
+        size: ``(width, height)`` of its frames, after the rotation that the file states.
+        has_sound: whether the file has a sound track.
 
     Raises:
-        UserError: no such file, a network stream, or no video that can be decoded.
+        UserError: the file does not exist, is a network stream, or cannot be decoded as a video.
     """
 
     def __init__(self, path: str | Path, deep: bool = False):
@@ -150,8 +150,8 @@ class Video:
 
     def _stream(self, container: Any) -> Any:
         if not container.streams.video:
-            raise UserError(f"{self.path}: has no pictures, only sound or data; give a video")
-        # The first may be a cover; FFmpeg's choice is the largest picture that is none.
+            raise UserError(f"{self.path}: has no video stream, only sound or data; give a video")
+        # The first may be a cover; FFmpeg's choice is the largest image that is none.
         stream = container.streams.best("video") or container.streams.video[0]
         stream.thread_type = "AUTO"
         return stream
@@ -160,7 +160,7 @@ class Video:
 
     @cached_property
     def scan(self) -> Scan:
-        """The packets' count and times; reads the file, and decodes nothing."""
+        """Count and timestamps of the packets; reads the file without decoding it."""
         frames, packets, first, last, decoding = 0, 0, None, None, None
         ahead: list[int] = []
         distances: list[int] = []  # shortest and longest
@@ -192,31 +192,31 @@ class Video:
                     if len(ahead) > _REORDERED:
                         pass_on(heapq.heappop(ahead))
         except (av.FFmpegError, OSError):
-            pass  # decoding says where the damage is
+            pass  # decoding reports where the damage is
         frames += max(0, self._listed - packets)
         while ahead:
             pass_on(heapq.heappop(ahead))
         if first is None or last is None or base is None or self._format & _WITHOUT_CLOCK:
             return Scan(frames, None, None, True)
-        # A clock that starts with the pictures' decoding shows them later by its head start.
+        # If the clock starts when decoding starts, all frames are shown later by that delay.
         if decoding is not None and decoding >= 0 and first > decoding:
             first, last = first - (first - decoding), last - (first - decoding)
-        # Containers round times, Matroska to milliseconds.
+        # Containers round timestamps, Matroska to milliseconds.
         steady = not distances or (distances[1] - distances[0]) * base <= Fraction(21, 10_000)
         return Scan(frames, float(first * base), float(last * base), steady)
 
     def _is_hidden(self, packet: Any) -> bool:
-        """Whether a packet holds a picture that is never shown: VP8's reference from the future."""
+        """Whether a packet is never displayed: VP8's alternate reference frames."""
         return self._codec in ("vp8", "libvpx") and not memoryview(packet)[0] >> 4 & 1
 
     @property
     def frame_count(self) -> int:
-        """How many frames there seem to be; decoding may give some more or less."""
+        """Estimated number of frames; decoding may give a few more or fewer."""
         return self.scan.frames
 
     @cached_property
     def rate(self) -> Fraction:
-        """Frames per second: the stated rate, unless the frames' own times tell otherwise."""
+        """Frames per second: the stated rate, unless the timestamps contradict it."""
         scan = self.scan
         if scan.first is not None and scan.last is not None and scan.last > scan.first:
             found = (scan.frames - 1) / (scan.last - scan.first)
@@ -231,21 +231,21 @@ class Video:
 
     @property
     def has_clock(self) -> bool:
-        """Whether its frames have times."""
+        """Whether the frames have timestamps."""
         return self.scan.first is not None
 
     @property
     def clock_is_its_own(self) -> bool:
-        """Whether the clock starts anywhere: only differences of its times mean anything then."""
+        """Whether the clock starts at an arbitrary time, so that only time differences count."""
         return bool(self._format & _CLOCK_STARTS_ANYWHERE)
 
     # --- Decoding ---
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Frames from the first on, opened anew: what cannot be sought is read like the rest.
+        """Iterate over all frames; the file is reopened, so formats without seeking work too.
 
         Raises:
-            VideoDamaged: what comes next cannot be decoded.
+            VideoDamaged: the rest of the file cannot be decoded.
         """
         count = packets = 0
         origin: int | None = None
@@ -260,7 +260,7 @@ class Video:
                     try:
                         decoded = packet.decode()
                     except av.InvalidDataError as error:
-                        # A recording may begin between two whole pictures; later it is damage.
+                        # A recording may begin between two key frames; later it is damage.
                         if count:
                             broken = broken or error
                         continue
@@ -280,7 +280,7 @@ class Video:
             raise VideoDamaged(self.path, count, self._listed)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """The frames' pictures, see `VideoFrame.image`.
+        """Iterate over the frames as arrays, see `VideoFrame.image`.
 
         Raises:
             VideoDamaged: as `frames`.
@@ -288,7 +288,7 @@ class Video:
         return (frame.image() for frame in self.frames())
 
     def close(self) -> None:
-        """Nothing is held open between two readings."""
+        """Do nothing: no file stays open between two iterations."""
 
     def __enter__(self) -> "Video":
         return self
@@ -301,8 +301,8 @@ class VideoDamaged(UserError):
     """A video that cannot be decoded to its end.
 
     Attributes:
-        frames: how many could be.
-        stated: how many its table lists; 0 where it has none.
+        frames: number of frames that were decoded.
+        stated: number of frames that the container's table lists; 0 without a table.
     """
 
     def __init__(self, path: Path, frames: int, stated: int = 0):
@@ -313,10 +313,10 @@ class VideoDamaged(UserError):
 
 
 def require_video_suffix(path: Path) -> None:
-    """Refuse a video's name whose suffix is no format that can be written.
+    """Refuse a file name whose suffix is not a video format that can be written.
 
     Raises:
-        UserError: names the formats.
+        UserError: the format is unknown; the message lists the known ones.
     """
     if path.suffix.lower() not in _FORMATS:
         raise UserError(
@@ -325,11 +325,11 @@ def require_video_suffix(path: Path) -> None:
 
 
 class VideoWriter:
-    """Write frames of one size to a video file, whole or not at all.
+    """Write frames of one size to a video file; a failure leaves no partial file.
 
-    A context manager; the file appears under its name when the block ends without an exception.
-    H.264, or VP9 where the name ends in .webm or a side is odd, which H.264 cannot hold: both play
-    in browsers. Names in .avi hold MJPEG.
+    This is a context manager: the file appears when the block ends without an exception. The codec
+    is H.264; it is VP9 for .webm and for odd widths or heights, which H.264 does not support. Both
+    play in browsers. Files ending in .avi use MJPEG; .mov files of odd size use MPEG-4.
 
     Args:
         path: ends in .mp4, .m4v, .mov, .mkv, .webm or .avi.
@@ -351,7 +351,7 @@ class VideoWriter:
         return self
 
     def write(self, frame: np.ndarray) -> None:
-        """Append a uint8 frame, ``HxW`` or RGB ``HxWx3``; all frames have the first one's size."""
+        """Append a uint8 frame, ``HxW`` or RGB ``HxWx3``; all frames must have the same size."""
         if self._stream is None:
             self._open(frame.shape[1], frame.shape[0])
         picture = av.VideoFrame.from_ndarray(
@@ -387,7 +387,7 @@ class VideoWriter:
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             stream.codec_context.time_base = 1 / self.rate
             if codec != "mjpeg":
-                # BT.601 of limited range, which readers that ignore the tag assume too.
+                # Limited-range BT.601, which players that ignore the tag also assume.
                 stream.codec_context.colorspace = 6
                 stream.codec_context.color_range = 1
             stream.codec_context.open()
@@ -405,8 +405,8 @@ class VideoWriter:
     def _failed(self, error: Exception) -> UserError:
         reason = getattr(error, "strerror", None) or str(error)
         return UserError(
-            f"{self.path}: cannot be written whole ({reason}); is the disk full? Else try a name "
-            "ending in .mp4"
+            f"{self.path}: cannot be written ({reason}); check that the disk is not full, or try "
+            "a name ending in .mp4"
         )
 
     def __exit__(self, *exception: Any) -> None:
@@ -429,10 +429,10 @@ class VideoWriter:
         self._whole.__exit__(*exception)
 
     def _check(self) -> None:
-        """Make sure that all frames arrived: not every full disk is said while closing."""
+        """Make sure that all frames were written: closing does not always report a full disk."""
         try:
             held = Video(self._temporary).frame_count
         except UserError:
             held = -1
         if held != self._count:
-            raise UserError(f"{self.path}: cannot be written whole (is the disk full?)")
+            raise UserError(f"{self.path}: cannot be written completely (is the disk full?)")

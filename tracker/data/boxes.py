@@ -1,11 +1,11 @@
 """Box and polygon geometry.
 
-A box is ``(x, y, w, h)``: 0-based top-left corner, width and height, float, in pixels. Pixels have
-no extent of their own, so that a box of width 10 reaches from x to x + 10 and its centre is x + 5;
-conventions that count the last pixel in (``w = x2 - x1 + 1``) are converted where files are read.
+A box is ``(x, y, w, h)``: 0-based top-left corner, width and height as floats in pixels.
+Coordinates are continuous: a box of width 10 extends from x to x + 10, and its centre is x + 5.
+Conventions that include the last pixel (``w = x2 - x1 + 1``) are converted when files are read.
 
-Functions of boxes take arrays ``(..., 4)`` and broadcast; NaN stands for an absent target and
-passes through. A polygon is ``(K, 2)``, its corners in order, or its 2K numbers in a row.
+Box functions accept arrays ``(..., 4)`` and broadcast. NaN stands for an absent target and is
+propagated. A polygon is an array ``(K, 2)`` of corners in order, or a flat sequence of 2K numbers.
 """
 
 import numpy as np
@@ -43,7 +43,7 @@ def cxcywh_to_xywh(centred: np.ndarray) -> np.ndarray:
 
 
 def box_corners(boxes: np.ndarray) -> np.ndarray:
-    """``(..., 4)`` boxes to polygons ``(..., 4, 2)``: top-left, then clockwise on the screen."""
+    """``(..., 4)`` boxes to polygons ``(..., 4, 2)``, clockwise from the top-left corner."""
     x1, y1, x2, y2 = np.moveaxis(xywh_to_xyxy(boxes), -1, 0)
     return np.stack([x1, y1, x2, y1, x2, y2, x1, y2], axis=-1).reshape(*x1.shape, 4, 2)
 
@@ -54,14 +54,14 @@ def box_corners(boxes: np.ndarray) -> np.ndarray:
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union, elementwise with broadcasting.
 
-    ``box_iou(a[:, None], b[None])`` is the table of all pairs.
+    ``box_iou(a[:, None], b[None])`` gives the matrix of all pairs.
 
     Args:
         a: boxes ``(..., 4)``; a negative width or height counts as 0.
         b: boxes broadcastable to ``a``.
 
     Returns:
-        ``(...)`` in 0..1; 0 where both boxes are empty, NaN where one of them is NaN.
+        ``(...)`` in 0..1; 0 if both boxes are empty, NaN if one of them is NaN.
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     size_a, size_b = np.maximum(a[..., 2:], 0), np.maximum(b[..., 2:], 0)
@@ -69,12 +69,12 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     bottom_right = np.minimum(a[..., :2] + size_a, b[..., :2] + size_b)
     intersection = np.prod(np.maximum(bottom_right - top_left, 0), axis=-1)
     union = np.prod(size_a, axis=-1) + np.prod(size_b, axis=-1) - intersection
-    # Rounding may take the ratio of equal boxes above 1.
+    # Rounding may raise the ratio of equal boxes above 1.
     return np.minimum(intersection / np.where(union == 0, 1, union), 1)
 
 
 def clip_box(boxes: np.ndarray, width: float, height: float) -> np.ndarray:
-    """The part of ``(..., 4)`` boxes inside an image; of width or height 0 where there is none."""
+    """Clip ``(..., 4)`` boxes to an image; width or height is 0 if nothing is inside."""
     corners = np.clip(xywh_to_xyxy(boxes), 0, [width, height, width, height])
     return xyxy_to_xywh(corners)
 
@@ -83,10 +83,10 @@ def clip_box(boxes: np.ndarray, width: float, height: float) -> np.ndarray:
 
 
 def as_polygon(region: ArrayLike) -> np.ndarray:
-    """``(K, 2)`` corners of a box (4 numbers) or a polygon (2K >= 6 numbers, or ``(K, 2)``).
+    """Corners ``(K, 2)`` of a box (4 numbers) or a polygon (2K >= 6 numbers, or ``(K, 2)``).
 
     Raises:
-        ValueError: any other shape, or numbers that are not finite.
+        ValueError: the shape is not one of these, or the numbers are not finite.
     """
     points = np.asarray(region, float)
     is_row = points.ndim == 1 and (points.size == 4 or (points.size >= 6 and points.size % 2 == 0))
@@ -97,22 +97,22 @@ def as_polygon(region: ArrayLike) -> np.ndarray:
             f"got an array of shape {points.shape}"
         )
     if not np.isfinite(points).all():
-        raise ValueError("a region must be of finite numbers")
+        raise ValueError("the numbers of a region must be finite")
     if points.size == 4:
         return box_corners(points)
     return points.reshape(-1, 2)
 
 
 def polygon_area(points: np.ndarray) -> np.ndarray:
-    """Area of simple polygons ``(..., K, 2)`` by the shoelace formula; corners in either sense."""
+    """Area of simple polygons ``(..., K, 2)`` by the shoelace formula, for either orientation."""
     points = np.asarray(points, float)
-    # About the first corner: far from the origin the products would cancel digits away.
+    # Coordinates relative to the first corner avoid cancellation far from the origin.
     x, y = np.moveaxis(points - points[..., :1, :], -1, 0)
     return np.abs(np.sum(x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y, axis=-1)) / 2
 
 
 def bounding_box(points: np.ndarray) -> np.ndarray:
-    """The smallest box ``(..., 4)`` about polygons ``(..., K, 2)``."""
+    """Bounding boxes ``(..., 4)`` of polygons ``(..., K, 2)``."""
     points = np.asarray(points, float)
     return xyxy_to_xywh(np.concatenate([points.min(axis=-2), points.max(axis=-2)], axis=-1))
 
@@ -123,12 +123,12 @@ def polygon_iou(a: ArrayLike, b: ArrayLike, size: tuple[float, float] | None = N
     Args:
         a, b: regions as in `as_polygon`. A polygon that crosses itself counts as the area it
             encloses.
-        size: ``(width, height)`` of an image to clip both to first, as VOT does.
+        size: ``(width, height)`` of an image to which both are clipped first, as in VOT.
 
     Returns:
-        0..1; 0 where both areas are 0.
+        A value in 0..1; 0 if both areas are 0.
     """
-    import shapely  # no tracker needs it
+    import shapely  # imported here because no tracker needs it
 
     shapes = [shapely.make_valid(shapely.Polygon(as_polygon(region))) for region in (a, b)]
     if size is not None:
@@ -141,19 +141,19 @@ def polygon_iou(a: ArrayLike, b: ArrayLike, size: tuple[float, float] | None = N
 
 
 def polygons_to_boxes(points: np.ndarray) -> np.ndarray:
-    """The upright boxes that stand for polygons, rotated rectangles above all.
+    """Approximate polygons, usually rotated rectangles, by axis-aligned boxes.
 
-    The box has the mean of the corners as its centre and the polygon's area, with the aspect ratio
-    of the bounding box: the smallest upright box would hold much background for a rotated target.
-    The rule came up with SiamFC for VOT's rotated annotations; SiamRPN++ and DFAT start with it.
-    (There the size is one pixel larger, because boxes count their last pixel; not here.) An upright
-    rectangle stays as it is.
+    The centre of the box is the mean of the corners, its area is the area of the polygon, and its
+    aspect ratio is that of the bounding box. The bounding box itself would contain much background
+    for a rotated target. SiamFC introduced the rule for VOT's rotated annotations; SiamRPN++ and
+    DFAT initialize with it. (Their boxes include the last pixel and are one pixel larger; ours are
+    not.) An axis-aligned rectangle is unchanged.
 
     Args:
         points: ``(..., K, 2)``.
 
     Returns:
-        Boxes ``(..., 4)``; NaN where the polygon has no area or is NaN.
+        Boxes ``(..., 4)``; NaN if the polygon has no area or contains NaN.
     """
     points = np.asarray(points, float)
     size = bounding_box(points)[..., 2:]
@@ -166,37 +166,37 @@ def polygons_to_boxes(points: np.ndarray) -> np.ndarray:
 
 
 def region_to_box(region: ArrayLike) -> Box:
-    """The box a tracker starts from: a box as it is, a polygon by `polygons_to_boxes`.
+    """The box that initializes a tracker: boxes unchanged, polygons by `polygons_to_boxes`.
 
     Args:
         region: 4 numbers ``x, y, w, h``, or a polygon: 8 (or any 2K >= 6) numbers or ``(K, 2)``.
 
     Raises:
-        ValueError: another shape, numbers that are not finite, or a region without area.
+        ValueError: the shape is not supported, the numbers are not finite, or the area is 0.
     """
     points = as_polygon(region)
     numbers = np.asarray(region, float)
     box = numbers if numbers.size == 4 else polygons_to_boxes(points)
     x, y, w, h = (float(value) for value in box)
     if not (w > 0 and h > 0):
-        raise ValueError(f"a region needs an area, got {_shown(numbers)}")
+        raise ValueError(f"a region needs a positive area, got {_shown(numbers)}")
     return x, y, w, h
 
 
 def _shown(region: ArrayLike) -> str:
-    """Its numbers as ``--box`` takes them, on one line however many."""
+    """The numbers as ``--box`` takes them, always on one line."""
     return ",".join(f"{value:g}" for value in np.asarray(region, np.float64).ravel())
 
 
 def start_box(region: ArrayLike, width: float, height: float) -> Box:
-    """The box a tracker starts from, checked against its first frame.
+    """The box that initializes a tracker, checked against the first frame.
 
     Args:
         region: as in `region_to_box`.
-        width, height: of the frame in pixels.
+        width, height: size of the frame in pixels.
 
     Raises:
-        UserError: no box with an area, one outside the frame, or more than twice its size.
+        UserError: the region has no area, lies outside the frame, or is more than twice its size.
     """
     shown = _shown(region)
     frame = f"the frame of {width}x{height} pixels"
@@ -206,7 +206,7 @@ def start_box(region: ArrayLike, width: float, height: float) -> Box:
         raise UserError(f"box {shown}: {error}") from error
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise UserError(
-            f"box {shown}: outside {frame}; give x, y of its top left corner, width and height"
+            f"box {shown}: outside {frame}; give x, y of the top left corner, width and height"
         )
     if w > 2 * width or h > 2 * height:
         raise UserError(

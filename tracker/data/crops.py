@@ -7,27 +7,27 @@ import numpy as np
 
 __all__ = ["CONTEXT", "context_side", "crop_square", "is_usable", "mean_colour"]
 
-# Context around a box, as a share of width plus height (SiamFC).
+# Context around a box, as a fraction of width plus height (SiamFC).
 CONTEXT = 0.5
 
 
 def context_side(width: Any, height: Any, context: float = CONTEXT) -> Any:
-    """Side of the square that has the area of a box with its context; floats or tensors."""
+    """Side length of the square with the area of a box plus context, for floats or tensors."""
     margin = context * (width + height)
     return ((width + margin) * (height + margin)) ** 0.5
 
 
 def is_usable(frame: np.ndarray | None) -> bool:
-    """Whether a frame shows anything: not None, not of one value all over, and finite."""
+    """Whether a frame is usable: not None, not constant, and all values finite."""
     if frame is None:
         return False
-    # Subtracting extremes is NaN or infinite as soon as one value is.
+    # The difference of the extremes is NaN or infinite if any value is.
     spread = float(frame.max()) - float(frame.min())
     return bool(np.isfinite(spread)) and spread > 0
 
 
 def mean_colour(frame: np.ndarray) -> np.ndarray:
-    """Mean of a frame ``HxW`` or ``HxWxC``: ``(C,)`` float64."""
+    """Mean of a frame ``HxW`` or ``HxWxC`` per channel: ``(C,)`` float64."""
     return np.array(cv2.mean(frame)[: 1 if frame.ndim == 2 else frame.shape[2]])
 
 
@@ -38,15 +38,15 @@ def crop_square(
     size: int,
     fill: np.ndarray | None,
 ) -> np.ndarray:
-    """Cut a square about a point and scale it.
+    """Crop a square around a point and resize it.
 
     Args:
         frame: ``HxW`` or ``HxWxC``.
         centre: x and y in pixels.
-        side: of the square in pixels; rounded to whole ones.
-        size: side of the result.
-        fill: colour of what lies outside the frame, ``C`` values; the nearest pixel of the frame
-            where None.
+        side: side length of the square in pixels; rounded to whole pixels.
+        size: side length of the result in pixels.
+        fill: ``C`` values that fill the area outside the frame; None repeats the nearest pixel of
+            the frame.
 
     Returns:
         ``size x size`` or ``size x size x C``, of the frame's dtype.
@@ -59,7 +59,7 @@ def crop_square(
     if side == columns.stop - columns.start and side == rows.stop - rows.start:
         patch = frame[rows, columns]
     elif fill is None:
-        # What is nearest to a square outside the frame is still the frame's edge.
+        # A square outside the frame is filled from the nearest edge of the frame.
         rows = slice(min(rows.start, height - 1), max(rows.stop, 1))
         columns = slice(min(columns.start, width - 1), max(columns.stop, 1))
         top, left = min(top, rows.start), min(left, columns.start)
@@ -68,7 +68,7 @@ def crop_square(
         patch = cv2.copyMakeBorder(frame[rows, columns], *margins, cv2.BORDER_REPLICATE)
     else:
         patch = np.empty((side, side, *frame.shape[2:]), frame.dtype)
-        # A camera may turn grey after its colour was measured.
+        # A camera may switch to grey after its mean colour was measured.
         patch[:] = (fill.mean() if frame.ndim == 2 else fill).astype(frame.dtype)
         if rows.stop > rows.start and columns.stop > columns.start:
             patch[

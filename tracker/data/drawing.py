@@ -1,4 +1,4 @@
-"""Pictures of tracking: both modalities side by side with the box, for videos and reports."""
+"""Draw tracking results: both modalities side by side with boxes, for videos and reports."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from tracker.data.frames import MODALITY_NAMES, Frame
 
-# Readable on visible and on grey infrared pictures, also for most colour-blind people.
+# Visible on colour and on grey infrared images, also for most colour-blind people.
 RESULT_COLOR = (255, 176, 0)
 TRUTH_COLOR = (0, 220, 255)
 _BACKGROUND = (24, 24, 24)
@@ -16,14 +16,14 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_box(image: np.ndarray, box: ArrayLike, color: tuple[int, int, int] = RESULT_COLOR) -> None:
-    """Draw a box ``x, y, w, h`` into an RGB picture; a box with NaN is left out.
+    """Draw a box ``x, y, w, h`` on an RGB image; a box with NaN is skipped.
 
-    The line lies within the box, with a dark edge outside.
+    The line lies inside the box and has a dark outer edge.
     """
     corners = np.asarray(box, float)
     if not np.isfinite(corners).all():
         return
-    corners = np.clip(corners, -10_000, 10_000)  # OpenCV's coordinates are no wider than 32 bits
+    corners = np.clip(corners, -10_000, 10_000)  # OpenCV's coordinates have 32 bits
     thickness = max(2, round(min(image.shape[:2]) / 180))
     x1, y1 = np.rint(corners[:2]).astype(int).tolist()
     # A box from x to x + w covers the pixels x ... x + w - 1.
@@ -42,26 +42,26 @@ def draw_frame(
     size: tuple[int, int] | None = None,
     panel_width: tuple[int, int] = (320, 960),
 ) -> np.ndarray:
-    """A frame's visible and infrared picture side by side, under a line of text.
+    """Draw the visible and infrared image of a frame side by side, below a line of text.
 
-    A modality that is missing is a dark panel that says why.
+    A missing modality is shown as a dark panel with the reason.
 
     Args:
-        frame: as read by `Sequence.frame`.
+        frame: a frame from `Sequence.frame`.
         box: ``x, y, w, h`` in pixels of the frame.
-        score: shown if given.
+        score: the tracker's score, shown if given.
         truth: annotated boxes by modality, ``rgb`` and ``ir``, drawn in a second colour.
-        size: ``(width, height)`` of a panel's picture where both modalities are missing.
-        panel_width: a panel's least and greatest width; pictures are scaled to stay within.
+        size: ``(width, height)`` of a panel's image if both modalities are missing.
+        panel_width: minimum and maximum width of a panel; images are scaled to fit.
 
     Returns:
-        RGB uint8, of even width and height (video codecs want that).
+        RGB uint8 with even width and height, as video codecs require.
     """
     shown = frame.rgb if frame.rgb is not None else frame.ir
     if shown is not None:
         size = shown.shape[1], shown.shape[0]
     if size is None:
-        raise ValueError("draw_frame needs the size of a frame without pictures")
+        raise ValueError("draw_frame needs the size of a frame without images")
     width, height = size
     scale = float(np.clip(width, *panel_width)) / width
     panel = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -73,7 +73,7 @@ def draw_frame(
     pictures = np.concatenate([panels[0], gap, panels[1]], axis=1)
     text = f"frame {frame.number}" + ("" if score is None else f"   score {score:.2f}")
     line_height = max(20, panel[1] // 14)
-    line_height += (line_height + panel[1]) % 2  # an even height; the width is even as it is
+    line_height += (line_height + panel[1]) % 2  # an even height; the width is already even
     words = [(text, (255, 255, 255)), ("tracked", RESULT_COLOR)]
     words += [("annotated", TRUTH_COLOR)] * bool(truth)
     header = _header(words, pictures.shape[1], line_height)
@@ -109,7 +109,7 @@ def _panel(
 
 
 def _header(words: list[tuple[str, tuple[int, int, int]]], width: int, height: int) -> np.ndarray:
-    """A line of texts, each in its colour, which is the legend of the boxes."""
+    """Write a line of texts, each in its own colour, as a legend of the boxes."""
     header = np.full((height, width, 3), _BACKGROUND, np.uint8)
     scale = cv2.getFontScaleFromHeight(_FONT, max(8, height // 2))
     x, y = 6, height - max(5, height // 4)
@@ -120,7 +120,7 @@ def _header(words: list[tuple[str, tuple[int, int, int]]], width: int, height: i
 
 
 def _write(image: np.ndarray, text: str, position: tuple[int, int]) -> None:
-    """White text on a dark patch, its top left corner at ``position``."""
+    """Write white text on a dark patch whose top left corner is at ``position``."""
     letters = max(8, image.shape[0] // 32)
     scale = cv2.getFontScaleFromHeight(_FONT, letters)
     (width, height), below = cv2.getTextSize(text, _FONT, scale, 1)

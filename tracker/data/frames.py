@@ -1,6 +1,6 @@
-"""Frames and where they come from: a folder of pictures, or a video.
+"""Frames and their sources: a folder of images, or a video.
 
-Frames are numbered from 1 in every message, like the lines of an annotation.
+All messages number frames from 1, like the lines of an annotation.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ MODALITY_NAMES = {"rgb": "visible", "ir": "infrared"}
 
 
 def number_ranges(numbers: Iterable[int], limit: int = 12) -> str:
-    """``[1, 2, 3, 7]`` as ``1-3, 7``; after ``limit`` ranges only how many numbers follow."""
+    """Format ``[1, 2, 3, 7]`` as ``1-3, 7``; after ``limit`` ranges, count the other numbers."""
     ranges: list[tuple[int, int]] = []
     for number in sorted(set(numbers)):
         if ranges and number == ranges[-1][1] + 1:
@@ -45,11 +45,11 @@ def _ranges_text(ranges: Sequence[tuple[int, int]], limit: int = 12) -> str:
 
 @dataclass(frozen=True)
 class FrameProblem:
-    """Why a modality of a frame is not to be trusted.
+    """Why a modality of a frame is not reliable.
 
     Attributes:
-        kind: ``missing`` (no file), ``unreadable``, ``size`` (not the size of its modality's first
-            frame) or ``blank`` (one grey level everywhere; the picture is given all the same).
+        kind: ``missing`` (no file), ``unreadable``, ``size`` (differs from the modality's first
+            frame) or ``blank`` (a single grey level; the image is returned nevertheless).
         reason: one line that names the file.
     """
 
@@ -59,13 +59,13 @@ class FrameProblem:
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment of a sequence.
+    """One frame of a sequence, with both modalities.
 
     Attributes:
-        number: from 1.
+        number: the frame's number, counted from 1.
         rgb: RGB uint8 ``HxWx3``, or None.
         ir: uint8 ``HxW``, or None.
-        problems: by modality, ``rgb`` or ``ir``; a modality that is None is always named here.
+        problems: problems by modality, ``rgb`` or ``ir``; always explains a modality that is None.
     """
 
     number: int
@@ -75,13 +75,13 @@ class Frame:
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """A picture as read, ``HxW`` or ``HxWx3`` of any depth, as a visible frame: ``HxWx3`` uint8."""
+    """Convert an image ``HxW`` or ``HxWx3`` of any depth to a visible frame, ``HxWx3`` uint8."""
     image = to_8bit(image)
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 
 def as_ir(image: np.ndarray, percentiles: tuple[float, float] | None = None) -> np.ndarray:
-    """A picture as read, ``HxW`` or ``HxWx3`` of any depth, as an infrared frame: ``HxW`` uint8.
+    """Convert an image ``HxW`` or ``HxWx3`` of any depth to an infrared frame, ``HxW`` uint8.
 
     Args:
         percentiles: see `fusion.images.pixels.scale_to_255`.
@@ -90,24 +90,24 @@ def as_ir(image: np.ndarray, percentiles: tuple[float, float] | None = None) -> 
 
 
 class NoPicture(Exception):
-    """A frame has no usable picture; ``problem`` says why."""
+    """A frame has no usable image; ``problem`` says why."""
 
     def __init__(self, kind: str, reason: str):
         self.problem = FrameProblem(kind, reason)
 
 
 class ImageFrames:
-    """Frames in picture files.
+    """Frames in image files.
 
     Args:
-        folder: where the files are.
-        names: a file name a frame, None where the frame has no file.
+        folder: the folder that contains the files.
+        names: one file name per frame; None if the frame has no file.
     """
 
     fps: float | None = None
 
     def __init__(self, folder: Path, names: Sequence[str | None]):
-        # Names, not paths: large datasets have millions, and a Path takes 200 bytes more.
+        # Names instead of paths: large datasets have millions, and a Path takes 200 bytes more.
         self.folder = Path(folder)
         self.names = names
 
@@ -115,7 +115,7 @@ class ImageFrames:
         return len(self.names)
 
     def path(self, index: int) -> Path | None:
-        """A frame's file; None where it has none."""
+        """The file of a frame; None if it has no file."""
         name = self.names[index]
         return None if name is None else self.folder / name
 
@@ -127,7 +127,7 @@ class ImageFrames:
         """A frame as stored."""
         path = self.path(index) if index < len(self.names) else None
         if path is None:
-            raise NoPicture("missing", f"{self.folder}: no picture for frame {index + 1}")
+            raise NoPicture("missing", f"{self.folder}: no image for frame {index + 1}")
         try:
             return read_image(path)
         except UserError as error:
@@ -137,14 +137,13 @@ class ImageFrames:
 class VideoFrames:
     """Frames of a video file. Forward access is fast; going back decodes from the start again.
 
-    The length is what the file seems to hold until its end is reached, and what it holds from then
-    on.
+    The length is an estimate until the end of the file has been decoded, and exact afterwards.
 
     Args:
-        path: the file, or the `Video` of it.
-        clock: give for frame i what is nearest to frame i of this video, see
-            `fusion.images.timing`; None: the i-th frame.
-        delay: seconds by which the first frame comes after the clock's.
+        path: the file, or its `Video`.
+        clock: a video that defines the times: index i gives the frame nearest in time to frame i of
+            ``clock``, see `fusion.images.timing`. None: index i gives the i-th frame.
+        delay: seconds from the first frame of ``clock`` to the first frame of this video.
     """
 
     def __init__(self, path: Path | Video, clock: "VideoFrames | None" = None, delay: float = 0.0):
@@ -160,14 +159,14 @@ class VideoFrames:
             self._length = max(1, 1 + int(end * clock.video.fps + 0.01))
             steady = scan.steady and clock.video.scan.steady
             if not steady and abs(self._length - len(clock)) <= 3:
-                self._length = len(clock)  # counted by mean rates
+                self._length = len(clock)  # estimated from mean rates
         self.ends: bool = False  # whether the end was reached
         self.damage: VideoDamaged | None = None
         self._restart()
 
     def _restart(self) -> None:
         self._frames = self.video.frames()
-        self._position = -1  # of the frame in _current
+        self._position = -1  # index of the frame in _current
         self._current: VideoFrame | None = None
         self._nearest: Nearest | None = None
         self._image: tuple[VideoFrame, np.ndarray] | None = None
@@ -176,11 +175,11 @@ class VideoFrames:
         return self._length
 
     def missing(self) -> list[int]:
-        """Indices of frames known to be missing: none."""
-        return []  # what a damaged video lacks shows when it is decoded
+        """Indices of frames known to be missing; always empty."""
+        return []  # damage is found only when the video is decoded
 
     def time(self, index: int) -> float:
-        """Seconds from the first frame to frame ``index``, beyond the end at the video's rate."""
+        """Seconds from the first frame to frame ``index``; extrapolated beyond the end."""
         self._advance(index)
         if self._position == index and self._current is not None:
             return self._current.time
@@ -198,7 +197,7 @@ class VideoFrames:
                 frame, self.damage = None, damage
             if frame is None:
                 self._length, self.ends = self._position + 1, True
-                if self.damage is not None:  # what is lost is reported frame by frame
+                if self.damage is not None:  # lost frames are reported one by one
                     lost = max(self.damage.stated, self.video.scan.frames, self._length + 1)
                     self._length = lost
                 return
@@ -209,7 +208,7 @@ class VideoFrames:
         return self.ends and (self.damage is not None or self._position + 1 >= self._length)
 
     def read(self, index: int) -> np.ndarray:
-        """A frame, RGB ``HxWx3`` or grey ``HxW``, uint8 or uint16."""
+        """Frame ``index`` as RGB ``HxWx3`` or grey ``HxW``, uint8 or uint16."""
         frame = self._at(index) if self._clock is None else self._near(index, self._clock)
         if self._image is None or self._image[0] is not frame:
             self._image = frame, frame.image()
@@ -248,34 +247,34 @@ FrameSource = ImageFrames | VideoFrames
 
 
 def video_path(path: Path) -> Path:
-    """A video's path, refused where its name is not one of a video.
+    """Check that a path has the suffix of a video, and return it.
 
     Raises:
-        UserError: names the suffixes that are.
+        UserError: the suffix is unknown; the message lists the known ones.
     """
     if path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES:
         known = " ".join(sorted(VIDEO_SUFFIXES))
-        raise UserError(f"{path}: not a video; give a folder of pictures or a video file ({known})")
+        raise UserError(f"{path}: not a video; give a folder of images or a video file ({known})")
     return path
 
 
 def open_numbered(path: Path, pair: str | None, deep: bool = False) -> FrameSource:
-    """One side of a folder and a video, whose frames are matched by number."""
+    """The source of one modality, if a folder and a video are matched by number."""
     if not path.is_dir():
         return VideoFrames(Video(video_path(path), deep=deep))
     names = picture_names(path)
     counts = counter([Path(name).stem for name in names])
     if pair is None and counts is not None and counts[-1] - counts[0] >= len(counts):
         raise UserError(
-            f"{path}: pictures are missing between {names[0]} and {names[-1]}, so that it is "
-            "unknown which belong to a video's frames; give --pair index if the k-th picture "
+            f"{path}: images are missing between {names[0]} and {names[-1]}, so it is unknown "
+            "which frames of the video they belong to; give --pair index if the k-th image "
             "belongs to the k-th frame"
         )
     return ImageFrames(path, names)
 
 
 def picture_names(folder: Path) -> list[str]:
-    """Names of a folder's pictures in natural order.
+    """Names of the images in a folder, in natural order.
 
     Raises:
         UserError: as `fusion.images.pairing.list_images`.
@@ -288,12 +287,12 @@ def picture_names(folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Aligned:
-    """Two folders' pictures, frame by frame.
+    """The images of two folders, matched by frame.
 
     Attributes:
-        rgb, ir: a file name per frame, None where there is none.
-        numbers: a frame's number in the names; None where they have no counter.
-        problems: what is to be reported.
+        rgb, ir: one file name per frame; None if the frame has no file.
+        numbers: the number of each frame in the names; None if the names have no counter.
+        problems: problems to report to the user.
     """
 
     rgb: list[str | None]
@@ -309,22 +308,22 @@ def align_frames(
     start: int | None = None,
     pair: str | None = None,
 ) -> Aligned:
-    """Match two folders' pictures, so that one missing file does not shift all that follow.
+    """Match the images of two folders, so that a missing file does not shift all later frames.
 
-    Which belong together is `fusion.images.pairing`'s to say.
+    `fusion.images.pairing` decides which images belong together.
 
     Args:
         rgb, ir: file names in natural order.
-        expected: frames the annotation speaks of. Numbers missing in both folders are frames
-            without a picture if it speaks of them too, and no frames otherwise. Where both folders
-            have as many pictures, nothing is missing.
-        start: the first frame's number, where the layout says so. All numbers from there on are
-            frames then, and ``expected`` of them at least.
+        expected: number of frames that the annotation covers. Numbers missing in both folders are
+            frames without an image if the annotation covers them too; otherwise they are not
+            frames. If both folders have ``expected`` images, nothing is missing.
+        start: number of the first frame, if the layout defines it. Then all numbers from there on
+            are frames, and there are at least ``expected`` frames.
         pair: ``name`` or ``index``, see `fusion.images.pairing.match_names`.
 
     Raises:
-        UserError: the names do not tell which belong together, or numbers from ``start`` on that
-            make more frames than `LONGEST`.
+        UserError: the names do not tell which images belong together, or counting from ``start``
+            gives more than `LONGEST` frames.
     """
     complete = expected is not None and len(rgb) == len(ir) == expected
     matching = match_names(rgb, ir, pair, complete)
@@ -343,8 +342,8 @@ def align_frames(
             filled = True
             if high - low >= LONGEST:
                 raise UserError(
-                    f"pictures are numbered from {low} to {high}, and a sequence has {LONGEST} "
-                    "frames at most; correct the name of the first or the last"
+                    f"images are numbered from {low} to {high}, but a sequence has at most "
+                    f"{LONGEST} frames; correct the name of the first or the last image"
                 )
         if filled and high - low + 1 > len(rows):
             by_number = dict(zip(numbers, rows, strict=True))
@@ -354,8 +353,7 @@ def align_frames(
             gaps = [(a + 1, b - 1) for a, b in pairwise(numbers) if b - a > 1]
             if gaps:
                 problems.append(
-                    f"the pictures' numbers skip {_ranges_text(gaps)}: {len(numbers)} frames are "
-                    "left"
+                    f"the image numbers skip {_ranges_text(gaps)}: {len(numbers)} frames are left"
                 )
     columns = [[row[side] for row in rows] for side in (0, 1)]
     for modality, column in zip(MODALITIES, columns, strict=True):
@@ -364,7 +362,7 @@ def align_frames(
             first = missing[0] - 1
             number = f" (the first is number {numbers[first]})" if numbers else ""
             problems.append(
-                f"{MODALITY_NAMES[modality]}: no picture for {len(missing)} of {len(rows)} "
+                f"{MODALITY_NAMES[modality]}: no image for {len(missing)} of {len(rows)} "
                 f"frames: {number_ranges(missing)}"
                 + (number if numbers and numbers[first] != first + 1 else "")
             )
@@ -372,8 +370,8 @@ def align_frames(
 
 
 def shortage(modality: str, frames: int, length: int) -> str:
-    """What is said of a modality that ends before the other one, of ``length`` frames, does."""
+    """The report that a modality ends before the other one, which has ``length`` frames."""
     return (
-        f"{MODALITY_NAMES[modality]}: {frames} frames against {length}; "
+        f"{MODALITY_NAMES[modality]}: {frames} frames instead of {length}; "
         f"none for {number_ranges(range(frames + 1, length + 1))}"
     )

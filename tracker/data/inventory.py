@@ -1,4 +1,4 @@
-"""What a folder of sequences holds and what is wrong with it, for ``tracker data``."""
+"""List the contents and problems of a folder of sequences, for ``tracker data``."""
 
 from collections import Counter
 from pathlib import Path
@@ -15,13 +15,14 @@ _TABLE_ROWS = 40
 
 
 def inspect_sequence(sequence: Sequence, all_frames: bool = False) -> dict:
-    """Facts about a sequence, and everything wrong with it.
+    """Collect facts about a sequence and all its problems.
 
     Args:
-        all_frames: decode every frame, not the first one alone.
+        all_frames: decode every frame instead of only the first.
 
     Returns:
-        A dictionary for JSON; ``problems`` can be worked around, ``errors`` cannot.
+        A dictionary for JSON. The sequence can be used despite its ``problems``, but not with
+        ``errors``.
     """
     problems, errors = list(sequence.problems), []
     try:
@@ -33,9 +34,9 @@ def inspect_sequence(sequence: Sequence, all_frames: bool = False) -> dict:
     for index in decoded:
         frame = sequence.frame(index)
         if index == 0 and frame.rgb is None and frame.ir is None:
-            errors.append("the first frame has no picture that can be read")
+            errors.append("the first frame has no readable image")
         for modality, problem in frame.problems.items():
-            # Missing files are among the sequence's own problems already.
+            # The sequence's own problems already list missing files.
             if problem.kind != "missing":
                 incidents.setdefault((modality, problem.kind), []).append(frame.number)
     for (modality, kind), numbers in incidents.items():
@@ -64,7 +65,7 @@ def inspect_sequence(sequence: Sequence, all_frames: bool = False) -> dict:
     apart = both & (box_iou(sequence.boxes_rgb, sequence.boxes_ir) == 0)
     if apart.any():
         problems.append(
-            "visible and infrared boxes do not meet: frames "
+            "visible and infrared boxes do not overlap: frames "
             + number_ranges(np.flatnonzero(apart) + 1)
         )
     if sequence.annotated.any() and sequence.first_box() is None:
@@ -82,18 +83,18 @@ def inspect_sequence(sequence: Sequence, all_frames: bool = False) -> dict:
 
 
 def take_inventory(paths: list[Path], layout: str | None = None, all_frames: bool = False) -> dict:
-    """Inspect all sequences below a folder, or the one of two folders or videos.
+    """Inspect all sequences below a folder, or one sequence of two folders or videos.
 
     Args:
         paths: one folder, or two paths as for `load_sequence`.
-        layout: of `tracker.data.layouts.dataset_names`; guessed without it.
+        layout: a name from `tracker.data.layouts.dataset_names`; None detects the layout.
 
     Returns:
-        A dictionary for JSON: ``sequences`` as from `inspect_sequence`, sums, ``problems`` of the
-        folder itself, and ``errors``: sequences that cannot be read.
+        A dictionary for JSON: ``sequences`` as from `inspect_sequence`, totals, ``problems`` of the
+        folder itself, and ``errors`` for sequences that cannot be read.
 
     Raises:
-        UserError: nothing there to inspect.
+        UserError: there is nothing to inspect.
     """
     problems: list[str] = []
     errors: list[str] = []
@@ -122,13 +123,13 @@ def take_inventory(paths: list[Path], layout: str | None = None, all_frames: boo
 
 
 def count_faults(inventory: dict) -> tuple[int, int]:
-    """How many problems and how many errors an inventory names."""
+    """The number of problems and the number of errors in an inventory."""
     parts = [inventory, *inventory["sequences"]]
     return sum(len(p["problems"]) for p in parts), sum(len(p["errors"]) for p in parts)
 
 
 def describe(inventory: dict) -> list[str]:
-    """The inventory as lines for people: sums, a table, problems, errors, a verdict."""
+    """Format the inventory as text lines: totals, a table, problems, errors, a summary."""
     entries = inventory["sequences"]
     layouts = ", ".join(f"{count} {name}" for name, count in inventory["layouts"].items())
     lines = [
@@ -149,7 +150,7 @@ def describe(inventory: dict) -> list[str]:
             f"{entry['rgb']['boxes']}/{entry['ir']['boxes']}"
         )
     if len(entries) > _TABLE_ROWS:
-        lines.append(f"  ... and {len(entries) - _TABLE_ROWS} more (--json names all)")
+        lines.append(f"  ... and {len(entries) - _TABLE_ROWS} more (--json lists all)")
     for kind in ("problems", "errors"):
         label = kind.removesuffix("s")
         lines += [f"{label}: {line}" for line in inventory[kind]]

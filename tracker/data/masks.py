@@ -1,7 +1,7 @@
-"""Masks of pixels as VOT writes them since 2020: ``m x,y,w,h,runs...``.
+"""Pixel masks in the run-length format of VOT since 2020: ``m x,y,w,h,runs...``.
 
-The runs are lengths of stretches of background and object in turn, row by row through the mask's
-own rectangle; what they leave over is background.
+The runs are the lengths of alternating background and object stretches, row by row through the
+mask's own rectangle. Pixels after the last run are background.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ import numpy as np
 
 __all__ = ["LARGEST", "Mask", "decode_mask"]
 
-#: Pixels of the largest mask or frame: a slip in a file must not take all memory.
+#: Largest number of pixels of a mask or frame, so that a typing error cannot exhaust memory.
 LARGEST = 1 << 28
 
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """A region of pixels: ``pixels[i, j]`` is the image's ``(x + j, y + i)``."""
+    """A pixel mask: ``pixels[i, j]`` is the image's pixel ``(x + j, y + i)``."""
 
     x: int
     y: int
     pixels: np.ndarray
 
     def box(self) -> np.ndarray:
-        """The smallest box ``x, y, w, h`` about its pixels; NaN where there are none."""
+        """The bounding box ``x, y, w, h`` of the object's pixels; NaN if there are none."""
         rows, columns = np.nonzero(self.pixels)
         if not len(rows):
             return np.full(4, np.nan)
@@ -40,7 +40,7 @@ class Mask:
 
 
 def decode_mask(values: Sequence[int]) -> Mask:
-    """A mask of its numbers ``x, y, w, h, runs...``.
+    """Decode a mask from its numbers ``x, y, w, h, runs...``.
 
     Raises:
         ValueError: the runs do not fit the size.

@@ -1,16 +1,16 @@
-"""Which frame each line of an annotation belongs to.
+"""Assign the lines of an annotation to frames.
 
-**The rule.** A line belongs to the picture of its number: line k (from 0) to number base + step k,
-where step is 1, or 10 in VTUAV. The base is the layout's where it fixes one (VOT: 1), else the
-first picture's number where that is 0 or 1.
+**The rule.** Line k (from 0) belongs to the image with the number base + step k, where step is 1,
+or 10 in VTUAV. The base is defined by the layout if it fixes one (VOT: 1); otherwise it is the
+number of the first image if that is 0 or 1.
 
-Pictures may be missing. An annotation of as many lines as there are numbers from the first picture
-to the last speaks of the missing ones too; one of as many lines as there are pictures was written
-without them. A first number above 1 is either the sequence's own beginning, or the pictures before
-it are lost: the number of lines must leave one of these possible, and only one.
+Images may be missing. If there are as many lines as numbers from the first to the last image, the
+annotation also covers the missing images. If there are as many lines as images, it was written
+without them. If the first number is above 1, either the sequence begins there or the images before
+it are missing; exactly one of the two must agree with the number of lines.
 
-Whatever the numbers do not decide is refused: a box on another frame than its own is worse than no
-box. Names without a counter (see `fusion.images.pairing`) need a line for each frame.
+Ambiguous cases are refused, because a box on the wrong frame is worse than no box. If the file
+names have no counter (see `fusion.images.pairing`), there must be one line per frame.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from tracker.data.layouts import Layout, child_folder
 
 __all__ = ["Annotations", "frames_of_lines", "place_annotations", "read_annotations"]
 
-#: A file of the first frame's box alone, in some releases of every dataset.
+#: A file with only the first frame's box, which some releases of every dataset contain.
 FIRST_BOX = "init.txt"
 
 
@@ -37,21 +37,21 @@ def frames_of_lines(
     step: int = 1,
     start: int | None = None,
 ) -> np.ndarray:
-    """The frame of each line of an annotation, by this module's rule.
+    """The frame of each line of an annotation, by the rule in the module's docstring.
 
     Args:
-        lines: how many the annotation has.
-        numbers: each frame's number, rising; None where names have no counter.
-        present: ``(N,)`` bool: frames with a picture in any modality.
-        own: the same for the annotation's own modality; None where it is of both.
-        step: frames from one line to the next.
-        start: the number of the first line's frame, where the layout fixes it.
+        lines: number of lines of the annotation.
+        numbers: the number of each frame, ascending; None if the names have no counter.
+        present: ``(N,)`` bool: frames with an image in any modality.
+        own: the same for the annotation's own modality; None if it annotates both.
+        step: number of frames from one line to the next.
+        start: number of the first line's frame, if the layout fixes it.
 
     Returns:
-        ``(lines,)`` int: a frame's index for each line, -1 where its picture is not there.
+        ``(lines,)`` int: the frame index of each line, -1 if its image is missing.
 
     Raises:
-        UserError: the numbers do not tell.
+        UserError: the frame numbers are ambiguous.
     """
     count = len(present)
     if numbers is None:
@@ -60,7 +60,7 @@ def frames_of_lines(
         if step == 1 and own is not None and lines == own.sum():
             return np.flatnonzero(own)
         raise UserError(
-            f"{lines} lines for {count} frames whose names have no number, so that it is unknown "
+            f"{lines} lines for {count} frames whose names have no number, so it is unknown "
             "which are missing"
         )
     first, last = numbers[0], numbers[-1]
@@ -82,7 +82,7 @@ def frames_of_lines(
             )
         if lines < -(-(last - base + 1) // step) and (np.diff(numbers) > 1).all():
             raise UserError(
-                f"{lines} lines, one every {step} frames, and pictures whose numbers go up by "
+                f"{lines} lines, one every {step} frames, and images whose numbers increase by "
                 f"{min(np.diff(numbers))}: it is unknown what the lines count"
             )
         return places.of(base + step * np.arange(lines))
@@ -100,25 +100,29 @@ def frames_of_lines(
         return np.flatnonzero(present)
     if own is not None and lines == own.sum():
         return np.flatnonzero(own)
-    # The annotation ends early. Before the first gap, number and order are one.
+    # The annotation ends early. Before the first gap, number and order agree.
     whole = present if own is None else present & own
     gapless = next((i for i in range(count) if numbers[i] != first + i or not whole[i]), count)
     if first <= 1 and (lines <= gapless or gapless == count):
         return np.arange(lines)
     raise UserError(
-        f"{lines} lines for {pictures} pictures numbered from {first} to {last}: neither a line "
-        "for each picture nor one for each number"
+        f"{lines} lines for {pictures} images numbered from {first} to {last}: neither one line "
+        "per image nor one per number"
     )
 
 
 def _only(bases: set[int], first: int, last: int, what: str) -> int:
-    """The one base that is possible."""
+    """The only possible base.
+
+    Raises:
+        UserError: no base is possible, or several are.
+    """
     if len(bases) == 1:
         return bases.pop()
     several = " and ".join(map(str, sorted(bases)))
     raise UserError(
-        f"{what} and pictures numbered from {first} to {last}: "
-        + (f"counted from {several} the lines would fit alike" if bases else "they do not fit")
+        f"{what} and images numbered from {first} to {last}: "
+        + (f"the lines fit if counted from {several}" if bases else "they do not fit")
     )
 
 
@@ -134,20 +138,20 @@ class _Places:
 
 # --- A sequence's annotation files ----------------------------------------------------------------
 
-#: Boxes ``(N, 4)`` line by line, by the file's name.
+#: Boxes ``(N, 4)``, one row per line, by file name.
 Annotations = dict[str, np.ndarray]
 
 
 def read_annotations(
     folder: Path, layout: type[Layout], problems: list[str], needed: bool = True
 ) -> Annotations:
-    """Boxes line by line of each modality's best file; says which files are missing.
+    """Read the boxes of the best file of each modality, and report missing files.
 
     Args:
-        needed: whether an unreadable file is an error; else it is a problem.
+        needed: whether an unreadable file is an error; otherwise it is reported as a problem.
 
     Raises:
-        UserError: an unreadable file, where they are needed.
+        UserError: a file is unreadable and ``needed`` is set.
     """
     boxes: Annotations = {}
     missing: dict[str, list[str]] = {}
@@ -167,7 +171,7 @@ def read_annotations(
         else:
             missing.setdefault(candidates[0], []).append(MODALITY_NAMES[modality])
     problems += [
-        f"{name}: missing, so that no boxes are known on {' and '.join(modalities)} frames"
+        f"{name}: missing, so the boxes on {' and '.join(modalities)} frames are unknown"
         for name, modalities in missing.items()
     ]
     return boxes
@@ -182,17 +186,18 @@ def place_annotations(
     problems: list[str],
     needed: bool = True,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Boxes ``(N, 4)`` by modality, and ``(N,)`` bool, which frames the annotations speak of.
+    """Boxes ``(N, 4)`` by modality, and ``(N,)`` bool: the frames that are annotated.
 
     Args:
-        annotations: of `read_annotations`.
-        sources: the frames' files by modality, of one length.
+        annotations: the result of `read_annotations`.
+        sources: the frames' files by modality, all of the same length.
         numbers, start: see `frames_of_lines`.
-        problems: gets a line for each file whose lines do not all have a picture.
-        needed: whether lines that cannot be placed are an error; else they are a problem.
+        problems: a line is appended for each file with lines that have no image.
+        needed: whether lines that cannot be assigned to frames are an error; otherwise they are
+            reported as a problem.
 
     Raises:
-        UserError: they cannot be placed, where they are needed.
+        UserError: lines cannot be assigned to frames and ``needed`` is set.
     """
     length = len(sources["rgb"])
     boxes = {modality: np.full((length, 4), np.nan) for modality in MODALITIES}
@@ -213,7 +218,7 @@ def place_annotations(
             )
         except UserError as error:
             if needed:
-                raise UserError(f"{name}: {error}; give --box, or the missing pictures") from None
+                raise UserError(f"{name}: {error}; give --box, or the missing images") from None
             problems.append(f"{name}: {error}; left out")
             continue
         known = frames >= 0
@@ -225,7 +230,7 @@ def place_annotations(
         expected = -(-length // step)
         if lost:
             problems.append(
-                f"{name}: {len(rows)} lines for {length} frames{every}; no picture for lines {lost}"
+                f"{name}: {len(rows)} lines for {length} frames{every}; no image for lines {lost}"
             )
         elif len(rows) not in (expected, length, own.sum()):
             problems.append(f"{name}: {len(rows)} lines for {length} frames{every}")

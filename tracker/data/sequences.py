@@ -1,9 +1,9 @@
-"""RGBT sequences: datasets' layouts, two folders, two videos, behind one `Sequence`.
+"""RGBT sequences from dataset layouts, two folders or two videos, all as a `Sequence`.
 
-`load_sequence` reads one sequence and `load_dataset` a folder of them. Pictures are opened when a
-frame is asked for; folders are listed and annotations read at once, so that everything wrong with
-those is known at the start: what can be worked around is collected in `Sequence.problems`, what
-cannot is a `UserError`.
+`load_sequence` reads one sequence and `load_dataset` a folder of sequences. Images are opened when
+a frame is requested. Folders are listed and annotations are read immediately, so that their errors
+are known at the start: recoverable ones are collected in `Sequence.problems`, others raise
+`UserError`.
 
     =======  =================  =====================================  =============================
     layout   folders            annotation                             numbers
@@ -17,10 +17,8 @@ cannot is a `UserError`.
     vt       RGB, T, GT         GT: one mask per image                 still pairs, by `mask_to_box`
     =======  =================  =====================================  =============================
 
-``vt`` is VT821, VT1000 and VT5000. What an annotation's lines may look like is in
-`tracker.data.annotations`. Where ``visible.txt`` or ``infrared.txt`` is missing, ``init.txt``
-stands for
-it.
+``vt`` is VT821, VT1000 and VT5000. `tracker.data.annotations` describes the lines of an annotation.
+If ``visible.txt`` or ``infrared.txt`` is missing, ``init.txt`` is used instead.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -72,26 +70,27 @@ from tracker.data.numbering import place_annotations, read_annotations
 
 @dataclass
 class Sequence:
-    """Two modalities of one scene, frame by frame, with the target's boxes where they are known.
+    """The frames of both modalities of one scene, with the target's boxes if they are known.
 
-    Its length is the longer modality's. Deeper pictures than 8 bit are stretched to it by their own
-    range, a grey visible picture gets three equal channels, a coloured infrared one its luminance.
+    The length is that of the longer modality. Images deeper than 8 bits are stretched to 8 bits by
+    their own range; a grey visible image is repeated to three channels; a colour infrared image is
+    converted to its luminance.
 
     Attributes:
-        name: unique in its dataset.
-        layout: one of the module's table, or ``pair`` for two folders or videos.
-        rgb: visible frames.
-        ir: infrared frames.
-        boxes_rgb: ``(N, 4)`` boxes ``x, y, w, h`` on the visible frames, NaN where the target is
+        name: the sequence's name, unique in its dataset.
+        layout: a layout from the module's table, or ``pair`` for two folders or videos.
+        rgb: source of the visible frames.
+        ir: source of the infrared frames.
+        boxes_rgb: ``(N, 4)`` boxes ``x, y, w, h`` on the visible frames, NaN if the target is
             absent or the frame has no annotation.
         boxes_ir: the same on the infrared frames.
-        annotated: ``(N,)`` bool: frames the annotation speaks of; a NaN box there means absent.
+        annotated: ``(N,)`` bool: the annotated frames; on these, a NaN box means an absent target.
         attributes: per-frame numbers by name, from VOT's ``*.tag`` and ``*.value`` files.
-        fps: frames a second, where a video or a ``sequence`` file states it.
-        problems: what is wrong but can be worked around, a line each.
-        resize: bring infrared frames, and with them `boxes_ir`, to the visible's size; set by
-            `resized`.
-        stretch: also where that changes their aspect ratio.
+        fps: frames per second, if a video or a ``sequence`` file states them.
+        problems: one line per problem that does not prevent the use of the sequence.
+        resize: whether infrared frames and `boxes_ir` are scaled to the size of the visible
+            frames; set by `resized`.
+        stretch: whether this is also allowed if it changes their aspect ratio.
         percentiles: stretch the infrared from these, see `fusion.images.pixels.scale_to_255`.
     """
 
@@ -110,25 +109,23 @@ class Sequence:
     percentiles: tuple[float, float] | None = None
 
     def __len__(self) -> int:
-        """Frames; of videos what they state, until their end has been read."""
+        """Number of frames; an estimate for videos until their end has been read."""
         return max(len(self.rgb), len(self.ir))
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         while index < len(self):
             frame = self.frame(index)
-            if index >= len(self):  # it was beyond a video's end
+            if index >= len(self):  # beyond the end of the videos
                 return
             yield frame
             index += 1
 
     def resized(self, stretch: bool = False) -> "Sequence":
-        """The same sequence with infrared frames and boxes brought to the visible's size.
-
-        This one is not changed: others may be using it.
+        """A copy of the sequence whose infrared frames and boxes are scaled to the visible size.
 
         Args:
-            stretch: also where that changes their aspect ratio.
+            stretch: whether this is also allowed if it changes their aspect ratio.
         """
         if self.resize:
             return replace(self, stretch=stretch)
@@ -141,10 +138,11 @@ class Sequence:
     def frame(self, index: int) -> Frame:
         """Read frame ``index``, counted from 0.
 
-        Never fails on a bad picture: the modality is then None and `Frame.problems` says why.
+        An unreadable image does not raise an error: its modality is None and `Frame.problems` gives
+        the reason.
 
         Raises:
-            IndexError: no such frame.
+            IndexError: the frame does not exist.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"frame {index} of {len(self)} in {self.name}")
@@ -191,7 +189,7 @@ class Sequence:
         return {"rgb": _size(_first_picture(self.rgb)), "ir": _size(_first_picture(self.ir))}
 
     def frame_size(self) -> tuple[int, int]:
-        """``(width, height)`` of what `frame` gives: the visible's, or else the infrared's.
+        """``(width, height)`` of the images from `frame`: visible, or infrared without visible.
 
         Raises:
             UserError: no frame is readable.
@@ -202,7 +200,7 @@ class Sequence:
         return size
 
     def check_sizes(self) -> None:
-        """Make sure that a box means the same place in both modalities.
+        """Check that a box has the same meaning in both modalities.
 
         Raises:
             UserError: the modalities' sizes differ and `resize` is off, their shapes differ and
@@ -216,7 +214,7 @@ class Sequence:
             )
 
     def _turned(self, *modalities: str) -> list[str]:
-        """Which modalities' first pictures EXIF turns by a quarter."""
+        """The modalities whose first image is rotated by 90 degrees by its EXIF orientation."""
         turned = []
         for modality in modalities:
             source = self.rgb if modality == "rgb" else self.ir
@@ -226,12 +224,12 @@ class Sequence:
         return turned
 
     def seems_swapped(self) -> bool:
-        """Whether infrared pictures are in colour and visible ones grey, by the first of each."""
+        """Whether the first infrared image has colour and the first visible image is grey."""
         rgb, ir = _first_picture(self.rgb), _first_picture(self.ir)
         return rgb is not None and ir is not None and is_color(ir) and not is_color(rgb)
 
     def first_box(self) -> np.ndarray | None:
-        """The annotated box of the first frame, the visible's if there is one; else None."""
+        """The annotated box of the first frame, preferably the visible one; None without any."""
         for boxes in (self.boxes_rgb, self.boxes_ir):
             if len(boxes) and np.isfinite(boxes[0]).all():
                 return boxes[0]
@@ -239,7 +237,7 @@ class Sequence:
 
 
 def _first_picture(source: FrameSource) -> np.ndarray | None:
-    """The first that is readable, as stored."""
+    """The first readable image, as stored."""
     for index in range(len(source)):
         try:
             return source.read(index)
@@ -269,19 +267,19 @@ def load_sequence(
 
     Args:
         path: a sequence folder of a dataset; or two paths, visible and infrared, each a folder of
-            pictures or a video.
-        layout: a name from `LAYOUTS`, for a folder whose layout is not to be guessed.
+            images or a video.
+        layout: a name from `LAYOUTS`; None detects the layout of a folder.
         resize, stretch: see `Sequence.resized`.
-        pair: how frames are matched, where it is not to be found out: ``time`` or ``index`` for
-            videos (`fusion.images.timing`), ``name`` or ``index`` for folders
-            (`fusion.images.pairing`).
+        pair: how frames are matched: ``time`` or ``index`` for videos (`fusion.images.timing`),
+            ``name`` or ``index`` for folders (`fusion.images.pairing`). None applies the rules of
+            these modules.
         percentiles: see `Sequence`.
-        needs_boxes: whether an annotation that cannot be read, or whose lines cannot be told to
-            belong to certain frames, is an error; else it is a problem, and its boxes are left out.
+        needs_boxes: whether it is an error if an annotation cannot be read or its lines cannot be
+            assigned to frames. Otherwise this is reported as a problem, and its boxes are omitted.
 
     Raises:
-        UserError: nothing there, no known layout, an unreadable annotation, or frames or boxes of
-            which it is unknown where they belong.
+        UserError: the path does not exist, the layout is unknown, an annotation is unreadable, or
+            frames or boxes cannot be matched unambiguously.
     """
     parts = [path] if isinstance(path, (str, Path)) else list(path)
     for part in parts:
@@ -290,7 +288,7 @@ def load_sequence(
     if len(paths) == 2:
         if layout is not None:
             raise UserError(
-                f"layout {layout}: goes with one sequence folder, not with two paths; leave it out"
+                f"layout {layout}: works for one sequence folder, not for two paths; leave it out"
             )
         sequence = _load_pair(paths[0], paths[1], pair)
     elif len(paths) == 1:
@@ -362,7 +360,7 @@ def _load_folder(
                     f"{folder}: a folder of sequences; give one of them, such as {inside}"
                 )
             raise UserError(
-                f"{folder}: not the folder of an RGBT sequence; it should hold the two folders of "
+                f"{folder}: not the folder of an RGBT sequence; it should contain the folders of "
                 + ", ".join(sorted({f"{entry.rgb}/{entry.ir}" for entry in LAYOUTS.values()}))
                 + "; or give two paths, visible and infrared"
             )
@@ -379,9 +377,9 @@ def _load_folder(
         if not folders[modality].is_dir():
             raise UserError(f"{folders[modality]}: no such folder; the {name} layout needs it")
     annotations = read_annotations(folder, layout, problems, needs_boxes)
-    # Sparse annotations say too little about the number of frames, and so does the first box.
+    # Sparse annotations, or only a first box, do not determine the number of frames.
     longest = max(map(len, annotations.values()), default=0) if layout.step == 1 else 0
-    start = layout.start if meta else None  # a `sequence` file promises it, a folder's name not
+    start = layout.start if meta else None  # only a `sequence` file guarantees it
     names = (picture_names(folders["rgb"]), picture_names(folders["ir"]))
     try:
         aligned = align_frames(*names, longest if longest > 1 else None, start, pair)
@@ -426,8 +424,8 @@ def read_vot_meta(folder: Path) -> dict[str, str]:
 
 
 def other_length(meta: dict[str, str], length: int) -> str | None:
-    """What `read_vot_meta` has for the number of frames, where it is another than this."""
-    # Compared as text: Python makes no number of thousands of digits.
+    """The number of frames stated in `read_vot_meta`, if it differs from the real one."""
+    # Compared as text, because Python refuses to convert numbers of thousands of digits.
     stated = meta.get("length", "")
     return f"{stated:.20}" if stated.isdecimal() and stated.lstrip("0") != str(length) else None
 
@@ -446,13 +444,13 @@ def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str
         try:
             values = np.array([float(line) for line in read_text(path).split()])
         except UserError as error:
-            problems.append(f"{error}; left out")
+            problems.append(f"{error}; ignored")
             continue
         except ValueError:
-            problems.append(f"{path.name}: not a number a line; left out")
+            problems.append(f"{path.name}: not one number per line; ignored")
             continue
         if len(values) != length:
-            problems.append(f"{path.name}: {len(values)} lines for {length} frames; left out")
+            problems.append(f"{path.name}: {len(values)} lines for {length} frames; ignored")
             continue
         attributes[path.stem] = values
     return attributes
@@ -462,11 +460,11 @@ def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str
 
 
 class Dataset(AbstractSequence):
-    """The sequences below a folder, each loaded when it is asked for and kept.
+    """The sequences below a folder; each is loaded on first use and then kept.
 
     Attributes:
-        names: the sequences', folder names or, where two are the same, paths below the root.
-        problems: files below the root that belong to no sequence (a still picture without mask).
+        names: names of the sequences: folder names, or paths below the root if folder names repeat.
+        problems: files below the root that belong to no sequence (a still image without mask).
     """
 
     def __init__(self, root: Path, loaders: dict[str, Callable[[], Sequence]]):
@@ -479,12 +477,12 @@ class Dataset(AbstractSequence):
     def __len__(self) -> int:
         return len(self.names)
 
-    # By name too, and not by slices.
+    # Also accepts names, but not slices.
     def __getitem__(self, key: int | str) -> Sequence:  # type: ignore[override]
-        """A sequence by number or name.
+        """A sequence by index or name.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: the sequence cannot be read.
         """
         name = key if isinstance(key, str) else self.names[key]
         if name not in self._loaded:
@@ -497,17 +495,17 @@ class Dataset(AbstractSequence):
 def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> Dataset:
     """Find the sequences below a folder.
 
-    Splits are subfolders in most datasets (``train``, ``testingset``, ``train_ST_001``): give the
-    folder of the split, or one above for all of them.
+    In most datasets, splits are subfolders (``train``, ``testingset``, ``train_ST_001``). Give the
+    folder of one split, or its parent for all splits.
 
     Args:
         root: the dataset's folder.
-        name: of `tracker.data.layouts.dataset_names`; every sequence's layout is guessed where
-            None.
-        depth: how many folders deep sequences may lie.
+        name: a name from `tracker.data.layouts.dataset_names`; None detects the layout of each
+            sequence.
+        depth: maximum depth of the sequences' folders below ``root``.
 
     Raises:
-        UserError: no such folder or name, or no sequence below it.
+        UserError: the folder does not exist, the name is unknown, or there is no sequence.
     """
     root = Path(root)
     wanted = None if name is None else layout_of(name)
@@ -515,8 +513,8 @@ def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> D
     found = list(_find_sequences(root, wanted, depth))
     if not found:
         raise UserError(
-            f"{root}: no {name or 'RGBT'} sequence in it or {depth} folders below"
-            + (f"; it may be laid out otherwise than {name}" if name else "")
+            f"{root}: no {name or 'RGBT'} sequence in it or up to {depth} folders below"
+            + (f"; its layout may not be {name}" if name else "")
         )
     loaders: dict[str, Callable[[], Sequence]] = {}
     problems: list[str] = []
@@ -539,7 +537,7 @@ def _find_sequences(folder: Path, wanted: str | None, depth: int) -> Iterator[Pa
         yield folder
     elif depth > 0:
         names = [name for name, is_folder in list_folder(folder).items() if is_folder]
-        # Hidden ones are no sequences: half of one that a killed command left.
+        # Hidden folders are skipped: an interrupted command may leave an incomplete one.
         children = [folder / name for name in names if name[0] != "."]
         for child in sorted(children, key=natural_key):
             yield from _find_sequences(child, wanted, depth - 1)
@@ -556,7 +554,7 @@ def _is_sequence(folder: Path, wanted: str | None) -> bool:
 def _still_pairs(
     folder: Path, prefix: str, problems: list[str]
 ) -> dict[str, Callable[[], Sequence]]:
-    """A loader for each still pair with a mask: a sequence of one frame."""
+    """One loader per still pair with a mask: a sequence of one frame."""
     stems = [
         {path.stem: path.name for path in list_images(folder / part)} for part in STILL_FOLDERS
     ]
@@ -566,7 +564,7 @@ def _still_pairs(
             part for part, names in zip(STILL_FOLDERS, stems, strict=True) if stem not in names
         ]
         if lacking:
-            problems.append(f"{folder}: {stem} has no picture in {', '.join(lacking)}; left out")
+            problems.append(f"{folder}: {stem} has no image in {', '.join(lacking)}; ignored")
             continue
         names = tuple(names[stem] for names in stems)
         loaders[f"{prefix}/{stem}".lstrip("/")] = partial(_load_still, folder, *names)

@@ -11,7 +11,7 @@ __all__ = ["describe_origin", "is_of_other_origin", "weights_digest", "write_ori
 
 NOTE = "weights.sha256"
 
-#: What a tracker computes by unless told otherwise; a note does not mention it.
+#: The default runtime and precision, which the note does not mention.
 DEFAULT_RUNTIME, DEFAULT_PRECISION = "eager", "float32"
 
 
@@ -19,7 +19,7 @@ def weights_digest(weights: Path) -> str:
     """The SHA-256 of a weights file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         return hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -33,13 +33,13 @@ def describe_origin(
     runtime: str = DEFAULT_RUNTIME,
     precision: str = DEFAULT_PRECISION,
 ) -> str:
-    """The line for `write_origin` and `is_of_other_origin`: everything that figures depend on.
+    """The line for `write_origin` and `is_of_other_origin`: everything that results depend on.
 
     Args:
-        weights: the weights file, of which the line holds the `weights_digest`.
-        settings: other words that matter, such as the preset, the benchmark or the only modality.
-        runtime, precision: as ``--runtime`` and ``--precision``; results differ by them, from the
-            last digits to whole boxes.
+        weights: the weights file; the line contains its `weights_digest`.
+        settings: other relevant words, such as the preset, the benchmark or a single modality.
+        runtime, precision: as ``--runtime`` and ``--precision``. They change results, sometimes
+            only in the last digits and sometimes by whole boxes.
 
     Raises:
         UserError: the weights cannot be read.
@@ -61,7 +61,7 @@ def write_origin(results: Path, origin: str) -> None:
 
 
 def is_of_other_origin(results: Path, origin: str) -> bool | None:
-    """Whether a folder's note says another origin; None where there is no note.
+    """Whether the note of a folder states another origin; None if there is no note.
 
     Raises:
         UserError: the note cannot be read.

@@ -1,16 +1,17 @@
-"""Trackers by name: registered ones, and anything of a user's own as ``module:factory``.
+"""Create trackers by name: registered ones, and users' own trackers as ``module:factory``.
 
 A tracker is an object with ``init(rgb, ir, box)`` and ``track(rgb, ir) -> box, score``, see
-`tracker.online.running.Tracker`. A factory makes one; a class is a factory:
+`tracker.online.running.Tracker`. A factory creates one; a class is a factory:
 
     @TRACKERS.register("still")        # then --tracker still, with --import my_tracker
     class Still:                       # or, without a name, --tracker my_tracker:Still
         def init(self, rgb, ir, box): self.box = box
         def track(self, rgb, ir): return self.box, 1.0
 
-A factory is called without arguments, or, where it has an attribute ``files``, with the paths that
-``files(folder)`` gives: the files it reads, such as weights, or an error where they are missing.
-``folder`` is where the user says they are, or None. Results note the digests of these files.
+A factory is called without arguments. If it has an attribute ``files``, it is called with the paths
+that ``files(folder)`` returns: the files it reads, such as weights. ``files`` raises an error if
+they are missing; ``folder`` is the user's folder for them, or None. The note beside the results
+contains the digests of these files.
 """
 
 import sys
@@ -34,13 +35,12 @@ __all__ = [
     "tracker_origin",
 ]
 
-#: Factories by the name that ``--tracker`` takes.
+#: Factories by their name for ``--tracker``.
 TRACKERS = Registry("tracker", "tracker.evaluation.baselines:TRACKERS")
 
 
 def is_tracker(name: str) -> bool:
-    """Whether a name is of `TRACKERS`, in upper or lower case, or has the form
-    ``module:factory``."""
+    """Whether a name is in `TRACKERS` (ignoring case) or has the form ``module:factory``."""
     return ":" in name or name in TRACKERS or name.lower() in TRACKERS
 
 
@@ -51,37 +51,38 @@ def _find_factory(name: str) -> Callable[..., Any]:
 
 
 def tracker_files(name: str, folder: Path | None = None) -> Sequence[Path]:
-    """The files that a tracker is made from; none for most.
+    """The files that a tracker is created from; empty for most trackers.
 
     Args:
-        name: of `TRACKERS`, or ``module:factory``.
-        folder: where they are.
+        name: a name from `TRACKERS`, or ``module:factory``.
+        folder: the folder that contains the files.
 
     Raises:
-        UserError: no such tracker; or what it needs is not installed, or a file is missing.
+        UserError: the tracker is unknown, a package it needs is not installed, or a file is
+            missing.
     """
     files = getattr(_find_factory(name), "files", None)
     return files(folder) if callable(files) else ()
 
 
 def make_tracker(name: str, folder: Path | None = None) -> "Tracker":
-    """A tracker, ready for ``init``.
+    """Create a tracker, ready for ``init``.
 
     Args:
-        name, folder: as `tracker_files`.
+        name, folder: as in `tracker_files`.
 
     Raises:
-        UserError: as `tracker_files`; or what the factory gives has not the two methods.
+        UserError: as `tracker_files`, or the factory's result lacks one of the two methods.
     """
     factory = _find_factory(name)
     if not callable(factory):
-        raise UserError(f"tracker {name}: is no function or class that makes a tracker")
+        raise UserError(f"tracker {name}: not a function or class that creates a tracker")
     tracker = call(f"tracker {name}", factory, *tracker_files(name, folder))
     for method in ("init", "track"):
         if not callable(getattr(tracker, method, None)):
             raise UserError(
-                f"tracker {name}: gives a {type(tracker).__name__} without {method}(); a tracker "
-                "has init(rgb, ir, box) and track(rgb, ir) -> box, score"
+                f"tracker {name}: returns a {type(tracker).__name__} without {method}(); a tracker "
+                "needs init(rgb, ir, box) and track(rgb, ir) -> box, score"
             )
     return tracker
 
@@ -92,13 +93,13 @@ def tracker_name(name: str) -> str:
 
 
 def tracker_origin(name: str, folder: Path | None = None) -> str:
-    """What results of a tracker depend on, in one line, for the note beside them.
+    """One line with everything that a tracker's results depend on, for the note beside them.
 
-    These are the digests of its files and, of a tracker that is not this package's, of the file
-    that defines it.
+    It contains the digests of the tracker's files and, unless the tracker belongs to this package,
+    the digest of the file that defines it.
 
     Args:
-        name, folder: as `tracker_files`.
+        name, folder: as in `tracker_files`.
 
     Raises:
         UserError: as `tracker_files`.

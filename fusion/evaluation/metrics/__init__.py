@@ -1,4 +1,4 @@
-"""Objective metrics of fused pictures under the conventions of several families of papers.
+"""Objective metrics of fused images under the conventions of several families of papers.
 
 Definitions differ between papers under one name. Each metric has one function here, whose arguments
 are the variants; a convention is a named set of these. `docs/metrics.md` says what each metric
@@ -13,7 +13,7 @@ rewards and which numbers to report.
 >>> round(mi(fused, ir, vis), 4)
 6.0079
 
-A data set's value is the plain mean over its pictures.
+A data set's value is the plain mean over its images.
 """
 
 from fusion.evaluation.metrics import (

@@ -17,14 +17,14 @@ Channels = Literal["each", "together"]
 
 @dataclass(frozen=True)
 class Family:
-    """A metric with all its variants. Calling it fixes a variant.
+    """A metric with all its variants. Calling it selects a variant.
 
     Attributes:
-        name: in the catalogue.
-        function: with the variants as keyword arguments.
+        name: name in the catalogue.
+        function: the function, with the variants as keyword arguments.
         title: column title of the default variant.
-        unit: of the default variant; empty for pure numbers.
-        higher_is_better: direction; a convention of the field, not a law.
+        unit: unit of the default variant; empty for dimensionless values.
+        higher_is_better: direction that the field assumes for ranking.
         channels: what the function does with colour.
         own: registered from outside this package.
     """
@@ -59,10 +59,10 @@ def register(
     A metric registered outside this package can be computed under every convention.
 
     Args:
-        name: by which `create`, `evaluate` and ``--metrics`` know it.
-        title: column title; the name where None.
-        unit: of its values, for heads of tables; empty for pure numbers.
-        higher_is_better: direction of the marks and ranks.
+        name: name for `create`, `evaluate` and ``--metrics``.
+        title: column title; None uses the name.
+        unit: unit of its values, for table headings; empty for dimensionless values.
+        higher_is_better: direction for marks and ranks.
         channels: "each" for a function of grey images ``HxW``, "together" for one that takes
             images with all their channels, ``HxW`` or RGB ``HxWx3``.
 
@@ -76,7 +76,7 @@ def register(
         family = Family(name, function, title or name, unit, higher_is_better, channels, own)
         known = METRICS.get(name)
         if known is not None and _origin(known.function) != _origin(function):
-            raise ValueError(f"metric {name!r} is registered already, by {_origin(known.function)}")
+            raise ValueError(f"metric {name!r} is already registered by {_origin(known.function)}")
         METRICS.register(name)(family)
         return function
 

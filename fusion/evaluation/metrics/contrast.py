@@ -1,8 +1,8 @@
 """Metrics of the fused image alone: contrast, frequency and gradient of its grey levels.
 
-Every function takes uint8 images and returns a float; the sources are accepted and ignored, so
-that all metrics have one signature. None of these measures says whether the contrast comes from the
-sources: noise raises all of them.
+Every function takes uint8 images and returns a float. The sources are accepted but ignored, so that
+all metrics have the same signature. None of these measures shows whether the contrast comes from
+the sources: noise increases all of them.
 """
 
 from typing import Literal
@@ -40,8 +40,9 @@ def deviation_norm(
 ) -> float:
     """``sqrt(sum((f - mean f)^2))`` on 0..1, which RFN-Nest and LRRNet tabulate as SD.
 
-    It is the standard deviation times the root of the number of pixels, over 255. It grows with the
-    size of the image and therefore compares methods on one data set only. Higher is better.
+    It is the standard deviation times the square root of the number of pixels, divided by 255. It
+    grows with the image size, so only methods on the same data set are comparable. Higher is
+    better.
     """
     return float(fused.std(dtype=np.float64) * np.sqrt(fused.size) / 255)
 
@@ -80,10 +81,10 @@ def _mean_square(a: np.ndarray, b: np.ndarray) -> float:
 def spatial_frequency_with_seams(
     fused: np.ndarray, ir: np.ndarray | None = None, vis: np.ndarray | None = None
 ) -> float:
-    """SF of VIFB's program: the colour channels side by side as one image.
+    """Spatial frequency as VIFB's program computes it: colour channels side by side as one image.
 
-    A colour image ``HxWx3`` is read as ``Hx3W``; the differences across the two seams count, and
-    both sums are divided by all ``3HW`` pixels. Higher is better.
+    A colour image ``HxWx3`` is treated as ``Hx3W``. The differences across the two seams are
+    included, and both sums are divided by all ``3HW`` pixels. Higher is better.
 
     Args:
         fused: uint8 ``HxW`` or ``HxWx3``.

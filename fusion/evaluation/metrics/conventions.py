@@ -1,9 +1,9 @@
 """Conventions: which variant of each metric a family of papers tabulates.
 
-A convention names a grey conversion and, for each of its columns, a metric of the catalogue with
-its arguments, a title and a unit. Two columns with one title and unit are the same definition,
-whatever their convention; `docs/metrics.md` says in words how the conventions differ and which
-faults of a family's programs are reproduced.
+A convention consists of a grey conversion and columns. Each column is a metric of the catalogue
+with its arguments, a title and a unit. Columns with the same title and unit have the same
+definition, whatever their convention. `docs/metrics.md` explains how the conventions differ and
+which faults of published programs are reproduced.
 """
 
 import math
@@ -26,10 +26,10 @@ class Column:
 
     Attributes:
         metric: name in the catalogue.
-        title: with the unit, unique to the definition over all conventions.
-        unit: empty for pure numbers.
+        title: column title; together with the unit, it identifies the definition.
+        unit: unit of the values; empty for dimensionless values.
         variant: keyword arguments of the metric's function.
-        fault: what is wrong with the family's program here, where the value reproduces a mistake.
+        fault: the mistake in the published program, if the value reproduces one.
     """
 
     metric: str
@@ -44,11 +44,11 @@ class Convention:
     """A named set of definitions.
 
     Attributes:
-        name: for ``--convention``.
-        about: whose tables it reproduces, in one line.
-        grey: RGB uint8 ``HxWx3`` to ``HxW``; None where metrics are computed per channel.
+        name: name for ``--convention``.
+        about: the tables that it reproduces, in one line.
+        grey: converts RGB uint8 ``HxWx3`` to ``HxW``; None if metrics are computed per channel.
         grey_name: the conversion in words.
-        columns: by the name that ``--metrics`` takes.
+        columns: columns by their name for ``--metrics``.
     """
 
     name: str
@@ -58,15 +58,15 @@ class Convention:
     columns: Mapping[str, Column]
 
 
-#: All conventions, by name; one of your own can be added.
+#: All conventions, by name; users can add their own.
 CONVENTIONS: dict[str, Convention] = {}
 
 
 def find_convention(name: str) -> Convention:
-    """The convention of this name.
+    """The convention with this name.
 
     Raises:
-        UserError: there is none; the message suggests a similar name and lists all.
+        UserError: the name is unknown; the message suggests a similar name and lists all.
     """
     if name not in CONVENTIONS:
         raise UserError(unknown("convention", name, CONVENTIONS))
@@ -247,7 +247,7 @@ _FMI_DCT = Column("fmi", "FMI dct", "")
 
 _add(
     "tang2023",
-    "Evaluation-for-Image-Fusion (Tang) as it stands since 2023",
+    "Evaluation-for-Image-Fusion (Tang) since 2023",
     inputs.grey_matlab,
     "MATLAB's rgb2gray",
     {
@@ -267,7 +267,7 @@ _add(
             "Nabf of infrared",
             "",
             {"peak": 255, "judged": "ir"},
-            fault="arguments exchanged: judges the infrared by the visible and the fused",
+            fault="arguments exchanged: measures the infrared against visible and fused",
         ),
         "ssim": _SSIM_TANG,
         "ms_ssim": _MEF_MULTI,
@@ -277,7 +277,7 @@ _add(
 
 _add(
     "tang2022",
-    "Evaluation-for-Image-Fusion (Tang) in its first version, which made its spreadsheet",
+    "Evaluation-for-Image-Fusion (Tang), first version, which its spreadsheet is from",
     inputs.grey_matlab,
     "MATLAB's rgb2gray",
     {
@@ -298,7 +298,7 @@ _add(
             "VIFP sum 8-bit",
             "",
             {"saturate": True},
-            fault="products saturate at the first scale, which takes it out of the score",
+            fault="products saturate at the first scale, which removes it from the score",
         ),
         "ag": _AG_INNER,
         "cc": _CC,
@@ -333,7 +333,7 @@ _add(
             "psnr_rmse",
             "PSNR of RMSE/√N",
             "dB",
-            fault="an RMSE over √N stands in the place of the MSE: some 40 dB too high",
+            fault="uses an RMSE over √N instead of the MSE: about 40 dB too high",
         ),
         "ag": Column(
             "ag", "AG per channel", "level", {"differences": "central", "divisor": "inner"}
@@ -358,7 +358,7 @@ _add(
 
 _add(
     "color",
-    "colour pictures: this package's definitions per channel, and two measures of colour",
+    "colour images: this package's definitions per channel, and two measures of colour",
     None,
     "none: each channel with the sources' same channel, then the mean",
     {
@@ -374,5 +374,5 @@ _add(
     },
 )
 
-#: The family's program as it stands is what its name means.
+#: The family's name without a year means the current program.
 CONVENTIONS["tang"] = CONVENTIONS["tang2023"]

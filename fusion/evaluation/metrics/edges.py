@@ -1,9 +1,9 @@
-"""Edges of the sources that the fused image keeps (Qabf) or that it makes up (Nabf).
+"""Edges of the sources that the fused image keeps (Qabf), or artificial edges in it (Nabf).
 
 Every function takes uint8 images ``HxW`` of one size and returns a float. Both metrics compare
-the strength and the angle of Sobel gradients. In flat areas Sobel sums of values on 0..1 cancel to
-0 or to 1e-17, and what follows depends on which, so where a definition is on 0..1 the order of
-summation is part of it.
+the strength and the angle of Sobel gradients. In flat areas, Sobel sums of values in 0..1 cancel to
+either 0 or 1e-17, and the result depends on which. Definitions on 0..1 therefore include the order
+of summation.
 """
 
 from typing import Literal
@@ -28,7 +28,7 @@ def _sigmoid(x: np.ndarray, top: float, slope: float, middle: float) -> np.ndarr
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Smaller over larger of two strengths, 0 where either is 0."""
+    """The smaller strength divided by the larger; 0 where either is 0."""
     larger = np.maximum(a, b)
     return np.divide(np.minimum(a, b), larger, out=np.zeros_like(a), where=larger > 0)
 
@@ -78,7 +78,7 @@ def qabf(
 def _bordered(
     fused: np.ndarray, ir: np.ndarray, vis: np.ndarray, border: int
 ) -> dict[str, np.ndarray]:
-    """The images with one pixel more on every side."""
+    """The images padded by one pixel on every side."""
     return {
         name: cv2.copyMakeBorder(image, 1, 1, 1, 1, border)
         for name, image in by_letter(fused, ir, vis).items()
@@ -139,7 +139,7 @@ def nabf(
     weak: float = 0.001,
     judged: Literal["fused", "ir"] = "fused",
 ) -> float:
-    """Nabf (Shreyamsha Kumar, 2013): edges that the fusion made up, 0..1.
+    """Nabf (Shreyamsha Kumar, 2013): artificial edges that the fusion added, 0..1.
 
     Sum of ``(1 - q_A) w_A + (1 - q_B) w_B`` over the pixels where the fused edge is stronger than
     both sources', over the sum of all weights. Edges of strength 2 and more weigh ``t^1.5``, weaker
@@ -152,8 +152,8 @@ def nabf(
             each column of the 3x3 products from top to bottom, then the columns from left to
             right; other orders move the third digit.
         weak: weight of an edge below strength 2.
-        judged: the image that is taken for the fused one. "ir" reproduces a program whose
-            arguments are exchanged: it judges the infrared by the visible and the fused.
+        judged: the image that is measured as the fused one. "ir" reproduces a program with
+            exchanged arguments, which measures the infrared image against visible and fused.
     """
     if judged == "ir":
         fused, ir, vis = ir, vis, fused

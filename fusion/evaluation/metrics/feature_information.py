@@ -10,7 +10,7 @@ from fusion.evaluation.metrics.catalogue import register
 _WINDOW = 3
 _SIZE = _WINDOW * _WINDOW
 _POSITIONS = np.arange(1.0, _SIZE + 1)
-_ROWS = 4  # of windows at once, so that the tables of joint distributions stay in the cache
+_ROWS = 4  # rows of windows at once, so that the joint distributions stay in the cache
 _LEAST = float(np.finfo(float).tiny)
 
 
@@ -68,7 +68,7 @@ def _windows(image: np.ndarray) -> np.ndarray:
 
 
 def _distribution(windows: np.ndarray) -> np.ndarray:
-    """Windows stretched to 0..1 (all ones where flat) over their sums."""
+    """Windows stretched to 0..1 (all ones if flat), divided by their sums."""
     low = windows.min(0)
     spread = windows.max(0) - low
     unit = np.divide(windows - low, spread, out=np.ones_like(windows), where=spread > 0)
@@ -76,7 +76,7 @@ def _distribution(windows: np.ndarray) -> np.ndarray:
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:
-    """``-sum x log2 |x|`` over the first axis; 0 counts as 0. Overwrites nothing."""
+    """``-sum x log2 |x|`` over the first axis, with ``0 log2 0 = 0``; ``x`` is unchanged."""
     logarithm = np.abs(p)
     np.maximum(logarithm, _LEAST, out=logarithm)  # 0 times any number is 0
     np.log2(logarithm, out=logarithm)

@@ -1,7 +1,7 @@
-"""Pixel-wise likeness of the fused image and its sources: errors and linear correlations.
+"""Pixel-wise similarity of the fused image and its sources: errors and linear correlations.
 
-Every function takes uint8 images ``HxW`` of one size and returns a float. The plain average of
-the sources is the best possible image by `mean_squared_error` and `psnr`.
+Every function takes uint8 images ``HxW`` of one size and returns a float. By `mean_squared_error`
+and `psnr`, the average of the sources is the best possible image.
 """
 
 from typing import Literal
@@ -35,7 +35,7 @@ def mean_squared_error(
 def root_error_over_pixels(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """Mean over the sources of ``sqrt(sum (f - s)^2) / N``, which VIFB tabulates as RMSE.
 
-    The number of pixels stands outside the root, so the value falls with the size of the image.
+    The number of pixels is outside the root, so the value decreases with the image size.
     Lower is better.
     """
     return sum(np.sqrt(squared_error(fused, s)) for s in (ir, vis)) / (2 * fused.size)
@@ -71,16 +71,16 @@ def psnr(
 
 @register("psnr_rmse", title="PSNR of RMSE/√N", unit="dB")
 def psnr_of_root_error(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
-    """``20 log10(255 / sqrt(R))`` with `root_error_over_pixels` in the place of an MSE.
+    """``20 log10(255 / sqrt(R))`` with `root_error_over_pixels` instead of the MSE.
 
-    What VIFB tabulates as PSNR, some 40 dB above it. Higher is better.
+    VIFB tabulates this as PSNR; it is about 40 dB higher. Higher is better.
     """
     error = root_error_over_pixels(fused, ir, vis)
     return float(10 * np.log10(255**2 / error)) if error > 0 else float("inf")
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation over all pixels; 0 where an image is flat."""
+    """Pearson's correlation over all pixels; 0 if an image is flat."""
     a, b = a - a.mean(), b - b.mean()
     norm = np.sqrt(np.vdot(a, a) * np.vdot(b, b))
     return float(np.vdot(a, b) / norm) if norm > 0 else 0.0

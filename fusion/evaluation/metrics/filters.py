@@ -9,13 +9,13 @@ import numpy as np
 Blur = Callable[[np.ndarray], np.ndarray]
 
 
-#: Rows computed at once. Intermediate results of a strip stay in the processor's cache, and below
-#: the size from which memory is fetched from the system anew for each.
+#: Rows computed at once. Intermediate results of a strip then fit into the processor's cache and
+#: are small enough to be allocated without a system call.
 STRIP = 64
 
 
 def by_letter(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> dict[str, np.ndarray]:
-    """The images under the letters of the formulas: F fused, A infrared, B visible."""
+    """The images by the letters of the formulas: F fused, A infrared, B visible."""
     return {"f": fused, "a": ir, "b": vis}
 
 
@@ -74,11 +74,11 @@ def box(size: int, border: int | None = None) -> Blur:
 class Moments:
     """Local means, variances and covariances of images under one window.
 
-    Each is computed when first asked for and kept, so that an image compared with two others is
-    filtered once.
+    Each is computed on first use and kept, so that an image that is compared with two others is
+    filtered only once.
 
     Args:
-        blur: the window.
+        blur: computes the mean in the window.
         images: float64 ``HxW`` by name.
     """
 

@@ -52,7 +52,7 @@ def entropy(
 ) -> float:
     """Entropy of the fused image's histogram, ``-sum p log2(p + epsilon)``, 0..8 bits.
 
-    Noise and a stretched histogram raise it; the sources play no part. Higher is better.
+    Noise and a stretched histogram increase it; the sources have no influence. Higher is better.
     """
     return entropy_of(counts(fused), epsilon)
 
@@ -61,9 +61,9 @@ def entropy(
 def doubled_entropy(
     fused: np.ndarray, ir: np.ndarray | None = None, vis: np.ndarray | None = None
 ) -> float:
-    """What the tables of RFN-Nest and LRRNet call MI: exactly twice `entropy`.
+    """Exactly twice `entropy`, which the tables of RFN-Nest and LRRNet call MI.
 
-    It says nothing about the sources. `mutual_information` does.
+    It does not depend on the sources; `mutual_information` does.
     """
     return 2 * entropy(fused)
 
@@ -84,7 +84,7 @@ def mutual_information(
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
-        base: of the logarithm: 2 for bits, ``math.e`` for nats.
+        base: base of the logarithm: 2 for bits, ``math.e`` for nats.
         merge_top: count levels 254 and 255 as one level in the joint histogram but not in the
             marginals, as 8-bit index arithmetic does in one family of programs.
     """
@@ -115,8 +115,8 @@ def normalised_mutual_information(fused: np.ndarray, ir: np.ndarray, vis: np.nda
 def total_entropy(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """``H(A) + H(B) - H(F)``, with ``p + 1e-10`` in the logarithms.
 
-    The column is marked higher is better, as the name suggests. It falls with the entropy of the
-    fused image, however, so that it contradicts `entropy` and is of little use for ranking.
+    Higher values are marked as better, as the name suggests. However, the value decreases with the
+    entropy of the fused image, so it contradicts `entropy` and is of little use for ranking.
     """
     a, b, f = (entropy_of(counts(image), _TINY) for image in (ir, vis, fused))
     return a + b - f
@@ -159,7 +159,7 @@ def nonlinear_correlation_information(fused: np.ndarray, ir: np.ndarray, vis: np
     """``1 + sum_i (l_i / 3) log_256(l_i / 3)`` of the eigenvalues of the correlation matrix.
 
     The 3x3 matrix holds the linear correlations of infrared, visible and fused, so despite its name
-    this variant sees linear dependence alone. Copying raises it. Higher is better. NaN where a
+    this variant measures only linear dependence. Copying increases it. Higher is better. NaN if an
     image is flat.
     """
     stacked = np.stack([image.ravel() for image in (ir, vis, fused)]).astype(np.float64)

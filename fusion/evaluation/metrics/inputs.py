@@ -1,4 +1,4 @@
-"""What metrics take: images of levels 0..255 from arrays or tensors, one or many.
+"""Convert the inputs of metrics, one or several arrays or tensors, to uint8 images.
 
     ========================  ===========================  =========================
     images                    arrays                       tensors
@@ -9,8 +9,9 @@
     several, RGB              ``NxHxWx3``                  ``Nx3xHxW``
     ========================  ===========================  =========================
 
-uint8 holds levels 0..255. Floating point holds 0..1 and is rounded to levels, half to even; other
-values are refused, because an image on 0..255 or -1..1 would give wrong numbers silently.
+uint8 images have levels 0..255. Floating point images have values in 0..1 and are rounded to
+levels, half to even. Other values are refused, because an image in 0..255 or -1..1 would silently
+give wrong results.
 """
 
 from typing import Any
@@ -18,19 +19,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-#: How far floating point may leave 0..1 by rounding.
+#: Tolerance for floating point values outside 0..1 due to rounding.
 _SLACK = 1e-5
 
 
 def to_levels(title: str, pictures: Any) -> tuple[list[np.ndarray], bool]:
-    """uint8 images, ``HxW`` or RGB ``HxWx3`` each, and whether the input was a batch.
+    """Convert to uint8 images, ``HxW`` or RGB ``HxWx3`` each; also tell if the input was a batch.
 
     Args:
-        title: what they are, for errors.
-        pictures: see the module.
+        title: what error messages call the images.
+        pictures: images as listed in the module's docstring.
 
     Raises:
-        ValueError: the type, the shape or the values are none of these.
+        ValueError: the type, the shape or the values are not supported.
     """
     if isinstance(pictures, np.ndarray):
         array, is_batch = _batch_of_array(title, pictures)
@@ -86,7 +87,7 @@ def _shape(array: Any) -> str:
 
 
 def require_one_size(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> None:
-    """Raise `ValueError` where a source has another height or width than the fused picture."""
+    """Raise `ValueError` if a source differs in height or width from the fused image."""
     for title, image in (("infrared", ir), ("visible", vis)):
         if image.shape[:2] != fused.shape[:2]:
             raise ValueError(
@@ -99,7 +100,7 @@ def require_one_size(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> None
 
 
 def grey_opencv(image: np.ndarray) -> np.ndarray:
-    """BT.601 luma in OpenCV's fixed-point arithmetic, as this package reads pictures."""
+    """BT.601 luma in OpenCV's fixed-point arithmetic, as this package reads images."""
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
 
 

@@ -1,4 +1,4 @@
-"""Metrics to call: `create`, `evaluate` and the lists, on arrays and tensors."""
+"""Create, list and evaluate metrics on arrays and tensors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from fusion.evaluation.metrics.inputs import require_one_size, to_levels
 
 __all__ = ["DEFAULT", "Metric", "create", "create_all", "evaluate", "list_metrics"]
 
-#: The convention where none is named.
+#: The default convention.
 DEFAULT = "lrrnet"
 
 
@@ -28,14 +28,14 @@ class Metric:
     """One metric under one convention. Call it with fused, infrared and visible images.
 
     Attributes:
-        name: by which the convention knows it.
-        title: column title, one per definition.
-        unit: of the values; empty for pure numbers.
-        higher_is_better: direction; a convention of the field, not a law.
-        convention: whose grey conversion applies.
+        name: name in the convention.
+        title: column title, unique to the definition.
+        unit: unit of the values; empty for dimensionless values.
+        higher_is_better: direction that the field assumes for ranking.
+        convention: the convention, whose grey conversion is used.
         family: the function and its description.
         variant: the function's keyword arguments.
-        fault: the mistake that the value reproduces, where it does.
+        fault: the mistake in a published program that the value reproduces, if any.
     """
 
     name: str
@@ -53,18 +53,18 @@ class Metric:
         return f"{self.title} [{self.unit}]" if self.unit else self.title
 
     def __call__(self, fused: Any, ir: Any, vis: Any) -> Any:
-        """The metric of an image, or of each image of a batch.
+        """Compute the metric of one image, or of each image of a batch.
 
         Args:
             fused, ir, vis: arrays or tensors; `fusion.evaluation.metrics.inputs` lists the shapes
                 and ranges. Tensors are measured on the CPU, without gradients.
 
         Returns:
-            A float; for a batch, float64 values of shape ``N``, an array, or a tensor where
-            ``fused`` is one.
+            A float for one image. For a batch, float64 values of shape ``N``, as a tensor if
+            ``fused`` is one, otherwise as an array.
 
         Raises:
-            ValueError: shapes or ranges are none of those, or sizes differ.
+            ValueError: a shape or range is not supported, or sizes differ.
         """
         trios, is_batch = _trios(fused, ir, vis)
         values = [self.of_levels(*trio) for trio in trios]
@@ -85,7 +85,7 @@ class Metric:
         return float(np.mean([function(*trio) for trio in trios]))
 
     def describe(self) -> dict[str, Any]:
-        """Everything that fixes the value, of JSON's types."""
+        """Everything that defines the value, as a dictionary for JSON."""
         return {
             "title": self.title,
             "unit": self.unit,
@@ -97,7 +97,7 @@ class Metric:
 
 
 def _trios(fused: Any, ir: Any, vis: Any) -> tuple[list[tuple[np.ndarray, ...]], bool]:
-    """Pictures of levels that belong together, and whether they came as a batch."""
+    """The matching uint8 images of all three inputs, and whether the inputs were batches."""
     lists, are_batches = zip(
         *(
             to_levels(title, pictures)
@@ -120,8 +120,8 @@ def _trios(fused: Any, ir: Any, vis: Any) -> tuple[list[tuple[np.ndarray, ...]],
 def _channel_trios(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> list[tuple]:
     """The channels of the fused image with the same channels of the sources.
 
-    A grey source serves every channel. A grey fused image with a coloured source counts as three
-    equal channels.
+    A grey source is used for every channel. A grey fused image with a colour source is treated as
+    three equal channels.
     """
     images = (fused, ir, vis)
     if all(image.ndim == 2 for image in images):
@@ -146,22 +146,22 @@ def _convention(convention: str | Convention) -> Convention:
 
 
 def create(name: str, convention: str | Convention = DEFAULT, **variant: Any) -> Metric:
-    """A metric under a convention.
+    """Create a metric as a convention defines it.
 
     >>> import numpy as np
     >>> vif = create("vif", convention="cddfuse")
     >>> vif.heading
     'VIFP sum'
-    >>> picture = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
-    >>> round(vif(picture, picture, picture), 6)
+    >>> image = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    >>> round(vif(image, image, image), 6)
     2.0
 
     Args:
-        name: a name of the convention (`list_metrics`), or of a metric registered outside this
-            package, which every convention has.
-        convention: its name, or a `Convention` of one's own.
+        name: a name from the convention (`list_metrics`), or the name of a metric registered
+            outside this package, which every convention contains.
+        convention: name of the convention, or your own `Convention`.
         **variant: arguments of the metric's function that replace the convention's, such as
-            ``base=2``; the title then says so, and the unit is left to the reader.
+            ``base=2``. The title then states them, and the unit is empty.
 
     Raises:
         UserError: the name or the convention is unknown.
@@ -212,7 +212,7 @@ def _unknown(name: str, convention: Convention) -> str:
 
 
 def list_metrics(convention: str | Convention = DEFAULT) -> tuple[str, ...]:
-    """Names of a convention's metrics, in its table's order, then those registered outside.
+    """Names of a convention's metrics in the order of its table, then those registered outside.
 
     >>> list_metrics("vifb")[:4]
     ('ce', 'en', 'mi', 'psnr')
@@ -228,7 +228,7 @@ def list_metrics(convention: str | Convention = DEFAULT) -> tuple[str, ...]:
 def create_all(
     names: Sequence[str] | None = None, convention: str | Convention = DEFAULT
 ) -> tuple[Metric, ...]:
-    """Metrics by name, each once; all columns of the convention where None.
+    """Create metrics by name, without repetition; None selects all columns of the convention.
 
     Raises:
         UserError: a name or the convention is unknown.
@@ -245,7 +245,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     convention: str | Convention = DEFAULT,
 ) -> dict[str, Any]:
-    """Several metrics of a picture, or of each picture of a batch.
+    """Compute several metrics of one image, or of each image of a batch.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
@@ -256,15 +256,15 @@ def evaluate(
 
     Args:
         fused, ir, vis: see `Metric.__call__`.
-        metrics: names of the convention; all where None.
-        convention: whose definitions to use.
+        metrics: names of the convention's metrics; None selects all.
+        convention: the convention whose definitions are used.
 
     Returns:
-        Values by name, in the order asked for.
+        Values by name, in the given order.
 
     Raises:
         UserError: a name or the convention is unknown.
-        ValueError: the pictures cannot be measured.
+        ValueError: the images cannot be measured.
     """
     chosen = create_all(metrics, convention)
     trios, is_batch = _trios(fused, ir, vis)

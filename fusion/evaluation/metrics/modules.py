@@ -1,9 +1,9 @@
-"""Metrics as `torchmetrics.Metric` classes, to validate a training and to combine with others.
+"""Metrics as `torchmetrics.Metric` classes, for validation during training.
 
-Each class has the mean over all pictures of one metric of `fusion.evaluation.metrics.create`, under
-any convention, and gives the same numbers as ``fusion evaluate``. States are sums in double
-precision, so that processes add up. Pictures are measured on the CPU and without gradients: none
-of these is a loss.
+Each class computes the mean over all images of one metric of `fusion.evaluation.metrics.create`,
+with any convention, and gives the same values as ``fusion evaluate``. States are sums in double
+precision, which add up over processes. Images are measured on the CPU and without gradients, so
+the metrics cannot be used as losses.
 
 >>> import torch
 >>> generator = torch.Generator().manual_seed(0)
@@ -46,7 +46,7 @@ __all__ = [
 
 
 class FusionMetric(TorchMetric):
-    """Mean over pictures of any metric by name.
+    """Mean over images of any metric by name.
 
     >>> import torch
     >>> generator = torch.Generator().manual_seed(0)
@@ -57,9 +57,9 @@ class FusionMetric(TorchMetric):
     0.0028
 
     Args:
-        name: a name of the convention.
-        convention: its name, or a `Convention`.
-        **arguments: of `torchmetrics.Metric`.
+        name: a name from the convention.
+        convention: name of the convention, or a `Convention`.
+        **arguments: arguments of `torchmetrics.Metric`.
 
     Raises:
         UserError: the name or the convention is unknown.
@@ -73,11 +73,11 @@ class FusionMetric(TorchMetric):
     def __init__(self, name: str, convention: str | Convention = DEFAULT, **arguments: Any):
         super().__init__(**arguments)
         self.name = name
-        # By name where there is one, so that the metric can be pickled and sent to processes.
+        # Stored by name if possible, so that the metric can be pickled and sent to processes.
         self.convention = convention
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        create(name, convention)  # so that a wrong name is said here
+        create(name, convention)  # reports an unknown name immediately
 
     @property
     def heading(self) -> str:
@@ -97,7 +97,7 @@ class FusionMetric(TorchMetric):
                 uint8 or floating point on 0..1.
 
         Raises:
-            ValueError: shapes or ranges are none of those, or sizes differ.
+            ValueError: a shape or range is not supported, or sizes differ.
         """
         value = create(self.name, self.convention)(fused, ir, vis)
         values = torch.as_tensor(value, dtype=torch.float64)
@@ -105,15 +105,18 @@ class FusionMetric(TorchMetric):
         self.count += values.numel()
 
     def compute(self) -> Tensor:
-        """Mean over all images, float64; NaN without any."""
+        """The mean over all images, float64; NaN without images."""
         return self.total / self.count
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Figure and axes with one value, several, or, where None, the current one.
+        """Plot one value, several values, or the current one if ``val`` is None.
 
         Args:
             val: results of `compute` or `forward`.
             ax: Matplotlib axes to draw on.
+
+        Returns:
+            The figure and its axes.
         """
         figure, axes = self._plot(val, ax)
         if hasattr(axes, "set_ylabel"):  # one pair of axes, not an array of them
@@ -136,9 +139,9 @@ def collection(
     """Several metrics of a convention, updated together.
 
     Args:
-        names: of the convention; all its metrics where None.
-        convention: its name, or a `Convention`.
-        prefix: of the names in results, such as "val/".
+        names: names of the convention's metrics; None selects all.
+        convention: name of the convention, or a `Convention`.
+        prefix: prefix of the names in results, such as "val/".
 
     Raises:
         UserError: a name or the convention is unknown.
@@ -149,7 +152,7 @@ def collection(
 
 
 class Entropy(_Named):
-    """Entropy of the fused pictures' histograms, bits.
+    """Entropy of the fused images' histograms, bits.
 
     >>> import torch
     >>> generator = torch.Generator().manual_seed(0)
@@ -164,7 +167,7 @@ class Entropy(_Named):
 
 
 class StandardDeviation(_Named):
-    """Standard deviation of the fused pictures, levels.
+    """Standard deviation of the fused images, levels.
 
     >>> import torch
     >>> generator = torch.Generator().manual_seed(0)
@@ -182,7 +185,7 @@ class StandardDeviation(_Named):
 
 
 class SpatialFrequency(_Named):
-    """Spatial frequency of the fused pictures, levels.
+    """Spatial frequency of the fused images, levels.
 
     >>> import torch
     >>> generator = torch.Generator().manual_seed(0)
@@ -197,7 +200,7 @@ class SpatialFrequency(_Named):
 
 
 class AverageGradient(_Named):
-    """Average gradient of the fused pictures, levels.
+    """Average gradient of the fused images, levels.
 
     >>> import torch
     >>> generator = torch.Generator().manual_seed(0)
@@ -287,7 +290,7 @@ class FusionSSIM(_Named):
 
 
 class FusionMultiScaleSSIM(_Named):
-    """MS-SSIM with both sources; needs pictures of 161 pixels a side.
+    """MS-SSIM with both sources; needs images of 161 pixels a side.
 
     >>> import torch
     >>> generator = torch.Generator().manual_seed(0)
@@ -317,7 +320,7 @@ class FusionVIF(_Named):
 
 
 class VIFF(_Named):
-    """Visual information fidelity for fusion; needs pictures of 41 pixels a side.
+    """Visual information fidelity for fusion; needs images of 41 pixels a side.
 
     >>> import torch
     >>> generator = torch.Generator().manual_seed(0)
@@ -347,7 +350,7 @@ class Qabf(_Named):
 
 
 class Nabf(_Named):
-    """Share of edges that the fusion made up; lower is better.
+    """Share of artificial edges that the fusion added; lower is better.
 
     >>> import torch
     >>> generator = torch.Generator().manual_seed(0)

@@ -1,7 +1,7 @@
-"""Metrics by models of contrast sensitivity: Qcb and Qcv.
+"""Metrics based on models of contrast sensitivity: Qcb and Qcv.
 
-Both filter the images by how well the eye sees each spatial frequency. Every function takes uint8
-images ``HxW`` of one size and returns a float.
+Both filter the images by the sensitivity of the eye to each spatial frequency. Every function takes
+uint8 images ``HxW`` of one size and returns a float.
 """
 
 from typing import Literal
@@ -21,12 +21,12 @@ def _stretched(image: np.ndarray, whole: bool) -> np.ndarray:
 
 
 def _filtered(image: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """A real image after its spectrum was multiplied by a symmetric response (half spectrum)."""
+    """Filter a real image by multiplying its half spectrum by a symmetric response."""
     return scipy.fft.irfft2(scipy.fft.rfft2(image) * response, s=image.shape)
 
 
 def _radius(shape: tuple[int, ...]) -> np.ndarray:
-    """``sqrt(k^2 + l^2)`` of the whole frequencies of a half spectrum."""
+    """``sqrt(k^2 + l^2)`` of the integer frequencies of a half spectrum."""
     rows = scipy.fft.fftfreq(shape[0], 1 / shape[0])
     columns = scipy.fft.rfftfreq(shape[1], 1 / shape[1])
     return np.hypot(rows[:, None], columns)
@@ -84,7 +84,7 @@ def _masked_contrast(image: np.ndarray, tiny: float) -> np.ndarray:
 
 
 def _wide_gaussian(image: np.ndarray, deviation: float) -> np.ndarray:
-    """31x31 Gaussian over its analytic norm, border of zeros."""
+    """31x31 Gaussian divided by its analytic norm, with a border of zeros."""
     x = np.arange(-15, 16)
     taps = np.exp(-(x**2) / (2 * deviation**2)) / (np.sqrt(2 * np.pi) * deviation)
     return cv2.sepFilter2D(image, cv2.CV_64F, taps, taps, borderType=cv2.BORDER_CONSTANT)
@@ -100,8 +100,8 @@ def chen_varshney(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
 
     Mean square of the differences filtered by Mannos and Sakrison's contrast sensitivity, per
     16x16 block and source, weighted by the sum of the fifth powers of the source's Sobel strength.
-    Images are stretched to 0..255 first, so a change of contrast goes unseen. Lower is better. 0
-    where the sources have no edge.
+    Images are stretched to 0..255 first, so a change of contrast has no effect. Lower is better. 0
+    if the sources have no edge.
     """
     f, a, b = (_stretched(image, whole=True) for image in (fused, ir, vis))
     radius = 0.144 * _radius(fused.shape) / 4
@@ -118,7 +118,7 @@ def chen_varshney(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
 
 
 def _block_sums(image: np.ndarray) -> np.ndarray:
-    """Sums over 16x16 blocks; those at the rim are filled with zeros."""
+    """Sums over 16x16 blocks; incomplete blocks at the border are padded with zeros."""
     rows, columns = (-side % _QCV_BLOCK for side in image.shape)
     padded = np.pad(image, ((0, rows), (0, columns)))
     height, width = padded.shape

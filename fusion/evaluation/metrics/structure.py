@@ -40,8 +40,8 @@ def ssim(
         window: Gaussian 11x11 of deviation 1.5 with biased moments, or plain 7x7 windows with
             unbiased ones, which scikit-image has by default.
         border: whole map with the image's edge repeated, or windows inside the image alone.
-        peak: L. The paper's is 255 for these levels; programs that leave 1 or 2 in its place tell
-            flat noise from structure no more and give much lower values.
+        peak: L, which is 255 for these levels in the paper. Programs that use 1 or 2 instead cannot
+            distinguish weak noise from structure and give much lower values.
         combine: "mean" or "sum" over the sources.
     """
     size = _GAUSS_SIZE if window == "gaussian" else 7
@@ -115,9 +115,9 @@ def ms_ssim(
 ) -> float:
     """MS-SSIM (Wang et al., 2003) with both sources, five scales with the standard weights.
 
-    Windows lie wholly inside the image. A scale's negative mean counts as 0. Not the
-    multi-exposure variant some families use under this name (`mef_ssim`). Higher is better. NaN
-    where a side is shorter than 161 pixels, for want of a fifth scale.
+    Windows lie completely inside the image. A negative mean of a scale counts as 0. This is not the
+    multi-exposure variant that some families call MS-SSIM (`mef_ssim`). Higher is better. NaN if a
+    side is shorter than 161 pixels, because there is no fifth scale.
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
@@ -171,9 +171,10 @@ _MEF_TINY = float(np.finfo(float).eps)
 def mef_ssim(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray, *, scales: int = 1) -> float:
     """MEF-SSIM (Ma, Zeng and Wang, 2015), made for multi-exposure fusion, -1..1.
 
-    The fused image is compared with one wanted patch made of both sources: the stronger contrast
-    with the weighted direction of both. It has no luminance term, so brightness goes unseen. Higher
-    is better. NaN where the smallest scale is smaller than its 11x11 windows.
+    Each patch of the fused image is compared with a desired patch made from both sources: it has
+    the stronger contrast and the weighted direction of both. There is no luminance term, so
+    brightness has no effect. Higher is better. NaN if the smallest scale is smaller than its 11x11
+    windows.
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
@@ -193,7 +194,7 @@ def mef_ssim(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray, *, scales: int 
 
 
 def _mef_mean(images: dict[str, np.ndarray]) -> float:
-    """Mean over all windows inside the picture."""
+    """Mean over all windows inside the image."""
     maps = [_mef_map(strip) for strip in strips(images, _GAUSS_SIZE // 2)]
     return float(sum(part.sum() for part in maps) / sum(part.size for part in maps))
 
@@ -201,8 +202,8 @@ def _mef_mean(images: dict[str, np.ndarray]) -> float:
 def _mef_map(images: dict[str, np.ndarray]) -> np.ndarray:
     """The map ``(2 cov(r, f) + C) / (var r + var f + C)``.
 
-    The wanted patch ``r`` is a combination of both centred sources with one factor each per window,
-    so that its moments follow from the sources'.
+    The desired patch ``r`` is a combination of both centred sources with one factor each per
+    window, so its moments follow from those of the sources.
     """
     plain = Moments(box(_GAUSS_SIZE), a=images["a"], b=images["b"])
     pixels = _GAUSS_SIZE**2
@@ -237,10 +238,10 @@ def _mef_map(images: dict[str, np.ndarray]) -> np.ndarray:
 def yang_similarity(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """Qy (Yang et al., 2008) as IVIF_ZOO computes it: SSIM chosen by the sources' likeness.
 
-    Where the sources agree (SSIM of at least 0.75) the mean weighted by their variances counts,
+    Where the sources agree (SSIM of at least 0.75), the mean weighted by their variances is used,
     elsewhere the more similar source. The window, a row of Gaussian weights times a column of ones,
-    has the sum 7 instead of 1, so its "moments" are none; the constants are 1e-4 and 9e-4. Copying
-    one source scores close to 1. Higher is better.
+    has the sum 7 instead of 1, so the results are not true moments. The constants are 1e-4 and
+    9e-4. Copying one source scores close to 1. Higher is better.
     """
     row = cv2.getGaussianKernel(7, _GAUSS_DEVIATION)
     column = np.ones(7)

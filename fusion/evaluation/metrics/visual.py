@@ -1,9 +1,8 @@
-"""Visual information fidelity: what of the sources' information passes into the fused image.
+"""Visual information fidelity: how much of the sources' information the fused image contains.
 
-Three definitions go by the name VIF in the fusion literature: the wavelet-domain model (`vif`,
+The fusion literature uses the name VIF for three definitions: the wavelet-domain model (`vif`,
 "VIFm"), its pixel-domain approximation (`vifp`), and VIFF, made for fusion (`viff`). Their values
-have nothing to do with one another. Every function takes uint8 images ``HxW`` of one size and
-returns a float.
+are not comparable. Every function takes uint8 images ``HxW`` of one size and returns a float.
 """
 
 from dataclasses import dataclass
@@ -28,11 +27,11 @@ _LEAST_SIDE = 21  # seven blocks, of which the finest level's windows leave the 
 def vif(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """VIF in the wavelet domain, mean with each source as the reference.
 
-    Sheikh and Bovik's vector model (2006) on a steerable pyramid, as LRRNet's table has it: the
-    image on 0..1 with the noise variance 0.4 that was meant for 0..255. Values are therefore not
-    comparable with VIF elsewhere, exceed 1 for amplified images, and may rise with added noise.
-    Higher is better. NaN where a side is shorter than 21 pixels or a source is flat, for want of
-    information; below 65 pixels the coarsest levels have none and do not count.
+    This is Sheikh and Bovik's vector model (2006) on a steerable pyramid, as in LRRNet's table: the
+    image is in 0..1, but the noise variance 0.4 was meant for 0..255. Values are therefore not
+    comparable with VIF elsewhere, exceed 1 for amplified images, and may increase with added noise.
+    Higher is better. NaN if a side is shorter than 21 pixels or a source is flat, because there is
+    no information; below 65 pixels the coarsest levels are ignored for this reason.
     """
     if min(fused.shape) < _LEAST_SIDE:
         return float("nan")
@@ -96,8 +95,8 @@ def _pyramid_bands(image: np.ndarray) -> list["_Band"]:
 def _filter_and_halve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Every second row and column of a filtered image, without computing the others.
 
-    Even and odd pixels meet even and odd elements of the kernel alone, so that four small filters
-    on a quarter of the image each add up to the result.
+    Even and odd pixels are multiplied only by even and odd kernel elements, so the result is the
+    sum of four small filters on a quarter of the image each.
     """
     half = len(kernel) // 2
     height, width = ((side + 1) // 2 for side in image.shape)
@@ -246,7 +245,7 @@ def _pixel_channel(source: str, moments: Moments) -> _Channel:
 
 
 def _scale_window(scale: int) -> tuple[int, float]:
-    """Side and deviation of the Gaussian at scales 0..3: 17, 9, 5, 3 pixels, a fifth of it."""
+    """Size and deviation of the Gaussian at scales 0..3: 17, 9, 5, 3 pixels, and a fifth of it."""
     size = 2 ** (4 - scale) + 1
     return size, size / 5
 
@@ -263,15 +262,15 @@ def vifp(
     """Pixel-domain VIF with the infrared plus that with the visible as the reference, 0..2.
 
     Sheikh and Bovik's approximation: four scales, noise variance 2 on levels 0..255, one ratio of
-    sums over all scales. Sums of 1 per source are reached by copies. Higher is better. NaN where a
-    side is shorter than 41 pixels, for want of a fourth scale.
+    sums over all scales. A copy of a source reaches 1 for this source. Higher is better. NaN if a
+    side is shorter than 41 pixels, because there is no fourth scale.
 
     Args:
         fused, ir, vis: uint8 ``HxW``.
-        window: Gaussian windows inside the image ("centred"), or, as one program has them, with
-            their taps half a step off the centre and a border of zeros ("shifted").
-        saturate: let products of pixels stop at 255 at the first scale, as in 8-bit arithmetic,
-            which takes that scale out of the value except in the dark.
+        window: Gaussian windows inside the image ("centred"), or, as in one program, with their
+            taps half a step off the centre and a border of zeros ("shifted").
+        saturate: whether products of pixels saturate at 255 at the first scale, as in 8-bit
+            arithmetic. This removes the scale from the value except in dark areas.
     """
     if min(fused.shape) < _PIXEL_LEAST_SIDE:
         return float("nan")
@@ -309,7 +308,7 @@ def vifp(
 
 
 class _SaturatedMoments(Moments):
-    """Moments whose products stop at 255."""
+    """Moments whose products saturate at 255."""
 
     def covariance(self, one: str, other: str) -> np.ndarray:
         one, other = sorted((one, other))
@@ -320,7 +319,7 @@ class _SaturatedMoments(Moments):
 
 
 def _shifted(size: int, deviation: float) -> Blur:
-    """Gaussian whose taps stand at equal steps from ``-(size // 2) - 1`` to ``size // 2``."""
+    """Gaussian with taps at equal steps from ``-(size // 2) - 1`` to ``size // 2``."""
     taps = np.exp(-(np.linspace(-(size // 2) - 1, size // 2, size) ** 2) / (2 * deviation**2))
     taps /= taps.sum()
 
@@ -340,9 +339,10 @@ _VIFF_WEIGHTS = np.array((1, 0, 0.15, 1)) / 2.15
 def viff(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
     """VIFF (Han et al., 2013): fused visual information over the sources', about 0..1.
 
-    Pixel domain, four scales; at every pixel the source of smaller gain decides, and the visible
-    where both have the same, so that exchanging the sources changes it a little. Higher is better.
-    NaN where a side is shorter than 41 pixels, for want of a fourth scale.
+    Computed in the pixel domain on four scales. At every pixel the source with the smaller gain
+    decides, or the visible one if the gains are equal, so exchanging the sources changes the value
+    slightly. Higher is better. NaN if a side is shorter than 41 pixels, because there is no fourth
+    scale.
     """
     if min(fused.shape) < _PIXEL_LEAST_SIDE:
         return float("nan")

@@ -206,7 +206,7 @@ def test_videos_of_other_rate_and_length_are_said(videos, weights, capsys):
     assert "longer than" in said.err and "7 frames fused" in said.out
     assert fuse(*run, "--pair", "index") == 0
     said = capsys.readouterr()
-    assert "paired by their number" in said.err
+    assert "paired by number" in said.err
     assert "longer than" in said.err and "5 frames fused" in said.out
 
 

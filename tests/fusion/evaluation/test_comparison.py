@@ -206,7 +206,7 @@ def test_bad_input_is_named_in_one_line(root, capsys):
         ([], "--fused"),
         (["--fused", average, "--sheet", "2"], "--sheet: give -o"),
         (["--fused", average, "--network", "average"], "average is there already"),
-        (["--fused", average, average], "average is there already"),
+        (["--fused", average, average], "already named average"),
         (["--fused", root / "small", "--metrics", "en"], "no image of all methods"),
     ):
         assert run(root, *arguments) == 2

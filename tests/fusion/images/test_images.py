@@ -130,7 +130,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path, rgb):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(UserError, match="cannot be written"):
         write_image(tmp_path / "folder.png", rgb)
-    with pytest.raises(UserError, match=r"wide\.jpg: its format cannot hold 70000x2 pixels"):
+    with pytest.raises(UserError, match=r"wide\.jpg: the format cannot store 70000x2"):
         write_image(tmp_path / "wide.jpg", np.zeros((2, 70_000), np.uint8))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
 
@@ -267,7 +267,7 @@ def test_folders_that_cannot_be_paired_are_explained(tmp_path):
     for folder, complaint in (
         ("other", "names do not tell"),
         ("twice", "same stem"),
-        ("empty", "holds no pictures"),
+        ("empty", "contains no images"),
         ("nowhere", "no such folder"),
     ):
         with pytest.raises(UserError, match=complaint):

@@ -97,7 +97,7 @@ def test_track_says_which_frames_lack_a_modality(capsys, tmp_path, make_scene, w
     out = tmp_path / "out"
     code, text, _ = run(capsys, "track", rgb, ir, "--box", BOX, "-o", out, "--weights", weights)
     assert code == 0
-    assert "infrared: no picture for 1 of 8 frames: 3" in text
+    assert "infrared: no image for 1 of 8 frames: 3" in text
     assert "infrared blank in 1 frame: 5" in text
     assert "visible unreadable in 1 frame: 6" in text
     report = json.loads((out / "report.json").read_text())
@@ -145,7 +145,7 @@ def test_track_refuses_bad_input_in_one_line(capsys, tmp_path, folders, weights,
     assert_refused(track(rgb, ir, start=("--select",)), "--select needs a display")
     assert_refused(track(rgb, ir, "--select"), "not allowed with")
     assert_refused(track(rgb, tmp_path / "nowhere"), "nowhere", "no such file")
-    assert_refused(track(rgb, tmp_path / "empty"), "empty", "holds no pictures")
+    assert_refused(track(rgb, tmp_path / "empty"), "empty", "contains no images")
     assert_refused(track(tmp_path / "empty"), "empty", "not the folder of an RGBT sequence")
     assert_refused(track(rgb, f"{ir}/001.png"), "001.png", "not a video")
     assert_refused(track(rgb, ir, "--layout", "gtot"), "layout gtot")
@@ -290,11 +290,11 @@ def test_data_tells_everything(capsys, dataset):
     assert code == 2
     assert "2 readable (2 rgbt234), 10 frames" in text
     for line in (
-        "problem: odd: infrared: no picture for 1 of 5 frames: 2",
+        "problem: odd: infrared: no image for 1 of 5 frames: 2",
         "problem: odd: visible.txt: 6 lines for 5 frames",
         "problem: odd: infrared: frames unreadable: 4",
         "problem: odd: visible: boxes outside the frame of 120x96: frames 2",
-        "problem: odd: visible and infrared boxes do not meet: frames 2",
+        "problem: odd: visible and infrared boxes do not overlap: frames 2",
         f"error: broken: {dataset / 'broken' / 'infrared.txt'}, line 1",
     ):
         assert line in text

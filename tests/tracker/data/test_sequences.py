@@ -151,7 +151,7 @@ def test_missing_annotation_is_a_problem_only(tmp_path):
     sequence = load_sequence(tmp_path)
     assert np.isnan(sequence.boxes_ir).all() and np.isfinite(sequence.boxes_rgb).all()
     assert sequence.problems == [
-        "groundTruth_i.txt: missing, so that no boxes are known on infrared frames"
+        "groundTruth_i.txt: missing, so the boxes on infrared frames are unknown"
     ]
 
 
@@ -159,7 +159,7 @@ def test_one_missing_annotation_of_both_modalities_is_one_problem(tmp_path):
     write_rgbt210(tmp_path)
     (tmp_path / "init.txt").unlink()
     assert load_sequence(tmp_path, "rgbt210").problems == [
-        "init.txt: missing, so that no boxes are known on visible and infrared frames"
+        "init.txt: missing, so the boxes on visible and infrared frames are unknown"
     ]
 
 
@@ -175,7 +175,7 @@ def test_vtuav_annotates_every_tenth_frame(tmp_path):
     assert sequence.boxes_ir[20].tolist() == [5, 6, 7, 8]
     write_lines(tmp_path / "rgb.txt", [(1, 2, 3, 4)] * 4, " ")
     assert load_sequence(tmp_path).problems == [
-        "rgb.txt: 4 lines for 25 frames (one every 10 frames expected); no picture for lines 4"
+        "rgb.txt: 4 lines for 25 frames (one every 10 frames expected); no image for lines 4"
     ]
 
 
@@ -192,7 +192,7 @@ def test_copies_with_changed_case_are_read(tmp_path):
         (lambda root: root.mkdir(), "not the folder of an RGBT sequence"),
         (lambda root: root.write_text("x"), "a file"),
         (lambda root: write_gtot(root / "a"), r"a folder of sequences; give one.*walk.a"),
-        (lambda root: [(root / part).mkdir(parents=True) for part in "vi"], "holds no pictures"),
+        (lambda root: [(root / part).mkdir(parents=True) for part in "vi"], "contains no images"),
         (lambda root: write_frames(root / "color", ["1.png"]) or (root / "sequence").touch(), "ir"),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_missing_file_does_not_shift_the_others(tmp_path):
     write_rgbt234(tmp_path)
     (tmp_path / "infrared" / "00003i.jpg").unlink()
     sequence = load_sequence(tmp_path)
-    assert sequence.problems == ["infrared: no picture for 1 of 6 frames: 3"]
+    assert sequence.problems == ["infrared: no image for 1 of 6 frames: 3"]
     assert [brightness(frame.ir) for frame in sequence] == [0, 1, None, 3, 4, 5]
     assert [brightness(frame.rgb[..., 0]) for frame in sequence] == [0, 1, 2, 3, 4, 5]
     assert sequence.frame(2).problems["ir"].kind == "missing"
@@ -240,8 +240,8 @@ def test_a_frame_missing_in_both_keeps_its_place_when_annotated(tmp_path):
     assert len(sequence) == 6 and sequence.frame(3).rgb is sequence.frame(3).ir is None
     assert [brightness(frame.ir) for frame in sequence] == [0, 1, 2, None, 4, 5]
     assert sequence.problems == [
-        "visible: no picture for 1 of 6 frames: 4",
-        "infrared: no picture for 1 of 6 frames: 4",
+        "visible: no image for 1 of 6 frames: 4",
+        "infrared: no image for 1 of 6 frames: 4",
     ]
 
 
@@ -261,9 +261,9 @@ def test_vot_numbers_its_pictures_from_one(tmp_path, number):
     "rgb, ir, pairs, problem",
     [
         ("v7 v8", "i007 i008", "v7-i007 v8-i008", None),
-        ("1 2 3 4", "1 2", "1-1 2-2 3- 4-", "infrared: no picture for 2 of 4 frames: 3-4"),
-        ("a b c", "c d", "a- b- c-c -d", "infrared: no picture for 2 of 4 frames: 1-2"),
-        ("10 20 30", "10 30", "10-10 20- 30-30", "infrared: no picture for 1 of 3 frames: 2"),
+        ("1 2 3 4", "1 2", "1-1 2-2 3- 4-", "infrared: no image for 2 of 4 frames: 3-4"),
+        ("a b c", "c d", "a- b- c-c -d", "infrared: no image for 2 of 4 frames: 1-2"),
+        ("10 20 30", "10 30", "10-10 20- 30-30", "infrared: no image for 1 of 3 frames: 2"),
         ("1 2 3 9", "1 2 3 9", "1-1 2-2 3-3 9-9", "numbers skip 4-8: 4 frames are left"),
     ],
 )
@@ -311,7 +311,7 @@ def test_a_slip_in_a_number_is_a_gap_and_takes_no_memory(number):
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert aligned.rgb == aligned.ir == names and most < 100_000
-    assert aligned.problems == [f"the pictures' numbers skip 5-{number - 1}: 5 frames are left"]
+    assert aligned.problems == [f"the image numbers skip 5-{number - 1}: 5 frames are left"]
 
 
 def test_a_slip_in_a_number_where_the_layout_counts_is_refused(tmp_path):
@@ -329,7 +329,7 @@ def test_files_that_cannot_be_read_are_problems_or_one_line(tmp_path):
     meta.write_text(meta.read_text().replace("length=6", "length=" + "9" * 5000))
     assert load_sequence(tmp_path).problems == [
         "sequence: states length=99999999999999999999, there are 6 frames",
-        f"{tmp_path / 'fog.tag'}: cannot be read (Is a directory); left out",
+        f"{tmp_path / 'fog.tag'}: cannot be read (Is a directory); ignored",
     ]
     meta.write_text("length=006\n")
     (tmp_path / "fog.tag").rmdir()
@@ -367,7 +367,7 @@ def test_frame_counts_that_do_not_fit_the_annotation_are_reported(tmp_path):
     write_lines(tmp_path / "infrared.txt", BOXES_IR[:4])
     sequence = load_sequence(tmp_path)
     assert sequence.problems == [
-        "visible.txt: 7 lines for 6 frames; no picture for lines 7",
+        "visible.txt: 7 lines for 6 frames; no image for lines 7",
         "infrared.txt: 4 lines for 6 frames",
     ]
     assert sequence.boxes_rgb.shape == sequence.boxes_ir.shape == (6, 4)
@@ -457,7 +457,7 @@ def test_two_videos(tmp_path, make_scene):
     scene.ir = scene.ir[:6]
     sequence = load_sequence(scene.write_videos(tmp_path))
     assert (len(sequence), sequence.layout, sequence.fps) == (8, "pair", 20)
-    assert sequence.problems == ["infrared: 6 frames against 8; none for 7-8"]
+    assert sequence.problems == ["infrared: 6 frames instead of 8; none for 7-8"]
     # Any order, also backwards and the same frame twice.
     for index in (0, 3, 3, 1, 5, 0):
         frame = sequence.frame(index)
@@ -483,7 +483,7 @@ def test_videos_of_two_rates_are_paired_by_time(tmp_path, make_scene):
         assert np.argmin(errors) == index // 2 * 2  # of two as near, the earlier one
     assert len(list(sequence)) == 12
     by_number = load_sequence((rgb, ir), pair="index")
-    assert any("by their number" in problem for problem in by_number.problems)
+    assert any("by number" in problem for problem in by_number.problems)
     assert by_number.frame(6).ir is None and by_number.frame(5).ir is not None
 
 
@@ -586,7 +586,7 @@ def test_still_pairs(tmp_path, name):
     write_image(root / "GT" / "10.png", np.zeros_like(mask))
     dataset = load_dataset(tmp_path, name)
     assert dataset.names == ["2", "10"]
-    assert dataset.problems == [f"{root}: 11 has no picture in GT; left out"]
+    assert dataset.problems == [f"{root}: 11 has no image in GT; ignored"]
     assert dataset[0].boxes_rgb.tolist() == dataset[0].boxes_ir.tolist() == [[3, 5, 8, 15]]
     assert brightness(dataset[0].frame(0).ir) == 9 and len(dataset[0]) == 1
     assert np.isnan(dataset["10"].boxes_rgb).all() and "empty" in dataset["10"].problems[0]

@@ -1,4 +1,4 @@
-"""Trackers to compare with that need no training here, by the name `TRACKERS` has them under.
+"""Baseline trackers that need no training here, by their name in `TRACKERS`.
 
     ========================  =================================================================
     ``ncc``, ``ncc_*``        normalised cross-correlation on both modalities, or on one
@@ -6,5 +6,5 @@
     ``nanotrack_*``           OpenCV's TrackerNano; needs NanoTrack v2's two ONNX files
     ========================  =================================================================
 
-``*`` is ``rgb``, ``ir``, or ``mix``, the mean of both pictures (which ``ncc`` does not have).
+``*`` is ``rgb``, ``ir``, or ``mix``, the mean of both images (which ``ncc`` does not have).
 """

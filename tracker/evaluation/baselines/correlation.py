@@ -1,6 +1,6 @@
 """Tracking by normalised cross-correlation: the baseline that needs no weights.
 
-A trained tracker should be well above it, and where it scores nothing the evaluation is broken.
+A trained tracker should be much better. If this baseline scores 0, the evaluation is broken.
 """
 
 import cv2
@@ -11,22 +11,22 @@ from tracker.data.boxes import Box, start_box
 from tracker.data.frames import MODALITIES
 from tracker.evaluation.trackers import TRACKERS
 
-# How far around the last box to look, in box sizes to every side.
+# Search range around the last box in every direction, in box sizes.
 REACH = 1.0
 
 
 @TRACKERS.register("ncc")
 class CorrelationTracker:
-    """Normalised cross-correlation on both pictures.
+    """Normalised cross-correlation on both images.
 
-    Looks for the first frame's patch, at its own size, around the last place.
+    The patch of the first frame is searched, at its original size, around the last position.
 
-    The responses of the modalities are averaged. A modality that is missing, of another size than
-    the first frame, or was missing when tracking started, is left out; where none is left the box
-    stays.
+    The responses of the modalities are averaged. A modality is ignored if it is missing, differs
+    in size from the first frame, or was missing when tracking started. If none remains, the box
+    does not move.
 
     Args:
-        modalities: those to use, of "rgb" and "ir".
+        modalities: the modalities to use, "rgb", "ir" or both.
     """
 
     def __init__(self, modalities: tuple[str, ...] = MODALITIES):
@@ -36,7 +36,7 @@ class CorrelationTracker:
         """Start on a frame, RGB ``HxWx3`` and infrared ``HxW`` uint8, with a box in pixels.
 
         Raises:
-            UserError: the box has no pixel inside the frame, no modality in use has a picture, or
+            UserError: the box has no pixel inside the frame, no modality in use has an image, or
                 their sizes differ.
         """
         used = self._used(rgb, ir)
@@ -52,10 +52,10 @@ class CorrelationTracker:
             if patch.size == 0:
                 raise UserError(f"box {box}: has no pixel inside the frame; give x,y,w,h in pixels")
             self._templates[name] = patch.copy()
-            # The box is found again by where its visible part is.
+            # The position of the box is derived from the position of its visible part.
             self._place, self._offset = (left, top), (x - left, y - top)
         if not self._templates:
-            raise UserError(f"first frame: no picture of {' or '.join(self.modalities)}")
+            raise UserError(f"first frame: no image of {' or '.join(self.modalities)}")
         self._size = (width, height)
 
     def track(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> tuple[Box, float]:
@@ -81,7 +81,7 @@ class CorrelationTracker:
     def _search(
         self, image: np.ndarray, template: np.ndarray
     ) -> tuple[np.ndarray, tuple[int, int]]:
-        """Correlation at every place in reach, and the first place."""
+        """The correlation at every position in range, and the first of these positions."""
         height, width = template.shape[:2]
         rows, columns = image.shape[:2]
         x, y = self._place
@@ -96,11 +96,11 @@ class CorrelationTracker:
 
 @TRACKERS.register("ncc_rgb")
 def correlation_rgb() -> CorrelationTracker:
-    """Normalised cross-correlation on the visible picture."""
+    """Normalised cross-correlation on the visible image."""
     return CorrelationTracker(("rgb",))
 
 
 @TRACKERS.register("ncc_ir")
 def correlation_ir() -> CorrelationTracker:
-    """Normalised cross-correlation on the infrared picture."""
+    """Normalised cross-correlation on the infrared image."""
     return CorrelationTracker(("ir",))

@@ -1,7 +1,7 @@
 """OpenCV's CSRT, a strong tracker without training.
 
 CSR-DCF (Lukezic et al., CVPR 2017): correlation filters on hand-made features. It is in OpenCV's
-contributed modules, so it needs the package opencv-contrib-python in the place of opencv-python.
+contributed modules, so it needs the package opencv-contrib-python instead of opencv-python.
 """
 
 from pathlib import Path
@@ -17,14 +17,14 @@ CREATE = "TrackerCSRT_create"
 
 
 def require_csrt() -> None:
-    """Make sure that this OpenCV has CSRT.
+    """Make sure that the installed OpenCV contains CSRT.
 
     Raises:
-        UserError: it has not.
+        UserError: it does not.
     """
     if not hasattr(cv2, CREATE):
         raise UserError(
-            "this OpenCV has no CSRT; install opencv-contrib-python in the place of opencv-python"
+            "this OpenCV has no CSRT; install opencv-contrib-python instead of opencv-python"
         )
 
 
@@ -40,7 +40,7 @@ class CSRTTracker(OpenCVTracker):
 
     @staticmethod
     def files(folder: Path | None = None) -> tuple[Path, ...]:
-        """None; OpenCV has all that is needed, or raises `UserError`."""
+        """No files are needed; raises `UserError` if OpenCV lacks CSRT."""
         require_csrt()
         return ()
 
@@ -51,7 +51,7 @@ class CSRTTracker(OpenCVTracker):
 
 @TRACKERS.register("csrt_rgb")
 class CSRTTrackerRGB(CSRTTracker):
-    """OpenCV's CSRT on the visible picture."""
+    """OpenCV's CSRT on the visible image."""
 
     def __init__(self) -> None:
         super().__init__("rgb")
@@ -59,7 +59,7 @@ class CSRTTrackerRGB(CSRTTracker):
 
 @TRACKERS.register("csrt_ir")
 class CSRTTrackerIR(CSRTTracker):
-    """OpenCV's CSRT on the infrared picture."""
+    """OpenCV's CSRT on the infrared image."""
 
     def __init__(self) -> None:
         super().__init__("ir")
@@ -67,7 +67,7 @@ class CSRTTrackerIR(CSRTTracker):
 
 @TRACKERS.register("csrt_mix")
 class CSRTTrackerMix(CSRTTracker):
-    """OpenCV's CSRT on the mean of both pictures."""
+    """OpenCV's CSRT on the mean of both images."""
 
     def __init__(self) -> None:
         super().__init__("mix")

@@ -1,8 +1,8 @@
-"""NanoTrack v2 by OpenCV's TrackerNano, a small trained tracker.
+"""NanoTrack v2, a small trained tracker, run by OpenCV's TrackerNano.
 
-NanoTrack (Honglin Chu, SiamTrackers; Apache-2.0): a Siamese network of .3 M parameters on
-exemplars of 127 and search regions of 255 pixels. OpenCV has the tracker; its two ONNX files are
-the user's: ``nanotrack_backbone_sim.onnx`` and ``nanotrack_head_sim.onnx`` of version 2.
+NanoTrack (Honglin Chu, SiamTrackers; Apache-2.0) is a Siamese network with .3 M parameters for
+exemplars of 127 and search regions of 255 pixels. OpenCV contains the tracker; the user provides
+the two ONNX files of version 2, ``nanotrack_backbone_sim.onnx`` and ``nanotrack_head_sim.onnx``.
 """
 
 from collections.abc import Iterator
@@ -18,24 +18,24 @@ from tracker.evaluation.trackers import TRACKERS
 #: OpenCV's class, which versions before 4.7 lack.
 NAME = "TrackerNano"
 
-#: How the names of the two files end. Version 3's lack ``_sim``: OpenCV cannot run it.
+#: Endings of the two file names. Version 3's names lack ``_sim``; OpenCV cannot run it.
 FILES = ("nanotrack_backbone_sim.onnx", "nanotrack_head_sim.onnx")
 
 
 def find_files(folder: Path | None = None) -> tuple[Path, Path]:
-    """NanoTrack v2's backbone and head in a folder.
+    """Find the files of NanoTrack v2's backbone and head in a folder.
 
     Args:
-        folder: with files whose names end as `FILES`.
+        folder: a folder with files whose names end as in `FILES`.
 
     Raises:
-        UserError: this OpenCV has no TrackerNano, no folder was named, or a file is missing.
+        UserError: this OpenCV has no TrackerNano, no folder was given, or a file is missing.
     """
     if not hasattr(cv2, NAME):
         raise UserError("this OpenCV has no TrackerNano; install opencv-python 4.7 or newer")
     if folder is None:
         raise UserError(
-            f"NanoTrack needs {FILES[0]} and {FILES[1]} of version 2; name their folder with "
+            f"NanoTrack needs {FILES[0]} and {FILES[1]} of version 2; give their folder with "
             "--nanotrack or RGBT_NANOTRACK"
         )
     found = []
@@ -45,7 +45,7 @@ def find_files(folder: Path | None = None) -> tuple[Path, Path]:
             what = "several files end" if matches else "no file ends"
             raise UserError(
                 f"{folder}: {what} in {name}; put NanoTrack v2's {FILES[0]} and {FILES[1]} there, "
-                "or name their folder with --nanotrack or RGBT_NANOTRACK"
+                "or give their folder with --nanotrack or RGBT_NANOTRACK"
             )
         found.append(matches[0])
     return found[0], found[1]
@@ -53,7 +53,7 @@ def find_files(folder: Path | None = None) -> tuple[Path, Path]:
 
 @contextmanager
 def _errors_only() -> Iterator[None]:
-    """OpenCV 5 warns at each start that its new engine ignores TrackerNano's choice of a target."""
+    """Suppress OpenCV 5's warning that its new engine ignores TrackerNano's choice of target."""
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_ERROR)
@@ -71,7 +71,7 @@ class NanoTracker(OpenCVTracker):
         view: "rgb", "ir" or "mix".
 
     Raises:
-        UserError: a file cannot be read as a network of TrackerNano's.
+        UserError: OpenCV cannot read the files as networks of TrackerNano.
     """
 
     files = staticmethod(find_files)
@@ -91,13 +91,13 @@ class NanoTracker(OpenCVTracker):
                     f"NanoTrack v2 ({reason})"
                 ) from error
 
-        create()  # a bad file is reported before any frame
+        create()  # an invalid file is reported before any frame is read
         super().__init__(create, view)
 
 
 @TRACKERS.register("nanotrack_rgb")
 class NanoTrackerRGB(NanoTracker):
-    """NanoTrack v2 by OpenCV's TrackerNano on the visible picture."""
+    """NanoTrack v2 by OpenCV's TrackerNano on the visible image."""
 
     def __init__(self, backbone: Path, head: Path):
         super().__init__(backbone, head, "rgb")
@@ -105,7 +105,7 @@ class NanoTrackerRGB(NanoTracker):
 
 @TRACKERS.register("nanotrack_ir")
 class NanoTrackerIR(NanoTracker):
-    """NanoTrack v2 by OpenCV's TrackerNano on the infrared picture."""
+    """NanoTrack v2 by OpenCV's TrackerNano on the infrared image."""
 
     def __init__(self, backbone: Path, head: Path):
         super().__init__(backbone, head, "ir")
@@ -113,7 +113,7 @@ class NanoTrackerIR(NanoTracker):
 
 @TRACKERS.register("nanotrack_mix")
 class NanoTrackerMix(NanoTracker):
-    """NanoTrack v2 by OpenCV's TrackerNano on the mean of both pictures."""
+    """NanoTrack v2 by OpenCV's TrackerNano on the mean of both images."""
 
     def __init__(self, backbone: Path, head: Path):
         super().__init__(backbone, head, "mix")

@@ -1,4 +1,4 @@
-"""OpenCV's own trackers as baselines: on the visible picture, the infrared, or the mean of both."""
+"""OpenCV's own trackers as baselines: on the visible image, the infrared, or the mean of both."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,23 +11,23 @@ from tracker.data.boxes import Box, start_box
 
 __all__ = ["VIEWS", "OpenCVTracker", "picture_of"]
 
-#: What a tracker of one picture sees: the visible, the infrared, or the mean of both.
+#: Inputs for a tracker of one image: the visible image, the infrared image, or their mean.
 VIEWS = ("rgb", "ir", "mix")
 
 
 def picture_of(view: str, rgb: np.ndarray | None, ir: np.ndarray | None) -> np.ndarray | None:
-    """The picture that a view shows: BGR uint8 ``HxWx3``, as OpenCV takes it.
+    """The image of a view as BGR uint8 ``HxWx3``, as OpenCV expects it.
 
     Args:
-        view: of `VIEWS`. ``mix`` is the mean of both pictures, or the one there is.
+        view: one of `VIEWS`. ``mix`` is the mean of both images, or the only available one.
         rgb: RGB uint8 ``HxWx3``.
         ir: infrared uint8 ``HxW``.
 
     Returns:
-        None where the frame lacks what the view shows.
+        The image; None if the frame lacks the modality.
 
     Raises:
-        UserError: ``mix`` of pictures that differ in size.
+        UserError: ``mix`` is requested and the images differ in size.
     """
     visible = None if rgb is None or view == "ir" else np.ascontiguousarray(rgb[..., ::-1])
     thermal = None if ir is None or view == "rgb" else cv2.cvtColor(ir, cv2.COLOR_GRAY2BGR)
@@ -39,14 +39,14 @@ def picture_of(view: str, rgb: np.ndarray | None, ir: np.ndarray | None) -> np.n
 
 
 class OpenCVTracker:
-    """A tracker of OpenCV on one view. Where a frame lacks it, the box stays.
+    """Run a tracker of OpenCV on one view. If a frame lacks the view, the box does not move.
 
     Args:
-        create: makes OpenCV's tracker; called at each start.
-        view: of `VIEWS`.
+        create: creates OpenCV's tracker; called at each start.
+        view: one of `VIEWS`.
 
     Raises:
-        ValueError: no such view.
+        ValueError: the view is unknown.
     """
 
     def __init__(self, create: Callable[[], Any], view: str):
@@ -64,7 +64,7 @@ class OpenCVTracker:
         picture = picture_of(self.view, rgb, ir)
         if picture is None:
             names = "rgb or ir" if self.view == "mix" else self.view
-            raise UserError(f"first frame: no picture of {names}")
+            raise UserError(f"first frame: no image of {names}")
         height, width = picture.shape[:2]
         x, y, w, h = (round(value) for value in start_box(box, width, height))
         left, top = max(x, 0), max(y, 0)
@@ -76,7 +76,7 @@ class OpenCVTracker:
         self._box: Box = tuple(map(float, box))  # type: ignore[assignment]
 
     def track(self, rgb: np.ndarray | None, ir: np.ndarray | None) -> tuple[Box, float]:
-        """Box ``x, y, w, h`` in pixels of the next frame; 1 where it was found, else 0."""
+        """The box ``x, y, w, h`` in pixels of the next frame, and 1 if it was found, else 0."""
         picture = picture_of(self.view, rgb, ir)
         if picture is None:
             return self._box, 0.0

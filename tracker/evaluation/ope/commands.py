@@ -24,28 +24,29 @@ if TYPE_CHECKING:
     from tracker.online.running import Tracker
 
 EVALUATE_DESCRIPTION = """\
-PR, NPR and SR of trackers as GTOT, RGBT210, RGBT234 or LasHeR define them, or AUC, P20 and kept on
-any sequences in VOT's layout, from raw results, or by running trackers over the dataset."""
+Compute PR, NPR and SR of trackers as defined by GTOT, RGBT210, RGBT234 or LasHeR, or AUC, P20 and
+kept on any sequences in VOT's layout, from raw results or by running trackers on the dataset."""
 
 EVALUATE_EXAMPLES = """\
-Raw results: --results names the folder of a tracker, with a text file for each sequence, or a
-folder of such folders; lines are x,y,w,h or the 8 numbers of corners. --annotations names the
-dataset, or its annotation files alone (<sequence>/visible.txt and so on, or <sequence>.txt for
-LasHeR).
+Evaluating raw results: --results is the results folder of a tracker, with one text file per
+sequence, or a folder of such folders. Each line is x,y,w,h or the 8 numbers of four corners.
+--annotations is the dataset, or a folder with only its annotation files (<sequence>/visible.txt and
+so on, or <sequence>.txt for LasHeR).
 
-Run: --root names the dataset, --weights the tracker, --results the folder for the results of all
-trackers on this benchmark (default: results/gtot and so on). Sequences that have a results file
-are not run again; those of other weights or settings are refused. --baselines runs other
-trackers too, for one table with their figures; frames/s is the time in the tracker alone.
+Running trackers: --root is the dataset, --weights the tracker, and --results the folder for the
+results of all trackers on this benchmark (default: results/gtot and so on). Sequences that already
+have a results file are not run again; results of other weights or settings are refused. --baselines
+also runs other trackers, so that one table compares them. frames/s counts only the time in the
+tracker.
 
-On GTOT and RGBT234, PR and SR are MPR and MSR, of the better of two annotations in each frame.
-GTOT's PR is at 5 pixels and all its frames count alike; elsewhere it is at 20 pixels, and
-sequences count alike. On vot the first frame and frames without the target do not count, and kept
-is the share of frames before the first loss (an overlap of .1 or less for 5 frames). Figures of
-different benchmarks cannot be compared.
+On GTOT and RGBT234, PR and SR are MPR and MSR, which use the better of two annotations per frame.
+GTOT's PR is at 5 pixels, and all its frames have equal weight. On the other benchmarks PR is at 20
+pixels, and all sequences have equal weight. On vot, the first frame and frames without the target
+do not count, and kept is the share of frames before the first loss (an overlap of at most .1 for 5
+frames). Figures of different benchmarks are not comparable.
 
-OUT gets success.png and .pdf, precision.png and .pdf (and normalized), sequences.csv and, with
---attributes, attributes.csv.
+The output folder contains success.png and .pdf, precision.png and .pdf (and normalized),
+sequences.csv and, with --attributes, attributes.csv.
 
 examples:
   tracker evaluate --dataset rgbt234 --results results/DFAT results/APFNet --annotations RGBT234/
@@ -55,10 +56,10 @@ examples:
   tracker evaluate --dataset vot --root sequences/ --baselines csrt_mix nanotrack_mix \\
       --nanotrack nanotrack/ --sheet sheet.png
 
-exit code: 0 when all figures are there, 2 when an input is bad or a sequence could not be run.
+exit code: 0 if all figures were computed, 2 if an input is invalid or a sequence could not be run.
 """
 
-# Of `tracker.evaluation.ope.figures`, which loads slower.
+# The keys of `tracker.evaluation.ope.figures.PROTOCOLS`, which would be slow to import here.
 DATASETS = ("gtot", "rgbt210", "rgbt234", "lasher", "vot")
 
 
@@ -83,23 +84,23 @@ def add_evaluate(commands: Commands) -> None:
         "--annotations",
         metavar="DIR",
         type=Path,
-        help="the benchmark's annotations, for results that are there",
+        help="the benchmark's annotations, to evaluate existing results",
     )
     source.add_argument(
-        "--root", metavar="DIR", type=Path, help="the dataset, to run a tracker over it"
+        "--root", metavar="DIR", type=Path, help="the dataset, to run trackers on it"
     )
     parser.add_argument(
         "--results",
         metavar="DIR",
         type=Path,
         nargs="+",
-        help="raw results: a tracker's folder, or a folder of them",
+        help="raw results: the folder of one tracker, or a folder of such folders",
     )
     parser.add_argument(
         "--sequences",
         metavar="FILE",
         type=Path,
-        help="take these alone, a name a line (default: all that are annotated)",
+        help="evaluate only the sequences in this file, one name per line (default: all annotated)",
     )
     parser.add_argument(
         "--attributes",
@@ -107,13 +108,13 @@ def add_evaluate(commands: Commands) -> None:
         help="print figures by challenge attribute, from the benchmark's files",
     )
     add_output_options(parser)
-    run = parser.add_argument_group("to run trackers (with --root)")
+    run = parser.add_argument_group("running trackers (with --root)")
     run.add_argument("--weights", metavar="W", type=Path, help="as for tracker track")
     run.add_argument(
         "--tracker",
         metavar="NAME",
-        help="run this tracker in the place of the network: module:factory of your own, or a name "
-        "as for --baselines",
+        help="run this tracker instead of the network: your own as module:factory, or a name as "
+        "for --baselines",
     )
     add_preset_option(run)
     run.add_argument(
@@ -134,27 +135,27 @@ def add_evaluate(commands: Commands) -> None:
         nargs="+",
         type=online_setting,
         default=[],
-        help="run the network once more with each of these online settings changed, as an "
-        "ablation, such as border=mean velocity=0",
+        help="ablation: also run the network with each of these online settings changed, such as "
+        "border=mean velocity=0",
     )
     run.add_argument(
         "--sheet",
         metavar="FILE",
         type=Path,
-        help="write frames of every sequence with all trackers' boxes as a picture (.png, .pdf)",
+        help="write an image with frames of every sequence and all trackers' boxes (.png, .pdf)",
     )
     run.add_argument(
         "--name",
         metavar="NAME",
-        help="the tracker's name, and its results folder's (default: the weights file's, or the "
-        "factory's)",
+        help="name of the tracker and of its results folder (default: the name of the weights file "
+        "or of the factory)",
     )
     run.add_argument(
         "--workers",
         metavar="N",
         type=positive_int,
         default=1,
-        help="processes that run sequences side by side (default: 1)",
+        help="number of processes that run sequences in parallel (default: 1)",
     )
     add_device_option(run)
     add_runtime_options(run)
@@ -166,19 +167,23 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from tracker.evaluation.ope.files import read_annotations, read_sequence_list
 
     if arguments.annotations is not None and arguments.results is None:
-        raise UserError("--results is missing: give the folders of raw results, or --root to run")
+        raise UserError(
+            "--results is missing: give folders of raw results, or --root to run trackers"
+        )
     if arguments.root is not None and arguments.results and len(arguments.results) > 1:
-        raise UserError("--results: one folder with --root, which gets the results")
+        raise UserError(
+            "--results: give only one folder with --root; the results are written to it"
+        )
     if arguments.tracker is not None and arguments.weights is not None:
-        raise UserError("--tracker: runs in the place of a network; leave --weights out")
+        raise UserError("--tracker: replaces the network; leave --weights out")
     if arguments.tracker is not None and arguments.root is None:
-        raise UserError("--tracker: needs a dataset to run on; give --root")
+        raise UserError("--tracker: requires a dataset; give --root")
     if arguments.sheet is not None:
         from tracker.evaluation.plots import require_format
 
         require_format(arguments.sheet)
         if arguments.root is None:
-            raise UserError("--sheet: needs the pictures; give --root")
+            raise UserError("--sheet: requires the images; give --root")
     protocol = PROTOCOLS[arguments.dataset]
     names = None if arguments.sequences is None else read_sequence_list(arguments.sequences)
     root = arguments.annotations or arguments.root
@@ -214,7 +219,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _write_sheet(
     arguments: argparse.Namespace, annotations: Mapping, table: Mapping, first: list[str]
 ) -> None:
-    """Write the contact sheet: what was run comes first, and the first chooses the worst frame."""
+    """Write the contact sheet, trackers of this run first; the first one sets the worst frame."""
     from tracker.data.sequences import load_dataset
     from tracker.evaluation.ope.sheet import contact_sheet
     from tracker.evaluation.plots import save_figure
@@ -233,8 +238,8 @@ def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
     attributes = read_attributes(root, annotations)
     if attributes is None:
         raise UserError(
-            f"--attributes: neither AttriSeqsTxt nor attr_txt in {root} or beside it; put the "
-            "benchmark's attribute files there"
+            f"--attributes: neither AttriSeqsTxt nor attr_txt in {root} or next to it; put "
+            "the benchmark's attribute files there"
         )
     return {name: members for name, members in attributes.items() if members}
 
@@ -244,8 +249,8 @@ class _Entrant:
     """A tracker to run.
 
     Attributes:
-        name: its folder's below the results.
-        make: makes one; can be pickled.
+        name: name of its folder below the results folder.
+        make: creates the tracker; can be pickled.
         origin: what its results depend on.
     """
 
@@ -255,10 +260,10 @@ class _Entrant:
 
 
 def _entrants(arguments: argparse.Namespace) -> list[_Entrant]:
-    """The trackers to run: the network, or what ``--tracker`` names, and the baselines.
+    """The trackers to run: the network or the one from ``--tracker``, and the baselines.
 
     Raises:
-        UserError: no weights, no such tracker, or what it needs is missing.
+        UserError: weights are missing, a tracker is unknown, or something that it needs is missing.
     """
     from tracker.evaluation.trackers import make_tracker, tracker_origin
 
@@ -278,7 +283,7 @@ def _entrants(arguments: argparse.Namespace) -> list[_Entrant]:
 
 
 def _network_entrants(arguments: argparse.Namespace) -> list[_Entrant]:
-    """The network as its weights have it, and its variants."""
+    """The network with the settings of its weights, and its variants."""
     from tracker.evaluation.origin import describe_origin
     from tracker.model.pretrained import SMALL
 
@@ -306,10 +311,10 @@ def _network_entrants(arguments: argparse.Namespace) -> list[_Entrant]:
 def _run_trackers(
     arguments: argparse.Namespace, results: Path, names: list[str], entrants: list[_Entrant]
 ) -> list[str]:
-    """Run trackers on the sequences they have no results of; a line for each failure.
+    """Run trackers on the sequences without results; return one line per failure.
 
     Raises:
-        UserError: a folder has results of another origin; before any tracker runs.
+        UserError: a folder has results of another origin; raised before any tracker runs.
     """
     from tracker.data.sequences import load_dataset
     from tracker.evaluation.ope.run import run_dataset
@@ -321,7 +326,7 @@ def _run_trackers(
         if other is not False and any(folder.glob("*.txt")):
             what = "other weights, preset, benchmark, runtime or precision"
             what = what if other else "weights that no note names"
-            raise UserError(f"{folder}: has results of {what}; give --name, or remove them")
+            raise UserError(f"{folder}: contains results of {what}; give --name, or remove them")
     dataset = load_dataset(arguments.root, arguments.dataset)
     failures = []
     for entrant in entrants:
@@ -341,7 +346,7 @@ def _load_tracker(
     online: Mapping[str, Any] | None = None,
     **search: Any,
 ) -> "RGBTTracker":
-    """Module level, so that worker processes find it."""
+    """Defined at module level, so that worker processes can unpickle it."""
     from fusion.base.commandline import resolve_device
     from tracker.model.weights import load_tracker
     from tracker.online.rgbt_tracker import RGBTTracker
@@ -353,13 +358,13 @@ def _load_tracker(
 
 @dataclass(frozen=True)
 class _Row:
-    """A tracker of the table.
+    """A tracker in the table.
 
     Attributes:
-        scores: on all annotations.
+        scores: its scores on all annotations.
         results: its boxes by sequence.
-        single: its scores on each annotation alone, where there are two.
-        speed: frames per second in the tracker, where its times are recorded.
+        single: its scores on each single annotation, if there are two.
+        speed: frames per second in the tracker, if its times are recorded.
     """
 
     scores: "Scores"
@@ -371,7 +376,7 @@ class _Row:
 def _score(
     protocol: "Protocol", folders: Sequence[Path], annotations: Mapping
 ) -> tuple[dict[str, _Row], list[str]]:
-    """The table by tracker, and a line for each tracker whose results cannot be used."""
+    """The table by tracker, and one line per tracker whose results cannot be used."""
     from tracker.data.frames import MODALITY_NAMES
     from tracker.evaluation.ope import figures as ope
     from tracker.evaluation.ope import files as ope_files
@@ -421,7 +426,7 @@ def _table_json(table: Mapping[str, _Row], attributes: Mapping, per_sequence: bo
 
 
 def _columns(protocol: "Protocol") -> list[str]:
-    """Keys of `ope.Scores.figures` that the benchmark has."""
+    """The keys of `figures.Scores.figures` that the benchmark defines."""
     if protocol.tracked_only:
         return ["SR", "PR", "kept"]
     return ["PR", "NPR", "SR"] if protocol.normalized else ["PR", "SR"]
@@ -472,7 +477,7 @@ def _evaluate_text(table: Mapping[str, _Row], attributes: Mapping, per_sequence:
 
 
 def _flat(scores: Mapping, ranking: list[str], keys: list[str], members: list[str]) -> list[float]:
-    """Figures over some sequences, tracker by tracker."""
+    """Figures over some sequences, for one tracker after another."""
     figures = (scores[name].subset(members).figures() for name in ranking)
     return [values[key] for values in figures for key in keys]
 

@@ -1,4 +1,4 @@
-"""Files of one-pass evaluation: benchmarks' annotations and attributes, trackers' raw results."""
+"""Read the files of one-pass evaluation: annotations, attributes and trackers' raw results."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,35 +16,35 @@ from tracker.evaluation.ope.figures import Protocol
 
 
 def read_sequence_list(path: str | Path) -> list[str]:
-    """Names of sequences, one a line.
+    """Read sequence names from a file with one name per line.
 
     Raises:
-        UserError: no such file, or no name in it.
+        UserError: the file does not exist or contains no name.
     """
     names = read_text(path, "give a file of names").split()
     if not names:
-        raise UserError(f"{path}: holds no name; give the sequences, one a line")
+        raise UserError(f"{path}: contains no name; give one sequence per line")
     return list(dict.fromkeys(names))
 
 
 def read_annotations(
     folder: str | Path, protocol: Protocol, names: Iterable[str] | None = None
 ) -> dict[str, tuple[np.ndarray, ...]]:
-    """The annotations below a folder, as the protocol uses them.
+    """Read the annotations below a folder, as the protocol uses them.
 
-    Takes the dataset itself, or ``<sequence>/<file>.txt`` up to three folders deep without the
-    pictures, and, where a sequence has one annotation, a folder of ``<sequence>.txt``.
+    The folder is the dataset itself, or contains only ``<sequence>/<file>.txt`` up to three levels
+    deep. If sequences have a single annotation, it may also contain ``<sequence>.txt``.
 
     Args:
-        names: sequences to read; all that are found if None.
+        names: sequences to read; None reads all that are found.
 
     Returns:
-        By sequence, an ``(N, 4)`` array of ``x, y, w, h`` for each annotation, with the numbers as
-        they stand (an absent target is NaN or without width or height).
+        By sequence, one ``(N, 4)`` array of ``x, y, w, h`` per annotation, with unchanged numbers
+        (for an absent target they are NaN, or the width or height is 0).
 
     Raises:
-        UserError: no folder, no annotation in it, a name without annotation, an unreadable file,
-            or annotations that differ in length.
+        UserError: the folder does not exist or has no annotation, a name has no annotation, a file
+            is unreadable, or the annotations of a sequence differ in length.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -61,8 +61,8 @@ def read_annotations(
     if not found:
         files = " and ".join(candidates[0] for candidates in protocol.annotations)
         raise UserError(
-            f"{folder}: no {protocol.title} annotations; there should be folders with {files}"
-            + ("" if protocol.is_maximum else ", or a file for each sequence")
+            f"{folder}: no {protocol.title} annotations; expected folders with {files}"
+            + ("" if protocol.is_maximum else ", or one file per sequence")
         )
     if names is not None:
         lacking = [name for name in names if name not in found]
@@ -76,7 +76,7 @@ def _find_annotations(
     folder: Path, protocol: Protocol, depth: int = 3
 ) -> Iterator[tuple[str, tuple[Path, ...]]]:
     children = list_folder(folder)
-    # Copies of the datasets have changed upper and lower case.
+    # Some copies of the datasets have changed the case of names.
     spelling = {name.lower(): name for name in children}
     paths = []
     for candidates in protocol.annotations:
@@ -101,7 +101,7 @@ def _find_annotations(
 
 
 def _looks_like_boxes(path: Path) -> bool:
-    """Whether a file's first line is numbers: lists of names and attributes lie nearby."""
+    """Whether the first line of a file is numbers, unlike in lists of names and attributes."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as lines:
             fields = lines.readline().replace(",", " ").replace(";", " ").split()
@@ -119,16 +119,16 @@ def _read_boxes(paths: tuple[Path, ...], protocol: Protocol) -> tuple[np.ndarray
         if protocol.corners and regions.shape[1] == 4:
             annotations.append(xyxy_to_xywh(regions))
         elif protocol.tracked_only and regions.shape[1] == 8:
-            annotations.append(regions_to_boxes(regions))  # VOT's polygons have any angle
+            annotations.append(regions_to_boxes(regions))  # VOT's polygons may be rotated
         else:
             annotations.append(polygon_boxes(regions))
     if protocol.tracked_only and not np.isfinite(annotations[0][1:]).all(axis=1).any():
         raise UserError(
-            f"{paths[0]}: shows the target in no frame after the first; leave the sequence out"
+            f"{paths[0]}: no target in any frame after the first; leave the sequence out"
         )
     if len({len(boxes) for boxes in annotations}) > 1:
         counts = [f"{len(b)} lines in {p.name}" for p, b in zip(paths, annotations, strict=True)]
-        raise UserError(f"{paths[0].parent}: {', '.join(counts)}; each needs a line a frame")
+        raise UserError(f"{paths[0].parent}: {', '.join(counts)}; each needs one line per frame")
     return tuple(annotations)
 
 
@@ -136,13 +136,13 @@ def _read_boxes(paths: tuple[Path, ...], protocol: Protocol) -> tuple[np.ndarray
 
 
 def polygon_boxes(regions: np.ndarray, rounded: bool = False) -> np.ndarray:
-    """Boxes of regions, polygons of upright corners as the benchmarks' programs take them.
+    """Convert regions to boxes as the benchmarks' programs do, for axis-aligned polygons.
 
-    A polygon ``x1 y1 x2 y1 x2 y2 x1 y2`` is the box ``x1, y1, x2 - x1, y2 - y1``.
+    A polygon ``x1 y1 x2 y1 x2 y2 x1 y2`` becomes the box ``x1, y1, x2 - x1, y2 - y1``.
 
     Args:
-        regions: ``(N, 4)`` boxes, returned as they are, or ``(N, 8)`` polygons.
-        rounded: round the numbers of polygons' boxes to integers, halves away from zero (GTOT).
+        regions: ``(N, 4)`` boxes, returned unchanged, or ``(N, 8)`` polygons.
+        rounded: round the boxes of polygons to integers, halves away from zero (GTOT).
     """
     if regions.shape[1] == 4:
         return regions
@@ -151,13 +151,13 @@ def polygon_boxes(regions: np.ndarray, rounded: bool = False) -> np.ndarray:
 
 
 def find_trackers(folders: Iterable[str | Path]) -> dict[str, Path]:
-    """Folders of raw results by the name of their tracker, which is the folder's.
+    """Find the folders of raw results, by tracker; the folder's name is the tracker's name.
 
     Args:
-        folders: each holds a text file for each sequence, or one such folder for each tracker.
+        folders: each contains one text file per sequence, or one such folder per tracker.
 
     Raises:
-        UserError: no such folder, no results in it, or two trackers of one name.
+        UserError: a folder does not exist or has no results, or two trackers have the same name.
     """
     trackers: dict[str, Path] = {}
     for folder in map(Path, folders):
@@ -169,7 +169,7 @@ def find_trackers(folders: Iterable[str | Path]) -> dict[str, Path]:
             inner = sorted((folder / name for name in names), key=natural_key)
             found = [path for path in inner if any(path.glob("*.txt"))]
         if not found:
-            raise UserError(f"{folder}: no results in it; there should be a .txt for each sequence")
+            raise UserError(f"{folder}: no results in it; expected one .txt file per sequence")
         for path in found:
             name = path.resolve().name
             if name in trackers:
@@ -186,19 +186,20 @@ def read_results(
     protocol: Protocol,
     annotations: Mapping[str, tuple[np.ndarray, ...]],
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """A tracker's raw results.
+    """Read the raw results of a tracker.
 
-    A file for each sequence, ``<sequence>.txt``, or with a prefix that is the same for all, such as
-    ``DFAT_<sequence>.txt``; a line of 4 or 8 numbers for each frame.
+    There is one file per sequence, ``<sequence>.txt``, possibly with a prefix that is the same for
+    all, such as ``DFAT_<sequence>.txt``. Each has one line of 4 or 8 numbers per frame.
 
     Returns:
-        Boxes ``(N, 4)`` by sequence, and a line for each result that is longer than its sequence or
-        one frame shorter (as DFAT's published one of RGBT234's ``orangeman1``), and one where
-        results are corners ``x1, y1, x2, y2``, which the first line tells: it is the start box.
+        Boxes ``(N, 4)`` by sequence, and remarks: one line per result that is longer than its
+        sequence or one frame shorter (as in DFAT's published results for RGBT234's ``orangeman1``),
+        and one line if results were read as corners ``x1, y1, x2, y2``. The first line shows this,
+        because it must equal the start box.
 
     Raises:
-        UserError: sequences without a result, results that lack more than one frame, or an
-            unreadable file.
+        UserError: a sequence has no result, a result lacks more than one frame, or a file is
+            unreadable.
     """
     folder = Path(folder)
     files = {path.name for path in folder.glob("*.txt")}
@@ -207,7 +208,7 @@ def read_results(
     if lacking:
         raise UserError(
             f"{folder}: no result for {_listed(lacking)} ({len(lacking)} of {len(annotations)} "
-            "sequences); add them, or name the sequences to compare with --sequences FILE"
+            "sequences); add them, or list the sequences to compare with --sequences FILE"
         )
     results, truncated = {}, []
     raw = {name: read_regions(folder / f"{prefix}{name}.txt") for name in annotations}
@@ -228,18 +229,18 @@ def read_results(
     return results, remarks
 
 
-# Trackers round their start box, or count pixels from 1.
+# Tolerance in pixels: some trackers round their start box, or count pixels from 1.
 _SAME_START = 1.5
 
 
 def _corners_to_boxes(
     tracker: str, raw: dict[str, np.ndarray], annotations: Mapping[str, tuple[np.ndarray, ...]]
 ) -> list[str]:
-    """Replace results that are corners by boxes; returns what is to be said about them.
+    """Replace results that are corners by boxes; return remarks about them.
 
-    A run starts from the annotation, so that its first line tells whether it is the start box or
-    its corners. Where it cannot (a box at the origin has corners like itself), a tracker's other
-    results do.
+    A run starts from the annotation, so the first line of a result shows whether it is the start
+    box or its corners. If it does not (a box at the origin equals its corners), the tracker's other
+    results decide.
     """
     corners, others, unclear = [], [], []
     for name, regions in raw.items():
@@ -274,7 +275,7 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _common_prefix(files: set[str], names: Iterable[str]) -> str:
-    """What stands before the sequence's name in most file names; of several, the shortest."""
+    """The most frequent prefix before the sequence name in file names; the shortest of equals."""
     names = list(names)
     candidates = {""} | {
         file.removesuffix(f"{name}.txt")
@@ -304,26 +305,27 @@ LASHER_ATTRIBUTES = (
 
 
 def read_attributes(folder: str | Path, names: Iterable[str]) -> dict[str, list[str]] | None:
-    """Which sequences show which challenge (occlusion, low illumination, ...).
+    """Read which sequences show which challenge (occlusion, low illumination, ...).
 
-    Two published forms are known; both are looked for in ``folder`` and beside it:
+    Two published formats are supported, in ``folder`` or next to it:
 
-    - LasHeR: ``AttriSeqsTxt/<sequence>.txt``, a row of 0 and 1, in the order that
-      ``Attributes_order.txt`` gives (without it, LasHeR's own).
-    - RGBT210 and RGBT234: ``attr_txt/<attribute>.txt``, a 0 or 1 for each line of
+    - LasHeR: ``AttriSeqsTxt/<sequence>.txt``, a row of 0 and 1 in the order of
+      ``Attributes_order.txt`` (without that file, in LasHeR's order).
+    - RGBT210 and RGBT234: ``attr_txt/<attribute>.txt``, one 0 or 1 per line of
       ``attr_txt/SequencesName.txt``.
 
-    GTOT publishes its attributes as a MATLAB file, which is not read; either form above serves.
+    GTOT publishes its attributes as a MATLAB file, which is not read. Convert it to one of the two
+    formats.
 
     Args:
-        folder: of the annotations.
-        names: the sequences to sort.
+        folder: the folder of the annotations.
+        names: the sequences to look up.
 
     Returns:
-        Names of sequences by attribute, None where there are no attribute files.
+        Names of sequences by attribute; None if there are no attribute files.
 
     Raises:
-        UserError: a file that is missing or does not fit.
+        UserError: a file is missing, or its contents do not match the sequences or attributes.
     """
     names = list(names)
     for root in (Path(folder), Path(folder).resolve().parent):
@@ -370,5 +372,5 @@ def _attributes_by_name(folder: Path, names: list[str]) -> dict[str, list[str]]:
 def _read_flags(path: Path) -> list[bool]:
     fields = read_text(path, "add it").replace(",", " ").split()
     if not set(fields) <= {"0", "1"}:
-        raise UserError(f"{path}: holds more than 0 and 1; give one for each attribute or sequence")
+        raise UserError(f"{path}: contains more than 0 and 1; give one per attribute or sequence")
     return [field == "1" for field in fields]

@@ -1,7 +1,7 @@
-"""Running a tracker over a dataset: one pass through each sequence, a results file each.
+"""Run a tracker on a dataset: one pass through each sequence, one results file per sequence.
 
-A results file is written whole when its sequence is done and never written again, so that a run
-which was interrupted, even killed, is continued by starting it again.
+A results file is written atomically when its sequence is finished, and is never rewritten. An
+interrupted or killed run therefore resumes when it is started again.
 """
 
 import os
@@ -25,7 +25,7 @@ from tracker.online.running import Tracker, track
 
 
 def result_path(folder: str | Path, sequence: str) -> Path:
-    """The results file of a sequence; in its name, a sequence below a split has - for /."""
+    """The results file of a sequence; a / in the sequence's name (below a split) becomes -."""
     return Path(folder) / f"{sequence.replace('/', '-')}.txt"
 
 
@@ -37,25 +37,26 @@ def run_dataset(
     workers: int = 1,
     threads: int | None = None,
 ) -> list[str]:
-    """Track through the sequences of a dataset that have no results file yet.
+    """Track the sequences of a dataset that have no results file yet.
 
-    Each starts on its first annotated box, the visible one where there are two.
+    Each run starts from the annotated box of the first frame, the visible one if there are two.
 
     Args:
-        make_tracker: called once in each process; a function that can be pickled where there is
+        make_tracker: creates the tracker, called once per process; must be picklable if there is
             more than one worker.
-        folder: gets ``<sequence>.txt``, a line ``x,y,w,h`` for each frame, and
-            ``<sequence>_time.value``, the seconds in the tracker for each.
-        names: the sequences to run; all if None.
-        workers: processes.
-        threads: of PyTorch in each process; where None, OMP_NUM_THREADS, or one where that is not
-            set: the last digits of a box depend on it, and must not depend on ``workers``.
+        folder: the folder for ``<sequence>.txt``, one line ``x,y,w,h`` per frame, and
+            ``<sequence>_time.value``, the seconds in the tracker per frame.
+        names: the sequences to run; None runs all.
+        workers: number of processes.
+        threads: number of PyTorch threads per process. None: OMP_NUM_THREADS, or 1 if that is not
+            set. The last digits of a box depend on it, so it must not depend on ``workers``.
 
     Returns:
-        A line for each sequence that could not be tracked; the others are done.
+        One line per sequence that could not be tracked; the others are finished.
 
     Raises:
-        UserError: no place to write, an unknown sequence, or no tracker can be made.
+        UserError: the folder cannot be written, a sequence is unknown, or the tracker cannot be
+            created.
     """
     folder = make_folder(Path(folder))
     names = list(dataset.names if names is None else names)
@@ -84,11 +85,11 @@ def _outcomes(
     workers: int,
     threads: int,
 ) -> Iterator[str | None]:
-    """What went wrong, or None, a sequence as it is done."""
+    """Yield an error message or None for each sequence as it finishes."""
     if not todo:
         return
     with limited_threads(threads):
-        # Also where workers make their own: it fails here with its message.
+        # Even if workers create their own: errors are then reported here with their message.
         tracker = make_tracker()
     if workers == 1:
         for name in todo:
@@ -110,14 +111,14 @@ def _outcomes(
             yield task.result()
     except BrokenProcessPool:
         raise UserError(
-            f"{folder}: a worker process ended before its work (out of memory?); start again to "
-            "continue, with fewer --workers"
+            f"{folder}: a worker process ended unexpectedly (out of memory?); start again "
+            "with fewer --workers to continue"
         ) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-_worker: tuple[Tracker, Dataset, Path] | None = None  # what a worker process works with
+_worker: tuple[Tracker, Dataset, Path] | None = None  # the state of a worker process
 
 
 def _start_worker(
@@ -125,15 +126,15 @@ def _start_worker(
 ) -> None:
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by PyTorch where it is loaded after this
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by PyTorch if it is imported after this
     import_inherited()
-    if "torch" in sys.modules:  # else the tracker may be one that does not need it
+    if "torch" in sys.modules:  # not imported for trackers that do not need it
         sys.modules["torch"].set_num_threads(threads)
     _worker = (make_tracker(), dataset, folder)
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work forever."""
+    """End this worker if its parent is killed; it would otherwise wait for work forever."""
     parent = parent_process()
     assert parent is not None
     parent.join()
@@ -141,7 +142,7 @@ def _end_with_parent() -> None:
 
 
 def _work(name: str) -> str | None:
-    assert _worker is not None  # set when the process started
+    assert _worker is not None  # set when the process starts
     tracker, dataset, folder = _worker
     return _run_sequence(tracker, dataset, name, folder)
 
@@ -158,7 +159,7 @@ def _run_sequence(tracker: Tracker, dataset: Dataset, name: str, folder: Path) -
     except UserError as error:
         return f"{name}: {error}"
     path = result_path(folder, name)
-    # The times first: a sequence that has a results file is done.
+    # The times are written first, because the results file marks a sequence as finished.
     with whole_file(path.with_name(f"{path.stem}{TIMES_SUFFIX}")) as temporary:
         temporary.write_text("".join(f"{seconds:.6f}\n" for _, seconds in steps))
     with whole_file(path) as temporary:

@@ -64,7 +64,7 @@ def contact_sheet(
         UserError: a sequence cannot be read.
     """
     if not results or not annotations:
-        raise ValueError("a contact sheet needs a tracker and a sequence")
+        raise ValueError("a contact sheet needs at least one tracker and one sequence")
     rows, columns = len(annotations), len(PARTS) + 1
     figure = Figure(figsize=(3.6 * columns, 1.48 * rows + 0.6), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -118,7 +118,7 @@ def _draw_cell(axes: Axes, frame: Frame, boxes: Mapping[str, np.ndarray]) -> Non
     axes.set(xticks=[], yticks=[])
     pictures = [picture for picture in (frame.rgb, frame.ir) if picture is not None]
     if not pictures:
-        axes.set_xlabel("no picture", fontsize=7)
+        axes.set_xlabel("no image", fontsize=7)
         return
     height, width = pictures[0].shape[:2]
     left, top, right, bottom = view(np.array(list(boxes.values()), float), (width, height))

@@ -114,7 +114,7 @@ def test_workers_give_the_same_results(dataset, tmp_path):
 def test_a_worker_that_dies_is_reported(dataset, tmp_path):
     for modality in ("visible", "infrared"):
         (dataset.root / "two" / f"{modality}.txt").write_text("5,5,13,9\n" * 4)
-    with pytest.raises(UserError, match=r"ended before its work .* start again"):
+    with pytest.raises(UserError, match=r"ended unexpectedly .* start again"):
         run_dataset(Drifter, dataset, tmp_path / "out", names=["two", "four"], workers=2)
 
 

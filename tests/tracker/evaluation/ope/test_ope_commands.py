@@ -194,7 +194,7 @@ def test_results_of_other_weights_are_not_reported(
     path = tmp_path / "results/weights/s.txt"
     kept = path.read_text()
     assert run("first")[0] == 0
-    refused = "results/weights: has results of other "
+    refused = "results/weights: contains results of other "
     for other in (
         ("second",),
         ("first", "rgbt234"),

@@ -128,7 +128,7 @@ def test_bad_input_gets_a_line_that_names_it(tmp_path):
     write_rows(tmp_path / "L/test/s/init.txt", [[1, 2, 3, 4]])
     assert "second sequence named s" in error(ope_files.read_annotations, tmp_path / "L", lasher)
     (tmp_path / "names.txt").write_text("\n")
-    assert "holds no name" in error(ope_files.read_sequence_list, tmp_path / "names.txt")
+    assert "contains no name" in error(ope_files.read_sequence_list, tmp_path / "names.txt")
     assert "cannot be read" in error(ope_files.read_sequence_list, tmp_path / "none.txt")
 
 
