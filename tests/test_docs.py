@@ -151,9 +151,7 @@ def test_every_picture_of_the_pages_is_small_and_shown():
 
 # --- Commands -------------------------------------------------------------------------------------
 
-
-#: Commands that Lightning's parser reads.
-TRAININGS = ("train", "distill")
+TRAININGS = ("train", "distill")  # LightningCLI parses their arguments
 
 
 def arguments_of(line: str) -> list[str]:
@@ -226,7 +224,7 @@ def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
     from tracker.commands.cli.train import distill
     from tracker.commands.cli.train import train as train_tracker
 
-    trains = {
+    run = {
         ("fusion", "train"): train_fusion,
         ("tracker", "train"): train_tracker,
         ("tracker", "distill"): distill,
@@ -234,9 +232,8 @@ def test_trainings_of_the_pages_parse(program, nothing_runs, monkeypatch):
     lines = [line for line in of_program(program) if arguments_of(line)[0] in TRAININGS]
     assert len(lines) > 3
     for line in lines:
-        command, *arguments = arguments_of(line)
         try:
-            trains[program, command](arguments)
+            run[program, arguments_of(line)[0]](arguments_of(line)[1:])
         except Exception as error:
             raise AssertionError(f"{line}: {error}") from error
 
