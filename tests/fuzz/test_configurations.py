@@ -26,6 +26,7 @@ from malformed import (
 from fusion.commands.cli import main as fusion
 from fusion.images.reading import write_image
 from tracker.commands.cli import main as tracker
+from tracker.model.network import PRESETS
 from tracker.synthetic import random_spec, write_sequence
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -81,13 +82,16 @@ AUTOENCODER = FUSION | {
     },
     "data": {"holdout": 1, "size": 24, "view": "center", "scaling": "unit", "batch_size": 2},
 }
+SMALL = {"search_size": 63, "exemplar_size": 31, "template_cells": 3, "channels": 8}
 TRACKER = {
     "trainer": {"gradient_clip_val": 5.0},
     "model": {
         "class_path": "tracker.training.module.TrackerTraining",
         "init_args": {
-            "preset": "compact_rgb",
-            "changes": {"search_size": 63, "exemplar_size": 31, "template_cells": 3, "channels": 8},
+            "network": {
+                "class_path": "tracker.model.network.TrackerNetwork",
+                "init_args": PRESETS["compact_rgb"] | SMALL,
+            },
             "cls_loss": "focal",
             "optimizer": "adamw",
             "schedule": "cosine",

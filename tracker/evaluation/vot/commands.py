@@ -367,7 +367,8 @@ def _tune(arguments: argparse.Namespace) -> int:
 
     def label(trial: tuning.Trial) -> str:
         chosen = tuning.differences(trial.settings)
-        return ", ".join(f"{k} {v:g}" for k, v in chosen.items()) or "as published"
+        parts = (f"{k} {v}" if isinstance(v, str) else f"{k} {v:g}" for k, v in chosen.items())
+        return ", ".join(parts) or "as published"
 
     def say(trial: tuning.Trial) -> None:
         print(f"EAO {trial.figures['EAO']:.3f}  {label(trial)}", file=sys.stderr, flush=True)
