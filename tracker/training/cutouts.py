@@ -45,7 +45,7 @@ class Layer:
 
     Attributes:
         cutout: the object.
-        box: its place, ``x, y, w, h`` in pixels of the frame.
+        box: its position, ``x, y, w, h`` in pixels of the frame.
         look: makes its infrared if the cut-out has none.
         mirrored: whether left and right are exchanged.
         behind: whether the target hides it.
@@ -94,7 +94,7 @@ def paste_layers(
     Args:
         rgb, ir: the crops, changed in place.
         layers: what is drawn.
-        framing: of the crops.
+        framing: the framing of the crops.
         target: ``size x size`` uint8, 255 on the target of the frame itself; None if not known.
         shifts: of RGB and of infrared, see `Framing.cut`.
         level: mean grey level of the surroundings in infrared; None takes the mean of the crop.

@@ -109,7 +109,7 @@ def blur_along_line(image: np.ndarray, length: float, angle: float) -> np.ndarra
 
 
 def darken(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Night: a share of the light, a colour cast, and sensor noise."""
+    """Simulate night: less light, a colour cast, and sensor noise."""
     gamma = rng.uniform(1.0, 1.8)
     dark = _lookup(image, lambda v: 255 * share * (v / 255) ** gamma + rng.uniform(0, 10))
     if image.ndim == 3:
@@ -167,7 +167,7 @@ def disturb(image: np.ndarray, rng: np.random.Generator, weather: bool = True) -
     """A random mixture of light, focus, motion, noise and compression, as in most images.
 
     Args:
-        weather: include smoke, night, haze and glare.
+        weather: whether to include smoke, night, haze and glare.
     """
     visible = image.ndim == 3
     if rng.random() < 0.5:

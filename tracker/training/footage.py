@@ -65,7 +65,7 @@ class Track:
 
     @cached_property
     def frames(self) -> np.ndarray:
-        """Frames with a box of at least 2 pixels a side and a quarter of the target visible."""
+        """Frames with a box of at least 2x2 pixels and at least a quarter of the target visible."""
         good = np.isfinite(self.boxes).all(axis=1) & (self.boxes[:, 2:] >= 2).all(axis=1)
         return np.flatnonzero(good if self.shown is None else good & (self.shown > 0.25))
 
@@ -84,10 +84,10 @@ class Footage:
     """Consecutive frames of one scene, loaded on first use.
 
     Attributes:
-        name: for messages, unique in its source.
+        name: name in messages, unique in its source.
         kinds: kinds of targets that may occur in it.
-        load: reads it.
-        thermal: whether it has an infrared modality; if not, one is made from the visible images.
+        load: reads the footage.
+        thermal: whether it has an infrared modality; otherwise one is made from the visible images.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Source:
     """Footage of one dataset.
 
     Attributes:
-        name: for messages and tables.
+        name: name in messages and tables.
         footage: its videos or stills.
         weight: relative probability of the source.
         reach: maximum distance in frames between template and search.
@@ -132,6 +132,8 @@ class Source:
 
     def __post_init__(self) -> None:
         if not 0 < self.weight < float("inf"):
-            raise UserError(f"data.weights.{self.name}: a weight is above 0, got {self.weight}")
+            raise UserError(
+                f"data.weights.{self.name}: a weight must be above 0, got {self.weight}"
+            )
         if self.reach < 0:
-            raise UserError(f"data.reach: a number of frames from 0 up, got {self.reach}")
+            raise UserError(f"data.reach: must be at least 0 frames, got {self.reach}")

@@ -13,15 +13,15 @@ __all__ = ["FrameStore"]
 
 
 class FrameStore:
-    """Decodes every frame once, because decoding takes longer than the rest of a training pair.
+    """Decodes every frame only once, because decoding is the slowest part of a training pair.
 
     Args:
-        folder: keeps decoded frames as ``.npy`` files, one for each array, which all processes and
-            later runs share (uint8: 0.9 MB for an RGB frame of 640x360 and its mask). If None,
-            callers keep the arrays in memory, in every process.
+        folder: folder for decoded frames, stored as one ``.npy`` file per array and shared by all
+            processes and later runs (uint8: 0.9 MB for an RGB frame of 640x360 and its mask). If
+            None, callers keep the arrays in memory, in every process.
 
     Raises:
-        UserError: a file is in the folder's place.
+        UserError: the path exists but is not a folder.
     """
 
     def __init__(self, folder: str | Path | None = None):

@@ -115,10 +115,10 @@ def virtual_frame(
     """A virtual frame inside the frame that truncates the target, or that the target fills.
 
     Args:
-        box: of the target, ``x, y, w, h``.
+        box: box of the target, ``x, y, w, h``.
         size: ``(width, height)`` of the frame.
-        tight: the virtual frame is 1 to 1.8 times as large as the target.
-        hidden: maximum share of the target's width or height that is cut off.
+        tight: whether the virtual frame is 1 to 1.8 times as large as the target.
+        hidden: maximum fraction of the target's width or height that is cut off.
 
     Returns:
         ``left, top, right, bottom``; it contains a part of the target.

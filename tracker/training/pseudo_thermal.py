@@ -23,7 +23,7 @@ class ThermalLook:
         blur: standard deviation of the blur in pixels of the frame.
         offset: mean level of the target above that of the background; 0 makes it invisible.
         texture: gain of the target's brightness variations in infrared; may be negative.
-        head: additional level of the upper end of the target: faces are warm, clothes are not.
+        head: additional level at the top of the target, because faces are warmer than clothes.
     """
 
     mix: np.ndarray
@@ -102,7 +102,7 @@ class ThermalLook:
         Args:
             rgb: ``hxwx3`` uint8: the box of the target, or some of its rows.
             scale: pixels of the crop per pixel of the frame.
-            span: first and last of these rows as shares of the box's height.
+            span: first and last of these rows, as fractions of the box's height.
         """
         mixed = self._mixed(rgb).astype(np.float32)
         down = np.linspace(*span, len(rgb), dtype=np.float32)
@@ -126,7 +126,7 @@ def pseudo_thermal(
     Args:
         rgb: ``HxWx3`` uint8.
         mask: ``HxW`` uint8, 255 on the target.
-        box: of the target in the crop, ``x, y, w, h``; may extend beyond the crop.
+        box: box of the target in the crop, ``x, y, w, h``; may extend beyond the crop.
         look: the mapping.
         scale: pixels of the crop per pixel of the frame.
 

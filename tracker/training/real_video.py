@@ -2,7 +2,7 @@
 
     sources = [load_masked_video("DAVIS", weight=4), load_stills("RoadScene")]
     footage = sources[0].footage[3]
-    picture, track = footage.picture(17), footage.tracks[0]
+    image, track = footage.picture(17), footage.tracks[0]
 
 Folders are listed immediately, so that missing or unmatched files are reported at the start. Images
 are decoded on first use and kept in memory, or in a folder (`FrameStore`).
@@ -33,7 +33,7 @@ __all__ = ["load_clips", "load_masked_video", "load_sequences", "load_stills"]
 
 # --- Masked video (DAVIS) -------------------------------------------------------------------------
 
-#: Kinds of the targets of DAVIS-2016. In other videos, a target is only a look-alike of itself.
+#: Kinds of the targets in DAVIS-2016. In other videos, a target is only a look-alike of itself.
 DAVIS_KINDS = {
     "person": "boat breakdance breakdance-flare dance-jump dance-twirl hike hockey kite-surf "
     "kite-walk lucia paragliding paragliding-launch parkour rollerblade stroller surf swing tennis",
@@ -80,7 +80,7 @@ def load_masked_video(
         load = partial(_load_masked, store, folder, pictures, masks, kind)
         footage.append(Footage(folder.name, frozenset([kind]), load, thermal=False))
     if not footage:
-        raise UserError(f"{root}: no folder in it holds color/ and mask/, as DAVIS does")
+        raise UserError(f"{root}: no folder in it contains color/ and mask/, as in DAVIS")
     return Source(name, footage, weight, reach)
 
 
@@ -90,7 +90,7 @@ def _require_same_stems(folder: Path, pictures: list[Path], masks: list[Path]) -
         which = min(stems)
         have = "color" if any(p.stem == which for p in pictures) else "mask"
         raise UserError(
-            f"{folder}: frame {which} is in {have}/ alone; every image needs a mask of its name"
+            f"{folder}: frame {which} is only in {have}/; every image needs a mask of the same name"
         )
 
 
@@ -188,8 +188,8 @@ def load_clips(
         ]
     if not footage:
         raise UserError(
-            f"{root}: no RGBT video in visible/ and infrared/ or in clips/ with frames that "
-            "annotations/ does not reserve; give a folder as M3SVD has"
+            f"{root}: no RGBT video in visible/ and infrared/ or in clips/ has frames that "
+            "annotations/ does not reserve; give a folder with the layout of M3SVD"
         )
     return Source(name, footage, weight, reach)
 
@@ -206,7 +206,7 @@ def _find_clips(root: Path) -> list[tuple[str, Path, Path]]:
                 continue
             if not (infrared / path.name).exists():
                 raise UserError(
-                    f"{path}: its infrared is missing; put it at {infrared / path.name}"
+                    f"{path}: its infrared file is missing; put it at {infrared / path.name}"
                 )
             found.append((path.stem, path, infrared / path.name))
     return found
@@ -359,7 +359,7 @@ def load_sequences(
         weight, reach: see `Source`.
         cache: folder for decoded frames, see `FrameStore` (1.2 MB for a pair of 640x480). If None,
             frames are decoded every time they are drawn, because such datasets exceed the memory.
-        kind: of the targets, see `Track`.
+        kind: kind of the targets, see `Track`.
 
     Raises:
         UserError: the layout is unknown, or the folder has no sequence.

@@ -1,4 +1,4 @@
-"""The composition of training pairs of real video, as numbers of a configuration."""
+"""The composition of training pairs from real video, as numbers in a configuration."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class Recipe:
         template_shift: maximum distance between the target's centre and the template's, in pixels
             of the crop, in x and in y.
         search_shift: standard deviation of this distance in search crops, in pixels of the crop.
-        far: search crops in which the distance is uniform up to ``far_shift`` instead.
-        far_shift: in pixels of the crop.
+        far: in the search crop, this distance is uniform up to ``far_shift`` instead.
+        far_shift: maximum of this distance, in pixels of the crop.
         scale: standard deviation of the logarithm of the search crop's scale.
         stretch: maximum relative change of a view's width and of its height.
         edge: a frame edge truncates the target in the search crop, the template or both.
@@ -97,13 +97,13 @@ class Recipe:
             name, value = field.name, getattr(self, field.name)
             if name.endswith("_shift"):
                 if not 0 <= value <= 1000:
-                    raise UserError(f"recipe.{name}: from 0 to 1000 pixels, got {value}")
+                    raise UserError(f"recipe.{name}: must be from 0 to 1000 pixels, got {value}")
             elif name == "most_lookalikes":
                 if not 0 <= value <= 20:
-                    raise UserError(f"recipe.{name}: from 0 to 20, got {value}")
+                    raise UserError(f"recipe.{name}: must be from 0 to 20, got {value}")
             elif not 0 <= value <= 1:
-                raise UserError(f"recipe.{name}: a share is from 0 to 1, got {value}")
+                raise UserError(f"recipe.{name}: must be from 0 to 1, got {value}")
         if self.fail_rgb + self.fail_ir + self.blind > 1:
-            raise UserError("recipe: fail_rgb, fail_ir and blind exclude each other; lower one")
+            raise UserError("recipe: fail_rgb, fail_ir and blind exclude each other; reduce one")
         if self.pasted + self.unlabelled > 1:
-            raise UserError("recipe: pasted and unlabelled exclude each other; lower one")
+            raise UserError("recipe: pasted and unlabelled exclude each other; reduce one")

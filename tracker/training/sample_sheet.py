@@ -20,16 +20,17 @@ def sample_sheet(
 ) -> np.ndarray:
     """Show pairs of consecutive draws with captions.
 
-    A cell has the two templates, one above the other, and beside them the visible and the infrared
-    search crop. The box is green; red if the search crop shows another target; orange if the true
-    position of the target is not known. A crop that the student does not receive is crossed out.
+    Each cell has the two templates, one above the other, and next to them the visible and the
+    infrared search crop. The box is green, red if the search crop shows another target, and orange
+    if the true position of the target is not known. A crop that the student does not receive is
+    crossed out.
 
     Args:
-        pairs: the data set.
+        pairs: the training pairs.
         count: number of pairs.
         columns: pairs per row.
         first: number of the first draw.
-        clean: show the teacher's crops instead of the student's.
+        clean: whether to show the teacher's crops instead of the student's.
 
     Returns:
         RGB uint8.

@@ -28,7 +28,7 @@ class Moment:
 
     Attributes:
         picture: the frame.
-        box: of the target, ``x, y, w, h``; may extend beyond the frame.
+        box: box of the target, ``x, y, w, h``; may extend beyond the frame.
         mask: silhouette of the target, if the frame itself shows it and it is known.
         makes_ir: whether infrared is made from the visible image.
         layers: objects pasted over the frame.
@@ -47,9 +47,10 @@ class Scene:
 
     Attributes:
         template, search: the moments.
-        target: numbers of the source and the footage that the target is from.
-        background: likewise of the frames; different if the target is pasted.
-        kind: of the target, see `Track`; empty if there is none.
+        target: indices of the source and the footage that contain the target.
+        background: indices of the source and the footage of the frames; different from ``target``
+            if the target is pasted.
+        kind: kind of the target, see `Track`; empty if there is none.
         labelled: whether the box of the search moment is ground truth.
         look: makes infrared for images and cut-outs without it.
         shows: modalities in which the target can be told from its surroundings.
@@ -77,11 +78,11 @@ class SceneDrawer:
     """Draws scenes from sources.
 
     Args:
-        sources: of footage.
+        sources: the sources of footage.
         recipe: probabilities of the kinds of scenes.
-        exemplar_size, search_size: of the crops; their ratio is the relative size of a search
-            region.
-        part: of the footage of every source: start and end as shares of its list.
+        exemplar_size, search_size: side lengths of the crops; their ratio is the relative size of a
+            search region.
+        part: the used part of every source's footage: start and end as fractions of its list.
 
     Raises:
         UserError: a source has no footage in that part.
@@ -108,10 +109,10 @@ class SceneDrawer:
         for source, numbers in zip(self.sources, self._ranges, strict=True):
             if not numbers:
                 raise UserError(
-                    f"{source.name}: {len(source.footage)} videos or pictures are too few for a "
-                    f"share of {part[1] - part[0]:.2f}; change data.holdout"
+                    f"{source.name}: {len(source.footage)} videos or images are too few for a "
+                    f"fraction of {part[1] - part[0]:.2f}; change data.holdout"
                 )
-        #: Footage with targets that may have silhouettes, by the numbers of source and footage.
+        #: Footage with targets that may have silhouettes, as indices of source and footage.
         self._cut_from = [
             (number, which)
             for number, source in enumerate(self.sources)
@@ -144,9 +145,9 @@ class SceneDrawer:
                 problem = f"{footage.name}: {error}"
                 if isinstance(error, UserError) and problem not in self._warned:
                     self._warned.add(problem)
-                    warnings.warn(f"left out of a pair: {problem}", stacklevel=3)
+                    warnings.warn(f"skipped in a training pair: {problem}", stacklevel=3)
         raise UserError(
-            f"{self.sources[number].name}: {self.PATIENCE} draws in a row show no target "
+            f"{self.sources[number].name}: {self.PATIENCE} consecutive draws show no target "
             f"({problem}); give other footage"
         )
 
@@ -263,8 +264,8 @@ class SceneDrawer:
         """Add look-alikes to both moments and an occluder to the search moment, as drawn.
 
         Args:
-            avoid: footage whose targets are not to be look-alikes, besides that of the scene's own
-                target; the latter is used if there is no other of its kind.
+            avoid: footage whose targets must not be used as look-alikes. The footage of the scene's
+                own target is only used if there is no other of its kind.
         """
         recipe = self.recipe
         if scene.kind and rng.random() < recipe.lookalikes and recipe.most_lookalikes:
@@ -327,20 +328,20 @@ class SceneDrawer:
         box = moment.box
         centre, sides = box[:2] + box[2:] / 2, box[2:]
         width, height = cutout.shape
-        # About the area of the target.
+        # The cut-out gets about the area of the target.
         size = (sides.prod() / (width * height)) ** 0.5 * np.exp(rng.normal(0, 0.15))
-        size = min(size, 2.0)  # enlarged further it would be a blur
+        size = min(size, 2.0)  # further enlargement would blur it
         own = np.array([width, height]) * size
         hideable = moment.mask is not None or any(layer.is_target for layer in moment.layers)
         behind = bool(crosses and hideable and rng.random() < 0.5)
         reach = context_side(*sides) * self.reach_of_search / 2
         if crosses:
             near = rng.uniform(0.1 if behind else 0.35, 0.9) * (sides[0] + own[0]) / 2
-            # Their feet are at about the same height.
+            # The feet of both are at about the same height.
             foot = box[1] + box[3] + rng.normal(0, 0.06) * sides[1] + (-0.03 if behind else 0.03)
             place = np.array([centre[0] + rng.choice([-1, 1]) * near, foot - own[1] / 2])
         else:
-            # Inside the search region and the frame: beyond the frame it would be invisible.
+            # It must be inside the search region and the frame, because it is invisible outside.
             low = np.maximum(centre - reach, 0)
             high = np.minimum(centre + reach, moment.picture.size)
             for _ in range(12):

@@ -37,14 +37,14 @@ class VideoPairData(L.LightningDataModule):
         reach: maximum distance in frames between template and search.
         cache: folder for decoded frames, shared by all processes and later runs; None keeps them in
             memory.
-        holdout: share of the footage of every source that is held out for validation, the end of
+        holdout: fraction of every source's footage that is held out for validation, from the end of
             its list.
         recipe: how pairs vary, see `Recipe`.
         pairs: number of pairs per epoch.
         val_pairs: number of pairs of the held-out footage, the same in every validation.
         batch_size: pairs per step and device.
         workers: number of loader processes.
-        seed: of the draws.
+        seed: seed of the draws.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class VideoPairData(L.LightningDataModule):
         seed: int = 0,
     ):
         super().__init__()
-        # Checkpoints hold plain numbers and names alone.
+        # Checkpoints contain only plain numbers and names.
         self.save_hyperparameters(ignore=["recipe"])
         self.recipe = recipe
 
@@ -76,7 +76,7 @@ class VideoPairData(L.LightningDataModule):
         self.prepare_pairs(module.network.exemplar_size, module.network.search_size)
 
     def prepare_pairs(self, exemplar_size: int, search_size: int) -> None:
-        """Find the footage and make the pairs of training and validation.
+        """Find the footage and create the pairs for training and validation.
 
         Raises:
             UserError: no folder is given, or one cannot be used.
@@ -84,7 +84,7 @@ class VideoPairData(L.LightningDataModule):
         h: Any = self.hparams
         require_at_least(h, reach=0, pairs=1, val_pairs=1, batch_size=1, workers=0)
         if not 0 <= h.holdout < 1:
-            raise UserError(f"data.holdout: a share is from 0 to below 1, got {h.holdout}")
+            raise UserError(f"data.holdout: must be at least 0 and below 1, got {h.holdout}")
         sources = self.load_sources()
         draw = partial(VideoPairs, sources, exemplar_size, search_size, self.recipe)
         kept = 1 - h.holdout
@@ -117,7 +117,7 @@ class VideoPairData(L.LightningDataModule):
             )
         if weights:
             known = ", ".join([*loaders, *(h.sequences or {})])
-            raise UserError(f"data.weights.{next(iter(weights))}: no such source; give {known}")
+            raise UserError(f"data.weights.{next(iter(weights))}: unknown source; give {known}")
         if not sources:
             raise UserError(
                 "data: no folder; give --data.masked_video DIR, --data.clips DIR, "

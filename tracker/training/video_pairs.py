@@ -40,7 +40,7 @@ class _Loss:
 
     Attributes:
         modality: the one that fails; None if neither does.
-        failure: name in `degradation.FAILURES`, or "frozen".
+        failure: a name from `degradation.FAILURES`, or "frozen".
         blind: whether it fails in the template too.
         dropped: the modality that is missing; None if both are present.
         coarseness: factor by which the resolution of all crops is reduced.
@@ -57,13 +57,13 @@ class VideoPairs(Dataset):
     """Pairs of real video; each depends only on the seed and the number of its draw.
 
     Args:
-        sources: of footage.
+        sources: the sources of footage.
         exemplar_size, search_size: side lengths of the crops in pixels.
         recipe: how pairs vary.
         length: number of pairs per epoch.
-        seed: of all draws.
-        part: of the footage of every source: start and end as shares of its list; validation uses
-            the end.
+        seed: seed of all draws.
+        part: the used part of every source's footage: start and end as fractions of its list;
+            validation uses the end.
 
     Raises:
         UserError: a source has no footage in that part.
@@ -111,7 +111,7 @@ class VideoPairs(Dataset):
             ``source``: int64, the number of the source.
         """
         rng = np.random.default_rng((self.seed, key[1]))
-        # A generator of its own, so that degradation does not change the clean crops.
+        # A separate generator, so that degradation does not change the clean crops.
         spoiling = np.random.default_rng((self.seed, key[1], 1))
         recipe = self.recipe
         scene = self.scenes.draw(rng)
@@ -167,7 +167,7 @@ class VideoPairs(Dataset):
     # --- Geometry ---
 
     def _other(self, scene: Scene, rng: np.random.Generator) -> Scene | None:
-        """A scene in which the target of another cannot be; None if none was found."""
+        """A scene that cannot contain the target of another scene; None if none was found."""
         for _ in range(10):
             other = self.scenes.draw(rng)
             if other.lacks(scene.target):
@@ -229,7 +229,7 @@ class VideoPairs(Dataset):
         x, y = distance / 2 * np.cos(angle), distance / 2 * np.sin(angle)
         return (float(x), float(y)), (float(-x), float(-y))
 
-    # --- Pictures ---
+    # --- Images ---
 
     def _render(
         self, moment: Moment, scene: Scene, framing: Framing, shifts: Shifts, cold: float | None
@@ -270,7 +270,7 @@ class VideoPairs(Dataset):
     # --- Failures ---
 
     def _loss(self, shows: frozenset[str] | set[str], rng: np.random.Generator) -> _Loss:
-        """Draw what fails: never the only modality that shows the target."""
+        """Draw which modality fails, but never the only one that shows the target."""
         recipe = self.recipe
         what, which = rng.random(), str(rng.choice(MODALITIES))
         drops, frozen = rng.random() < recipe.drop, rng.random() < 0.15

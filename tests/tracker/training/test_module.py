@@ -346,7 +346,7 @@ def test_no_documented_command_trains_on_a_test_set(path):
         (["--data.roots", "{synthetic: nowhere}"], "data.roots.synthetic: nowhere: no such folder"),
         (["--data.roots", "{synthetic: EMPTY}"], "EMPTY: no vot sequence in it"),
         (["--data.roots", "{}"], "data.roots: no folder"),
-        (["--data.weights.sintetic", "2"], "data.weights.sintetic: "),
+        (["--data.weights.sintetic", "2"], "data.weights.sintetic: unknown source"),
         (["--model.init_args.w_decision", "0", "--model.init_args.w_branches", "0"], "model.w_br"),
         (["--data.holdout", "2"], "data.holdout: a share"),
         (["--data.pairs", "1", "--data.holdout", "0"], "fewer than the 2 of a step"),

@@ -37,7 +37,7 @@ def test_pictures_of_one_name_in_several_sets_are_all_kept(tmp_path, rng, textur
     ("name", "weight", "complaint"),
     [
         ("gtott", 1, r"data\.roots\.gtott: unknown source .*mean \'gtot\'"),
-        ("gtot", 0, r"data\.weights\.gtot: a weight is above 0"),
+        ("gtot", 0, r"data\.weights\.gtot: a weight must be above 0"),
         ("gtot", 1, r"data\.roots\.gtot: .*no gtot sequence"),
         ("pairs", 1, r"data\.roots\.pairs: .*neither ir/ and vis/"),
         ("vt821", 1, r"data\.roots\.vt821: .*no vt821 sequence"),

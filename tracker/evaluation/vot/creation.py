@@ -151,7 +151,7 @@ def _claim(workspace: Path) -> Path:
     folder = workspace / "sequences"
     if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
         raise UserError(
-            f"{folder}: there are sequences already; remove them (and results/ and cache/, which "
+            f"{folder}: sequences already exist; remove them (and results/ and cache/, which "
             "belong to them), or give another --workspace"
         )
     if folder.exists():
@@ -206,7 +206,7 @@ def _lay_out(
             raise UserError(
                 f"{dataset}: {len(missing)} of {len(names)} sequences are missing "
                 f"({', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}); "
-                "give the folder that holds them all"
+                "give the folder that contains them all"
             )
         sources = {name: spelling[name.lower()] for name in names}
     else:

@@ -251,12 +251,12 @@ def score_runs(
 
 @dataclass(frozen=True, eq=False)
 class ScoredTracker:
-    """A tracker's figures, and the trajectories they are of.
+    """The figures of a tracker, and the trajectories from which they were computed.
 
     Attributes:
-        reference: its name in ``results/``.
-        scores: over the sequences of its workspace.
-        runs: trajectories by sequence, as `Workspace.read_runs` has them.
+        reference: name of the tracker in ``results/``.
+        scores: scores over the sequences of the workspace.
+        runs: trajectories by sequence, as from `Workspace.read_runs`.
     """
 
     reference: str
@@ -267,16 +267,16 @@ class ScoredTracker:
 def score_trackers(
     workspace: Workspace, trackers: Sequence[str] = ()
 ) -> tuple[list[ScoredTracker], list[str]]:
-    """Figures of a workspace's trackers.
+    """Compute the figures of a workspace's trackers.
 
     Args:
-        trackers: references; all with results where there is none.
+        trackers: references; if empty, all trackers with results.
 
     Returns:
-        The trackers, and a line for each whose results cannot be used.
+        The trackers, and one line per tracker whose results cannot be used.
 
     Raises:
-        UserError: no results, or none of a tracker that was named.
+        UserError: there are no results, or none of a named tracker.
     """
     known = workspace.trackers()
     unknown = [name for name in trackers if name not in known]

@@ -52,7 +52,7 @@ class _Worker:
 
     def give(self, task: tuple[str, str]) -> None:
         self.task = task
-        with suppress(OSError):  # it died idle: its end of the pipe tells, as for any other death
+        with suppress(OSError):  # it died while idle, which the closed pipe shows
             self.connection.send(task)
 
     def failure(self, reason: str, log: str | None = None) -> SequenceFailure:
@@ -83,8 +83,8 @@ class WorkerPool:
         start_limit: float,
         environment: Mapping[str, str],
     ):
-        # Trackers side by side must not each take all cores, and a network's boxes depend in the
-        # last digits on the number of threads: figures should not depend on that of workers.
+        # Trackers in parallel must not each use all cores. The last digits of a network's boxes
+        # depend on the number of threads, which must therefore not depend on that of workers.
         single = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
         defaults = {name: "1" for name in single if name not in os.environ}
         self._make = lambda: _Worker(folder, experiment, defaults | dict(environment))

@@ -1,7 +1,7 @@
-"""A report on the trackers of a VOT workspace: one HTML file that holds everything it shows.
+"""Write a report on the trackers of a VOT workspace as one self-contained HTML file.
 
-Pictures and plots are inside the file, so that it opens from disk, without a network, and can be
-sent by mail. The figures are those of `tracker.evaluation.vot.figures`.
+Images and plots are embedded, so the file opens without a network connection and can be sent by
+mail. The figures are those of `tracker.evaluation.vot.figures`.
 """
 
 import base64
@@ -37,11 +37,12 @@ UNTRAINED_NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class ReportedTracker(ScoredTracker):
-    """A tracker of the report.
+    """A tracker in the report.
 
     Attributes:
-        title: its name for people, unique in the report.
-        speed: frames per second, without the first of each run; None where times are not recorded.
+        title: display name, unique in the report.
+        speed: frames per second, without the first frame of each run; None if times are not
+            recorded.
     """
 
     title: str
@@ -51,16 +52,16 @@ class ReportedTracker(ScoredTracker):
 def read_reported(
     workspace: Workspace, trackers: Sequence[str] = ()
 ) -> tuple[list[ReportedTracker], list[str]]:
-    """Figures of a workspace's trackers, the best EAO first.
+    """Compute the figures of a workspace's trackers, best EAO first.
 
     Args:
-        trackers: references; all with results where there is none.
+        trackers: references; if empty, all trackers with results.
 
     Returns:
-        The trackers, and a line for each whose results cannot be used.
+        The trackers, and one line per tracker whose results cannot be used.
 
     Raises:
-        UserError: no results, or none of a tracker that was named.
+        UserError: there are no results, or none of a named tracker.
     """
     scored, faults = score_trackers(workspace, trackers)
     titles = [workspace.title(tracker.reference) for tracker in scored]
@@ -81,14 +82,14 @@ def write_report(
     """Write the report on a workspace's results.
 
     Args:
-        output: the HTML file; whole or not at all.
-        trackers: references; all with results where there is none.
+        output: the HTML file; a failure leaves no partial file.
+        trackers: references; if empty, all trackers with results.
 
     Returns:
-        A line for each tracker that was left out because results are missing or damaged.
+        One line per tracker that was left out because its results are missing or damaged.
 
     Raises:
-        UserError: no tracker with usable results.
+        UserError: no tracker has usable results.
     """
     rows, faults = read_reported(workspace, trackers)
     if not rows:
@@ -160,7 +161,7 @@ def _plots(trackers: list[ReportedTracker]) -> str:
 
 
 def _svg(figure: Figure) -> str:
-    """A figure as a data address; the same figure gives the same bytes."""
+    """Encode a figure as a data URL; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "report"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -172,7 +173,7 @@ def _data_address(kind: str, data: bytes) -> str:
 
 
 def _sequences(workspace: Workspace, trackers: list[ReportedTracker]) -> str:
-    """Bars of A and R, a row a sequence and two columns a tracker."""
+    """Bars of A and R, one row per sequence and two columns per tracker."""
     names = "".join(f'<th colspan="2">{_text(tracker.title)}</th>' for tracker in trackers)
     figures = "".join("<th>A</th><th>R</th>" for _ in trackers)
     rows = []
@@ -193,13 +194,13 @@ def _sequences(workspace: Workspace, trackers: list[ReportedTracker]) -> str:
 # --- Failures -------------------------------------------------------------------------------------
 
 
-FAILURES_SHOWN = 6  # for each tracker, of one sequence each
+FAILURES_SHOWN = 6  # per tracker, at most one per sequence
 
 
 def _failures(workspace: Workspace, trackers: list[ReportedTracker]) -> str:
     parts = [
         "<h2>Failures</h2>",
-        "<p>Where each tracker fails soonest: the first lost frame of a run, one a sequence. "
+        "<p>The earliest failures of each tracker: the first lost frame, one run per sequence. "
         '<span class="result">Orange</span> is the tracker\'s box, '
         '<span class="truth">cyan</span> the annotation.</p>',
     ]
@@ -213,7 +214,7 @@ def _failures(workspace: Workspace, trackers: list[ReportedTracker]) -> str:
 
 
 def _worst_runs(tracker: ReportedTracker) -> list[tuple[int, int]]:
-    """Sequence and number of the soonest failure in each sequence, the soonest first."""
+    """The earliest failure of each sequence, ordered by the number of frames before it."""
     found = []
     for index, sequence in enumerate(tracker.scores.sequences):
         failed = [
@@ -238,12 +239,12 @@ def _failure_card(workspace: Workspace, tracker: ReportedTracker, index: int, nu
     )
     box = tracker.runs[sequence.name][number].boxes[run.progress]
     picture = _failure_picture(sequence, frame, box)
-    content = f'<img alt="{_text(caption)}" src="{picture}">' if picture else "<p>No picture.</p>"
+    content = f'<img alt="{_text(caption)}" src="{picture}">' if picture else "<p>No image.</p>"
     return f"<figure>{content}<figcaption>{_text(caption)}</figcaption></figure>"
 
 
 def _failure_picture(sequence: AnchoredSequence, frame: int, box: np.ndarray) -> str | None:
-    """A frame of both modalities with boxes, as a data address; None where pictures are missing."""
+    """A frame of both modalities with boxes, as a data URL; None if images are missing."""
     try:
         shown = sequence.pictures.frame(frame)
     except (UserError, IndexError):
@@ -252,7 +253,7 @@ def _failure_picture(sequence: AnchoredSequence, frame: int, box: np.ndarray) ->
         return None
     truth = sequence.groundtruth.boxes[frame]
     image = draw_frame(shown, box, truth={"rgb": truth, "ir": truth}, panel_width=(320, 480))
-    # Without colour subsampling, which would grey the thin lines of the boxes.
+    # No chroma subsampling, which would remove the colour of the thin box lines.
     quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
     quality += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     _, encoded = cv2.imencode(".jpg", image[..., ::-1], quality)

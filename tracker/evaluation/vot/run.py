@@ -113,8 +113,7 @@ def _origin(workspace: Workspace, entry: Entry, outside: Mapping[str, str] | Non
         outside: variables for the trackers, in addition to this process's environment.
 
     Raises:
-        UserError: a requirement of the entry is missing; names the entry.
-        UserError: what the entry needs to run is not there; names the entry.
+        UserError: a requirement of the entry is missing; the message names the entry.
     """
     environment = entry.environment({**os.environ, **(outside or {})})
     name = environment.get("RGBT_TRACKER")

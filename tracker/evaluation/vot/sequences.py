@@ -29,11 +29,11 @@ ANCHOR_SPACING = 50  # frames
 
 
 def anchor_directions(length: int) -> np.ndarray:
-    """Where the runs of a sequence start and in which direction they go, by the rule of VOT2020.
+    """The start frames and directions of the runs of a sequence, by the rule of VOT2020.
 
-    Anchors are every `ANCHOR_SPACING` frames from the first, and the last frame; one closer than
-    half of that to the last is left out. Those whose number, from 1, is below half the length run
-    forward, the others backward.
+    Anchors are every `ANCHOR_SPACING` frames from the first frame, and the last frame. An anchor
+    closer to the last frame than half the spacing is omitted. Runs from anchors whose number (from
+    1) is below half the length go forward, the others backward.
 
     Returns:
         ``(length,)`` int: 1 forward, -1 backward, 0 no anchor.
@@ -50,8 +50,8 @@ class Run:
     """One start of a tracker in a sequence.
 
     Attributes:
-        anchor: the frame it starts on, from 0.
-        frames: the sequence's frames in the order of the run; the anchor first.
+        anchor: index of the start frame, from 0.
+        frames: frame indices in the order of the run, starting with the anchor.
     """
 
     anchor: int
@@ -65,11 +65,11 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class AnchoredSequence:
-    """What evaluation has to know of a sequence.
+    """A sequence with the data that evaluation needs.
 
     Attributes:
-        folder: in VOT's layout.
-        groundtruth: a region for each frame.
+        folder: the sequence's folder in VOT's layout.
+        groundtruth: one region per frame.
         anchors: ``(N,)``; positive: a run starts here and goes forward, negative: backward.
         size: ``(width, height)`` of its frames.
     """
@@ -97,7 +97,7 @@ class AnchoredSequence:
 
     @cached_property
     def pictures(self) -> Sequence:
-        """Its frames, opened when they are asked for.
+        """The frames of the sequence, opened on demand.
 
         Raises:
             UserError: a channel's folder is missing or cannot be read.
@@ -105,7 +105,7 @@ class AnchoredSequence:
         return load_sequence(self.folder, "vot")
 
     def fault(self) -> str | None:
-        """What keeps the toolkit from running the sequence, in one line; None if nothing does."""
+        """Why the toolkit cannot run the sequence, in one line; None if it can."""
         try:
             faults = toolkit_faults(self.pictures)
         except UserError as error:
@@ -116,14 +116,14 @@ class AnchoredSequence:
 
 
 def toolkit_faults(sequence: Sequence) -> list[str]:
-    """What keeps the toolkit from running a sequence of any layout, a phrase each."""
+    """Reasons why the toolkit cannot run a sequence of any layout, one phrase each."""
     faults = []
     for name, frames in zip(MODALITY_NAMES.values(), (sequence.rgb, sequence.ir), strict=True):
         if not isinstance(frames, ImageFrames):
-            faults.append(f"the {name} frames are a video, not pictures")
+            faults.append(f"the {name} frames are a video, not images")
         elif frames.missing():
             numbers = number_ranges(index + 1 for index in frames.missing())
-            faults.append(f"no {name} picture for frame {numbers} of {len(sequence)}")
+            faults.append(f"no {name} image for frame {numbers} of {len(sequence)}")
     if not sequence.annotated.all():
         lines = int(sequence.annotated.sum())
         faults.append(f"{lines} annotation lines for {len(sequence)} frames")
@@ -146,10 +146,10 @@ def check_sequences(sequences: Iterable[AnchoredSequence]) -> None:
 
 
 def list_sequences(root: Path) -> list[str]:
-    """The names in the ``list.txt`` of a folder of sequences.
+    """Read the names in the ``list.txt`` of a folder of sequences.
 
     Raises:
-        UserError: there is no such file, or no name in it.
+        UserError: the file does not exist or contains no name.
     """
     listing = root / "list.txt"
     if not listing.is_file():
@@ -166,10 +166,10 @@ def list_sequences(root: Path) -> list[str]:
 def read_sequence(folder: str | Path) -> AnchoredSequence:
     """Read ``sequence``, ``groundtruth.txt`` and ``anchor.value`` of a sequence in VOT's layout.
 
-    A picture is opened only where ``sequence`` does not state width and height.
+    An image is opened only if ``sequence`` does not state the width and height.
 
     Raises:
-        UserError: a file is missing or does not fit, or there are no anchors.
+        UserError: a file is missing or inconsistent, or there are no anchors.
     """
     folder = Path(folder)
     if not (folder / "sequence").is_file():

@@ -1,6 +1,6 @@
-"""The stack of a workspace: its multistart experiments and the lengths that their EAO is over.
+"""The stack of a workspace: its multistart experiments and the lengths over which EAO is averaged.
 
-The stack is a YAML file of the VOT toolkit, or the name of one that comes with the toolkit.
+The stack is a YAML file of the VOT toolkit, or the name of one that is included in the toolkit.
 """
 
 from collections.abc import Collection
@@ -39,9 +39,9 @@ class Experiment:
     """A multistart experiment.
 
     Attributes:
-        name: in the stack and in ``results/``.
-        low, high: lengths in frames that the EAO is over.
-        is_realtime: a tracker that is slower than the camera misses frames.
+        name: name in the stack and in ``results/``.
+        low, high: range of lengths in frames over which the EAO is averaged.
+        is_realtime: whether a tracker that is slower than the camera misses frames.
     """
 
     name: str
@@ -51,15 +51,16 @@ class Experiment:
 
 
 def find_experiment(folder: Path, setting: object, name: str | None = None) -> Experiment:
-    """An experiment of a workspace's stack.
+    """Read an experiment from a workspace's stack.
 
     Args:
         folder: the workspace.
         setting: the stack that its ``config.yaml`` names.
-        name: the experiment's; needed where the stack has several.
+        name: name of the experiment; required if the stack has several.
 
     Raises:
-        UserError: no such stack or experiment, or bounds of the EAO that are not supported.
+        UserError: the stack or the experiment does not exist, or the EAO's bounds are not
+            supported.
     """
     if setting in TOOLKIT_STACKS:
         if name not in (None, "baseline"):
@@ -118,10 +119,10 @@ def is_fitted(path: Path) -> bool:
 
 
 def check_fits(path: Path) -> dict[str, Any]:
-    """A stack that `fit_stack` can fit to sequences.
+    """Check that `fit_stack` can adapt a stack to sequences, and return its content.
 
     Raises:
-        UserError: it has no experiment whose lengths can be set.
+        UserError: the stack has no experiment whose lengths can be set.
     """
     fix = "start from the stack.yaml of another tracker vot init"
     stack = read_yaml(path, fix)
@@ -134,16 +135,16 @@ def check_fits(path: Path) -> dict[str, Any]:
 
 
 def fit_stack(path: Path, lengths: Collection[int], title: str) -> None:
-    """Fit the lengths of a stack's EAO to sequences that are not the benchmark's.
+    """Adapt the lengths of a stack's EAO to sequences that are not the benchmark's.
 
-    The benchmark's EAO is a mean over 115 to 755 frames, which belongs to its 60 sequences. Other
-    sequences may have no runs of that length. Runs from anchors are between half as long as their
-    sequence and as long: the bounds for others are half the median length, and the median length.
+    The benchmark's EAO is a mean over 115 to 755 frames, which is specific to its 60 sequences.
+    Other sequences may have no runs of that length. Runs from anchors are between half as long and
+    as long as their sequence, so the new bounds are half the median length and the median length.
 
     Args:
         path: the stack file, which is replaced.
-        lengths: of the sequences, in frames.
-        title: of the new stack.
+        lengths: lengths of the sequences, in frames.
+        title: title of the new stack.
 
     Raises:
         UserError: as `check_fits`.

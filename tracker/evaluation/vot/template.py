@@ -1,4 +1,4 @@
-"""The template of workspaces: the files that a new one starts with, for VOT2020-RGBT."""
+"""The workspace template: the initial files of a new workspace, for VOT2020-RGBT."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,8 @@ TEMPLATE_FILES = ("config.yaml", "stack.yaml", "trackers.ini", "rgbt_trax.py", "
 
 
 def template_folder() -> Path:
-    """The template: ``vot_workspace`` beside the package in a clone, inside it when installed."""
+    """The template folder: ``vot_workspace`` next to the package in a clone, inside it if
+    installed."""
     package = Path(__file__).resolve().parents[2]
     for folder in (package.parent / "vot_workspace", package / "vot_workspace"):
         if (folder / "trackers.ini").is_file():
@@ -42,10 +43,10 @@ def template_folder() -> Path:
 
 
 def require_trax_path(path: Path) -> None:
-    """Refuse a folder which the toolkit's TraX library cannot pass on to a tracker.
+    """Refuse a folder that the toolkit's TraX library cannot pass to a tracker.
 
     Raises:
-        UserError: there are letters beyond ASCII in its whole path; names them.
+        UserError: the absolute path contains non-ASCII characters; the message lists them.
     """
     foreign = sorted({letter for letter in str(path.resolve()) if not letter.isascii()})
     if foreign:
@@ -56,10 +57,10 @@ def require_trax_path(path: Path) -> None:
 
 
 def copy_template(workspace: Path) -> list[Path]:
-    """Put the template's files into a workspace; files that are there already stay as they are.
+    """Copy the template's files into a workspace; existing files are not changed.
 
     Returns:
-        What was not there, for `remove_template`: files, and the folder itself, first.
+        The created paths for `remove_template`: the folder itself first, then the files.
 
     Raises:
         UserError: as `require_trax_path`.
@@ -75,11 +76,11 @@ def copy_template(workspace: Path) -> list[Path]:
 
 
 def remove_template(workspace: Path, made: Sequence[Path]) -> None:
-    """Undo a `copy_template` that was of no use.
+    """Undo `copy_template` after a failure.
 
     Args:
-        made: what it returned. It stays where the workspace has something else, such as a part of a
-            download, which goes on later.
+        made: the result of `copy_template`. Nothing is removed if the workspace contains anything
+            else, such as a partial download, which resumes later.
     """
     if set(workspace.iterdir()) <= set(made):
         for path in reversed(made):
@@ -87,13 +88,13 @@ def remove_template(workspace: Path, made: Sequence[Path]) -> None:
 
 
 def refuse_template(workspace: Path, names: Iterable[str] = ()) -> None:
-    """Keep sequences other than the benchmark's, with their stack, out of the template itself.
+    """Refuse to put sequences other than the benchmark's, and their stack, into the template.
 
     Raises:
         UserError: the workspace is the template, and the sequences are not VOT2020-RGBT's.
     """
     if set(names) != set(VOT2020_RGBT) and workspace.resolve() == template_folder():
         raise UserError(
-            f"--workspace {workspace}: this is the template, for VOT2020-RGBT alone; name another "
+            f"--workspace {workspace}: this is the template, only for VOT2020-RGBT; give another "
             "folder for other sequences, such as --workspace try"
         )

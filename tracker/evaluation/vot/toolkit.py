@@ -1,8 +1,8 @@
-"""What the VOT toolkit (0.7.4, GPLv3) does for this package; the one module that imports it.
+"""Access to the VOT toolkit (0.7.4, GPLv3); the only module that imports it.
 
-Its download, its experiment on a sequence, and its analysis, each behind a function that takes our
-own `Workspace` or folder and raises errors of one line. It loads slowly: import it where it is
-used.
+Its download, its experiment on a sequence, and its analysis are wrapped in functions that take our
+own `Workspace` or folder and raise one-line errors. The import is slow: import this module only
+where it is used.
 """
 
 import logging
@@ -36,7 +36,7 @@ __all__ = [
     "toolkit_scores",
 ]
 
-#: Reports an event of a run, its name first.
+#: Reports an event of a run; the first item is its name.
 Report = Callable[[tuple], object]
 
 
@@ -48,7 +48,7 @@ def _open(folder: Path) -> ToolkitWorkspace:
     logging.getLogger("vot").setLevel(logging.ERROR)
     try:
         return ToolkitWorkspace.load(str(folder.resolve()))
-    except Exception as error:  # the toolkit raises of every kind here
+    except Exception as error:  # the toolkit raises exceptions of all types here
         raise UserError(f"{folder}: the VOT toolkit cannot open it ({_one_line(error)})") from error
 
 
@@ -62,10 +62,10 @@ def official_stack(name: str) -> Path | None:
 
 
 def official_url(stack: str) -> str:
-    """Where the toolkit has the data of one of its own stacks.
+    """The URL of the data of one of the toolkit's own stacks.
 
     Raises:
-        UserError: it has no such stack.
+        UserError: the toolkit has no such stack, or no data for it.
     """
     path = official_stack(stack)
     dataset = None if path is None else Stack.read(str(path)).dataset
@@ -77,36 +77,36 @@ def official_url(stack: str) -> str:
 def download(url: str, folder: Path, attempts: int = 3) -> list[str]:
     """Download a dataset through the toolkit, and check it.
 
-    The toolkit resumes a broken connection, and skips sequences it has whole. It also takes one for
-    whole whose pictures failed to arrive; such a sequence is found here, and fetched again.
+    The toolkit resumes after a broken connection and skips complete sequences. It also skips
+    sequences whose images were not downloaded; these are detected here and downloaded again.
 
     Args:
-        url: of the dataset's ``description.json``.
-        folder: gets the sequences and ``list.txt``.
-        attempts: before it is given up.
+        url: address of the dataset's ``description.json``.
+        folder: receives the sequences and ``list.txt``.
+        attempts: maximum number of attempts.
 
     Returns:
         Names of the sequences.
 
     Raises:
-        UserError: no connection, or sequences that are still not whole.
+        UserError: there is no connection, or sequences are still incomplete.
     """
     folder.mkdir(parents=True, exist_ok=True)
     reason = ""
     for _ in range(attempts):
         try:
             download_dataset(url, str(folder))
-        except Exception as error:  # requests', zipfile's, the toolkit's own
+        except Exception as error:  # from requests, zipfile or the toolkit
             reason = _one_line(error)
         listing = folder / "list.txt"
         names = read_text(listing).split() if listing.is_file() else []
-        # Without a list the toolkit missed some; what it has must be checked all the same.
+        # Without a list, some sequences are missing; the others must be checked nevertheless.
         found = names or [path.parent.name for path in folder.glob("*/sequence")]
         faults = {name: fault for name in found if (fault := _lacking(folder / name))}
         if names and not faults:
             return names
         for name in faults:
-            # Without this file the toolkit fetches the sequence again.
+            # Without this file, the toolkit downloads the sequence again.
             (folder / name / "sequence").unlink(missing_ok=True)
         listing.unlink(missing_ok=True)
         reason = next(iter(faults.values()), reason) or "the server lacks some of its files"
@@ -117,10 +117,10 @@ def download(url: str, folder: Path, attempts: int = 3) -> list[str]:
 
 
 def _lacking(folder: Path) -> str | None:
-    """What did not arrive of a downloaded sequence; None if all did.
+    """What is missing from a downloaded sequence; None if it is complete.
 
-    Pictures are counted, and nothing else is judged: what arrived whole and is wrong would be the
-    same when fetched again. An evaluation checks it more closely.
+    Only the number of images is checked, because errors in complete data would be the same after
+    another download. An evaluation checks the data in detail.
     """
     truth = folder / "groundtruth.txt"
     try:
@@ -133,7 +133,7 @@ def _lacking(folder: Path) -> str | None:
     if len(counts) > 1 and min(counts.values()) == max(counts.values()) >= lines > 0:
         return None
     shown = ", ".join(f"{count} pictures in {name}" for name, count in counts.items())
-    return f"{folder.name}: {shown or 'no pictures'} for {lines} annotation lines"
+    return f"{folder.name}: {shown or 'no images'} for {lines} annotation lines"
 
 
 # --- The experiment on a sequence -----------------------------------------------------------------
@@ -173,7 +173,7 @@ class SequenceRunner:
             os.environ["RGBT_UNTRAINED"] = "1"
         else:
             os.environ.pop("RGBT_UNTRAINED", None)
-        # The experiment asks the tracker for its runtime: the place to see it start.
+        # The experiment requests the tracker's runtime, which shows when the tracker starts.
         make_runtime = tracker.runtime
         tracker.runtime = lambda log=False: _WatchedRuntime(make_runtime(log), report)
         try:
@@ -195,11 +195,11 @@ class SequenceRunner:
 
 
 def _reason(error: TrackerException, log: str) -> str:
-    """Why a tracker failed, in a line: a timeout as the toolkit says, a crash as its last line."""
+    """Why a tracker failed, in one line: the toolkit's timeout, or a crash's last output line."""
     if "did not reply" in str(error):
         return f"hangs: {_one_line(error)}"
     lines = [line.strip() for line in log.splitlines()]
-    # Not the protocol's lines, nor what the toolkit adds.
+    # Lines of the protocol and lines that the toolkit adds are ignored.
     spoken = [line for line in lines if line and not line.startswith(("@@TRAX:", "Process "))]
     return f"crashed: {spoken[-1] if spoken else _one_line(error)}"
 
@@ -240,10 +240,10 @@ class _WatchedRuntime(TrackerRuntime):
 
 @dataclass(frozen=True)
 class ToolkitScores:
-    """A tracker's figures by the toolkit's analysis.
+    """A tracker's figures from the toolkit's analysis.
 
     Attributes:
-        A, R, EAO: over all sequences.
+        A, R, EAO: figures over all sequences.
         curve: ``(high,)``, the EAO curve.
         sequences: A and R by sequence.
     """
@@ -260,15 +260,15 @@ class ToolkitScores:
 
 
 def toolkit_scores(workspace: Workspace, trackers: Sequence[str]) -> dict[str, ToolkitScores]:
-    """Figures of trackers by the toolkit's own analysis, in the settings of the workspace's stack.
+    """Compute figures by the toolkit's own analysis, with the settings of the workspace's stack.
 
-    Nothing is cached on disk: the toolkit's cache does not notice results that changed.
+    Nothing is cached on disk, because the toolkit's cache does not detect changed results.
 
     Args:
-        trackers: references, as `tracker.evaluation.vot.run.run_trackers` takes them.
+        trackers: references, as for `tracker.evaluation.vot.run.run_trackers`.
 
     Raises:
-        UserError: no such tracker, missing results, or a stack without these analyses.
+        UserError: a tracker is unknown, results are missing, or the stack lacks these analyses.
     """
     opened = _open(workspace.folder)
     experiment = opened.stack.experiments[workspace.experiment.name]
@@ -290,7 +290,7 @@ def toolkit_scores(workspace: Workspace, trackers: Sequence[str]) -> dict[str, T
         for analysis in (by_sequence, accuracy, curve, score):
             with AnalysisProcessor(executor, cache) as processor:
                 grids[analysis] = processor.run(analysis, experiment, found, sequences)
-    except Exception as error:  # of the toolkit's own kinds, around whatever was the cause
+    except Exception as error:  # the toolkit's own types, which wrap the cause
         cause = getattr(error, "root_cause", None) or error
         raise UserError(
             f"{workspace.folder}: the toolkit's analysis failed ({type(cause).__name__} "

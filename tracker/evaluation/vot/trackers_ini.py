@@ -14,7 +14,7 @@ from tracker.evaluation.trackers import tracker_name
 __all__ = ["UNTRAINED", "Entry", "add_entry", "parse_reference", "read_trackers"]
 
 UNTRAINED = "untrained"
-"""Version of an entry that runs without weights: ``DFAT@untrained`` has results of its own."""
+"""Version of an entry that runs without weights: ``DFAT@untrained`` has separate results."""
 
 _IDENTIFIER = r"[a-zA-Z0-9_-]+"
 
@@ -25,9 +25,9 @@ class Entry:
 
     Attributes:
         identifier: its section in ``trackers.ini``.
-        label: its name for people.
-        variables: the environment that its ``env_`` keys give it, as they stand there.
-        version: tells results of several versions apart.
+        label: its display name.
+        variables: the environment variables from its ``env_`` keys, without expansion.
+        version: distinguishes the results of several versions.
     """
 
     identifier: str
@@ -46,13 +46,13 @@ class Entry:
         return f"{self.label} ({self.version})" if self.version else self.label
 
     def at(self, version: str | None) -> "Entry":
-        """The same entry in another version; in its own where None."""
+        """The same entry in another version; None keeps its version."""
         return replace(self, version=version) if version else self
 
     def environment(self, outside: Mapping[str, str]) -> dict[str, str]:
-        """What its process sees: the environment outside, and the entry's own variables over it."""
+        """The environment of its process: the outer one, overridden by the entry's variables."""
 
-        def expand(value: str) -> str:  # as `os.path.expandvars`, of another environment
+        def expand(value: str) -> str:  # like `os.path.expandvars`, for another environment
             return re.sub(
                 r"\$(?:(\w+)|\{(\w+)\})",
                 lambda match: outside.get(match[1] or match[2], match[0]),
@@ -63,10 +63,10 @@ class Entry:
 
 
 def parse_reference(reference: str) -> tuple[str, str | None]:
-    """Identifier and version of ``IDENTIFIER`` or ``IDENTIFIER@VERSION``.
+    """Split ``IDENTIFIER`` or ``IDENTIFIER@VERSION`` into identifier and version.
 
     Raises:
-        UserError: it is neither.
+        UserError: the reference has neither form.
     """
     match = re.fullmatch(f"({_IDENTIFIER})(?:@({_IDENTIFIER}))?", reference)
     if match is None:
@@ -77,11 +77,11 @@ def parse_reference(reference: str) -> tuple[str, str | None]:
 
 
 def add_entry(folder: Path, tracker: str) -> str:
-    """The identifier of a workspace's entry for a tracker, which is added where there is none.
+    """The identifier of a workspace's entry for a tracker; a missing entry is added.
 
     Args:
-        folder: the workspace, whose ``trackers.ini`` gets the entry.
-        tracker: a name of `tracker.evaluation.trackers.TRACKERS`, or ``module:factory``.
+        folder: the workspace, to whose ``trackers.ini`` the entry is added.
+        tracker: a name from `tracker.evaluation.trackers.TRACKERS`, or ``module:factory``.
 
     Raises:
         UserError: the file cannot be read or written.
@@ -105,12 +105,12 @@ def add_entry(folder: Path, tracker: str) -> str:
 
 
 def read_trackers(folder: Path, registry: object) -> dict[str, Entry]:
-    """The entries of a workspace, by identifier in the order of the alphabet.
+    """Read the entries of a workspace, by identifier in alphabetical order.
 
     Args:
         folder: the workspace.
-        registry: what its ``config.yaml`` lists: files, or folders with a ``trackers.ini``. Those
-            that are not there have no entries.
+        registry: paths from its ``config.yaml``: files, or folders with a ``trackers.ini``. Missing
+            files are skipped.
 
     Raises:
         UserError: a file cannot be read.

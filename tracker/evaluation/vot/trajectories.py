@@ -1,4 +1,4 @@
-"""Files of regions, frame by frame: trajectories and annotations, as text or binary."""
+"""Read files with one region per frame: trajectories and annotations, as text or binary."""
 
 import struct
 from pathlib import Path
@@ -13,9 +13,9 @@ __all__ = ["LARGEST", "read_trajectory"]
 
 
 def read_trajectory(path: str | Path) -> Regions:
-    """The regions of a run or an annotation, in the toolkit's text or binary format.
+    """Read the regions of a run or an annotation in the toolkit's text or binary format.
 
-    Text is a line for each frame: ``x,y,w,h``, a polygon ``x1,y1,x2,y2,...``, a mask
+    Text has one line per frame: ``x,y,w,h``, a polygon ``x1,y1,x2,y2,...``, a mask
     ``mx,y,w,h,runs...`` (alternating runs of background and object, row by row), or a single number
     in place of a region. NaN stands for an absent target.
 
@@ -25,12 +25,12 @@ def read_trajectory(path: str | Path) -> Regions:
     a uint16 for each run.
 
     Raises:
-        UserError: a file that is missing, cut off, or of neither format.
+        UserError: the file is missing, truncated, or has neither format.
     """
     path = Path(path)
     try:
         data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name no file can have
+    except (OSError, ValueError) as error:  # ValueError: an impossible file name
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read ({reason})") from None
     return _parse_binary(path, data) if path.suffix == ".bin" else _parse_text(path, data)
@@ -45,14 +45,14 @@ def _parse_text(path: Path, data: bytes) -> Regions:
         lines.pop()
     boxes = np.full((len(lines), 4), np.nan, np.float32)
     shapes: dict[int, np.ndarray | Mask] = {}
-    # Nearly every file is boxes after one code: those are read at once.
+    # Nearly every file has one code and then only boxes; these are parsed at once.
     tail = lines[1:]
     if tail and all(line.count(",") == 3 and line[0] != "m" for line in tail):
         try:
             boxes[1:] = np.array(",".join(tail).split(","), float).reshape(-1, 4)
             lines = lines[:1]
         except ValueError:
-            pass  # the loop below names the line
+            pass  # the loop below finds the invalid line
     for frame, line in enumerate(lines):
         is_mask = line.startswith("m")
         try:
@@ -91,7 +91,7 @@ def _parse_binary(path: Path, data: bytes) -> Regions:
         version, length = take("<hI")
         if version != 1:
             raise UserError(f"{path}: not a trajectory of version 1; write it again")
-        # Every region takes 5 bytes or more.
+        # Every region takes at least 5 bytes.
         if length > len(data) // 5:
             raise struct.error
         boxes = np.full((length, 4), np.nan, np.float32)

@@ -1,8 +1,8 @@
-"""Choose the settings of online tracking that are not learned: those that give the best EAO.
+"""Choose the online settings of a tracker, which are not learned, by the best EAO.
 
-The published settings belong to the published network. Another network's scores are distributed
-differently, and then another window, penalty or rate of update serves it better. Choose on
-sequences that figures are not reported on.
+The published settings are for the published network. The scores of another network are distributed
+differently, so another window, penalty or update rate may be better. Use sequences on which no
+figures are reported.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from tracker.model.weights import Network
 from tracker.online.rgbt_tracker import RGBTTracker
 from tracker.online.running import Tracker
 
-#: What is tried, a setting at a time, in this order.
+#: The values that are tried, one setting after another, in this order.
 CHOICES: dict[str, tuple[float, ...]] = {
     "window": (0.15, 0.25, 0.33, 0.41, 0.5),
     "rate": (0.2, 0.32, 0.5, 0.7, 0.9),
@@ -34,10 +34,10 @@ CHOICES: dict[str, tuple[float, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """Figures of some settings.
+    """The figures of one choice of settings.
 
     Attributes:
-        settings: what was tried.
+        settings: the settings that were tried.
         figures: EAO, A and R by name.
     """
 
@@ -46,10 +46,10 @@ class Trial:
 
 
 def run_tracker(workspace: Workspace, tracker: Tracker) -> MultistartScores:
-    """Figures of a tracker in a workspace, without the toolkit and without writing results.
+    """Compute a tracker's figures in a workspace, without the toolkit and without writing results.
 
     Raises:
-        UserError: a run that cannot start; names the sequence and frame.
+        UserError: a run cannot start; the message names the sequence and frame.
     """
     found: dict[str, list[Regions]] = {}
     for sequence in workspace.sequences:
@@ -70,7 +70,7 @@ def run_tracker(workspace: Workspace, tracker: Tracker) -> MultistartScores:
 
 
 def _pictures(sequence: AnchoredSequence) -> Callable[[int], tuple]:
-    """Frames of a sequence, each read once for all runs."""
+    """The frames of a sequence; each is read only once for all runs."""
 
     @lru_cache(maxsize=len(sequence))
     def read(number: int) -> tuple:
@@ -87,19 +87,20 @@ def tune(
     choices: dict[str, Sequence[float]] | None = None,
     report: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
-    """Search settings a coordinate at a time, starting from the network's own.
+    """Search for the best settings by coordinate descent, starting from the network's own.
 
-    Every value of a setting is tried with the best of the others so far; what is best stays.
+    Every value of a setting is tried with the best values of the others so far, and the best is
+    kept.
 
     Args:
-        workspace: the sequences to choose on.
-        network: whose settings are chosen; not changed.
-        device: where it runs.
-        choices: values by the name of a setting; `CHOICES` where None.
+        workspace: the sequences on which settings are chosen.
+        network: the network whose settings are chosen; it is not changed.
+        device: the device on which the network runs.
+        choices: values by the name of the setting; None uses `CHOICES`.
         report: called after each trial.
 
     Returns:
-        All trials, the best first.
+        All trials, best first.
     """
     best = _try(workspace, network, device, OnlineSettings(**network.online))
     report(best)
@@ -132,7 +133,7 @@ def _try(
 
 
 def differences(settings: OnlineSettings) -> dict[str, Any]:
-    """What differs from the published settings: `TrackerNetwork.online`."""
+    """The settings that differ from the published ones, as in `TrackerNetwork.online`."""
     published = OnlineSettings()
     return {
         name: value

@@ -25,10 +25,10 @@ class Workspace:
     """A workspace and everything in it that evaluation needs.
 
     Attributes:
-        folder: where ``config.yaml`` is.
-        settings: what that says.
-        experiment: the multistart experiment of its stack that is evaluated.
-        sequences: in the order of ``list.txt``.
+        folder: the folder that contains ``config.yaml``.
+        settings: the contents of ``config.yaml``.
+        experiment: the multistart experiment that is evaluated.
+        sequences: the sequences in the order of ``list.txt``.
     """
 
     folder: Path
@@ -38,7 +38,7 @@ class Workspace:
 
     @property
     def num_runs(self) -> int:
-        """Runs of a tracker on all sequences."""
+        """Number of runs of a tracker on all sequences."""
         return sum(len(sequence.runs) for sequence in self.sequences)
 
     # --- Trackers ---
@@ -56,7 +56,7 @@ class Workspace:
         """The entry of ``IDENTIFIER`` or ``IDENTIFIER@VERSION``.
 
         Raises:
-            UserError: there is none; the line lists those there are.
+            UserError: the entry does not exist; the message lists the existing ones.
         """
         identifier, version = parse_reference(reference)
         if identifier not in self.entries:
@@ -67,21 +67,21 @@ class Workspace:
         return self.entries[identifier].at(version)
 
     def title(self, reference: str) -> str:
-        """A tracker's name for people; the reference itself where no entry gives it one."""
+        """The display name of a tracker; the reference itself if it has no entry."""
         identifier, _, version = reference.partition("@")
         return self.entries.get(identifier, Entry(identifier, identifier, {})).at(version).title
 
     # --- Results ---
 
     def results(self, tracker: str) -> Path:
-        """Where a tracker's trajectories are: a folder for each sequence."""
+        """The folder of a tracker's trajectories, with one folder per sequence."""
         return self.folder / "results" / tracker / self.experiment.name
 
     def trackers(self) -> list[str]:
-        """References of those with results, in the order of the alphabet.
+        """References of the trackers with results, in alphabetical order.
 
         Raises:
-            UserError: there are none.
+            UserError: there are no results.
         """
         found = sorted(p.parent.name for p in self.folder.glob(f"results/*/{self.experiment.name}"))
         if not found:
@@ -92,16 +92,16 @@ class Workspace:
         return found
 
     def trajectory(self, tracker: str, sequence: str, anchor: int) -> Path | None:
-        """A run's file; text before binary, as the toolkit has it. None where there is none."""
+        """The file of a run, text before binary as in the toolkit; None if it is missing."""
         folder = self.results(tracker) / sequence
         paths = (folder / f"{sequence}_{anchor:08d}{suffix}" for suffix in (".txt", ".bin"))
         return next((path for path in paths if path.is_file()), None)
 
     def read_runs(self, tracker: str) -> dict[str, list[Regions]]:
-        """A tracker's trajectories by sequence, in the order of `AnchoredSequence.runs`.
+        """Read a tracker's trajectories by sequence, in the order of `AnchoredSequence.runs`.
 
         Raises:
-            UserError: runs that are missing or of the wrong length, all of them in one line.
+            UserError: runs are missing or have the wrong length; one line lists them all.
         """
         trajectories: dict[str, list[Regions]] = {}
         faults = []
@@ -132,10 +132,10 @@ def read_workspace(folder: str | Path, experiment: str | None = None) -> Workspa
     """Read ``config.yaml``, its stack, and the sequences.
 
     Args:
-        experiment: a multistart experiment of the stack; needed where it has several.
+        experiment: a multistart experiment of the stack; required if it has several.
 
     Raises:
-        UserError: a file is missing or does not fit; names it.
+        UserError: a file is missing or inconsistent; the message names it.
     """
     folder = Path(folder)
     fix = "run tracker vot init, or give the folder of a VOT workspace"

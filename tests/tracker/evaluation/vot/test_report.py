@@ -135,7 +135,7 @@ def test_pictures_may_be_missing(results, tmp_path):
         for folder in (results / "sequences").glob(f"*/{name}"):
             shutil.rmtree(folder)
     write_report(read_workspace(results), tmp_path / "report.html")
-    assert "No picture." in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No image." in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_incomplete_trackers_are_left_out(results, tmp_path):
