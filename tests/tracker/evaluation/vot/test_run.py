@@ -444,7 +444,7 @@ class TestTuning:
         from tracker.model.weights import load_tracker
 
         (workspace / "sequences" / "list.txt").write_text("dog\n")
-        choices = {"window": (0.41, 0.9), "update_interval": (15, 0)}
+        choices = {"window": (0.455, 0.9), "update_interval": (15, 0)}
         monkeypatch.setattr(tuning, "CHOICES", choices)
         tuned = tmp_path / "tuned.safetensors"
         arguments = ["vot", "tune", SMALL, "--workspace", workspace, "-o", tuned]
