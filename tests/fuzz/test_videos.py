@@ -36,6 +36,7 @@ def write(path, codec, pix_fmt, size, rate, times=None, sound=0.0, live=False):
         stream = container.add_stream(codec, rate=rate or 30)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.codec_context.time_base = base
+        stream.bit_rate = 8_000_000  # enough for every codec to keep the grey levels apart
         voice = container.add_stream("aac", rate=8000) if sound else None
         for index, time in enumerate(times):
             image = np.full(size[::-1], 20 + 6 * index, np.uint8)
