@@ -58,10 +58,10 @@ def assert_refused(result, *words):
 
 
 def test_presets_of_published_weights_are_networks():
-    from tracker.model.network import PRESETS
+    from tracker.model.presets import ALL_PRESETS
     from tracker.model.pretrained import PUBLISHED_PRESETS
 
-    assert set(PUBLISHED_PRESETS) <= PRESETS.keys()
+    assert set(PUBLISHED_PRESETS) <= set(ALL_PRESETS)
 
 
 def test_track_two_folders(capsys, tmp_path, folders, weights):
