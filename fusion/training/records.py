@@ -15,6 +15,7 @@ from torch import Tensor
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from fusion.base.lightning import data_module
+from fusion.base.registry import Registry
 from fusion.images.pixels import tile
 from fusion.images.reading import write_image
 from fusion.networks.registry import NETWORKS
@@ -26,6 +27,7 @@ __all__ = [
     "LossRecord",
     "plot_curves",
     "read_curves",
+    "require_named",
 ]
 
 
@@ -101,6 +103,24 @@ class LossRecord(Callback):
         self.write(trainer, module, Path(folder))
 
 
+def require_named(kind: type, networks: Registry, home: str) -> None:
+    """Refuse a network class that could be trained but not saved.
+
+    Args:
+        kind: the class.
+        networks: the registry whose names weights files hold.
+        home: the module of the registry, for the message.
+
+    Raises:
+        UserError: the class has no name in the registry.
+    """
+    if networks.name_of(kind) is None:
+        raise UserError(
+            f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
+            f'by @NETWORKS.register("a-name") of {home} above the class'
+        )
+
+
 class KeepRecord(LossRecord):
     """Writes weights, sample images and loss curves to the run's folder.
 
@@ -118,12 +138,7 @@ class KeepRecord(LossRecord):
         Raises:
             UserError: the network has no name for its weights file.
         """
-        kind = type(module.network)
-        if NETWORKS.name_of(kind) is None:
-            raise UserError(
-                f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
-                'by @NETWORKS.register("a-name") of fusion.networks.registry above the class'
-            )
+        require_named(type(module.network), NETWORKS, "fusion.networks.registry")
 
     def write(self, trainer: L.Trainer, module: FusionTraining, folder: Path) -> None:
         save_network(module.network, folder / "weights.safetensors")

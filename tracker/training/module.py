@@ -28,7 +28,7 @@ from fusion.base.errors import UserError
 from fusion.base.lightning import data_module, log_terms, require_within
 from fusion.images.pixels import tile
 from fusion.images.reading import write_image
-from fusion.training.records import LossRecord
+from fusion.training.records import LossRecord, require_named
 from tracker.data.boxes import box_iou, cxcywh_to_xywh
 from tracker.data.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box
 from tracker.data.frames import MODALITIES
@@ -520,12 +520,7 @@ class KeepTracker(LossRecord):
         Raises:
             UserError: the network has no name for its weights file.
         """
-        kind = type(module.network)
-        if NETWORKS.name_of(kind) is None:
-            raise UserError(
-                f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
-                'by @NETWORKS.register("a-name") of tracker.model.registry above the class'
-            )
+        require_named(type(module.network), NETWORKS, "tracker.model.registry")
 
     def write(self, trainer: L.Trainer, module: TrackerTraining, folder: Path) -> None:
         save_tracker(module.network, folder / "weights.safetensors")
