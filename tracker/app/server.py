@@ -17,6 +17,7 @@ from tracker.app.command import LOCAL
 from tracker.app.fusing import INCLUDED, FuseTab, network_of
 from tracker.app.jobs import Worker
 from tracker.app.limits import Limits
+from tracker.app.tracking import TrackTab
 from tracker.app.visitors import FILES, UPLOADS, Visitor, Visitors
 
 #: Seconds that a page may be without connection, such as a sleeping laptop's, before its files go.
@@ -139,6 +140,7 @@ def build_page(visitor: Visitor, settings: Settings) -> None:
         ui.label("RGBT").classes("name")
         with ui.tabs().props("inline-label no-caps") as tabs:
             fuse = ui.tab("fuse", "Fuse", icon="layers")
+            track = ui.tab("track", "Track", icon="my_location")
         ui.space()
         ui.button(icon="contrast").props(
             'flat round dense color=white aria-label="Light or dark"'
@@ -146,3 +148,5 @@ def build_page(visitor: Visitor, settings: Settings) -> None:
     with ui.tab_panels(tabs, value=fuse, keep_alive=True).classes("panels"):
         with ui.tab_panel(fuse):
             FuseTab(visitor, settings.weights, settings.device)
+        with ui.tab_panel(track):
+            TrackTab(visitor, settings.device)
