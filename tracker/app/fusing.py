@@ -60,7 +60,7 @@ def method_choices(weights: Sequence[Path]) -> dict[str, str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "–"  # such as MS-SSIM of a small picture
+    return f"{value:.3f}" if math.isfinite(value) else "-"  # such as MS-SSIM of a small picture
 
 
 @dataclass
