@@ -477,23 +477,27 @@ def _longer(video: Video, other: Video, count: int) -> str:
 def _by_time(
     ir: Video, vis: Video, pairing: VideoPairing, account: FusionReport
 ) -> Iterator[_Frames]:
-    nearest = Nearest(ir.frames(), pairing.delay, ir.fps)
-    count = before = 0
+    nearest = Nearest(ir.frames(), pairing.delay, ir.fps, pairing.reach)
+    count = before = lost = 0
     for frame in vis.frames():
         partner = nearest.at(frame.time)
         if partner is not None:
             yield partner, frame
             count += 1
         elif not nearest.is_over:
-            before += 1
+            before, lost = (before, lost + 1) if count else (before + 1, lost)
         else:
-            account.notes.append(_longer(vis, ir, before + count))
+            account.notes.append(_longer(vis, ir, before + count + lost))
             break
     else:
         if not nearest.is_over and nearest.at(frame.time + 1 / vis.fps + 0.5 / ir.fps) is not None:
             account.notes.append(_longer(ir, vis, before + count))
     if before:
         account.notes.append(f"{ir.path}: starts later, {before} frames of {vis.path} left out")
+    if lost:
+        account.notes.append(
+            f"{ir.path}: has gaps, {counted(lost, 'frame')} of {vis.path} without a partner left out"
+        )
 
 
 def print_report(account: FusionReport, out: Path) -> None:

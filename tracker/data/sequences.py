@@ -316,7 +316,7 @@ def _load_pair(rgb: Path, ir: Path, pair: str | None) -> Sequence:
             problems += pairing.notes
             first = VideoFrames(visible)
             clock = first if pairing.by_time else None
-            sources = (first, VideoFrames(infrared, clock, pairing.delay))
+            sources = (first, VideoFrames(infrared, clock, pairing.delay, pairing.reach))
         else:
             if pair not in (None, "index"):
                 raise UserError(
