@@ -167,9 +167,9 @@ class MobileBackbone(Backbone):
         self.stride = 2
         for block in rows:
             self.stride *= block.stride
-        self.initialise()
+        self.init_weights()
 
-    def initialise(self) -> None:
+    def init_weights(self) -> None:
         """He initialisation of the convolutions."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

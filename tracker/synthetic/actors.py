@@ -7,7 +7,7 @@ import numpy as np
 
 from tracker.synthetic.bodies import KINDS
 from tracker.synthetic.individuals import Individual
-from tracker.synthetic.motion import CameraPath, Track
+from tracker.synthetic.motion import CameraPath, Trajectory
 from tracker.synthetic.noise import fractal_noise
 from tracker.synthetic.places import Place
 
@@ -22,7 +22,9 @@ Part = tuple[float, np.ndarray, str, float]
 class Actor:
     """An individual on its track."""
 
-    def __init__(self, kind: str, individual: Individual, track: Track, rng: np.random.Generator):
+    def __init__(
+        self, kind: str, individual: Individual, track: Trajectory, rng: np.random.Generator
+    ):
         self.kind, self.individual, self.track = KINDS[kind], individual, track
         self.fabric = 1 + 0.055 * fractal_noise(rng, (24, 24), 5, 2)
         self.name = kind
