@@ -26,7 +26,7 @@ from tracker.model.head import Response
 from tracker.model.neck import Neck, crop_centre
 from tracker.model.reading import Candidates
 from tracker.model.registry import BACKBONES, HEADS, NETWORKS
-from tracker.model.winograd import Network, use_winograd
+from tracker.model.winograd import Module, use_winograd
 
 #: Indices from a nested structure to a tensor in it, with a name each.
 Path = tuple[tuple[str | int, str], ...]
@@ -445,7 +445,7 @@ def _divide(joined: Any, count: int) -> list:
     return [type(joined)(part) for part in parts]
 
 
-def fold_batch_norm(network: Network) -> Network:
+def fold_batch_norm(network: Module) -> Module:
     """Fold batch normalisation into the convolutions before it, in place.
 
     A pair is a convolution and the batch normalisation registered directly after it in the same

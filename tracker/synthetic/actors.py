@@ -16,7 +16,7 @@ CIRCLE = np.stack([np.cos(DIRECTIONS), np.sin(DIRECTIONS)], 1)
 
 
 #: Depth, polygon ``(n, 2)``, name of the paint, and radius of the tube, or 0 for a filled polygon.
-Part = tuple[float, np.ndarray, str, float]
+BodyPart = tuple[float, np.ndarray, str, float]
 
 
 class Actor:
@@ -31,7 +31,7 @@ class Actor:
 
     def outline(
         self, t: int, place: Place, path: CameraPath, camera: np.ndarray
-    ) -> tuple[list[Part], tuple[float, float, float, float]]:
+    ) -> tuple[list[BodyPart], tuple[float, float, float, float]]:
         """Positions of the parts in frame t, in pixels.
 
         Returns:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from tracker.synthetic.actors import Actor, Part
+from tracker.synthetic.actors import Actor, BodyPart
 from tracker.synthetic.bodies import KINDS
 from tracker.synthetic.cameras import ThermalCamera, VisibleCamera
 from tracker.synthetic.challenges import random_spec
@@ -288,7 +288,7 @@ class Renderer:
 
     @staticmethod
     def _lamps(
-        colour: np.ndarray, parts: list[Part], origin: tuple[int, int], night: float
+        colour: np.ndarray, parts: list[BodyPart], origin: tuple[int, int], night: float
     ) -> None:
         """Headlights and tail lights at night, far brighter than white, so that they glow."""
         for _, polygon, name, _ in parts:
