@@ -63,7 +63,7 @@ from tracker.data.layouts import (
     layout_of,
     list_folder,
 )
-from tracker.data.numbering import place_annotations, read_annotations
+from tracker.data.numbering import place_annotations, read_sequence_annotations
 
 # --- Sequences ------------------------------------------------------------------------------------
 
@@ -376,7 +376,7 @@ def _load_folder(
         folders[modality] = folder / relative
         if not folders[modality].is_dir():
             raise UserError(f"{folders[modality]}: no such folder; the {name} layout needs it")
-    annotations = read_annotations(folder, layout, problems, needs_boxes)
+    annotations = read_sequence_annotations(folder, layout, problems, needs_boxes)
     # Sparse annotations, or only a first box, do not determine the number of frames.
     longest = max(map(len, annotations.values()), default=0) if layout.step == 1 else 0
     start = layout.start if meta else None  # only a `sequence` file guarantees it

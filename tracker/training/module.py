@@ -55,7 +55,7 @@ __all__ = [
     "TrackerTraining",
     "best_boxes",
     "expect_background",
-    "initialise",
+    "load_initial_weights",
 ]
 
 
@@ -65,7 +65,7 @@ __all__ = [
 _ADDED = ("fusions.", "heads.fused.", "necks.fused.", "gates.")
 
 
-def initialise(network: TrackerNetwork, start: str) -> None:
+def load_initial_weights(network: TrackerNetwork, start: str) -> None:
     """Initialise a network from existing weights.
 
     Args:
@@ -145,7 +145,7 @@ class TrackerTraining(L.LightningModule):
 
     Args:
         network: the network to train; in a configuration by ``class_path`` and ``init_args``.
-        start: see `initialise`; None trains from scratch, see also `expect_background`.
+        start: see `load_initial_weights`; None trains from scratch, see also `expect_background`.
         copy_head: initialise the fused branch's RPN from the RGB branch's.
         trained: prefixes of the names of parameters to train, such as ``fusions``; None trains all.
         cls_loss: "cross_entropy" over selected anchors, or "focal" over all.
@@ -201,7 +201,7 @@ class TrackerTraining(L.LightningModule):
         require_within(0, 1e30, weight_decay=weight_decay, backbone_rate=backbone_rate)
         require_within(0, 1, warmup=warmup, momentum=momentum)
         if start is not None:
-            initialise(network, start)
+            load_initial_weights(network, start)
         elif cls_loss == "focal":
             expect_background(network)
         fused = bool(network.fusions)

@@ -146,17 +146,17 @@ def _track(arguments: argparse.Namespace) -> int:
     # torch is imported only now, after all checks of the input.
     tracker = _make_tracker(arguments)
     try:
-        account = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
+        report = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
     except Interrupted as interrupted:
-        account = interrupted.account
-        if account.tracked:
-            print("\n".join(account.lines()))
+        report = interrupted.report
+        if report.tracked:
+            print("\n".join(report.lines()))
             print(
-                f"{account.tracked} of {account.frames} frames are in "
+                f"{report.tracked} of {report.frames} frames are in "
                 f"{arguments.output / 'boxes.partial.txt'}"
             )
         raise
-    print("\n".join(account.lines()))
+    print("\n".join(report.lines()))
     print(f"boxes: {arguments.output / 'boxes.txt'}")
     if arguments.video is not None:
         print(f"video: {arguments.video}")
