@@ -72,7 +72,7 @@ class Options:
 
 
 @dataclass
-class Account:
+class FusionReport:
     """The outcome of a run, counted in ``unit``: ``pair`` for images, or ``frame``.
 
     ``notes`` lists inputs without a partner, failures and differences; ``doubt`` describes what was
@@ -96,7 +96,7 @@ class Account:
         return f"{', '.join(counts)}{speed}: {out}"
 
 
-def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> Account:
+def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> FusionReport:
     """Fuse two images, two folders or two videos, depending on the paths.
 
     Args:
@@ -207,7 +207,9 @@ def _error_of(future: Future) -> UserError | None:
 # --- Images -------------------------------------------------------------------------------------
 
 
-def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> Account:
+def fuse_files(
+    network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
+) -> FusionReport:
     """Fuse one pair. ``out`` is an image file, or a folder that gets ``<visible's stem>.png``."""
     if out.is_dir() or not out.suffix:
         out = out / f"{vis.stem}.png"
@@ -221,7 +223,7 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
         parts=out.with_name(f"{out.stem}_parts.png") if options.parts else None,
     )
     _refuse_overwriting(job.outputs(), ir, vis)
-    account = Account()
+    account = FusionReport()
     started = time.perf_counter()
     if options.skip_existing and job.is_done():
         account.skipped = 1
@@ -235,7 +237,7 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
 
 def fuse_folders(
     network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
-) -> Account:
+) -> FusionReport:
     """Fuse all pairs of two folders to ``out/<stem>.png``, with a few pairs in memory at a time.
 
     Side-by-side images are written to ``out/compare``, contact sheets to ``out/parts``.
@@ -248,7 +250,7 @@ def fuse_folders(
     for written in filter(None, (out, compare_out, parts_out)):
         check_apart(written, (ir, vis))
     make_folder(out)
-    account = Account()
+    account = FusionReport()
     for folder, lonely in ((ir, pairing.only_infrared), (vis, pairing.only_visible)):
         if lonely:
             names = ", ".join(path.name for path in lonely[:5])
@@ -305,7 +307,7 @@ class _Job:
     def is_done(self) -> bool:
         return all(path.is_file() for path in self.outputs())
 
-    def read(self, network: FusionNetwork, options: Options, account: Account) -> _Pair:
+    def read(self, network: FusionNetwork, options: Options, account: FusionReport) -> _Pair:
         picture = read_image(self.ir)
         colored = is_color(picture)
         ir = scale_to_255(luminance(picture), options.percentiles)
@@ -331,7 +333,7 @@ class _Job:
             assert isinstance(network, LRRNet)  # `fuse` has seen to it
             pictures[self.parts] = parts_sheet(network, ir, vis, fused)
         if self.compare is not None:
-            pictures[self.compare] = compare(ir, vis, fused)
+            pictures[self.compare] = side_by_side(ir, vis, fused)
         # Last, so that the existence of this image implies that of the others.
         pictures[self.out] = fused
         return pictures
@@ -341,7 +343,7 @@ class _Job:
             write_image(path, picture)
 
 
-def compare(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
+def side_by_side(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
     """Infrared, visible and fused image side by side, RGB uint8."""
     return tile([[("infrared", to_8bit(ir)), ("visible", to_8bit(vis)), ("fused", fused)]])
 
@@ -382,7 +384,7 @@ def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
 
 def fuse_videos(
     network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
-) -> Account:
+) -> FusionReport:
     """Fuse two videos frame by frame, with a few pairs of frames in memory at a time.
 
     Frames are paired as `fusion.images.timing` says and written at the visible's rate. ``out`` is a
@@ -394,7 +396,7 @@ def fuse_videos(
         out = out / f"{vis.stem}.mp4"
     compare_out = out.with_name(f"{out.stem}_compare{out.suffix}") if options.compare else None
     _refuse_overwriting(filter(None, (out, compare_out)), ir, vis)
-    account = Account(unit="frame")
+    account = FusionReport(unit="frame")
     if options.skip_existing and out.is_file() and (not compare_out or compare_out.is_file()):
         account.skipped = 1
         return account
@@ -418,7 +420,7 @@ def fuse_videos(
 
         def work(_: _Frames, frames: _Pair) -> list[np.ndarray]:
             fused = network.fuse(*frames, options.color)
-            return [fused, compare(*frames, fused)] if compare_writer else [fused]
+            return [fused, side_by_side(*frames, fused)] if compare_writer else [fused]
 
         def write(_: _Frames, pictures: list[np.ndarray]) -> None:
             writer.write(pictures[0])
@@ -440,7 +442,7 @@ _Frames = tuple[VideoFrame, VideoFrame]  # infrared and visible
 
 
 def _paired_frames(
-    ir: Video, vis: Video, pairing: VideoPairing, account: Account
+    ir: Video, vis: Video, pairing: VideoPairing, account: FusionReport
 ) -> Iterator[_Frames]:
     """Frames of both videos that belong together; what has no partner, or is damaged, is noted."""
     paired = (
@@ -453,7 +455,7 @@ def _paired_frames(
         account.notes.append(str(damage))
 
 
-def _by_number(ir: Video, vis: Video, account: Account) -> Iterator[_Frames]:
+def _by_number(ir: Video, vis: Video, account: FusionReport) -> Iterator[_Frames]:
     ir_frames, vis_frames = ir.frames(), vis.frames()
     count = 0
     while True:
@@ -472,7 +474,9 @@ def _longer(video: Video, other: Video, count: int) -> str:
     return f"{video.path}: longer than {other.path}, fused up to frame {count}"
 
 
-def _by_time(ir: Video, vis: Video, pairing: VideoPairing, account: Account) -> Iterator[_Frames]:
+def _by_time(
+    ir: Video, vis: Video, pairing: VideoPairing, account: FusionReport
+) -> Iterator[_Frames]:
     nearest = Nearest(ir.frames(), pairing.delay, ir.fps, pairing.reach)
     count = before = lost = 0
     for frame in vis.frames():
@@ -496,7 +500,7 @@ def _by_time(ir: Video, vis: Video, pairing: VideoPairing, account: Account) -> 
         )
 
 
-def report(account: Account, out: Path) -> None:
+def print_report(account: FusionReport, out: Path) -> None:
     """Print the notes and the doubt on stderr, and the final line on stdout."""
     for line in filter(None, (*account.notes, account.doubt)):
         print(line, file=sys.stderr)

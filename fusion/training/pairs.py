@@ -20,7 +20,7 @@ from fusion.networks.base import UNIT_SCALING
 from fusion.training.losses import saliency_target
 from fusion.training.reference import read_references
 
-View = Literal["crop", "resize", "center", "resized-crop"]
+CropMode = Literal["crop", "resize", "center", "resized-crop"]
 
 __all__ = ["PairData", "PairDataset", "find_pairs"]
 
@@ -91,7 +91,7 @@ class PairDataset(Dataset):
         self,
         pairs: Sequence[tuple[Path, Path]],
         size: int = 128,
-        view: View = "crop",
+        view: CropMode = "crop",
         flip: bool = True,
         saliency: bool = False,
         cache: bool = False,
@@ -253,7 +253,7 @@ class PairData(L.LightningDataModule):
         subset: int | None = None,
         holdout: int = 0,
         size: int = 128,
-        view: View = "crop",
+        view: CropMode = "crop",
         flip: bool = True,
         saliency: bool = False,
         cache: bool = False,

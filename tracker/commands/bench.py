@@ -35,7 +35,7 @@ from tracker.model.weights import Network, load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
 from tracker.online.runtime import PRECISIONS, RUNTIMES, check_runtime
 
-__all__ = ["PlainNetwork", "bench", "report"]
+__all__ = ["PlainNetwork", "bench", "format_report"]
 
 MASK_CELLS = 63 * 63  # outputs of the published mask head, a 63 x 63 mask per cell
 PUBLISHED = "published structure"
@@ -275,7 +275,7 @@ def _measure(
     }
 
 
-def report(result: dict) -> str:
+def format_report(result: dict) -> str:
     """`bench`'s result as readable tables."""
     kind = "CPU seconds" if result["device"] == "cpu" else "seconds"
     rounds = counted(result["rounds"], "round")

@@ -91,7 +91,7 @@ def add_fuse(commands: Commands) -> None:
 
 
 def _fuse(arguments: argparse.Namespace) -> int:
-    from fusion.commands.pipeline import Options, fuse, report
+    from fusion.commands.pipeline import Options, fuse, print_report
 
     network = load_chosen(arguments.weights, arguments.device, arguments.method, arguments.rule)
     options = Options(
@@ -105,5 +105,5 @@ def _fuse(arguments: argparse.Namespace) -> int:
         skip_existing=arguments.skip_existing,
     )
     account = fuse(network, arguments.ir, arguments.vis, arguments.output, options)
-    report(account, arguments.output)
+    print_report(account, arguments.output)
     return EXIT_BAD_INPUT if account.failed else 0

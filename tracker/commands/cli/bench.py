@@ -87,7 +87,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         print(json.dumps(result, indent=1) if arguments.json else report_beside_load(result))
         return 0
 
-    from tracker.commands.bench import bench, report
+    from tracker.commands.bench import bench, format_report
 
     result = bench(
         arguments.preset,
@@ -96,5 +96,5 @@ def _bench(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         runtimes=arguments.runtimes,
     )
-    print(json.dumps(result, indent=1) if arguments.json else report(result))
+    print(json.dumps(result, indent=1) if arguments.json else format_report(result))
     return 0
