@@ -24,7 +24,7 @@ from fusion.live.sources import CameraLost, PictureDamaged, Received, Source
 #: Frames that are older when they arrive, in seconds, are dropped.
 OLDEST = 0.5
 #: Pauses between two attempts to connect, in seconds: the first and the longest one.
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 #: A camera that sends nothing for this long, in seconds or frame intervals, counts as missing.
 MISSING_AFTER, MISSING_INTERVALS = 0.5, 5.0
 

@@ -42,6 +42,7 @@ _DARK = 24  # grey level of a missing picture
 _LONGEST_DELAY = 5.0
 
 ShotPair = Pair[Shot]
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,26 @@ class Registration:
     percentiles: tuple[float, float] | None = None
     align: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def infrared(self, image: np.ndarray, vis: np.ndarray | None) -> np.ndarray:
-        """The infrared picture as ``HxW`` in 0..255, in the visible picture's size if there is one.
+    def infrared(self, image: np.ndarray, taken: Size | None, used: Size | None) -> np.ndarray:
+        """The infrared picture as ``HxW`` in 0..255, in the visible picture's size if it is known.
+
+        Args:
+            taken: height and width of visible pictures as the camera gives them; None if unknown.
+            used: the size in which they are used.
 
         Raises:
-            UserError: the sizes differ, and nothing says that they may.
+            UserError: the cameras' sizes differ, and nothing says that they may.
         """
         grey = scale_to_255(luminance(image), self.percentiles)
         if self.align is not None:
             grey = self.align(grey)
-        if vis is None or grey.shape[:2] == vis.shape[:2]:
-            return grey
-        if self.align is None:
-            sizes = [(picture.shape[1], picture.shape[0]) for picture in (grey, vis)]
+        elif taken is not None and grey.shape != taken:
             resize = self.resize or self.stretch
-            require_same_shape("the cameras", sizes[0], sizes[1], resize, self.stretch)
-        return resize_to(grey, vis)
+            ir, vis = grey.shape[::-1], taken[::-1]
+            require_same_shape("the cameras", ir, vis, resize, self.stretch)
+        if used is None or grey.shape == used:
+            return grey
+        return resize_to(grey, np.empty(used, np.uint8))
 
 
 @dataclass(frozen=True)
@@ -193,6 +198,7 @@ class Live:
         self._changed = Condition()
         self._stop = Event()
         self._shown: Shown | None = None
+        self._sizes: tuple[Size | None, Size | None] = (None, None)  # of visible pictures
         self._rate, self._latencies = Rate(), Latencies()
         self._paired = 0
         self._recorder: Recorder | None = None
@@ -323,16 +329,18 @@ class Live:
 
     def inputs(self, pair: ShotPair) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The infrared picture ``HxW`` in 0..255 and the visible one ``HxW`` or RGB ``HxWx3``
-        uint8, in one size; None for a missing one.
+        uint8; None for a missing one. Both have the visible pictures' size once that is known.
 
         Raises:
             UserError: see `Registration.infrared`.
         """
-        vis = None if pair.vis is None else self.scaled(to_8bit(pair.vis.image))
-        return self._infrared(pair, vis), vis
-
-    def _infrared(self, pair: ShotPair, vis: np.ndarray | None) -> np.ndarray | None:
-        return None if pair.ir is None else self.registration.infrared(pair.ir.image, vis)
+        vis = ir = None
+        if pair.vis is not None:
+            vis = self.scaled(to_8bit(pair.vis.image))
+            self._sizes = pair.vis.image.shape[:2], vis.shape[:2]
+        if pair.ir is not None:
+            ir = self.registration.infrared(pair.ir.image, *self._sizes)
+        return ir, vis
 
     def scaled(self, vis: np.ndarray) -> np.ndarray:
         """The visible picture in the size that is computed."""
