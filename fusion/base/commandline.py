@@ -206,8 +206,8 @@ def percentiles(text: str) -> tuple[float, float]:
     return low, high
 
 
-def add_input_options(parser: argparse._ActionsContainer) -> None:
-    """Add what decides how two modalities are brought together: sizes, grey levels, partners."""
+def add_size_options(parser: argparse._ActionsContainer) -> None:
+    """Add what decides how an infrared picture is brought to the visible one: size, grey levels."""
     parser.add_argument(
         "--resize",
         action="store_true",
@@ -225,6 +225,11 @@ def add_input_options(parser: argparse._ActionsContainer) -> None:
         help="stretch the infrared from these percentiles, such as 1,99 (default: 8-bit pictures "
         "as they are, deeper ones from their smallest to their largest value without dead pixels)",
     )
+
+
+def add_input_options(parser: argparse._ActionsContainer) -> None:
+    """Add what decides how two modalities are brought together: sizes, grey levels, partners."""
+    add_size_options(parser)
     parser.add_argument(
         "--pair",
         metavar="HOW",
