@@ -1,5 +1,6 @@
 """From files to files: fuse a pair of images, two folders or two videos."""
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -308,19 +309,9 @@ class _Job:
         return all(path.is_file() for path in self.outputs())
 
     def read(self, network: FusionNetwork, options: Options, account: FusionReport) -> _Pair:
-        picture = read_image(self.ir)
-        colored = is_color(picture)
-        ir = scale_to_255(luminance(picture), options.percentiles)
-        del picture
-        vis = read_visible(self.vis)
-        if colored and not account.doubt and not is_color(vis):
-            account.doubt = (
-                f"{self.ir} is in colour and {self.vis} grey; the infrared comes first: are they "
-                "swapped?"
-            )
-        names = f"{self.ir} and {self.vis}"
-        files = {"infrared": self.ir, "visible": self.vis}
-        return _same_size(ir, vis, names, options, network.min_side, files), vis
+        ir, vis, doubt = read_pair(self.ir, self.vis, options, network.min_side)
+        account.doubt = account.doubt or doubt
+        return ir, vis
 
     def fuse(self, pair: _Pair, network: FusionNetwork, options: Options) -> _Pictures:
         """The images to write."""
@@ -341,6 +332,37 @@ class _Job:
     def write(self, pictures: _Pictures) -> None:
         for path, picture in pictures.items():
             write_image(path, picture)
+
+
+def read_pair(
+    ir_path: Path, vis_path: Path, options: Options, min_side: int = 2
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Read one pair of image files as `FusionNetwork.fuse` takes it.
+
+    Args:
+        min_side: minimum length of the shorter side, in pixels.
+
+    Returns:
+        Infrared ``HxW`` and visible ``HxW`` or RGB ``HxWx3`` of the same size, 0..255 (uint8 or
+        float32); and a line about what may not be intended, or an empty one.
+
+    Raises:
+        UserError: a file cannot be read, or the sizes differ and the options do not allow it.
+    """
+    picture = read_image(ir_path)
+    colored = is_color(picture)
+    ir = scale_to_255(luminance(picture), options.percentiles)
+    del picture
+    vis = read_visible(vis_path)
+    doubt = ""
+    if colored and not is_color(vis):
+        doubt = (
+            f"{ir_path} is in colour and {vis_path} grey; the infrared comes first: are they "
+            "swapped?"
+        )
+    names = f"{ir_path} and {vis_path}"
+    files = {"infrared": ir_path, "visible": vis_path}
+    return _same_size(ir, vis, names, options, min_side, files), vis, doubt
 
 
 def side_by_side(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
@@ -383,12 +405,21 @@ def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
 
 
 def fuse_videos(
-    network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
+    network: FusionNetwork,
+    ir: Path,
+    vis: Path,
+    out: Path,
+    options: Options,
+    watch: Callable[[int, int, np.ndarray], object] | None = None,
 ) -> FusionReport:
     """Fuse two videos frame by frame, with a few pairs of frames in memory at a time.
 
     Frames are paired as `fusion.images.timing` says and written at the visible's rate. ``out`` is a
     video file, or a folder that gets ``<visible's stem>.mp4``. It appears when it is complete.
+
+    Args:
+        watch: called with the number of each frame, counted from 1, the estimated number of frames
+            and the fused frame. An exception that it raises ends the run and leaves no file.
     """
     if options.parts:
         raise UserError("--parts: not available for videos; give two images or folders")
@@ -411,6 +442,7 @@ def fuse_videos(
         total = vis_video.frame_count
         if not pairing.by_time:
             total = min(total, ir_video.frame_count)
+        numbers = itertools.count(1)
         progress = tqdm(unit="frame", total=total, disable=None, leave=False)
 
         def read(frames: _Frames) -> _Pair:
@@ -420,6 +452,8 @@ def fuse_videos(
 
         def work(_: _Frames, frames: _Pair) -> list[np.ndarray]:
             fused = network.fuse(*frames, options.color)
+            if watch is not None:
+                watch(next(numbers), total, fused)
             return [fused, side_by_side(*frames, fused)] if compare_writer else [fused]
 
         def write(_: _Frames, pictures: list[np.ndarray]) -> None:

@@ -190,9 +190,7 @@ class Live:
             *(videos[side].scan.interval if side in videos else None for side in SIDES)
         )
         self.cameras = {
-            side: Camera(
-                side, source, self._deliver, self._report, delays[side], videos.get(side)
-            )
+            side: Camera(side, source, self._deliver, self._report, delays[side], videos.get(side))
             for side, source in sources.items()
         }
         self._changed = Condition()
