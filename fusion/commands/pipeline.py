@@ -17,6 +17,7 @@ from tqdm import tqdm
 from fusion.base.errors import UserError
 from fusion.base.files import check_apart, make_folder
 from fusion.base.tables import counted
+from fusion.images.alignment import Calibration
 from fusion.images.pairing import pair_folders
 from fusion.images.pixels import (
     is_color,
@@ -53,6 +54,8 @@ class Options:
         color: keep the chroma of a coloured visible picture.
         resize: bring an infrared picture of another size to the visible's; else that is an error.
         stretch: also where that changes its aspect ratio; else that is an error too.
+        calibration: bring the infrared onto the visible picture by it, and crop both to the area
+            that they share, whatever their sizes.
         pair: how frames or files are matched, where it is not to be found out: ``time`` or
             ``index`` for videos, ``name`` or ``index`` for folders.
         percentiles: stretch the infrared from these percentiles, see
@@ -65,6 +68,7 @@ class Options:
     color: bool = True
     resize: bool = False
     stretch: bool = False
+    calibration: Calibration | None = None
     pair: str | None = None
     percentiles: tuple[float, float] | None = None
     compare: bool = False
@@ -362,7 +366,7 @@ def read_pair(
         )
     names = f"{ir_path} and {vis_path}"
     files = {"infrared": ir_path, "visible": vis_path}
-    return _same_size(ir, vis, names, options, min_side, files), vis, doubt
+    return *_registered(ir, vis, names, options, min_side, files), doubt
 
 
 def side_by_side(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
@@ -370,21 +374,25 @@ def side_by_side(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarr
     return tile([[("infrared", to_8bit(ir)), ("visible", to_8bit(vis)), ("fused", fused)]])
 
 
-def _same_size(
+def _registered(
     ir: np.ndarray,
     vis: np.ndarray,
     names: str,
     options: Options,
     min_side: int,
     files: Mapping[str, Path] | None = None,
-) -> np.ndarray:
-    """The infrared in the visible's size.
+) -> _Pair:
+    """Infrared and visible picture of one size: aligned, or the infrared resized.
 
     Args:
         names: of both, for messages.
         files: picture files by modality, in which an EXIF rotation may be to blame.
     """
-    if ir.shape[:2] != vis.shape[:2]:
+    if options.calibration is not None:
+        sizes = [(image.shape[1], image.shape[0]) for image in (ir, vis)]
+        options.calibration.require_sizes(sizes[0], sizes[1], names)
+        ir, vis = options.calibration.pair(ir, vis)
+    elif ir.shape[:2] != vis.shape[:2]:
         turned = [name for name, path in (files or {}).items() if turned_by_exif(path)]
         sizes = [(image.shape[1], image.shape[0]) for image in (ir, vis)]
         resize = options.resize or options.stretch
@@ -392,7 +400,7 @@ def _same_size(
         ir = resize_to(ir, vis)
     if min(ir.shape[:2]) < min_side:
         raise UserError(f"{names}: at least {min_side}x{min_side} pixels are needed")
-    return ir
+    return ir, vis
 
 
 def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
@@ -448,7 +456,7 @@ def fuse_videos(
         def read(frames: _Frames) -> _Pair:
             grey = scale_to_255(luminance(frames[0].image()), options.percentiles)
             visible = frames[1].image()
-            return _same_size(grey, visible, f"{ir} and {vis}", options, network.min_side), visible
+            return _registered(grey, visible, f"{ir} and {vis}", options, network.min_side)
 
         def work(_: _Frames, frames: _Pair) -> list[np.ndarray]:
             fused = network.fuse(*frames, options.color)

@@ -39,6 +39,7 @@ interruption, they are named boxes.partial.txt and so on, and contain all frames
 examples:
   tracker track visible/ thermal/ --box 312,140,48,96 -o out
   tracker track visible.mp4 thermal.mp4 --select -o out --video out/seen.mp4
+  tracker track visible.mp4 thermal.mp4 --box 312,140,48,96 -o out --align calibration.yaml
   tracker track LasHeR/testingset/10runone -o out --weights dfat.pth
   tracker track LasHeR/testingset/10runone -o out --tracker my_tracker:MyTracker
 
@@ -117,6 +118,7 @@ def _region(text: str) -> list[float]:
 
 
 def _track(arguments: argparse.Namespace) -> int:
+    from fusion.images.alignment.calibration import load_chosen
     from fusion.images.video import require_video_suffix
     from tracker.data.sequences import load_sequence
     from tracker.online.running import Interrupted, check_start, track_to_folder
@@ -132,6 +134,7 @@ def _track(arguments: argparse.Namespace) -> int:
         pair=arguments.pair,
         percentiles=arguments.percentiles,
         needs_boxes=arguments.box is None and not arguments.select,
+        calibration=load_chosen(arguments.align, arguments.resize or arguments.stretch),
     )
     region = _start_region(arguments, sequence)
     check_start(sequence, region)
