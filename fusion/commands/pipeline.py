@@ -538,7 +538,7 @@ def _by_time(
         account.notes.append(f"{ir.path}: starts later, {before} frames of {vis.path} left out")
     if lost:
         account.notes.append(
-            f"{ir.path}: has gaps, {counted(lost, 'frame')} of {vis.path} without a partner left out"
+            f"{ir.path}: has gaps, left out {counted(lost, 'frame')} of {vis.path}"
         )
 
 

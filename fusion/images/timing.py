@@ -2,8 +2,8 @@
 
 **By time**, the default if both videos have timestamps: each visible frame is paired with the
 infrared frame nearest in time, or with the earlier one if two are equally near. If both videos have
-the same rate and regular timestamps, this equals pairing by number. Where the infrared recording has
-a gap, the visible frames that are further than `BRIDGED` frame intervals from its ends have no
+the same rate and regular timestamps, this equals pairing by number. Where the infrared recording
+has a gap, the visible frames that are further than `BRIDGED` frame intervals from its ends have no
 partner. The frames of two live cameras are paired by the same rule within `REACH` intervals
 (`fusion.live.pairing`).
 
@@ -28,8 +28,8 @@ __all__ = ["BRIDGED", "PAIRINGS", "REACH", "Nearest", "VideoPairing", "pair_vide
 #: Values of ``--pair``: `time` and `index` for videos, `name` and `index` for folders.
 PAIRINGS = ("time", "name", "index")
 
-#: Largest distance in time of the two frames of a live pair, in frame intervals of the slower camera:
-#: half an interval, and a slack of a quarter for irregular times.
+#: Largest distance in time of the two frames of a live pair, in frame intervals of the slower
+#: camera: half an interval, and a slack of a quarter for irregular times.
 REACH = 0.75
 
 #: The same for recordings, whose frames are to be kept: one interval, which bridges a lost frame.

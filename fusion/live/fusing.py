@@ -26,6 +26,7 @@ class LiveFusion(Live):
         width: visible pictures that are wider, in pixels, are scaled down before they are fused.
     """
 
+    title = "Live fusion"
     views: ClassVar = {
         "fused": ("fused",),
         "visible": ("visible",),

@@ -1,8 +1,8 @@
 """Streams of JPEG pictures over HTTP, ``multipart/x-mixed-replace``, as network cameras send them.
 
 Read here and not by FFmpeg, because a part's header may say when its picture was taken
-(``X-Timestamp``, of mjpg-streamer, ESP32 cameras and this package's own page), which FFmpeg does not
-pass on, and because FFmpeg reads the first seconds of a stream before it returns a frame.
+(``X-Timestamp``, of mjpg-streamer, ESP32 cameras and this package's own page), which FFmpeg does
+not pass on, and because FFmpeg reads the first seconds of a stream before it returns a frame.
 """
 
 import base64

@@ -91,8 +91,10 @@ class Rhythm:
 
     @property
     def shortest(self) -> float:
-        """The shortest recent interval in seconds; 0 until one is known."""
-        return min(self._intervals, default=self._stated or 0.0)
+        """The shortest recent interval in seconds; 0 until the rate is known."""
+        if self.interval is None:
+            return 0.0
+        return min([self.interval, *self._intervals])
 
     @property
     def lateness(self) -> float:

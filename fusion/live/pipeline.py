@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from threading import Condition, Event, Thread
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
 import numpy as np
@@ -34,6 +34,9 @@ from fusion.live.measures import Latencies, Rate
 from fusion.live.pairing import Pair, Pairer
 from fusion.live.recording import Recorder
 from fusion.live.sources import Source
+
+if TYPE_CHECKING:
+    from fusion.images.alignment import Calibration
 
 _EVENTS = 20  # of the status, the last ones
 _HEAD_START = 0.3  # seconds until files play, in which both are opened
@@ -52,13 +55,30 @@ class Registration:
     Attributes:
         resize, stretch: see `fusion.images.pixels.require_same_shape`.
         percentiles: see `fusion.images.pixels.scale_to_255`.
-        align: maps an infrared picture to the visible one's geometry; None if it has that already.
+        calibration: of the two cameras, where their pictures are not registered already.
+        crop: with a calibration, whether to keep only the area that both pictures cover.
     """
 
     resize: bool = False
     stretch: bool = False
     percentiles: tuple[float, float] | None = None
-    align: Callable[[np.ndarray], np.ndarray] | None = None
+    calibration: "Calibration | None" = None
+    crop: bool = False
+
+    def visible(self, image: np.ndarray) -> np.ndarray:
+        """The visible picture as ``HxW`` or RGB ``HxWx3`` uint8.
+
+        Raises:
+            UserError: it has another size than the calibration.
+        """
+        vis = to_8bit(image)
+        return vis if self.calibration is None else self._cropped(self.calibration.undistort(vis))
+
+    def _cropped(self, picture: np.ndarray) -> np.ndarray:
+        if not self.crop or self.calibration is None:
+            return picture
+        x, y, width, height = self.calibration.common
+        return np.ascontiguousarray(picture[y : y + height, x : x + width])
 
     def infrared(self, image: np.ndarray, taken: Size | None, used: Size | None) -> np.ndarray:
         """The infrared picture as ``HxW`` in 0..255, in the visible picture's size if it is known.
@@ -68,11 +88,12 @@ class Registration:
             used: the size in which they are used.
 
         Raises:
-            UserError: the cameras' sizes differ, and nothing says that they may.
+            UserError: the cameras' sizes differ, and nothing says that they may; or the calibration
+                is for another size.
         """
         grey = scale_to_255(luminance(image), self.percentiles)
-        if self.align is not None:
-            grey = self.align(grey)
+        if self.calibration is not None:
+            grey = self._cropped(self.calibration.align(grey))
         elif taken is not None and grey.shape != taken:
             resize = self.resize or self.stretch
             ir, vis = grey.shape[::-1], taken[::-1]
@@ -153,6 +174,7 @@ class Live:
     """
 
     views: ClassVar[Mapping[str, tuple[str, ...]]]
+    title: ClassVar[str] = "Live"
     #: Whether a box can be drawn, see `hold` and `select` of the subclass.
     has_box: ClassVar[bool] = False
 
@@ -170,7 +192,7 @@ class Live:
             raise UserError(f"--delay {delay:g}: at most {_LONGEST_DELAY:g} seconds")
         self.registration = registration or Registration()
         self.recordings = Path(recordings)
-        self.error: UserError | None = None
+        self.error: Exception | None = None
         self.finished = Event()
         self._told = report
         self._events: deque[dict] = deque(maxlen=_EVENTS)
@@ -300,7 +322,7 @@ class Live:
                 continue
             try:
                 panels, details = self.compute(pair)
-            except UserError as error:
+            except Exception as error:  # for the thread that waits, see `run_live`
                 self.error = error
                 break
             number += 1
@@ -334,8 +356,9 @@ class Live:
         """
         vis = ir = None
         if pair.vis is not None:
-            vis = self.scaled(to_8bit(pair.vis.image))
-            self._sizes = pair.vis.image.shape[:2], vis.shape[:2]
+            visible = self.registration.visible(pair.vis.image)
+            vis = self.scaled(visible)
+            self._sizes = visible.shape[:2], vis.shape[:2]
         if pair.ir is not None:
             ir = self.registration.infrared(pair.ir.image, *self._sizes)
         return ir, vis
@@ -411,6 +434,7 @@ class Live:
             reach = self._pairer.reach
             offset = shown.pair.offset if shown else None
             return {
+                "title": self.title,
                 "views": {name: list(panels) for name, panels in self.views.items()},
                 "has_box": self.has_box,
                 "cameras": [camera.status() for camera in self.cameras.values()],

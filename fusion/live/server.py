@@ -294,10 +294,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _box(self) -> None:
         number, box = self.body.get("number"), self.body.get("box")
-        is_box = isinstance(box, list) and len(box) == 4
-        if not is_box or not all(type(value) in (int, float) for value in (number, *box)):
+        values = [number, *box] if isinstance(box, list) and len(box) == 4 else []
+        if not values or not all(type(value) in (int, float) for value in values):
             raise Refused(HTTPStatus.BAD_REQUEST, "give the number of a held picture, and a box")
-        self._boxes().select(number, tuple(map(float, box)))
+        self._boxes().select(number, tuple(map(float, values[1:])))
         self._send_json({})
 
     def _release(self) -> None:

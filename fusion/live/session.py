@@ -4,16 +4,17 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
-import numpy as np
-
 from fusion.base.errors import UserError
+from fusion.images.alignment import Calibration
 from fusion.live.pipeline import Live, Registration
 from fusion.live.server import LiveServer, is_loopback
 from fusion.live.window import LiveWindow, why_no_window
+
+_LEAST = 8  # pixels of the area in common
 
 
 def say(line: str) -> None:
@@ -21,18 +22,23 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def registration_of(arguments: argparse.Namespace) -> Registration:
+def registration_of(arguments: argparse.Namespace, crop: bool) -> Registration:
     """The registration that a command's options describe.
 
-    Raises:
-        UserError: the calibration cannot be read.
-    """
-    align: Callable[[np.ndarray], np.ndarray] | None = None
-    if arguments.align is not None:
-        from fusion.images.alignment import Calibration
+    Args:
+        crop: see `Registration`.
 
-        align = Calibration.load(arguments.align).align
-    return Registration(arguments.resize, arguments.stretch, arguments.percentiles, align)
+    Raises:
+        UserError: the calibration cannot be read, or leaves no common area.
+    """
+    calibration = None
+    if arguments.align is not None:
+        calibration = Calibration.load(arguments.align)
+        if min(calibration.common[2:]) < _LEAST:
+            raise UserError(f"{arguments.align}: the pictures have no area in common")
+    return Registration(
+        arguments.resize, arguments.stretch, arguments.percentiles, calibration, crop
+    )
 
 
 def run_live(live: Live, arguments: argparse.Namespace, title: str) -> int:
@@ -52,8 +58,8 @@ def run_live(live: Live, arguments: argparse.Namespace, title: str) -> int:
         print(f"page: {server.address}", flush=True)
         if not is_loopback(arguments.host):
             say(
-                f"--host {arguments.host}: everyone who reaches port {server.port} sees the cameras "
-                "and can start recordings"
+                f"--host {arguments.host}: everyone who reaches port {server.port} sees the "
+                "cameras and can start recordings"
             )
         if why is not None and not arguments.no_window:
             say(f"no window: {why}; open the page instead")

@@ -71,7 +71,7 @@ def _live(arguments: argparse.Namespace) -> int:
     from fusion.live.session import check_cameras, registration_of, run_live, say
 
     check_cameras(arguments.ir, arguments.vis)
-    registration = registration_of(arguments)
+    registration = registration_of(arguments, crop=True)
     method = arguments.method or (METHOD if arguments.weights is None else None)
     network = load_chosen(arguments.weights, arguments.device, method, arguments.rule)
     live = LiveFusion(

@@ -114,6 +114,7 @@ async function poll() {
   try {
     status = await (await fetch("status")).json();
     if (!view) {
+      document.title = $("title").textContent = status.title;
       for (const name of Object.keys(status.views)) {
         const button = element("button", name);
         button.type = "button";
