@@ -101,7 +101,7 @@ setup(
     package_dir={"tracker.vot_workspace": "vot_workspace"},
     ext_modules=[KERNEL],
     package_data={
-        "fusion": ["py.typed", "networks/pretrained/*.safetensors"],
+        "fusion": ["py.typed", "networks/pretrained/*.safetensors", "live/page/*"],
         "tracker": ["py.typed", "model/pretrained/*.safetensors", "app/browser/*"],
         "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],
     },

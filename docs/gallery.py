@@ -17,7 +17,7 @@ import torch
 
 from fusion import load_network, write_image
 from fusion.commands.parts import parts_sheet
-from fusion.commands.pipeline import compare
+from fusion.commands.pipeline import side_by_side
 from fusion.commands.scene import street_pair
 from fusion.images.pixels import luminance, tile
 from fusion.networks.registry import CLASSICAL
@@ -36,7 +36,7 @@ MOMENTS = (2, 32, 63)
 def street() -> np.ndarray:
     """Infrared, visible and fused image: what ``fusion demo`` shows."""
     ir, vis = street_pair()
-    return compare(ir, vis, load_network().fuse(ir, vis))
+    return side_by_side(ir, vis, load_network().fuse(ir, vis))
 
 
 def parts() -> np.ndarray:

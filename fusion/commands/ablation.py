@@ -20,7 +20,7 @@ from fusion.base.errors import UserError
 from fusion.base.files import read_text, whole_file
 from fusion.base.tables import write_json
 from fusion.commands.pipeline import Options, fuse_folders
-from fusion.evaluation.comparison import Comparison, compare
+from fusion.evaluation.comparison import Comparison, compare_methods
 from fusion.evaluation.metrics import DEFAULT
 from fusion.networks.weights import load_network
 
@@ -200,7 +200,7 @@ class Ablation:
         with whole_file(self.weights(run)) as temporary:
             shutil.copyfile(made[-1], temporary)
 
-    def evaluate(
+    def compare(
         self,
         ir: Path,
         vis: Path,
@@ -215,7 +215,7 @@ class Ablation:
 
         Args:
             ir, vis: folders of the pairs to evaluate on.
-            metrics, workers: see `fusion.evaluation.comparison.compare`.
+            metrics, workers: see `fusion.evaluation.comparison.compare_methods`.
             device: the device for fusing.
             convention: whose definitions of the metrics.
 
@@ -231,7 +231,7 @@ class Ablation:
             network = load_network(self.weights(run), device=device)
             # Existing images may be of other pairs; compared to training, fusing again is fast.
             notes += fuse_folders(network, ir, vis, folder, Options(color=False)).notes
-        measured = compare(ir, vis, folders, metrics, workers, convention)
+        measured = compare_methods(ir, vis, folders, metrics, workers, convention)
         failures = list(dict.fromkeys([*notes, *measured.failures]))
         comparisons = {}
         for table, rows in self.tables.items():

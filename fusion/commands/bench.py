@@ -37,7 +37,7 @@ from fusion.base.tables import counted, format_table
 from fusion.llrr.fast import cpu
 from fusion.networks.lrrnet import LRRNet
 
-__all__ = ["PlainLRRNet", "bench", "least_seconds", "report"]
+__all__ = ["PlainLRRNet", "bench", "format_report", "least_seconds"]
 
 # glibc's settings for an allocator that does not return memory.
 WARM = {
@@ -301,7 +301,7 @@ def _main(settings: dict) -> None:
 # --- Report ---------------------------------------------------------------------------------------
 
 
-def report(result: dict) -> str:
+def format_report(result: dict) -> str:
     """`bench`'s result as readable tables."""
     width, height = result["size"]
     rounds = counted(result["rounds"], "round")

@@ -152,7 +152,7 @@ def metric_costs(
 # --- To read --------------------------------------------------------------------------------------
 
 
-def report(result: dict[str, Any]) -> str:
+def format_report(result: dict[str, Any]) -> str:
     """The result of `network_costs` or `metric_costs` as a table."""
     from fusion.base.tables import counted, format_table
 

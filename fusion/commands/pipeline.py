@@ -17,6 +17,7 @@ from tqdm import tqdm
 from fusion.base.errors import UserError
 from fusion.base.files import check_apart, make_folder
 from fusion.base.tables import counted
+from fusion.images.alignment import Calibration
 from fusion.images.pairing import pair_folders
 from fusion.images.pixels import (
     is_color,
@@ -53,6 +54,8 @@ class Options:
         color: keep the chroma of a coloured visible picture.
         resize: bring an infrared picture of another size to the visible's; else that is an error.
         stretch: also where that changes its aspect ratio; else that is an error too.
+        calibration: bring the infrared onto the visible picture by it, and crop both to the area
+            that they share, whatever their sizes.
         pair: how frames or files are matched, where it is not to be found out: ``time`` or
             ``index`` for videos, ``name`` or ``index`` for folders.
         percentiles: stretch the infrared from these percentiles, see
@@ -65,6 +68,7 @@ class Options:
     color: bool = True
     resize: bool = False
     stretch: bool = False
+    calibration: Calibration | None = None
     pair: str | None = None
     percentiles: tuple[float, float] | None = None
     compare: bool = False
@@ -73,7 +77,7 @@ class Options:
 
 
 @dataclass
-class Account:
+class FusionReport:
     """The outcome of a run, counted in ``unit``: ``pair`` for images, or ``frame``.
 
     ``notes`` lists inputs without a partner, failures and differences; ``doubt`` describes what was
@@ -97,7 +101,7 @@ class Account:
         return f"{', '.join(counts)}{speed}: {out}"
 
 
-def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> Account:
+def fuse(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> FusionReport:
     """Fuse two images, two folders or two videos, depending on the paths.
 
     Args:
@@ -208,7 +212,9 @@ def _error_of(future: Future) -> UserError | None:
 # --- Images -------------------------------------------------------------------------------------
 
 
-def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options) -> Account:
+def fuse_files(
+    network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
+) -> FusionReport:
     """Fuse one pair. ``out`` is an image file, or a folder that gets ``<visible's stem>.png``."""
     if out.is_dir() or not out.suffix:
         out = out / f"{vis.stem}.png"
@@ -222,7 +228,7 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
         parts=out.with_name(f"{out.stem}_parts.png") if options.parts else None,
     )
     _refuse_overwriting(job.outputs(), ir, vis)
-    account = Account()
+    account = FusionReport()
     started = time.perf_counter()
     if options.skip_existing and job.is_done():
         account.skipped = 1
@@ -236,7 +242,7 @@ def fuse_files(network: FusionNetwork, ir: Path, vis: Path, out: Path, options: 
 
 def fuse_folders(
     network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
-) -> Account:
+) -> FusionReport:
     """Fuse all pairs of two folders to ``out/<stem>.png``, with a few pairs in memory at a time.
 
     Side-by-side images are written to ``out/compare``, contact sheets to ``out/parts``.
@@ -249,7 +255,7 @@ def fuse_folders(
     for written in filter(None, (out, compare_out, parts_out)):
         check_apart(written, (ir, vis))
     make_folder(out)
-    account = Account()
+    account = FusionReport()
     for folder, lonely in ((ir, pairing.only_infrared), (vis, pairing.only_visible)):
         if lonely:
             names = ", ".join(path.name for path in lonely[:5])
@@ -306,7 +312,7 @@ class _Job:
     def is_done(self) -> bool:
         return all(path.is_file() for path in self.outputs())
 
-    def read(self, network: FusionNetwork, options: Options, account: Account) -> _Pair:
+    def read(self, network: FusionNetwork, options: Options, account: FusionReport) -> _Pair:
         ir, vis, doubt = read_pair(self.ir, self.vis, options, network.min_side)
         account.doubt = account.doubt or doubt
         return ir, vis
@@ -322,7 +328,7 @@ class _Job:
             assert isinstance(network, LRRNet)  # `fuse` has seen to it
             pictures[self.parts] = parts_sheet(network, ir, vis, fused)
         if self.compare is not None:
-            pictures[self.compare] = compare(ir, vis, fused)
+            pictures[self.compare] = side_by_side(ir, vis, fused)
         # Last, so that the existence of this image implies that of the others.
         pictures[self.out] = fused
         return pictures
@@ -360,29 +366,33 @@ def read_pair(
         )
     names = f"{ir_path} and {vis_path}"
     files = {"infrared": ir_path, "visible": vis_path}
-    return _same_size(ir, vis, names, options, min_side, files), vis, doubt
+    return *_registered(ir, vis, names, options, min_side, files), doubt
 
 
-def compare(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
+def side_by_side(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
     """Infrared, visible and fused image side by side, RGB uint8."""
     return tile([[("infrared", to_8bit(ir)), ("visible", to_8bit(vis)), ("fused", fused)]])
 
 
-def _same_size(
+def _registered(
     ir: np.ndarray,
     vis: np.ndarray,
     names: str,
     options: Options,
     min_side: int,
     files: Mapping[str, Path] | None = None,
-) -> np.ndarray:
-    """The infrared in the visible's size.
+) -> _Pair:
+    """Infrared and visible picture of one size: aligned, or the infrared resized.
 
     Args:
         names: of both, for messages.
         files: picture files by modality, in which an EXIF rotation may be to blame.
     """
-    if ir.shape[:2] != vis.shape[:2]:
+    if options.calibration is not None:
+        sizes = [(image.shape[1], image.shape[0]) for image in (ir, vis)]
+        options.calibration.require_sizes(sizes[0], sizes[1], names)
+        ir, vis = options.calibration.pair(ir, vis)
+    elif ir.shape[:2] != vis.shape[:2]:
         turned = [name for name, path in (files or {}).items() if turned_by_exif(path)]
         sizes = [(image.shape[1], image.shape[0]) for image in (ir, vis)]
         resize = options.resize or options.stretch
@@ -390,7 +400,7 @@ def _same_size(
         ir = resize_to(ir, vis)
     if min(ir.shape[:2]) < min_side:
         raise UserError(f"{names}: at least {min_side}x{min_side} pixels are needed")
-    return ir
+    return ir, vis
 
 
 def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
@@ -409,7 +419,7 @@ def fuse_videos(
     out: Path,
     options: Options,
     watch: Callable[[int, int, np.ndarray], object] | None = None,
-) -> Account:
+) -> FusionReport:
     """Fuse two videos frame by frame, with a few pairs of frames in memory at a time.
 
     Frames are paired as `fusion.images.timing` says and written at the visible's rate. ``out`` is a
@@ -425,7 +435,7 @@ def fuse_videos(
         out = out / f"{vis.stem}.mp4"
     compare_out = out.with_name(f"{out.stem}_compare{out.suffix}") if options.compare else None
     _refuse_overwriting(filter(None, (out, compare_out)), ir, vis)
-    account = Account(unit="frame")
+    account = FusionReport(unit="frame")
     if options.skip_existing and out.is_file() and (not compare_out or compare_out.is_file()):
         account.skipped = 1
         return account
@@ -446,13 +456,13 @@ def fuse_videos(
         def read(frames: _Frames) -> _Pair:
             grey = scale_to_255(luminance(frames[0].image()), options.percentiles)
             visible = frames[1].image()
-            return _same_size(grey, visible, f"{ir} and {vis}", options, network.min_side), visible
+            return _registered(grey, visible, f"{ir} and {vis}", options, network.min_side)
 
         def work(_: _Frames, frames: _Pair) -> list[np.ndarray]:
             fused = network.fuse(*frames, options.color)
             if watch is not None:
                 watch(next(numbers), total, fused)
-            return [fused, compare(*frames, fused)] if compare_writer else [fused]
+            return [fused, side_by_side(*frames, fused)] if compare_writer else [fused]
 
         def write(_: _Frames, pictures: list[np.ndarray]) -> None:
             writer.write(pictures[0])
@@ -474,7 +484,7 @@ _Frames = tuple[VideoFrame, VideoFrame]  # infrared and visible
 
 
 def _paired_frames(
-    ir: Video, vis: Video, pairing: VideoPairing, account: Account
+    ir: Video, vis: Video, pairing: VideoPairing, account: FusionReport
 ) -> Iterator[_Frames]:
     """Frames of both videos that belong together; what has no partner, or is damaged, is noted."""
     paired = (
@@ -487,7 +497,7 @@ def _paired_frames(
         account.notes.append(str(damage))
 
 
-def _by_number(ir: Video, vis: Video, account: Account) -> Iterator[_Frames]:
+def _by_number(ir: Video, vis: Video, account: FusionReport) -> Iterator[_Frames]:
     ir_frames, vis_frames = ir.frames(), vis.frames()
     count = 0
     while True:
@@ -506,27 +516,33 @@ def _longer(video: Video, other: Video, count: int) -> str:
     return f"{video.path}: longer than {other.path}, fused up to frame {count}"
 
 
-def _by_time(ir: Video, vis: Video, pairing: VideoPairing, account: Account) -> Iterator[_Frames]:
-    nearest = Nearest(ir.frames(), pairing.delay, ir.fps)
-    count = before = 0
+def _by_time(
+    ir: Video, vis: Video, pairing: VideoPairing, account: FusionReport
+) -> Iterator[_Frames]:
+    nearest = Nearest(ir.frames(), pairing.delay, ir.fps, pairing.reach)
+    count = before = lost = 0
     for frame in vis.frames():
         partner = nearest.at(frame.time)
         if partner is not None:
             yield partner, frame
             count += 1
         elif not nearest.is_over:
-            before += 1
+            before, lost = (before, lost + 1) if count else (before + 1, lost)
         else:
-            account.notes.append(_longer(vis, ir, before + count))
+            account.notes.append(_longer(vis, ir, before + count + lost))
             break
     else:
         if not nearest.is_over and nearest.at(frame.time + 1 / vis.fps + 0.5 / ir.fps) is not None:
             account.notes.append(_longer(ir, vis, before + count))
     if before:
         account.notes.append(f"{ir.path}: starts later, {before} frames of {vis.path} left out")
+    if lost:
+        account.notes.append(
+            f"{ir.path}: has gaps, left out {counted(lost, 'frame')} of {vis.path}"
+        )
 
 
-def report(account: Account, out: Path) -> None:
+def print_report(account: FusionReport, out: Path) -> None:
     """Print the notes and the doubt on stderr, and the final line on stdout."""
     for line in filter(None, (*account.notes, account.doubt)):
         print(line, file=sys.stderr)

@@ -204,7 +204,7 @@ def _rank_text(rank: float) -> str:
     return "-" if np.isnan(rank) else f"{rank:g}"
 
 
-def compare(
+def compare_methods(
     ir: Path,
     vis: Path,
     methods: Mapping[str, Path],

@@ -30,10 +30,10 @@ from fusion.networks.base import FusionNetwork
 from fusion.networks.lrrnet import LRRNet
 from fusion.networks.registry import CLASSICAL, NETWORKS
 
-__all__ = ["SHIPPED", "description", "load_network", "save_network"]
+__all__ = ["INCLUDED_WEIGHTS", "description", "load_network", "save_network"]
 
 #: LRRNet's weights as trained by this package; see experiments/README.md.
-SHIPPED = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
+INCLUDED_WEIGHTS = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
 
 #: Suffixes of weights files; other files in a folder are ignored.
 WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
@@ -104,7 +104,7 @@ def load_network(
                 f"{method}: no weights are included for this method; give --weights, published "
                 "ones or those of fusion train"
             )
-        path = SHIPPED
+        path = INCLUDED_WEIGHTS
     metadata: dict[str, str]
     if Path(path).is_dir():
         tensors, metadata = _read_folder(Path(path), method), {}

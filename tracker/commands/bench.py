@@ -28,14 +28,14 @@ from tracker.model.head import CorrelationHead, Response
 from tracker.model.joint import JointTracker
 from tracker.model.neck import crop_centre
 from tracker.model.network import TrackerNetwork
-from tracker.model.presets import ALL_PRESETS, build_preset
-from tracker.model.pretrained import SHIPPED
+from tracker.model.presets import ALL_PRESETS, build_network
+from tracker.model.pretrained import INCLUDED_TRACKER
 from tracker.model.settings import OnlineSettings
 from tracker.model.weights import Network, load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
 from tracker.online.runtime import PRECISIONS, RUNTIMES, check_runtime
 
-__all__ = ["PlainNetwork", "bench", "report"]
+__all__ = ["PlainNetwork", "bench", "format_report"]
 
 MASK_CELLS = 63 * 63  # outputs of the published mask head, a 63 x 63 mask per cell
 PUBLISHED = "published structure"
@@ -96,7 +96,7 @@ class PlainNetwork(nn.Module):
 
 
 def bench(
-    preset: str = SHIPPED,
+    preset: str = INCLUDED_TRACKER,
     *,
     rounds: int = 5,
     device: torch.device | str = "cpu",
@@ -139,9 +139,11 @@ def bench(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            network = (load_tracker() if preset == SHIPPED else build_preset(preset)).eval()
+            network = (
+                load_tracker() if preset == INCLUDED_TRACKER else build_network(preset)
+            ).eval()
             plain = _reference(network).eval().to(device)
-            smallest = build_preset("nanotrack_rgb").eval()
+            smallest = build_network("nanotrack_rgb").eval()
         for number in threads:
             torch.set_num_threads(number)
             measured[number] = _measure(network, plain, smallest, ways, rounds, device, frame_size)
@@ -275,7 +277,7 @@ def _measure(
     }
 
 
-def report(result: dict) -> str:
+def format_report(result: dict) -> str:
     """`bench`'s result as readable tables."""
     kind = "CPU seconds" if result["device"] == "cpu" else "seconds"
     rounds = counted(result["rounds"], "round")

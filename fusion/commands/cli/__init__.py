@@ -18,6 +18,7 @@ from fusion.commands.cli.demo import add_demo
 from fusion.commands.cli.evaluate import add_evaluate
 from fusion.commands.cli.export import add_export
 from fusion.commands.cli.fuse import add_fuse
+from fusion.commands.cli.live import add_live
 from fusion.commands.cli.methods import add_methods
 from fusion.commands.cli.metrics import add_metrics
 from fusion.commands.cli.plugins import add_plugged_in
@@ -67,6 +68,7 @@ def _parser(argv: Sequence[str] = ()) -> Parser:
     add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_fuse(commands)
+    add_live(commands)
     add_methods(commands)
     add_evaluate(commands)
     add_metrics(commands)

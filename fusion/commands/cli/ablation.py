@@ -92,7 +92,7 @@ def _ablation(arguments: argparse.Namespace) -> int:
     device = resolve_device(arguments.device)
     pair_folders(arguments.ir, arguments.vis)
     ablation.train()
-    comparisons = ablation.evaluate(
+    comparisons = ablation.compare(
         arguments.ir, arguments.vis, metrics, arguments.workers, device, arguments.convention
     )
     failures = {line: None for c in comparisons.values() for line in c.failures}

@@ -55,11 +55,11 @@ def _size(text: str) -> tuple[int, int]:
 
 def _bench(arguments: argparse.Namespace) -> int:
     from fusion.base.tables import write_json
-    from fusion.commands.bench import bench, report
+    from fusion.commands.bench import bench, format_report
 
     result = bench(arguments.size, arguments.rounds, arguments.train)
     if arguments.json != "-":
-        print(report(result))
+        print(format_report(result))
     if arguments.json:
         write_json(arguments.json, result)
     return 0

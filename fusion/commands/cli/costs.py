@@ -54,12 +54,12 @@ def _size(text: str) -> tuple[int, int]:
 
 def _costs(arguments: argparse.Namespace) -> int:
     from fusion.base.tables import write_json
-    from fusion.commands.costs import metric_costs, network_costs, report
+    from fusion.commands.costs import format_report, metric_costs, network_costs
 
     measure = network_costs if arguments.what == "networks" else metric_costs
     result = measure(arguments.size, arguments.rounds, arguments.only)
     if arguments.json != "-":
-        print(report(result))
+        print(format_report(result))
     if arguments.json:
         write_json(arguments.json, result)
     return 0

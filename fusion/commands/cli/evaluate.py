@@ -119,7 +119,7 @@ def _evaluate_pictures(
     from tempfile import TemporaryDirectory
 
     from fusion.base.tables import write_json
-    from fusion.evaluation.comparison import compare
+    from fusion.evaluation.comparison import compare_methods
 
     failures: list[str] = []
     with ExitStack() as stack:
@@ -127,7 +127,7 @@ def _evaluate_pictures(
             keep = arguments.output and arguments.output / "fused"
             folder = keep or Path(stack.enter_context(TemporaryDirectory()))
             methods, failures = _fused_by(arguments, methods, folder)
-        comparison = compare(
+        comparison = compare_methods(
             arguments.ir, arguments.vis, methods, metrics, arguments.workers, arguments.convention
         )
         failures = list(dict.fromkeys([*failures, *comparison.failures]))

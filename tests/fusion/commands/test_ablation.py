@@ -223,12 +223,12 @@ def test_other_pairs_of_the_same_names_are_fused_anew(root, small, tmp_path):
         ir, vis = street_pair(72, 64, seed=9 + i)
         write_image(tmp_path / "ir" / f"{i}.png", ir)
         write_image(tmp_path / "vis" / f"{i}.png", vis)
-    first = ablation.evaluate(root / "ir", root / "vis", ("en",))["blocks"]
-    other = ablation.evaluate(tmp_path / "ir", tmp_path / "vis", ("en",))["blocks"]
+    first = ablation.compare(root / "ir", root / "vis", ("en",))["blocks"]
+    other = ablation.compare(tmp_path / "ir", tmp_path / "vis", ("en",))["blocks"]
     assert other.failures == []
     for label, pictures in other.values.items():
         for stem, values in pictures.items():
             assert values["en"] != first.values[label][stem]["en"]
     (tmp_path / "vis/0.png").write_bytes(b"broken")
-    again = ablation.evaluate(tmp_path / "ir", tmp_path / "vis", ("en",))["blocks"]
+    again = ablation.compare(tmp_path / "ir", tmp_path / "vis", ("en",))["blocks"]
     assert any("0.png: not a readable picture" in line for line in again.failures)

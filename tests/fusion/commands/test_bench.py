@@ -7,7 +7,13 @@ import torch
 
 from fusion.base.errors import UserError
 from fusion.commands import bench as module
-from fusion.commands.bench import PlainLRRNet, bench, convolution_flops, least_seconds, report
+from fusion.commands.bench import (
+    PlainLRRNet,
+    bench,
+    convolution_flops,
+    format_report,
+    least_seconds,
+)
 from fusion.commands.cli import main
 from fusion.llrr.fast import cpu
 from fusion.networks.lrrnet import LRRNet
@@ -53,7 +59,7 @@ def test_all_ways_agree(in_this_process, monkeypatch):
     for loss in training["losses"].values():
         assert loss == pytest.approx(training["losses"]["published structure"], rel=1e-5)
     json.dumps(result)
-    lines = report(result).splitlines()
+    lines = format_report(result).splitlines()
     assert "least of 1 round in turn" in lines[1]
     assert all(any(line.startswith(way) for line in lines) for way in ways)
 

@@ -15,7 +15,7 @@ from fusion.evaluation.metrics import evaluate
 from fusion.images.pixels import PixelScaling, luminance
 from fusion.images.reading import read_image, read_infrared, read_visible
 from fusion.networks.lrrnet import LRRNet
-from fusion.networks.weights import SHIPPED, load_network, save_network
+from fusion.networks.weights import INCLUDED_WEIGHTS, load_network, save_network
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_published_thresholds_include_the_negative_one(published):
 
 
 def test_shipped_weights_are_small_and_say_their_convention():
-    assert SHIPPED.stat().st_size < 500_000
+    assert INCLUDED_WEIGHTS.stat().st_size < 500_000
     network = load_network()
     assert network.architecture == LRRNet().architecture
     assert network.scaling == PixelScaling(output="clamp", gain=1.04, rounding="round")

@@ -21,7 +21,7 @@ from fusion.images.pixels import PixelScaling
 from fusion.images.reading import read_image, write_image
 from fusion.networks import U2Fusion
 from fusion.networks.lrrnet import LRRNet
-from fusion.networks.weights import SHIPPED, load_network, save_network
+from fusion.networks.weights import INCLUDED_WEIGHTS, load_network, save_network
 from fusion.training.pairs import PairData, PairDataset, find_pairs
 from fusion.training.procedures import DetailToSemanticTraining, SaliencyTraining, stretch
 from fusion.training.records import KeepRecord, read_curves
@@ -266,7 +266,7 @@ def test_configurations_run(root, tmp_path, name, capfd, recwarn):
     arguments += ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", str(tmp_path)]
     arguments += ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
     if name == "saliency_edges":
-        arguments += ["--model.init_args.start", str(SHIPPED)]  # for the first stage's
+        arguments += ["--model.init_args.start", str(INCLUDED_WEIGHTS)]  # for the first stage's
     if name == "lrrnet":
         arguments += ["--data.subset", "4", "--model.init_args.vgg_weights", "random"]
     assert main(arguments) == 0

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import pytest
 
 from fusion.base.errors import UserError
-from tracker.commands.bench import PUBLISHED, UNFOLDED, PlainNetwork, bench, report
+from tracker.commands.bench import PUBLISHED, UNFOLDED, PlainNetwork, bench, format_report
 from tracker.commands.cli import main
 from tracker.commands.load import WAYS, bench_beside_load, report_beside_load, serve
-from tracker.model.network import build
+from tracker.model.presets import build_network
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_all_sides_respond_alike(preset, first, others):
     assert list(ways) == [first, "eager", "eager, bfloat16", *others]
     assert ways["eager"]["difference"] < 1e-4 < ways["eager, bfloat16"]["difference"] < 0.1
     assert all(way["seconds"] > 0 and way["frames"] > 0 for way in ways.values())
-    text = report(result)
+    text = format_report(result)
     assert f"{preset} on {result['machine']}, cpu" in text and "1 thread\n" in text
     assert "the least of 1 round in turn" in text
     ratio = ways[first]["seconds"] / ways["eager"]["seconds"]
@@ -40,7 +40,7 @@ def test_a_runtime_that_cannot_be_used_is_left_out(monkeypatch):
     runtimes = ["eager", "onnx"]
     result = bench("compact_dfat", rounds=1, threads=[1], frame_size=(160, 120), runtimes=runtimes)
     assert list(result["threads"][1]) == [PUBLISHED, "eager", "eager, bfloat16"]
-    assert "Left out: onnx (runtime onnx: onnxruntime not installed" in report(result)
+    assert "Left out: onnx (runtime onnx: onnxruntime not installed" in format_report(result)
 
 
 def test_every_way_is_measured_beside_a_busy_process(monkeypatch):
@@ -85,9 +85,9 @@ def test_what_cannot_be_compared(capsys):
     with pytest.raises(UserError, match=r"give one of dfat, .*compact_dfat_llrr"):
         bench("rgb")
     with pytest.raises(ValueError, match="branches rgb and ir"):
-        PlainNetwork(build("compact_rgb"))
+        PlainNetwork(build_network("compact_rgb"))
     with pytest.raises(ValueError, match="after the neck"):
-        PlainNetwork(build("compact_dfat_llrr", fusion_tap="before_neck"))
+        PlainNetwork(build_network("compact_dfat_llrr", fusion_tap="before_neck"))
     for option in ("--threads", "--rounds"):
         with pytest.raises(SystemExit):
             main(["bench", option, "0"])

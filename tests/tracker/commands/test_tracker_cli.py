@@ -23,12 +23,12 @@ def weights(tmp_path_factory):
     """An untrained compact network: its boxes are meaningless, but everything else is real."""
     import torch
 
-    from tracker.model.network import build
+    from tracker.model.presets import build_network
     from tracker.model.weights import save_tracker
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "compact.safetensors"
-    save_tracker(build("compact_dfat"), path)
+    save_tracker(build_network("compact_dfat"), path)
     return str(path)
 
 
@@ -142,7 +142,7 @@ def test_track_refuses_bad_input_in_one_line(capsys, tmp_path, folders, weights,
     assert_refused(track(rgb, ir, start=("--box", "1,2,3")), "'1,2,3' is not x,y,w,h")
     assert_refused(track(rgb, ir, start=("--box", "1,2,0,3")), "area")
     assert_refused(track(rgb, ir, start=("--box", "500,2,9,3")), "outside the frame of 120x96")
-    assert_refused(track(rgb, ir, start=("--select",)), "--select needs a display")
+    assert_refused(track(rgb, ir, start=("--select",)), "--select needs a window", "no display")
     assert_refused(track(rgb, ir, "--select"), "not allowed with")
     assert_refused(track(rgb, tmp_path / "nowhere"), "nowhere", "no such file")
     assert_refused(track(rgb, tmp_path / "empty"), "empty", "contains no images")

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from fusion.base.commandline import Commands, add_device_option, positive_int, resolve_device
-from tracker.model.pretrained import SHIPPED
+from tracker.model.pretrained import INCLUDED_TRACKER
 from tracker.online.runtime import RUNTIMES
 
 BENCH_EXAMPLES = """\
@@ -39,7 +39,7 @@ def add_bench(commands: Commands) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        default=SHIPPED,
+        default=INCLUDED_TRACKER,
         help="small, or another preset on both modalities: dfat, dfat_llrr, compact_dfat, ... "
         "(default: small)",
     )
@@ -87,7 +87,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         print(json.dumps(result, indent=1) if arguments.json else report_beside_load(result))
         return 0
 
-    from tracker.commands.bench import bench, report
+    from tracker.commands.bench import bench, format_report
 
     result = bench(
         arguments.preset,
@@ -96,5 +96,5 @@ def _bench(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         runtimes=arguments.runtimes,
     )
-    print(json.dumps(result, indent=1) if arguments.json else report(result))
+    print(json.dumps(result, indent=1) if arguments.json else format_report(result))
     return 0
