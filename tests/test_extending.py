@@ -11,7 +11,7 @@ from pages import write_files
 
 from fusion import write_image
 from fusion.base.commandline import IMPORTS, SEARCHED
-from tracker import build, load_tracker, save_tracker
+from tracker import build_network, load_tracker, save_tracker
 from tracker.commands.cli import main
 from tracker.evaluation.vot.entries import entry_origin, make_tracker
 from tracker.synthetic import random_spec, write_sequence
@@ -72,7 +72,7 @@ def test_a_backbone_trains_and_tracks(folder, forget, capfd):
 @pytest.mark.filterwarnings("ignore")
 def test_a_fusion_module_and_its_loss_train_and_track(folder, forget):
     torch.manual_seed(0)
-    save_tracker(build("compact_dfat"), "stage1.safetensors")
+    save_tracker(build_network("compact_dfat"), "stage1.safetensors")
     start = ["--model.init_args.start", "stage1.safetensors"]
     assert train("--config", "gated.yaml", *start) == 0
     metrics = next(folder.glob("run/**/metrics.csv"))
@@ -80,7 +80,7 @@ def test_a_fusion_module_and_its_loss_train_and_track(folder, forget):
     (weights,) = folder.glob("run/**/weights.safetensors")
     network = load_tracker(weights)
     assert network.fusions[0].gate.kernel_size == (3, 3)
-    before, after = build("compact_dfat").state_dict(), network.state_dict()
+    before, after = build_network("compact_dfat").state_dict(), network.state_dict()
     assert before.keys() < after.keys()
     forget()
     assert track(weights, "--import", "my_fusion") == 0 and tracked() == 4

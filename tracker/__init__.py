@@ -13,7 +13,8 @@ from fusion.base.threads import wait_passively
 
 if TYPE_CHECKING:
     from tracker.data.sequences import load_dataset, load_sequence
-    from tracker.model.network import PRESETS, TrackerNetwork, build
+    from tracker.model.network import PRESETS, TrackerNetwork
+    from tracker.model.presets import build_network
     from tracker.model.weights import load_tracker, save_tracker
     from tracker.online.rgbt_tracker import RGBTTracker
 
@@ -22,19 +23,20 @@ wait_passively()  # now, because it has no effect once PyTorch is loaded
 _HOMES = {
     "PRESETS": "model.network",
     "TrackerNetwork": "model.network",
-    "build": "model.network",
+    "build_network": "model.presets",
     "RGBTTracker": "online.rgbt_tracker",
     "load_dataset": "data.sequences",
     "load_sequence": "data.sequences",
     "load_tracker": "model.weights",
     "save_tracker": "model.weights",
 }
+_FORMER_NAMES = {"build": "build_network"}
 
 __all__ = [
     "PRESETS",
     "RGBTTracker",
     "TrackerNetwork",
-    "build",
+    "build_network",
     "load_dataset",
     "load_sequence",
     "load_tracker",
@@ -43,6 +45,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    name = _FORMER_NAMES.get(name, name)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -218,6 +218,7 @@ def add_size_options(parser: argparse._ActionsContainer) -> None:
         action="store_true",
         help="--resize also where that changes the infrared's aspect ratio",
     )
+    add_align_option(parser)
     parser.add_argument(
         "--percentiles",
         metavar="LOW,HIGH",
@@ -237,6 +238,17 @@ def add_input_options(parser: argparse._ActionsContainer) -> None:
         help="which frames belong together: time or index (the k-th with the k-th) for videos, "
         "name or index for folders (default: videos by time where both have times, folders by the "
         "numbers or names of their files)",
+    )
+
+
+def add_align_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--align``, to be loaded by `fusion.images.alignment.Calibration.load`."""
+    parser.add_argument(
+        "--align",
+        metavar="FILE",
+        type=Path,
+        help="calibration of the two cameras, from 'fusion align': brings the infrared onto the "
+        "visible picture, whatever their sizes",
     )
 
 

@@ -34,7 +34,7 @@ from fusion.images.reading import read_image, write_image
 from fusion.networks.lrrnet import LRRNet
 from fusion.networks.weights import save_network
 from tracker.commands.cli import main as tracker
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.model.weights import save_tracker
 
 SMALL = {"search_size": 111, "channels": 8, "fusion_args": {"num_filters": 2, "num_blocks": 1}}
@@ -49,7 +49,7 @@ def own(tmp_path_factory):
     save_network(
         LRRNet(num_filters=2, num_blocks=1, scaling=scaling), folder / "fusion.safetensors"
     )
-    save_tracker(build("compact_rgb", **SMALL), folder / "tracker.safetensors")
+    save_tracker(build_network("compact_rgb", **SMALL), folder / "tracker.safetensors")
     return {path.stem: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -16,7 +16,7 @@ from tracker.evaluation.ope.files import read_annotations
 from tracker.evaluation.vot.sequences import read_sequence
 from tracker.evaluation.vot.trajectories import read_trajectory
 from tracker.evaluation.vot.workspace import read_workspace
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.online.rgbt_tracker import RGBTTracker
 
 
@@ -145,7 +145,7 @@ def test_a_camera_that_turns_grey():
     """The fill colour was measured with three channels and then used for one."""
     torch.manual_seed(0)
     small = {"search_size": 63, "exemplar_size": 31, "channels": 8, "template_cells": 3}
-    tracker = RGBTTracker(build("compact_dfat", **small).eval())
+    tracker = RGBTTracker(build_network("compact_dfat", **small).eval())
     rng = np.random.default_rng(0)
     color = rng.integers(0, 256, (48, 64, 3), np.uint8)
     tracker.init(color, color[..., 0], (20, 14, 16, 12))

@@ -12,7 +12,7 @@ from malformed import counts, examples, patience
 from fusion.base.errors import UserError
 from tracker.evaluation.baselines.correlation import CorrelationTracker
 from tracker.evaluation.baselines.csrt import CSRTTracker, require_csrt
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.online.rgbt_tracker import RGBTTracker
 
 HEIGHT, WIDTH = 48, 64
@@ -23,7 +23,7 @@ BOX = (20, 14, 16, 12)
 def network():
     torch.manual_seed(0)
     small = {"search_size": 63, "exemplar_size": 31, "channels": 8, "template_cells": 3}
-    return build("compact_dfat", **small).eval()
+    return build_network("compact_dfat", **small).eval()
 
 
 SIZES = st.sampled_from(

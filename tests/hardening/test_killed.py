@@ -24,7 +24,7 @@ from fusion.networks.weights import load_network
 from tracker.commands.cli import main as tracker
 from tracker.data.annotations import read_regions
 from tracker.data.sequences import load_dataset
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.model.weights import load_tracker, save_tracker
 from tracker.synthetic import random_spec, write_sequence
 
@@ -130,7 +130,7 @@ def sequence(tmp_path_factory):
 def test_track(tmp_path, sequence):
     weights = tmp_path / "weights.safetensors"
     torch.manual_seed(0)
-    save_tracker(build("compact_rgb", search_size=111, channels=8), weights)
+    save_tracker(build_network("compact_rgb", search_size=111, channels=8), weights)
     command = ["track", sequence, "--weights", weights, "--device", "cpu", "-o"]
     # Both in one thread: boxes depend on their number in the last digits.
     assert die_at(0, 0, tmp_path, "tracker", *command, tmp_path / "whole") == 0

@@ -14,7 +14,7 @@ from fusion.commands.pipeline import overlapped
 from fusion.images.video import VideoWriter
 from fusion.networks.lrrnet import LRRNet
 from fusion.networks.weights import save_network
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.online.rgbt_tracker import RGBTTracker
 
 STATUS = Path("/proc/self/statm")
@@ -56,7 +56,7 @@ def test_tracker():
     """With template updates, and cameras that fail in turn."""
     torch.manual_seed(0)
     small = {"search_size": 63, "exemplar_size": 31, "channels": 8, "template_cells": 3}
-    tracker = RGBTTracker(build("compact_dfat", **small).eval())
+    tracker = RGBTTracker(build_network("compact_dfat", **small).eval())
     rng = np.random.default_rng(0)
     growth = Growth("tracker")
 

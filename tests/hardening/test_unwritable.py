@@ -24,7 +24,7 @@ from fusion.images.video import VideoWriter
 from fusion.networks.lrrnet import LRRNet
 from fusion.networks.weights import save_network
 from tracker.commands.cli import main as tracker
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.model.weights import save_tracker
 
 resource = pytest.importorskip("resource")
@@ -52,7 +52,7 @@ def inputs(tmp_path_factory):
     torch.manual_seed(0)
     save_network(LRRNet(num_filters=2, num_blocks=1), folder / "fusion.safetensors")
     small = {"search_size": 111, "channels": 8}
-    save_tracker(build("compact_rgb", **small), folder / "tracker.safetensors")
+    save_tracker(build_network("compact_rgb", **small), folder / "tracker.safetensors")
     return folder
 
 

@@ -9,7 +9,7 @@ import tracker
 def test_public_names_are_importable():
     for name in tracker.__all__:
         assert getattr(tracker, name) is not None
-    assert tracker.build is tracker.model.network.build
+    assert tracker.build is tracker.build_network is tracker.model.presets.build_network
 
 
 def test_import_loads_nothing_slow():

@@ -28,8 +28,8 @@ from tracker.model.head import CorrelationHead, Response
 from tracker.model.joint import JointTracker
 from tracker.model.neck import crop_centre
 from tracker.model.network import TrackerNetwork
-from tracker.model.presets import ALL_PRESETS, build_preset
-from tracker.model.pretrained import SHIPPED
+from tracker.model.presets import ALL_PRESETS, build_network
+from tracker.model.pretrained import INCLUDED_TRACKER
 from tracker.model.settings import OnlineSettings
 from tracker.model.weights import Network, load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
@@ -96,7 +96,7 @@ class PlainNetwork(nn.Module):
 
 
 def bench(
-    preset: str = SHIPPED,
+    preset: str = INCLUDED_TRACKER,
     *,
     rounds: int = 5,
     device: torch.device | str = "cpu",
@@ -139,9 +139,11 @@ def bench(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            network = (load_tracker() if preset == SHIPPED else build_preset(preset)).eval()
+            network = (
+                load_tracker() if preset == INCLUDED_TRACKER else build_network(preset)
+            ).eval()
             plain = _reference(network).eval().to(device)
-            smallest = build_preset("nanotrack_rgb").eval()
+            smallest = build_network("nanotrack_rgb").eval()
         for number in threads:
             torch.set_num_threads(number)
             measured[number] = _measure(network, plain, smallest, ways, rounds, device, frame_size)

@@ -21,8 +21,8 @@ import torch
 from fusion.base.errors import UserError
 from fusion.base.tables import counted, format_table
 from fusion.commands.bench import machine
-from tracker.model.presets import ALL_PRESETS, build_preset
-from tracker.model.pretrained import SHIPPED
+from tracker.model.presets import ALL_PRESETS, build_network
+from tracker.model.pretrained import INCLUDED_TRACKER
 from tracker.model.weights import load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
 from tracker.online.runtime import check_runtime
@@ -40,7 +40,7 @@ WAYS: dict[str, tuple[str, int | None]] = {
 
 
 def bench_beside_load(
-    preset: str = SHIPPED,
+    preset: str = INCLUDED_TRACKER,
     *,
     rounds: int = 5,
     runtimes: Sequence[str] = ("eager", "onnx"),
@@ -158,7 +158,7 @@ def serve(
     """
     threads = torch.get_num_threads() if threads == 0 else threads
     torch.manual_seed(0)
-    network = (load_tracker() if preset == SHIPPED else build_preset(preset)).eval()
+    network = (load_tracker() if preset == INCLUDED_TRACKER else build_network(preset)).eval()
     tracker = RGBTTracker(network, runtime=runtime, threads=threads)
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (512, 640, 3), np.uint8)

@@ -23,7 +23,7 @@ from tracker.data.annotations import read_regions, regions_to_boxes
 from tracker.data.frames import MODALITIES, MODALITY_NAMES, ImageFrames, number_ranges
 from tracker.data.layouts import Layout, child_folder
 
-__all__ = ["Annotations", "frames_of_lines", "place_annotations", "read_annotations"]
+__all__ = ["Annotations", "frames_of_lines", "place_annotations", "read_sequence_annotations"]
 
 #: A file with only the first frame's box, which some releases of every dataset contain.
 FIRST_BOX = "init.txt"
@@ -142,7 +142,7 @@ class _Places:
 Annotations = dict[str, np.ndarray]
 
 
-def read_annotations(
+def read_sequence_annotations(
     folder: Path, layout: type[Layout], problems: list[str], needed: bool = True
 ) -> Annotations:
     """Read the boxes of the best file of each modality, and report missing files.
@@ -189,7 +189,7 @@ def place_annotations(
     """Boxes ``(N, 4)`` by modality, and ``(N,)`` bool: the frames that are annotated.
 
     Args:
-        annotations: the result of `read_annotations`.
+        annotations: the result of `read_sequence_annotations`.
         sources: the frames' files by modality, all of the same length.
         numbers, start: see `frames_of_lines`.
         problems: a line is appended for each file with lines that have no image.

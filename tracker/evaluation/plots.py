@@ -68,7 +68,7 @@ _RATE_PLOTS = {
 }
 
 
-def rate_plot(scores: Mapping[str, ope.Scores], plot: str) -> Figure:
+def rate_plot(scores: Mapping[str, ope.OPEScores], plot: str) -> Figure:
     """Plot precision, normalised precision or success over its threshold, one line per tracker.
 
     The legend shows the figure that the benchmark computes from the curve, best first.

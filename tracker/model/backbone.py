@@ -204,7 +204,7 @@ class AtrousResNet50(_Unpadded):
         self.layer2 = stage(Bottleneck, 256, 128, 4, stride=2)
         self.layer3 = stage(Bottleneck, 512, 256, 6, dilation=2, wide_shortcut=True)
         self.layer4 = stage(Bottleneck, 1024, 512, 3, dilation=4, wide_shortcut=True)
-        initialise(self)
+        init_weights(self)
 
     def stem(self, x: Tensor) -> Tensor:
         """The layers up to and including the first stage: ``(B, 256, H, W)`` of stride 4."""
@@ -241,7 +241,7 @@ class CompactResNet(_Unpadded):
                 relu=nn.ReLU(inplace=True),
             )
         )
-        initialise(stem)
+        init_weights(stem)
         return stem
 
     def __init__(self) -> None:
@@ -250,14 +250,14 @@ class CompactResNet(_Unpadded):
         self.layer1 = stage(BasicBlock, 16, 32, 2)
         self.layer2 = stage(BasicBlock, 32, 64, 2, stride=2)
         self.layer3 = stage(BasicBlock, 64, 96, 2, dilation=2)
-        initialise(self)
+        init_weights(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         level2 = self.layer2(self.layer1(self.maxpool(x)))
         return [level2, self.layer3(level2)]
 
 
-def initialise(network: nn.Module) -> None:
+def init_weights(network: nn.Module) -> None:
     """He initialisation of convolutions. The last normalisation of a residual block starts small,
     so that a deep network starts near the identity."""
     for module in network.modules():

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from tracker.model.backbone import Backbone
 from tracker.model.registry import BACKBONES
 
-__all__ = ["BLOCKS", "Block", "InvertedResidual", "MobileBackbone"]
+__all__ = ["BLOCKS", "BlockSizes", "InvertedResidual", "MobileBackbone"]
 
 
-class Block(NamedTuple):
+class BlockSizes(NamedTuple):
     """Sizes of an `InvertedResidual`.
 
     Attributes:
@@ -42,28 +42,28 @@ class Block(NamedTuple):
 
 
 NANOTRACK_BLOCKS = (
-    Block(3, 16, 16, stride=2, smooth=False),
-    Block(3, 72, 24, stride=2, attention=False, smooth=False),
-    Block(3, 88, 24, attention=False, smooth=False),
-    Block(5, 96, 40, stride=2),
-    Block(5, 240, 40),
-    Block(5, 240, 40),
-    Block(5, 120, 48),
-    Block(5, 144, 48),
-    Block(5, 288, 96),
+    BlockSizes(3, 16, 16, stride=2, smooth=False),
+    BlockSizes(3, 72, 24, stride=2, attention=False, smooth=False),
+    BlockSizes(3, 88, 24, attention=False, smooth=False),
+    BlockSizes(5, 96, 40, stride=2),
+    BlockSizes(5, 240, 40),
+    BlockSizes(5, 240, 40),
+    BlockSizes(5, 120, 48),
+    BlockSizes(5, 144, 48),
+    BlockSizes(5, 288, 96),
 )
 """Blocks of NanoTrack v3's backbone: MobileNetV3-small without its last stride."""
 
 SMALL_BLOCKS = (
-    Block(3, 16, 16, stride=2, smooth=False),
-    Block(3, 80, 24, stride=2, attention=False, smooth=False),
-    Block(3, 96, 24, attention=False, smooth=False),
-    Block(5, 120, 40, stride=2),
-    Block(5, 240, 40),
-    Block(5, 240, 40),
-    Block(5, 200, 48),
-    Block(5, 200, 48),
-    Block(5, 288, 96),
+    BlockSizes(3, 16, 16, stride=2, smooth=False),
+    BlockSizes(3, 80, 24, stride=2, attention=False, smooth=False),
+    BlockSizes(3, 96, 24, attention=False, smooth=False),
+    BlockSizes(5, 120, 40, stride=2),
+    BlockSizes(5, 240, 40),
+    BlockSizes(5, 240, 40),
+    BlockSizes(5, 200, 48),
+    BlockSizes(5, 200, 48),
+    BlockSizes(5, 288, 96),
 )
 """Blocks of the tracker that ships: a little wider inside, of the same outputs."""
 
@@ -92,7 +92,7 @@ class InvertedResidual(nn.Module):
     A block whose hidden channels are as many as its input's does not widen.
     """
 
-    def __init__(self, inputs: int, block: Block):
+    def __init__(self, inputs: int, block: BlockSizes):
         super().__init__()
         self.residual = block.stride == 1 and inputs == block.channels
         layers: list[nn.Module] = []
@@ -138,7 +138,7 @@ class MobileBackbone(Backbone):
     """Inverted residuals, of total stride 16 with the blocks of this file; one level.
 
     Args:
-        blocks: name of the blocks' sizes in `BLOCKS`, or rows of the numbers of a `Block`.
+        blocks: name of the blocks' sizes in `BLOCKS`, or rows of the numbers of a `BlockSizes`.
         stem: channels of the first convolution, of stride 2.
         smooth_stem: hard-swish activation of the first convolution, as published; ReLU is faster.
 
@@ -155,7 +155,7 @@ class MobileBackbone(Backbone):
         if isinstance(blocks, str) and blocks not in BLOCKS:
             raise ValueError(f"blocks {blocks!r} unknown; give one of {', '.join(BLOCKS)} or rows")
         sizes = BLOCKS[blocks] if isinstance(blocks, str) else blocks
-        rows = [Block(*block) for block in sizes]
+        rows = [BlockSizes(*block) for block in sizes]
         self.stem = nn.Sequential(
             nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), _activation(smooth_stem)
         )
@@ -167,9 +167,9 @@ class MobileBackbone(Backbone):
         self.stride = 2
         for block in rows:
             self.stride *= block.stride
-        self.initialise()
+        self.init_weights()
 
-    def initialise(self) -> None:
+    def init_weights(self) -> None:
         """He initialisation of the convolutions."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

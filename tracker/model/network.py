@@ -18,8 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fusion.base.errors import UserError
-from fusion.base.registry import unknown
 from fusion.llrr.registry import FUSIONS
 from tracker.data.frames import MODALITIES
 from tracker.model.anchors import RATIOS, anchor_grid, decode
@@ -28,12 +26,12 @@ from tracker.model.head import Response
 from tracker.model.neck import Neck, crop_centre
 from tracker.model.reading import Candidates
 from tracker.model.registry import BACKBONES, HEADS, NETWORKS
-from tracker.model.winograd import Network, use_winograd
+from tracker.model.winograd import Module, use_winograd
 
 #: Indices from a nested structure to a tensor in it, with a name each.
 Path = tuple[tuple[str | int, str], ...]
 
-__all__ = ["PRESETS", "TrackerNetwork", "build", "fold_batch_norm", "infrared_shift"]
+__all__ = ["PRESETS", "TrackerNetwork", "fold_batch_norm", "infrared_shift"]
 
 TAPS = ("after_neck", "before_neck")
 PIXELS = ("bgr255", "standardized")
@@ -447,7 +445,7 @@ def _divide(joined: Any, count: int) -> list:
     return [type(joined)(part) for part in parts]
 
 
-def fold_batch_norm(network: Network) -> Network:
+def fold_batch_norm(network: Module) -> Module:
     """Fold batch normalisation into the convolutions before it, in place.
 
     A pair is a convolution and the batch normalisation registered directly after it in the same
@@ -496,18 +494,3 @@ PRESETS: dict[str, dict] = {
 }
 """Arguments of `TrackerNetwork` by name: the rows of LRRNet's Table 8 ("rgb", "ir", "dfat",
 "dfat_rfn", "dfat_llrr") and a small counterpart of each ("compact_dfat_llrr" and so on)."""
-
-
-def build(name: str, **changes: Any) -> TrackerNetwork:
-    """A network of `PRESETS`, initialised from scratch.
-
-    Args:
-        name: of the preset.
-        changes: arguments of `TrackerNetwork` that differ from the preset's.
-
-    Raises:
-        UserError: no preset has this name.
-    """
-    if name not in PRESETS:
-        raise UserError(unknown("preset", name, PRESETS))
-    return TrackerNetwork(**(PRESETS[name] | changes))

@@ -7,13 +7,13 @@ from fusion.base.registry import unknown
 from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.network import PRESETS, TrackerNetwork
 
-__all__ = ["ALL_PRESETS", "build_preset"]
+__all__ = ["ALL_PRESETS", "build_network"]
 
 ALL_PRESETS: dict[str, dict[str, Any]] = {**PRESETS, **JOINT_PRESETS}
 """Arguments of `TrackerNetwork` or `JointTracker` by name."""
 
 
-def build_preset(name: str, **changes: Any) -> TrackerNetwork | JointTracker:
+def build_network(name: str, **changes: Any) -> TrackerNetwork | JointTracker:
     """A network of `ALL_PRESETS`, initialised from scratch.
 
     Args:

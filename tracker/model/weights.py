@@ -29,7 +29,7 @@ from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
 from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.nanotrack import NANOTRACK_ONLINE, is_nanotrack, rename_nanotrack
 from tracker.model.network import PRESETS, TrackerNetwork
-from tracker.model.pretrained import DFAT_PRESETS, NANOTRACK_PRESETS, SMALL
+from tracker.model.pretrained import DFAT_PRESETS, INCLUDED_WEIGHTS, NANOTRACK_PRESETS
 from tracker.model.registry import BACKBONES, NETWORKS
 from tracker.model.settings import check_online
 
@@ -88,7 +88,7 @@ def load_tracker(
         UserError: the file is missing, truncated, contains code, or its tensors do not match; the
             message names the file and the tensors.
     """
-    path = SMALL if path is None else path
+    path = INCLUDED_WEIGHTS if path is None else path
     tensors, metadata = read_tensors(path)
     network: Any
     if metadata.get("network") == FORMAT:

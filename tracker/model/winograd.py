@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Network = TypeVar("Network", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 __all__ = ["WinogradConv2d", "use_winograd"]
 
@@ -122,7 +122,7 @@ def fits(conv: nn.Module) -> bool:
     )
 
 
-def use_winograd(network: Network) -> Network:
+def use_winograd(network: Module) -> Module:
     """Replace the convolutions for which `WinogradConv2d` is faster, in place."""
     for module in list(network.modules()):
         for name, child in module.named_children():

@@ -11,7 +11,7 @@ run that fails before the first box leaves nothing.
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,7 +113,7 @@ def track(tracker: Tracker, sequence: Sequence, region: ArrayLike) -> Iterator[T
 
 
 @dataclass
-class Account:
+class TrackingReport:
     """Report of a run.
 
     Attributes:
@@ -199,11 +199,11 @@ def _row(box: Box) -> str:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during `track_to_folder`; ``account`` is the report so far."""
+    """Ctrl-C during `track_to_folder`; ``report`` is the report so far."""
 
-    def __init__(self, account: Account):
+    def __init__(self, report: TrackingReport):
         super().__init__()
-        self.account = account
+        self.report = report
 
 
 # --- Files ----------------------------------------------------------------------------------------
@@ -250,15 +250,15 @@ class _ResultFiles:
             self._tables = [stack.enter_context(path.open("w")) for path in paths]
             self._stack = stack.pop_all()
 
-    def close(self, account: Account) -> None:
+    def close(self, report: TrackingReport) -> None:
         """Write the report, and rename all files if the run is complete."""
         if self._tables is None:
             return
         with self._say_what_cannot_be_written():
             self._stack.close()
-            report = _partial(self.folder / "report.json")
-            report.write_text(json.dumps(account.as_json(), indent=1) + "\n")
-            if account.complete:
+            path = _partial(self.folder / "report.json")
+            path.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+            if report.complete:
                 names = [self.folder / name for name in ("scores.txt", "report.json", "boxes.txt")]
                 for path in names if self.video is None else [self.video, *names]:
                     os.replace(_partial(path), path)
@@ -282,13 +282,16 @@ def track_to_folder(
     region: ArrayLike,
     folder: str | Path,
     video: str | Path | None = None,
-) -> Account:
+    watch: Callable[[Tracked, int], object] | None = None,
+) -> TrackingReport:
     """Track, and write ``boxes.txt``, ``scores.txt`` and ``report.json`` to a folder.
 
     Args:
         region: the target's position in the first frame, a box or a polygon.
         folder: output folder; created if missing.
         video: also write a video of both modalities with the predicted and the annotated box.
+        watch: called after each frame with the estimated number of frames. An exception that it
+            raises ends the run; the partial files remain.
 
     Raises:
         UserError: the box or the first frame is unusable, or an output cannot be written.
@@ -304,7 +307,7 @@ def track_to_folder(
         }
         for modality, source in (("rgb", sequence.rgb), ("ir", sequence.ir))
     }
-    account = Account(sequence.name, len(sequence), sequence.problems, known)
+    report = TrackingReport(sequence.name, len(sequence), sequence.problems, known)
     files = _ResultFiles(sequence, Path(folder), video)
     start = time.perf_counter()
     try:
@@ -316,12 +319,14 @@ def track_to_folder(
             disable=None,
         ):
             files.write(step)
-            account.add(step)
-        account.complete = True
-        account.frames = account.tracked
+            report.add(step)
+            if watch is not None:
+                watch(step, len(sequence))
+        report.complete = True
+        report.frames = report.tracked
     except KeyboardInterrupt:
-        raise Interrupted(account) from None
+        raise Interrupted(report) from None
     finally:
-        account.seconds = time.perf_counter() - start
-        files.close(account)
-    return account
+        report.seconds = time.perf_counter() - start
+        files.close(report)
+    return report

@@ -26,15 +26,15 @@ share no location, and differ in kinds of target, in challenges and in camera fa
 
 The names listed here are public; the modules behind them are internal. In reading order: `looks`,
 `specs` and `challenges` define a sequence; `noise` and `paint` are the tools; `places`, `plates`,
-`ground`, `backdrop`, `props` and `scene` build the static part; `individuals`, `bodies`, `motion`
+`ground`, `backdrop`, `props` and `scenery` build the static part; `individuals`, `bodies`, `motion`
 and `actors` build what moves; `cameras` and `rendering` produce frames, and `dataset` files.
 """
 
 from tracker.synthetic.challenges import CHALLENGES, Challenge, challenge_names, random_spec
 from tracker.synthetic.dataset import contact_sheet, dataset_specs, write_dataset, write_sequence
 from tracker.synthetic.looks import LOOKS, Look
-from tracker.synthetic.rendering import Frame, render, render_still, silhouettes
-from tracker.synthetic.specs import FAILURE_MODES, SPLITS, Failure, SequenceSpec
+from tracker.synthetic.rendering import RenderedFrame, render, render_still, silhouettes
+from tracker.synthetic.specs import FAILURE_MODES, SPLITS, SensorFailure, SequenceSpec
 
 __all__ = [
     "CHALLENGES",
@@ -42,9 +42,9 @@ __all__ = [
     "LOOKS",
     "SPLITS",
     "Challenge",
-    "Failure",
-    "Frame",
     "Look",
+    "RenderedFrame",
+    "SensorFailure",
     "SequenceSpec",
     "challenge_names",
     "contact_sheet",

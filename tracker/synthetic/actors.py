@@ -7,7 +7,7 @@ import numpy as np
 
 from tracker.synthetic.bodies import KINDS
 from tracker.synthetic.individuals import Individual
-from tracker.synthetic.motion import CameraPath, Track
+from tracker.synthetic.motion import CameraPath, Trajectory
 from tracker.synthetic.noise import fractal_noise
 from tracker.synthetic.places import Place
 
@@ -16,20 +16,22 @@ CIRCLE = np.stack([np.cos(DIRECTIONS), np.sin(DIRECTIONS)], 1)
 
 
 #: Depth, polygon ``(n, 2)``, name of the paint, and radius of the tube, or 0 for a filled polygon.
-Part = tuple[float, np.ndarray, str, float]
+BodyPart = tuple[float, np.ndarray, str, float]
 
 
 class Actor:
     """An individual on its track."""
 
-    def __init__(self, kind: str, individual: Individual, track: Track, rng: np.random.Generator):
+    def __init__(
+        self, kind: str, individual: Individual, track: Trajectory, rng: np.random.Generator
+    ):
         self.kind, self.individual, self.track = KINDS[kind], individual, track
         self.fabric = 1 + 0.055 * fractal_noise(rng, (24, 24), 5, 2)
         self.name = kind
 
     def outline(
         self, t: int, place: Place, path: CameraPath, camera: np.ndarray
-    ) -> tuple[list[Part], tuple[float, float, float, float]]:
+    ) -> tuple[list[BodyPart], tuple[float, float, float, float]]:
         """Positions of the parts in frame t, in pixels.
 
         Returns:

@@ -9,7 +9,7 @@ import numpy as np
 from fusion.base.errors import UserError
 from tracker.synthetic.looks import LOOKS
 from tracker.synthetic.noise import generator
-from tracker.synthetic.specs import FAILURE_MODES, SPLITS, Failure, SequenceSpec
+from tracker.synthetic.specs import FAILURE_MODES, SPLITS, SensorFailure, SequenceSpec
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,9 @@ def random_spec(
     )
 
 
-def place_failures(rng: np.random.Generator, fails: list[str], split: str) -> tuple[Failure, ...]:
+def place_failures(
+    rng: np.random.Generator, fails: list[str], split: str
+) -> tuple[SensorFailure, ...]:
     """Consecutive failures, so that one modality is always available."""
     if not fails:
         return ()
@@ -170,7 +172,7 @@ def place_failures(rng: np.random.Generator, fails: list[str], split: str) -> tu
         start = 0.15 + slot * i + rng.uniform(0.0, 0.2) * slot
         stop = start + rng.uniform(0.55, 0.75) * slot
         mode = str(rng.choice(FAILURE_MODES[modality, split]))
-        failures.append(Failure(modality, mode, round(start, 4), round(stop, 4)))
+        failures.append(SensorFailure(modality, mode, round(start, 4), round(stop, 4)))
     return tuple(failures)
 
 

@@ -14,7 +14,7 @@ FPS = 25  # frames per second
 
 
 @dataclass
-class Track:
+class Trajectory:
     """Positions over time, one value per frame: metres, radians, limb phase, and pace 0-1."""
 
     x: np.ndarray
@@ -36,7 +36,7 @@ def sway(rng: np.random.Generator, length: int, tau: float) -> np.ndarray:
 
 def wander(
     kind: Kind, rng: np.random.Generator, length: int, zone: tuple[float, float], speed: float
-) -> Track:
+) -> Trajectory:
     """Walk from goal to goal, back and forth across the view, with a bounded turn rate."""
     near, far = zone
     step = kind.speed * speed * rng.uniform(0.85, 1.15) / FPS
@@ -67,8 +67,8 @@ def wander(
 
 
 def orbit_target(
-    kind: Kind, target: Track, rng: np.random.Generator, order: int, count: int, speed: float
-) -> Track:
+    kind: Kind, target: Trajectory, rng: np.random.Generator, order: int, count: int, speed: float
+) -> Trajectory:
     """Orbit the target: cross its line of sight twice per round, once in front and once behind."""
     length = len(target.x)
     period = rng.uniform(70, 110)
@@ -93,7 +93,7 @@ def complete_track(
     y: np.ndarray,
     z: np.ndarray,
     heading: np.ndarray | None = None,
-) -> Track:
+) -> Trajectory:
     """Add limb phase and pace, and a heading along the motion if none is given."""
     dx, dz = (np.gradient(a) if len(a) > 1 else np.zeros(1) for a in (x, z))
     way = np.hypot(dx, dz)
@@ -107,7 +107,7 @@ def complete_track(
     if kind.altitude[1] > 0:  # wings and rotors move at any speed
         phase = rng.uniform(0, 2 * np.pi) + np.arange(len(x)) * (2 * np.pi * 3.0 / FPS / 2.2)
     usual = kind.speed / FPS
-    return Track(x, y, z, heading, phase, np.clip(way / usual, 0.0, 1.1) ** 0.5)
+    return Trajectory(x, y, z, heading, phase, np.clip(way / usual, 0.0, 1.1) ** 0.5)
 
 
 @dataclass
@@ -131,7 +131,7 @@ class CameraPath:
         )
 
 
-def follow_target(spec: SequenceSpec, place: Place, kind: Kind, target: Track) -> CameraPath:
+def follow_target(spec: SequenceSpec, place: Place, kind: Kind, target: Trajectory) -> CameraPath:
     """A hand-held camera that follows the target with a delay and never centres it exactly."""
     rng = generator(spec.seed, "camera")
     n = spec.length

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from tracker.synthetic.actors import Actor, Part
+from tracker.synthetic.actors import Actor, BodyPart
 from tracker.synthetic.bodies import KINDS
 from tracker.synthetic.cameras import ThermalCamera, VisibleCamera
 from tracker.synthetic.challenges import random_spec
@@ -17,11 +17,11 @@ from tracker.synthetic.noise import generator
 from tracker.synthetic.paint import KELVIN, heat_level, mix
 from tracker.synthetic.plates import Plate
 from tracker.synthetic.props import draw_occluder
-from tracker.synthetic.scene import make_scene
+from tracker.synthetic.scenery import make_scenery
 from tracker.synthetic.specs import SequenceSpec
 
 
-class Frame(NamedTuple):
+class RenderedFrame(NamedTuple):
     """One rendered frame.
 
     Attributes:
@@ -97,8 +97,8 @@ class Renderer:
 
     def __init__(self, spec: SequenceSpec):
         self.spec = spec
-        self.scene = make_scene(spec)
-        self.place = place = self.scene.place
+        self.scenery = make_scenery(spec)
+        self.place = place = self.scenery.place
         look, kind = place.look, KINDS[spec.target]
         rng = generator(spec.seed, "target")
         zone = self._zone(spec.target)
@@ -122,7 +122,7 @@ class Renderer:
                 continue  # would walk on water
             self.others.append(Actor(name, make_individual(name, place, rng), walk, rng))
         self.others = [actor for actor in self.others if not self._covers_start(actor)]
-        self.plates = list(self.scene.props) + self._occluders()
+        self.plates = list(self.scenery.props) + self._occluders()
         self.leans = generator(spec.seed, "sun").uniform(0.5, 1.0) * place.sun_side
         self._surroundings: np.ndarray | None = None
 
@@ -192,16 +192,16 @@ class Renderer:
 
     def _stage(self, t: int) -> np.ndarray:
         """Backdrop and ground, float32 RGBT."""
-        spec, scene, camera = self.spec, self.scene, self.cameras[t]
+        spec, scenery, camera = self.spec, self.scenery, self.cameras[t]
         border = cv2.BORDER_REFLECT_101
-        m = camera @ scene.backdrop.matrix(self.path.x[t])
-        stage = cv2.warpAffine(scene.backdrop.rgbt, m[:2], spec.size, borderMode=border)
-        m = camera @ scene.ground.matrix(self.path.x[t])
-        ground = cv2.warpAffine(scene.ground.rgbt, m[:2], spec.size, borderMode=border)
+        m = camera @ scenery.backdrop.matrix(self.path.x[t])
+        stage = cv2.warpAffine(scenery.backdrop.rgbt, m[:2], spec.size, borderMode=border)
+        m = camera @ scenery.ground.matrix(self.path.x[t])
+        ground = cv2.warpAffine(scenery.ground.rgbt, m[:2], spec.size, borderMode=border)
         to_uv = np.linalg.inv(camera)[1]
         rows = np.arange(spec.size[1], dtype=np.float32)[:, None] * np.float32(to_uv[1])
         columns = np.arange(spec.size[0], dtype=np.float32)[None] * np.float32(to_uv[0])
-        below = (rows + columns > scene.ground.origin[1] + 0.5 - to_uv[2]).view(np.uint8)
+        below = (rows + columns > scenery.ground.origin[1] + 0.5 - to_uv[2]).view(np.uint8)
         cv2.copyTo(ground, below, stage)
         return stage.astype(np.float32)
 
@@ -288,7 +288,7 @@ class Renderer:
 
     @staticmethod
     def _lamps(
-        colour: np.ndarray, parts: list[Part], origin: tuple[int, int], night: float
+        colour: np.ndarray, parts: list[BodyPart], origin: tuple[int, int], night: float
     ) -> None:
         """Headlights and tail lights at night, far brighter than white, so that they glow."""
         for _, polygon, name, _ in parts:
@@ -421,24 +421,26 @@ class Renderer:
             composite(full, stamp.cover[..., None], stamp.cover, stamp.x, stamp.y)
         return np.round(full[..., 0] * 255).astype(np.uint8)
 
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[RenderedFrame]:
         """Frames ``start`` to ``stop`` (exclusive); by default the whole sequence."""
         visible, thermal = VisibleCamera(self.spec, self.place), ThermalCamera(self.spec)
         for t in range(start, self.spec.length if stop is None else stop):
             canvas, box, share = self.draw(t)
-            yield Frame(visible.expose(canvas, t), thermal.expose(canvas, t), box, share)
+            yield RenderedFrame(visible.expose(canvas, t), thermal.expose(canvas, t), box, share)
 
 
-def render(spec: SequenceSpec) -> Iterator[Frame]:
+def render(spec: SequenceSpec) -> Iterator[RenderedFrame]:
     """Render a sequence frame by frame; only the painted scene is held in memory.
 
     Yields:
-        `Frame`, which unpacks as ``rgb, ir, box, visible``.
+        `RenderedFrame`, which unpacks as ``rgb, ir, box, visible``.
     """
     return Renderer(spec).frames()
 
 
-def render_still(seed: int, *, size: tuple[int, int] = (320, 240), split: str = "train") -> Frame:
+def render_still(
+    seed: int, *, size: tuple[int, int] = (320, 240), split: str = "train"
+) -> RenderedFrame:
     """Render one frame of a random location and challenge: a registered pair with a target.
 
     It equals frame 0 of a two-frame sequence. The scene is painted for each call, which takes most

@@ -20,7 +20,7 @@ FAILURE_MODES = {
 
 
 @dataclass(frozen=True)
-class Failure:
+class SensorFailure:
     """A failure of one modality during one interval.
 
     Attributes:
@@ -97,7 +97,7 @@ class SequenceSpec:
     camouflage: float = 0.0
     crossover: float = 0.0
     drift: float = 0.0
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[SensorFailure, ...] = ()
 
     def __post_init__(self) -> None:
         if self.look not in LOOKS:

@@ -14,21 +14,21 @@ from tracker.data.crops import context_side
 
 __all__ = [
     "Augmentation",
-    "View",
+    "CropWindow",
     "change_light",
     "cover_mask",
     "degrade",
     "motion_blur",
     "paste",
     "round_mask",
-    "view_about",
+    "window_around",
 ]
 
 # --- Views --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class View:
+class CropWindow:
     """A rectangle of a frame that is resampled to a square crop.
 
     Attributes:
@@ -84,7 +84,7 @@ class Augmentation:
     Attributes:
         template_shift, search_shift: maximum offset of the target's centre from the crop's, in
             pixels of the crop, in either direction in x and y.
-        template_scale, search_scale: maximum relative change of a side of the view, drawn
+        template_scale, search_scale: maximum relative change of a side of the window, drawn
             separately for both sides.
         flip: mirror both crops of a pair left to right.
         blur: blur a search crop along a line, like motion.
@@ -129,10 +129,10 @@ class Augmentation:
                 raise UserError(f"augmentation.{name}: a probability is from 0 to 1, got {value}")
 
 
-def view_about(
+def window_around(
     box: np.ndarray, exemplar: int, size: int, shift: float, scale: float, rng: np.random.Generator
-) -> View:
-    """A view around a box ``x, y, w, h`` as in the online tracker, shifted and scaled.
+) -> CropWindow:
+    """A crop window around a box ``x, y, w, h`` as in the online tracker, shifted and scaled.
 
     Args:
         exemplar: side of a template crop in pixels, to which the context's square is scaled.
@@ -143,7 +143,7 @@ def view_about(
     side = context_side(w, h) * size / exemplar
     width, height = side * (1 + rng.uniform(-scale, scale, 2))
     off_x, off_y = rng.uniform(-shift, shift, 2)
-    return View(
+    return CropWindow(
         x + w / 2 - off_x * width / size, y + h / 2 - off_y * height / size, width, height, size
     )
 

@@ -234,10 +234,10 @@ def _fail_empty(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.full_like(image, rng.integers(0, 256))
 
 
-Failure = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+_Fail = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 #: Failures by name, with their relative frequency in RGB and in infrared.
-FAILURES: dict[str, tuple[Failure, float, float]] = {
+FAILURES: dict[str, tuple[_Fail, float, float]] = {
     "dark": (_fail_dark, 3, 1),
     "noise": (_fail_noise, 2, 2),
     "flat": (_fail_flat, 1, 4),

@@ -187,7 +187,7 @@ class Distillation(L.LightningModule):
         require_within(0, 1e30, forcing=forcing)
         student: Any = network
         self.network = student
-        _initialise(network, start)
+        _load_initial_weights(network, start)
         names = [(name.split("=") * 2)[:2] for name in features or []]
         self.features = dict(names)
         teaches = w_feature * len(self.features) + w_score + w_box
@@ -414,7 +414,7 @@ class Distillation(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _initialise(network: nn.Module, start: str | dict[str, str] | None) -> None:
+def _load_initial_weights(network: nn.Module, start: str | dict[str, str] | None) -> None:
     """Load weights to start from, whole or by the beginnings of parameters' names."""
     for beginning, path in ({"": start} if isinstance(start, str) else start or {}).items():
         if not Path(path).exists():

@@ -1,8 +1,8 @@
 """Which part of a frame a crop shows, and where the frame ends in it.
 
-A `Framing` cuts a `View` out of a frame with replicated borders. Its bounds are those of the frame,
-or of a virtual frame inside it, as if the camera had a smaller field of view: targets then lie at
-the edge of the frame, are truncated by it, or fill it.
+A `Framing` cuts a `CropWindow` out of a frame with replicated borders. Its bounds are those of the
+frame, or of a virtual frame inside it, as if the camera had a smaller field of view: targets then
+lie at the edge of the frame, are truncated by it, or fill it.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 
 from tracker.data.boxes import clip_box
-from tracker.training.augmentation import View
+from tracker.training.augmentation import CropWindow
 
 __all__ = ["Framing", "clip_to", "virtual_frame"]
 
 
 @dataclass(frozen=True)
 class Framing:
-    """A view of a frame with bounds, mirrored or not.
+    """A crop window in a frame with bounds, mirrored or not.
 
     Attributes:
         view: the part of the frame that the crop shows, in pixels of the frame.
@@ -27,7 +27,7 @@ class Framing:
         mirrored: whether left and right are exchanged.
     """
 
-    view: View
+    view: CropWindow
     bounds: tuple[int, int, int, int]
     mirrored: bool = False
 
@@ -55,7 +55,7 @@ class Framing:
                 parallax of another camera.
         """
         left, top, right, bottom = self.bounds
-        # As in `View.cut`: the online tracker rounds the corner of a crop down.
+        # As in `CropWindow.cut`: the online tracker rounds the corner of a crop down.
         bias = np.array([0 if self.mirrored else 1, 1])
         start = np.array([self.view.x, self.view.y]) - bias - (self.size - 1) / 2 * self.steps
         start -= np.array([left, top]) + np.array(shift)

@@ -30,7 +30,7 @@ class Recipe:
         far: in the search crop, this distance is uniform up to ``far_shift`` instead.
         far_shift: maximum of this distance, in pixels of the crop.
         scale: standard deviation of the logarithm of the search crop's scale.
-        stretch: maximum relative change of a view's width and of its height.
+        stretch: maximum relative change of a crop window's width and of its height.
         edge: a frame edge truncates the target in the search crop, the template or both.
         tight: the target fills the frame.
         hidden: maximum share of the target's width or height that an edge cuts off.

@@ -28,14 +28,14 @@ from tracker.data.crops import mean_colour
 from tracker.data.sequences import Sequence
 from tracker.training.augmentation import (
     Augmentation,
-    View,
+    CropWindow,
     change_light,
     cover_mask,
     degrade,
     motion_blur,
     paste,
     round_mask,
-    view_about,
+    window_around,
 )
 from tracker.training.labels import NEGATIVE, PairGeometry, label_anchors, select_anchors, subsample
 from tracker.training.sources import TargetSource
@@ -90,12 +90,12 @@ def _place_beside(
     return None
 
 
-def _view_onto(box: np.ndarray, place: np.ndarray, size: int) -> View:
-    """The view that shows a frame's ``box`` ``x, y, w, h`` at ``place`` in a crop, see
-    `View.place`."""
+def _window_onto(box: np.ndarray, place: np.ndarray, size: int) -> CropWindow:
+    """The crop window that shows a frame's ``box`` ``x, y, w, h`` at ``place`` in a crop, see
+    `CropWindow.place`."""
     x, y, w, h = box
     step = w / place[2]
-    return View(
+    return CropWindow(
         x + w / 2 - place[0] * step, y + h / 2 - place[1] * step, size * step, size * step, size
     )
 
@@ -179,9 +179,9 @@ class TargetPairs(TorchDataset):
             template, search = template.flipped(), search.flipped()
         exemplar, size = geometry.exemplar_size, geometry.search_size
         shift, scale = augmentation.template_shift, augmentation.template_scale
-        about_template = view_about(template.box, exemplar, exemplar, shift, scale, rng)
+        about_template = window_around(template.box, exemplar, exemplar, shift, scale, rng)
         shift, scale = augmentation.search_shift, augmentation.search_scale
-        about_search = view_about(search.box, exemplar, size, shift, scale, rng)
+        about_search = window_around(search.box, exemplar, size, shift, scale, rng)
 
         grey = rng.random() < augmentation.grey
         spoiled = self._one_modality(rng, augmentation.degrade)
@@ -215,12 +215,12 @@ class TargetPairs(TorchDataset):
         }
 
     def _search_crops(
-        self, search: _Moment, view: View, box: np.ndarray, rng: np.random.Generator
+        self, search: _Moment, view: CropWindow, box: np.ndarray, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
         """Crops of a search region by modality, perhaps with parts of another scene in them.
 
         Args:
-            box: the target in the crop, as `View.place` gives it.
+            box: the target in the crop, as `CropWindow.place` gives it.
         """
         crops = {m: view.cut(image, mean_colour(image)) for m, image in search.images.items()}
         augmentation, size = self.augmentation, view.size
@@ -235,7 +235,9 @@ class TargetPairs(TorchDataset):
         # What shows in one modality alone would give itself away.
         others = [other for other in others if other.usable == search.usable]
         for other in others:
-            anywhere = view_about(other.box, self.geometry.exemplar_size, size, size / 2, 0.5, rng)
+            anywhere = window_around(
+                other.box, self.geometry.exemplar_size, size, size / 2, 0.5, rng
+            )
             for kind in kinds:
                 source = anywhere
                 if kind == "transplant":
@@ -247,7 +249,7 @@ class TargetPairs(TorchDataset):
                     if beside is None:
                         continue
                     mask = round_mask(size, beside)
-                    source = _view_onto(other.box, beside, size)
+                    source = _window_onto(other.box, beside, size)
                 for modality, crop in crops.items():
                     image = other.images[modality]
                     crops[modality] = paste(crop, source.cut(image, mean_colour(image)), mask)

@@ -19,7 +19,8 @@ from torch.utils.data import Dataset
 
 from fusion.images.pixels import luminance
 from tracker.data.crops import context_side
-from tracker.training.augmentation import View
+from tracker.data.frames import MODALITIES
+from tracker.training.augmentation import CropWindow
 from tracker.training.cutouts import paste_layers
 from tracker.training.degradation import disturb, draw_failure, fail, pixelate
 from tracker.training.footage import LocalMask, Source
@@ -30,7 +31,6 @@ from tracker.training.scenes import Moment, Scene, SceneDrawer
 
 __all__ = ["VideoPairs"]
 
-MODALITIES = ("rgb", "ir")
 Shifts = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -215,7 +215,7 @@ class VideoPairs(Dataset):
                 off = rng.normal(0, 1, 2) * recipe.search_shift
             off = np.clip(off, -0.42 * size, 0.42 * size)
         across, down = side * stretch
-        view = View(
+        view = CropWindow(
             x + w / 2 - off[0] * across / size, y + h / 2 - off[1] * down / size, across, down, size
         )
         return Framing(view, bounds, mirrored)
@@ -309,7 +309,9 @@ class VideoPairs(Dataset):
         view = framing.view
         if np.abs(centre - now).max() < 0.1 * view.width:
             away = rng.uniform(0.15, 0.4, 2) * rng.choice([-1, 1], 2) * (view.width, view.height)
-            view = View(view.x + away[0], view.y + away[1], view.width, view.height, view.size)
+            view = CropWindow(
+                view.x + away[0], view.y + away[1], view.width, view.height, view.size
+            )
         moved = Framing(view, framing.bounds, framing.mirrored)
         return self._render(before, searched, moved, shifts, cold)
 

@@ -46,10 +46,15 @@ from fusion.images.alignment.geometry import (
     map_points,
 )
 
-__all__ = ["Calibration", "Camera"]
+__all__ = ["Calibration", "Camera", "load_chosen"]
 
 _MEND = "give a file that 'fusion align' wrote"
 _DISTORTIONS = (4, 5, 8, 12, 14)
+_WANTED: dict[tuple[int, ...], str] = {
+    (): "a number",
+    (2,): "two numbers",
+    (3, 3): "a 3x3 matrix of numbers",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,11 +368,27 @@ class Calibration:
         return places.reshape(height, width, 2)
 
 
+def load_chosen(path: Path | None, resize: bool = False) -> Calibration | None:
+    """The calibration of ``--align FILE``; None without one.
+
+    Args:
+        resize: whether ``--resize`` or ``--stretch`` is given too.
+
+    Raises:
+        UserError: as `Calibration.load`, or ``resize`` contradicts the calibration.
+    """
+    if path is None:
+        return None
+    if resize:
+        raise UserError(f"--align {path}: sets the infrared's size; leave out --resize, --stretch")
+    return Calibration.load(path)
+
+
 def _is_regular(matrix: np.ndarray, size: Size) -> bool:
     """Whether a transform keeps the orientation of a whole picture."""
     ends = corners(size)
     depths = np.column_stack([ends, np.ones(4)]) @ matrix[2]
-    if not (depths / depths[0] > 1e-3).all():
+    if not (depths * np.sign(depths[0]) > 1e-3 * abs(depths[0])).all():
         return False
     mapped = map_points(matrix, ends)
     sides = np.roll(mapped, -1, axis=0) - mapped
@@ -411,7 +432,7 @@ def _numbers(value: Any, name: str, shape: tuple[int, ...] | None = None) -> np.
     except (TypeError, ValueError, OverflowError):
         numbers = np.array(np.nan)
     if not np.isfinite(numbers).all() or (shape is not None and numbers.shape != shape):
-        wanted = {None: "numbers", (): "a number", (2,): "two numbers"}.get(shape, "a 3x3 matrix")
+        wanted = "numbers" if shape is None else _WANTED[shape]
         raise ValueError(f"{name} is not {wanted}")
     return numbers
 

@@ -72,7 +72,7 @@ def map_boxes(matrix: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def corners(size: Size) -> np.ndarray:
-    """The outer corners ``(4, 2)`` of a picture: upper left, upper right, lower right, lower left."""
+    """The outer corners ``(4, 2)`` of a picture, clockwise from the upper left."""
     right, bottom = size[0] - 0.5, size[1] - 0.5
     return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
 

@@ -11,7 +11,7 @@ from fusion.base.errors import UserError
 from tracker.commands.bench import PUBLISHED, UNFOLDED, PlainNetwork, bench, format_report
 from tracker.commands.cli import main
 from tracker.commands.load import WAYS, bench_beside_load, report_beside_load, serve
-from tracker.model.network import build
+from tracker.model.presets import build_network
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_what_cannot_be_compared(capsys):
     with pytest.raises(UserError, match=r"give one of dfat, .*compact_dfat_llrr"):
         bench("rgb")
     with pytest.raises(ValueError, match="branches rgb and ir"):
-        PlainNetwork(build("compact_rgb"))
+        PlainNetwork(build_network("compact_rgb"))
     with pytest.raises(ValueError, match="after the neck"):
-        PlainNetwork(build("compact_dfat_llrr", fusion_tap="before_neck"))
+        PlainNetwork(build_network("compact_dfat_llrr", fusion_tap="before_neck"))
     for option in ("--threads", "--rounds"):
         with pytest.raises(SystemExit):
             main(["bench", option, "0"])

@@ -23,12 +23,12 @@ def weights(tmp_path_factory):
     """An untrained compact network: its boxes are meaningless, but everything else is real."""
     import torch
 
-    from tracker.model.network import build
+    from tracker.model.presets import build_network
     from tracker.model.weights import save_tracker
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "compact.safetensors"
-    save_tracker(build("compact_dfat"), path)
+    save_tracker(build_network("compact_dfat"), path)
     return str(path)
 
 

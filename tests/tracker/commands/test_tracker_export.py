@@ -11,7 +11,7 @@ from fusion.base.onnx import open_session
 from tracker.commands.cli import main
 from tracker.commands.export import FILES
 from tracker.model.anchors import anchor_grid
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.model.settings import OnlineSettings
 from tracker.model.weights import load_tracker, save_tracker
 
@@ -20,7 +20,7 @@ from tracker.model.weights import load_tracker, save_tracker
 def weights(tmp_path_factory):
     """A network with everything to export: fused branch, gates, raw pixels and their shift."""
     torch.manual_seed(0)
-    network = build(
+    network = build_network(
         "compact_dfat_llrr", pixels="bgr255", fusion_args={"num_filters": 4, "num_blocks": 1}
     )
     network.online = {"window": 0.3}

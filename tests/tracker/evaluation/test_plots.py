@@ -15,7 +15,7 @@ from tracker.evaluation.vot.sequences import AnchoredSequence
 def ope_scores(rng, name, spread):
     protocol = ope.PROTOCOLS[name]
     boxes = rng.uniform(20, 60, (40, 4))
-    return ope.evaluate(
+    return ope.score_results(
         protocol,
         {"a": boxes + rng.normal(0, spread, boxes.shape)},
         {"a": (boxes,) * len(protocol.annotations)},

@@ -13,7 +13,8 @@ from tracker.model.backbone import Backbone
 from tracker.model.decision import fuse_decisions
 from tracker.model.head import Head, Response, depthwise_correlation
 from tracker.model.neck import crop_centre
-from tracker.model.network import PRESETS, TrackerNetwork, build, fold_batch_norm, infrared_shift
+from tracker.model.network import PRESETS, TrackerNetwork, fold_batch_norm, infrared_shift
+from tracker.model.presets import build_network
 from tracker.model.registry import BACKBONES, HEADS
 
 # --- Decision-level fusion ------------------------------------------------------------------------
@@ -119,7 +120,7 @@ def test_an_item_whose_branches_have_no_weight_takes_them_as_equal():
 
 def test_gates_weigh_cells_and_leave_out_the_unavailable():
     torch.manual_seed(0)
-    network = build("compact_dfat_llrr")
+    network = build_network("compact_dfat_llrr")
     named = dict(zip(network.branches, random_responses(3), strict=True))
     joint = network.decide(named)
     stacked = torch.stack([response.cls for response in named.values()])
@@ -146,7 +147,7 @@ def random_images(size, batch=2, modalities=("rgb", "ir")):
 
 
 def test_published_pixels():
-    network = build("compact_dfat", pixels="bgr255")
+    network = build_network("compact_dfat", pixels="bgr255")
     images = random_images(63)
     inputs = network.prepare(images)
     rgb, ir = (images[m].numpy().astype(np.float64) for m in ("rgb", "ir"))
@@ -161,7 +162,7 @@ def test_published_pixels():
 
 
 def test_standardized_pixels_forget_gain_and_offset():
-    network = build("compact_dfat")
+    network = build_network("compact_dfat")
     images = {m: x.float() for m, x in random_images(63).items()}
     inputs = network.prepare(images)
     for x in inputs.values():
@@ -180,7 +181,7 @@ def test_standardized_pixels_forget_gain_and_offset():
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("compact")])
 def test_compact_presets_are_small_and_respond(name):
     torch.manual_seed(0)
-    network = build(name).eval()
+    network = build_network(name).eval()
     assert sum(parameter.numel() for parameter in network.parameters()) <= 3_000_000
     modalities = network.modalities
     with torch.inference_mode():
@@ -193,7 +194,7 @@ def test_compact_presets_are_small_and_respond(name):
 
 def test_published_presets_have_their_branches():
     with torch.device("meta"):
-        networks = {name: build(name) for name in PRESETS if not name.startswith("compact")}
+        networks = {name: build_network(name) for name in PRESETS if not name.startswith("compact")}
     branches = {name: network.branches for name, network in networks.items()}
     fused = ("rgb", "ir", "fused")
     assert branches == {
@@ -204,8 +205,8 @@ def test_published_presets_have_their_branches():
 
 def test_shared_parts_are_one_batch_or_two_alike():
     torch.manual_seed(0)
-    shared = build("compact_dfat", gate=False).eval()
-    own = build("compact_dfat", gate=False, shared_backbone=False).eval()
+    shared = build_network("compact_dfat", gate=False).eval()
+    own = build_network("compact_dfat", gate=False, shared_backbone=False).eval()
     state = own.state_dict()
     for name in state:
         state[name] = shared.state_dict()[
@@ -226,7 +227,7 @@ def test_shared_parts_are_one_batch_or_two_alike():
 def test_a_fused_branch_learns_at_either_tap(fusion, tap):
     torch.manual_seed(0)
     name = {"llrr": "compact_dfat_llrr", "rfn": "compact_dfat_rfn"}[fusion]
-    network = build(name, fusion_tap=tap)
+    network = build_network(name, fusion_tap=tap)
     responses = network(random_images(63), random_images(159))
     (responses["fused"].cls.square().mean() + responses["fused"].loc.square().mean()).backward()
     for part in ("fusions", "heads.fused", "necks.fused", "backbones.shared", "stems.ir"):
@@ -244,7 +245,7 @@ def test_a_fused_branch_learns_at_either_tap(fusion, tap):
 
 def test_a_missing_modality_leaves_its_branches_out():
     torch.manual_seed(0)
-    network = build("compact_dfat_llrr").eval()
+    network = build_network("compact_dfat_llrr").eval()
     template, search = random_images(63), random_images(159)
     with torch.inference_mode():
         full = network(template, search)
@@ -255,7 +256,7 @@ def test_a_missing_modality_leaves_its_branches_out():
 
 def test_branch_weights():
     torch.manual_seed(0)
-    network = build("compact_dfat", gate=False, branch_weights=[0, 1])
+    network = build_network("compact_dfat", gate=False, branch_weights=[0, 1])
     rgb, ir = random_responses(2)
     torch.testing.assert_close(network.decide({"rgb": rgb, "ir": ir}).cls, ir.cls)
     torch.testing.assert_close(network.decide({"rgb": rgb, "ir": ir}).loc, ir.loc)
@@ -265,7 +266,7 @@ def test_branch_weights():
 
 def test_inference_copy_gives_the_same():
     torch.manual_seed(0)
-    network = build("compact_dfat_rfn")
+    network = build_network("compact_dfat_rfn")
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
@@ -323,7 +324,7 @@ def test_unknown_parts(arguments, message):
 
 def test_unknown_preset():
     with pytest.raises(UserError, match="preset 'dfat_lrr'; did you mean 'dfat_llrr'"):
-        build("dfat_lrr")
+        build_network("dfat_lrr")
 
 
 # --- Parts of one's own ---------------------------------------------------------------------------
@@ -425,7 +426,7 @@ def test_an_own_head_and_fusion_module():
             return self.weight * rgb + (1 - self.weight) * ir
 
     try:
-        network = build(
+        network = build_network(
             "compact_dfat", head="plain", head_args={"gain": 2.0}, fusion="sum",
             fusion_args={"weight": 0.25},
         )  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tracker.data.boxes import box_iou
-from tracker.model.pretrained import SMALL
+from tracker.model.pretrained import INCLUDED_WEIGHTS
 from tracker.model.weights import load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
 from tracker.synthetic import random_spec, render
@@ -38,7 +38,7 @@ def overlaps(tracker, challenge, blind=None, length=40):
 
 
 def test_it_is_small():
-    assert SMALL.stat().st_size < 8_000_000
+    assert INCLUDED_WEIGHTS.stat().st_size < 8_000_000
 
 
 @pytest.mark.parametrize("challenge", ["plain", "night", "crossover", "distractors"])

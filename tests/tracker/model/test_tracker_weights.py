@@ -11,7 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fusion.base.errors import UserError
-from tracker.model.network import PRESETS, build
+from tracker.model.network import PRESETS
+from tracker.model.presets import build_network
 from tracker.model.settings import OnlineSettings
 from tracker.model.weights import load_imagenet, load_published, load_tracker, save_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
@@ -33,7 +34,9 @@ def refusal(load, *arguments, **options) -> str:
 @pytest.fixture
 def own_file(tmp_path):
     torch.manual_seed(0)
-    network = build("compact_dfat_llrr", branch_weights=[1, 2, 3], fusion_args={"num_blocks": 1})
+    network = build_network(
+        "compact_dfat_llrr", branch_weights=[1, 2, 3], fusion_args={"num_blocks": 1}
+    )
     network.online = {"window": 0.3, "update_interval": 5}
     path = tmp_path / "own.safetensors"
     save_tracker(network, path)
@@ -190,13 +193,13 @@ def test_code_in_a_checkpoint_never_runs(tmp_path, published):
 def build_resnet(**changes):
     """A full-size network without memory, for what is refused before it is filled."""
     with torch.device("meta"):
-        return build("dfat", **changes)
+        return build_network("dfat", **changes)
 
 
 def test_a_fused_network_starts_from_a_published_one(tmp_path, published):
     path = save(published, tmp_path / "dfat.pth")
     torch.manual_seed(0)
-    network = build("dfat_rfn", shared_backbone=False)
+    network = build_network("dfat_rfn", shared_backbone=False)
     fused = {
         name: tensor.clone()
         for name, tensor in network.state_dict().items()
@@ -226,7 +229,7 @@ def test_imagenet_files_that_do_not_fit(tmp_path):
         load_imagenet, network, path
     )
     with pytest.raises(ValueError, match="resnet50 on bgr255 pixels alone"):
-        load_imagenet(build("compact_dfat"), path)
+        load_imagenet(build_network("compact_dfat"), path)
 
 
 def test_imagenet_cannot_be_downloaded(monkeypatch):

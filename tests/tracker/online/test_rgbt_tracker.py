@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fusion.base.errors import UserError
 from tracker.data.crops import crop_square, is_usable
 from tracker.model.head import Response
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.model.settings import OnlineSettings
 from tracker.online.rgbt_tracker import RGBTTracker
 
@@ -51,7 +51,7 @@ class MatchingHead(nn.Module):
 def matching():
     """A network whose branches follow a square target."""
     torch.manual_seed(0)
-    network = build("compact_dfat", gate=False).eval()
+    network = build_network("compact_dfat", gate=False).eval()
     # A square target of side s has context of side 2 s, which becomes the exemplar.
     network.heads["shared"] = MatchingHead(side=63 / 2)
     return network
@@ -60,7 +60,7 @@ def matching():
 @pytest.fixture
 def random_network():
     torch.manual_seed(1)
-    return build("compact_dfat_llrr").eval()
+    return build_network("compact_dfat_llrr").eval()
 
 
 def texture(rng, height, width, *channels):
@@ -159,7 +159,7 @@ def test_a_translation_of_the_frames_translates_the_boxes(random_network, rng):
 
 def single(network, modality, **changes):
     """The single-modality network with the same weights."""
-    alone = build("compact_dfat", gate=False, branches=[modality], **changes)
+    alone = build_network("compact_dfat", gate=False, branches=[modality], **changes)
     state = network.state_dict()
     alone.load_state_dict({name: state[name] for name in alone.state_dict()})
     return alone
@@ -170,7 +170,7 @@ def single(network, modality, **changes):
 @pytest.mark.parametrize("damage", ["none", "black", "nan"])
 def test_a_missing_modality_is_as_if_it_had_no_branch(rng, pixels, modality, damage):
     torch.manual_seed(2)
-    network = build("compact_dfat_llrr", pixels=pixels)
+    network = build_network("compact_dfat_llrr", pixels=pixels)
     broken = {
         "none": lambda frame: None,
         "black": np.zeros_like,

@@ -169,7 +169,7 @@ def test_an_interrupted_run_keeps_what_it_had(tmp_path, make_scene):
     out = tmp_path / "out"
     with pytest.raises(Interrupted) as interrupted:
         track_to_folder(StopsAt(6), sequence, (20, 30, 24, 20), out, out / "seen.mp4")
-    assert interrupted.value.account.tracked == 5 and not interrupted.value.account.complete
+    assert interrupted.value.report.tracked == 5 and not interrupted.value.report.complete
     assert sorted(path.name for path in out.iterdir()) == [
         "boxes.partial.txt",
         "report.partial.json",

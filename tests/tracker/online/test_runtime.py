@@ -10,7 +10,7 @@ from fusion.base.errors import UserError
 from tracker.commands.cli import main
 from tracker.data.boxes import box_iou
 from tracker.evaluation.vot.entries import make_tracker
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.model.settings import OnlineSettings
 from tracker.model.weights import load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
@@ -134,7 +134,7 @@ SMALL = {"channels": 8, "search_size": 95}
 @pytest.mark.parametrize("runtime", ["eager", "compile"])
 def test_responses_in_bfloat16_are_near_and_decided_in_float32(runtime):
     torch.manual_seed(0)
-    network = build("compact_rgb", **SMALL).eval()
+    network = build_network("compact_rgb", **SMALL).eval()
     tracker = RGBTTracker(network, runtime=runtime, precision="bfloat16")
     crops = [255 * torch.rand(1, 3, size, size) for size in (63, 95)]
     with torch.inference_mode():
@@ -162,7 +162,7 @@ def small_boxes(network, frames, runtime):
 def test_an_infrared_with_a_template_of_its_own_is_not_shifted(rng):
     """Published pixels: the infrared is brought to the RGB's mean only if its template was."""
     torch.manual_seed(0)
-    network = build("compact_dfat", pixels="bgr255", gate=False, **SMALL).eval()
+    network = build_network("compact_dfat", pixels="bgr255", gate=False, **SMALL).eval()
     frames = [(x, x[..., 0] // 2) for x in rng.integers(0, 256, (2, 120, 160, 3), np.uint8)]
     frames[0] = (None, frames[0][1])
     expected, found = (small_boxes(network, frames, runtime) for runtime in ("eager", "onnx"))
@@ -173,7 +173,7 @@ def test_recording_one_modality_leaves_no_file(rng, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     torch.manual_seed(0)
-    network = build("compact_ir", **SMALL).eval()
+    network = build_network("compact_ir", **SMALL).eval()
     frames = [(None, x) for x in rng.integers(0, 256, (2, 120, 160), np.uint8)]
     expected, found = (small_boxes(network, frames, runtime) for runtime in ("eager", "onnx"))
     np.testing.assert_allclose(found, expected, atol=0.01)
@@ -192,7 +192,7 @@ def test_recording_one_modality_leaves_no_file(rng, tmp_path, monkeypatch):
     ],
 )
 def test_what_there_is_not(tmp_path, runtime, precision, message):
-    network = build("compact_rgb")
+    network = build_network("compact_rgb")
     environment = {"RGBT_UNTRAINED": "1", "RGBT_RUNTIME": runtime, "RGBT_PRECISION": precision}
     for attempt in (
         lambda: check_runtime(runtime, precision),
@@ -212,7 +212,7 @@ def test_a_gpu_is_nothing_for_onnx_runtime():
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match=r"onnx not installed; pip install 'rgbt-lrrnet\[export\]'"):
-        RGBTTracker(build("compact_rgb"), runtime="onnx")
+        RGBTTracker(build_network("compact_rgb"), runtime="onnx")
 
 
 def test_a_machine_that_cannot_compile(monkeypatch):
@@ -224,7 +224,7 @@ def test_a_machine_that_cannot_compile(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", compile_nothing)
     with pytest.raises(UserError, match=r"no working C.. compiler.; give runtime") as caught:
-        RGBTTracker(build("compact_rgb"), runtime="compile")
+        RGBTTracker(build_network("compact_rgb"), runtime="compile")
     assert "\n" not in str(caught.value)
 
 

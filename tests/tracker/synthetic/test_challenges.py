@@ -9,7 +9,7 @@ import pytest
 
 from tracker.data.boxes import box_iou, clip_box, xywh_to_xyxy
 from tracker.evaluation.baselines.correlation import CorrelationTracker
-from tracker.synthetic import FAILURE_MODES, SPLITS, Failure, random_spec, render
+from tracker.synthetic import FAILURE_MODES, SPLITS, SensorFailure, random_spec, render
 from tracker.synthetic.rendering import Renderer
 
 SMALL = (96, 72)
@@ -195,7 +195,7 @@ def test_fast_targets_move_far_between_frames():
 )
 def test_failures_take_away_one_modality_for_a_stretch(modality, mode):
     spec = small_spec(1, length=10)
-    failing = dataclasses.replace(spec, failures=(Failure(modality, mode, 0.4, 0.7),))
+    failing = dataclasses.replace(spec, failures=(SensorFailure(modality, mode, 0.4, 0.7),))
     other = {"rgb": "ir", "ir": "rgb"}[modality]
     good = list(render(spec))
     for t, frame in enumerate(render(failing)):

@@ -12,7 +12,7 @@ from fusion.base.errors import UserError
 from fusion.images.reading import read_image
 from tracker.data.sequences import load_dataset
 from tracker.synthetic import (
-    Failure,
+    SensorFailure,
     SequenceSpec,
     contact_sheet,
     dataset,
@@ -45,7 +45,7 @@ def specs_of(root):
     specs = []
     for name in (root / "list.txt").read_text().split():
         values = json.loads((root / name / "spec.json").read_text())
-        values["failures"] = tuple(Failure(**f) for f in values["failures"])
+        values["failures"] = tuple(SensorFailure(**f) for f in values["failures"])
         for key in ("size", "challenges"):
             values[key] = tuple(values[key])
         specs.append(SequenceSpec(**values))

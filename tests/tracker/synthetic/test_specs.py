@@ -10,7 +10,7 @@ from tracker.synthetic import (
     FAILURE_MODES,
     LOOKS,
     SPLITS,
-    Failure,
+    SensorFailure,
     challenge_names,
     dataset_specs,
     random_spec,
@@ -67,9 +67,9 @@ def test_wrong_names_are_reported_with_the_right_ones():
         with pytest.raises(ValueError):
             dataclasses.replace(spec, **wrong)
     with pytest.raises(ValueError, match="start"):
-        Failure("rgb", "dark", 0.0, 0.5)
+        SensorFailure("rgb", "dark", 0.0, 0.5)
     with pytest.raises(ValueError, match="washout"):
-        Failure("rgb", "washout", 0.1, 0.5)
+        SensorFailure("rgb", "washout", 0.1, 0.5)
 
 
 def test_a_set_goes_through_the_challenges_in_turn():

@@ -7,7 +7,7 @@ from fusion.base.errors import UserError
 from tracker.data.crops import crop_square
 from tracker.training.augmentation import (
     Augmentation,
-    View,
+    CropWindow,
     cover_mask,
     degrade,
     motion_blur,
@@ -24,7 +24,7 @@ def test_a_view_is_what_the_online_tracker_cuts(rng, side, size, texture):
     centre = (51 + side / 2 + 0.5 - 30, 47 + side / 2 + 0.5 - 30)
     fill = np.array([99])
     online = crop_square(frame, centre, side, size, fill)
-    ours = View(*centre, side, side, size).cut(frame, fill)
+    ours = CropWindow(*centre, side, side, size).cut(frame, fill)
     inside = (slice(2, -2), slice(2, -2))  # the two treat the very border differently
     difference = np.abs(online[inside].astype(int) - ours[inside])
     assert difference.max() <= 2
@@ -35,14 +35,14 @@ def test_a_box_is_where_it_is_placed():
     frame = np.zeros((100, 120), np.uint8)
     box = np.array([40.0, 30.0, 20.0, 12.0])
     frame[30:42, 40:60] = 255
-    view = View(45, 33, 60, 40, 120)  # scaled by 2 and by 3
+    view = CropWindow(45, 33, 60, 40, 120)  # scaled by 2 and by 3
     crop = view.cut(frame, 0) > 127
     rows, columns = np.flatnonzero(crop.any(1)), np.flatnonzero(crop.any(0))
     width, height = len(columns), len(rows)
     centre = np.array([columns[0] + width / 2, rows[0] + height / 2]) - 60
     cx, cy, w, h = view.place(box)
     assert (width, height) == pytest.approx((w, h), abs=1)
-    # Half a pixel of the frame apart: see View.cut.
+    # Half a pixel of the frame apart: see CropWindow.cut.
     assert centre - (cx, cy) == pytest.approx((1, 1.5), abs=0.75)
 
 

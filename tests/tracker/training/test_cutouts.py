@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tracker.training.augmentation import View
+from tracker.training.augmentation import CropWindow
 from tracker.training.cutouts import Cutout, Layer, cut_out, paste_layers
 from tracker.training.footage import LocalMask, Picture, Track
 from tracker.training.framing import Framing
 from tracker.training.pseudo_thermal import ThermalLook
 
-FRAMING = Framing(View(80, 60, 120, 120, 240), (0, 0, 160, 120))
+FRAMING = Framing(CropWindow(80, 60, 120, 120, 240), (0, 0, 160, 120))
 
 
 def block(width=20, height=40, colour=(250, 0, 0), heat=240):

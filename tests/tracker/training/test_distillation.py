@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from fusion.base.errors import UserError
 from tracker.commands.cli import main
 from tracker.model.joint import JOINT_PRESETS, JointTracker
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.model.reading import Reading, cell_centres
 from tracker.model.weights import load_tracker, save_tracker
 from tracker.synthetic import random_spec, write_sequence
@@ -192,13 +192,13 @@ def test_teachers_and_students_of_other_kinds(student, tmp_path):
     path = tmp_path / "teacher.safetensors"
     small = {"search_size": 111}
     if student == "joint":
-        save_tracker(build("compact_dfat", **small), path)
+        save_tracker(build_network("compact_dfat", **small), path)
         module = Distillation(JointTracker(**TINY), teacher=str(path))
         batch = make_batch()
     else:
         save_tracker(JointTracker(**TINY), path)
         module = Distillation(
-            build("compact_dfat", **small),
+            build_network("compact_dfat", **small),
             teacher=str(path),
         )
         batch = make_batch(exemplar=63, search=111)
@@ -278,7 +278,7 @@ def test_configurations_run(name, footage, tmp_path):
     torch.manual_seed(0)
     teacher, start = tmp_path / "teacher.safetensors", tmp_path / "start.safetensors"
     of_dfat = name == "distill_dfat"
-    save_tracker(build("compact_dfat") if of_dfat else JointTracker(), teacher)
+    save_tracker(build_network("compact_dfat") if of_dfat else JointTracker(), teacher)
     options = {
         "model.init_args.teacher": teacher,
         "data.sequences.synthetic": footage,
@@ -296,5 +296,5 @@ def test_configurations_run(name, footage, tmp_path):
     arguments += [text for key, value in options.items() for text in (f"--{key}", str(value))]
     assert main(arguments) == 0
     (weights,) = (tmp_path / "runs").rglob("weights.safetensors")
-    expected = build("compact_dfat") if of_dfat else JointTracker(**JOINT_PRESETS["small"])
+    expected = build_network("compact_dfat") if of_dfat else JointTracker(**JOINT_PRESETS["small"])
     assert load_tracker(weights).architecture == expected.architecture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tracker.training.augmentation import View
+from tracker.training.augmentation import CropWindow
 from tracker.training.framing import Framing, clip_to, virtual_frame
 
 BOX = np.array([60.0, 40.0, 24.0, 30.0])
@@ -25,7 +25,7 @@ def box_of(crop):
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("width, height", [(80, 80), (100, 90), (200, 190), (40, 46)])
 def test_a_box_lies_where_the_block_is_cut(frame, mirrored, width, height):
-    framing = Framing(View(70.3, 57.8, width, height, 127), (0, 0, 160, 120), mirrored)
+    framing = Framing(CropWindow(70.3, 57.8, width, height, 127), (0, 0, 160, 120), mirrored)
     found, placed = box_of(framing.cut(frame)), framing.place(BOX)
     # As published, the crop's corner is rounded down: half a pixel of the frame, on average.
     half = 0.5 / np.abs(framing.steps)
@@ -35,7 +35,7 @@ def test_a_box_lies_where_the_block_is_cut(frame, mirrored, width, height):
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_shift_moves_what_is_in_the_frame(frame, mirrored):
-    framing = Framing(View(72, 55, 90, 90, 180), (0, 0, 160, 120), mirrored)
+    framing = Framing(CropWindow(72, 55, 90, 90, 180), (0, 0, 160, 120), mirrored)
     moved = box_of(framing.cut(frame, (6, -4)))
     expected = framing.place(BOX + [6, -4, 0, 0])
     change = expected - framing.place(BOX)
@@ -45,14 +45,14 @@ def test_a_shift_moves_what_is_in_the_frame(frame, mirrored):
 def test_bounds_cut_a_frame_like_a_smaller_frame(rng):
     frame = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
     bounds = (30, 20, 110, 100)
-    framing = Framing(View(90, 60, 120, 120, 127), bounds)
-    inner = Framing(View(60, 40, 120, 120, 127), (0, 0, 80, 80))
+    framing = Framing(CropWindow(90, 60, 120, 120, 127), bounds)
+    inner = Framing(CropWindow(60, 40, 120, 120, 127), (0, 0, 80, 80))
     np.testing.assert_array_equal(framing.cut(frame), inner.cut(frame[20:100, 30:110]))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_sealing_makes_what_is_outside_copies_of_the_border(rng, mirrored):
-    framing = Framing(View(60, 60, 120, 120, 120), (30, 0, 90, 160), mirrored)
+    framing = Framing(CropWindow(60, 60, 120, 120, 120), (30, 0, 90, 160), mirrored)
     crop = rng.integers(0, 256, (120, 120)).astype(np.uint8)
     (sealed,) = framing.seal(crop)
     inside = slice(32, 88)
@@ -64,7 +64,7 @@ def test_sealing_makes_what_is_outside_copies_of_the_border(rng, mirrored):
 
 
 def test_sealing_a_whole_view_changes_nothing(rng):
-    framing = Framing(View(60, 60, 40, 40, 120), (0, 0, 160, 120))
+    framing = Framing(CropWindow(60, 60, 40, 40, 120), (0, 0, 160, 120))
     crop = rng.integers(0, 256, (120, 120)).astype(np.uint8)
     assert framing.seal(crop)[0] is crop
 

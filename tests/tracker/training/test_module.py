@@ -16,13 +16,14 @@ from fusion.base.configuration import read_config
 from fusion.base.errors import UserError
 from tracker.commands.cli import main
 from tracker.model.head import Response
-from tracker.model.network import PRESETS, TrackerNetwork, build
+from tracker.model.network import PRESETS, TrackerNetwork
+from tracker.model.presets import build_network
 from tracker.model.weights import load_tracker, save_tracker
 from tracker.synthetic import random_spec, write_sequence
 from tracker.training.augmentation import Augmentation
 from tracker.training.labels import IGNORED, PairGeometry
 from tracker.training.losses import FewLevelsFusionLoss, cross_entropy_loss, localisation_loss
-from tracker.training.module import KeepTracker, TargetData, TrackerTraining, initialise
+from tracker.training.module import KeepTracker, TargetData, TrackerTraining, load_initial_weights
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "tracker"
 CONFIGURATIONS = sorted(
@@ -58,7 +59,7 @@ def small_training(preset="compact_dfat_llrr", **arguments):
     torch.manual_seed(0)
     changes = SMALL if preset.endswith("llrr") else {"search_size": 111}
     defaults = {"optimizer": "adamw", "learning_rate": 2e-3, "w_decision": 1.0}
-    return TrackerTraining(build(preset, **changes), **(defaults | arguments))
+    return TrackerTraining(build_network(preset, **changes), **(defaults | arguments))
 
 
 def batch_of(module, root, draws=range(3), **arguments):
@@ -145,20 +146,20 @@ def test_frozen_parts_keep_weights_and_statistics(root):
 
 def test_the_second_stage_starts_from_the_first(tmp_path):
     torch.manual_seed(1)
-    first = build("compact_dfat")
+    first = build_network("compact_dfat")
     save_tracker(first, tmp_path / "first.safetensors")
-    second = build("compact_dfat_llrr")
+    second = build_network("compact_dfat_llrr")
     fused = second.heads["fused"].cls_weight.clone()
-    initialise(second, str(tmp_path / "first.safetensors"))
+    load_initial_weights(second, str(tmp_path / "first.safetensors"))
     tensors = second.state_dict()
     assert all(torch.equal(tensors[name], t) for name, t in first.state_dict().items())
     assert torch.equal(tensors["heads.fused.cls_weight"], fused)
     with pytest.raises(UserError, match=r"first\.safetensors: of another network"):
-        initialise(build("compact_rgb"), str(tmp_path / "first.safetensors"))
+        load_initial_weights(build_network("compact_rgb"), str(tmp_path / "first.safetensors"))
     with pytest.raises(UserError, match="imagenet: ImageNet weights fit the backbones resnet50"):
-        initialise(second, "imagenet")
+        load_initial_weights(second, "imagenet")
     with pytest.raises(UserError, match="no such file; train the stage that leaves it first"):
-        initialise(second, str(tmp_path / "runs" / "weights.safetensors"))
+        load_initial_weights(second, str(tmp_path / "runs" / "weights.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -284,13 +285,13 @@ def test_configurations_run(root, tmp_path, name, capfd):
     if name in ("compact_dfat_rfn", "compact_dfat_llrr"):
         torch.manual_seed(0)
         start = str(tmp_path / "stage1.safetensors")
-        save_tracker(build("compact_dfat"), start)
+        save_tracker(build_network("compact_dfat"), start)
     arguments += ["--model.init_args.start", start]
     assert main(arguments) == 0
     if compact:
         (path,) = tmp_path.rglob("weights.safetensors")
         trained = load_tracker(path)
-        assert trained.architecture == build(name).architecture
+        assert trained.architecture == build_network(name).architecture
         if start != "null":  # what both stages have is as the first left it
             for part, tensor in load_tracker(start).state_dict().items():
                 if not part.startswith("gates"):
@@ -306,7 +307,7 @@ def test_configurations_are_the_presets():
         assert network["class_path"] == "tracker.model.network.TrackerNetwork"
         with torch.device("meta"):
             configured = TrackerNetwork(**network["init_args"])
-            assert configured.architecture == build(name).architecture
+            assert configured.architecture == build_network(name).architecture
         assert {logger["init_args"]["name"] for logger in keys["trainer"]["logger"]} == {name}
 
 

@@ -11,7 +11,7 @@ from skimage.metrics import structural_similarity
 from fusion.training.losses import FeatureFusionLoss, gram_matrix
 from tracker.model.anchors import anchor_grid
 from tracker.model.head import Response
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.training.labels import IGNORED, NEGATIVE, POSITIVE
 from tracker.training.losses import (
     FewLevelsFusionLoss,
@@ -163,7 +163,7 @@ def test_the_best_box_is_the_highest_anchors(responses):
 
 
 def test_focal_loss_starts_from_rare_targets():
-    network = build("compact_rgb")
+    network = build_network("compact_rgb")
     expect_background(network, prior=0.02)
     bias = network.heads["shared"].rpns[0].cls.head[-1].bias.detach()
     torch.testing.assert_close((bias[5:] - bias[:5]).sigmoid(), torch.full((5,), 0.02))

@@ -10,6 +10,7 @@ from fusion.base.commandline import (
     is_lightning,
     run,
 )
+from tracker.app.command import add_app
 from tracker.commands.cli.bench import add_bench
 from tracker.commands.cli.data import add_data
 from tracker.commands.cli.export import add_export
@@ -75,4 +76,5 @@ def _parser() -> Parser:
     add_evaluate(commands)
     add_vot(commands)
     add_demo(commands)
+    add_app(commands)
     return parser

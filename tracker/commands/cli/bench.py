@@ -4,7 +4,7 @@ import argparse
 import json
 
 from fusion.base.commandline import Commands, add_device_option, positive_int, resolve_device
-from tracker.model.pretrained import SHIPPED
+from tracker.model.pretrained import INCLUDED_TRACKER
 from tracker.online.runtime import RUNTIMES
 
 BENCH_EXAMPLES = """\
@@ -39,7 +39,7 @@ def add_bench(commands: Commands) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        default=SHIPPED,
+        default=INCLUDED_TRACKER,
         help="small, or another preset on both modalities: dfat, dfat_llrr, compact_dfat, ... "
         "(default: small)",
     )

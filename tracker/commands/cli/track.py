@@ -39,6 +39,7 @@ interruption, they are named boxes.partial.txt and so on, and contain all frames
 examples:
   tracker track visible/ thermal/ --box 312,140,48,96 -o out
   tracker track visible.mp4 thermal.mp4 --select -o out --video out/seen.mp4
+  tracker track visible.mp4 thermal.mp4 --box 312,140,48,96 -o out --align calibration.yaml
   tracker track LasHeR/testingset/10runone -o out --weights dfat.pth
   tracker track LasHeR/testingset/10runone -o out --tracker my_tracker:MyTracker
 
@@ -123,6 +124,7 @@ def region(text: str) -> list[float]:
 
 
 def _track(arguments: argparse.Namespace) -> int:
+    from fusion.images.alignment.calibration import load_chosen
     from fusion.images.video import require_video_suffix
     from tracker.data.sequences import load_sequence
     from tracker.online.running import Interrupted, check_start, track_to_folder
@@ -138,6 +140,7 @@ def _track(arguments: argparse.Namespace) -> int:
         pair=arguments.pair,
         percentiles=arguments.percentiles,
         needs_boxes=arguments.box is None and not arguments.select,
+        calibration=load_chosen(arguments.align, arguments.resize or arguments.stretch),
     )
     region = _start_region(arguments, sequence)
     check_start(sequence, region)
@@ -152,17 +155,17 @@ def _track(arguments: argparse.Namespace) -> int:
     # torch is imported only now, after all checks of the input.
     tracker = make_chosen(arguments)
     try:
-        account = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
+        report = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
     except Interrupted as interrupted:
-        account = interrupted.account
-        if account.tracked:
-            print("\n".join(account.lines()))
+        report = interrupted.report
+        if report.tracked:
+            print("\n".join(report.lines()))
             print(
-                f"{account.tracked} of {account.frames} frames are in "
+                f"{report.tracked} of {report.frames} frames are in "
                 f"{arguments.output / 'boxes.partial.txt'}"
             )
         raise
-    print("\n".join(account.lines()))
+    print("\n".join(report.lines()))
     print(f"boxes: {arguments.output / 'boxes.txt'}")
     if arguments.video is not None:
         print(f"video: {arguments.video}")

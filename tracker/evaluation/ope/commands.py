@@ -19,7 +19,7 @@ from tracker.online.runtime import add_runtime_options, add_threads_option
 if TYPE_CHECKING:
     import numpy as np
 
-    from tracker.evaluation.ope.figures import Protocol, Scores
+    from tracker.evaluation.ope.figures import OPEScores, Protocol
     from tracker.online.rgbt_tracker import RGBTTracker
     from tracker.online.running import Tracker
 
@@ -285,9 +285,9 @@ def _entrants(arguments: argparse.Namespace) -> list[_Entrant]:
 def _network_entrants(arguments: argparse.Namespace) -> list[_Entrant]:
     """The network with the settings of its weights, and its variants."""
     from tracker.evaluation.origin import describe_origin
-    from tracker.model.pretrained import SMALL
+    from tracker.model.pretrained import INCLUDED_WEIGHTS
 
-    weights = arguments.weights or SMALL
+    weights = arguments.weights or INCLUDED_WEIGHTS
     if not weights.is_file():
         raise UserError(f"{weights}: no such file; give a weights file")
     search = {"runtime": arguments.runtime, "precision": arguments.precision}
@@ -367,9 +367,9 @@ class _Row:
         speed: frames per second in the tracker, if its times are recorded.
     """
 
-    scores: "Scores"
+    scores: "OPEScores"
     results: dict[str, "np.ndarray"]
-    single: dict[str, "Scores"]
+    single: dict[str, "OPEScores"]
     speed: float | None
 
 
@@ -393,13 +393,13 @@ def _score(
         for remark in remarks:
             print(f"tracker: {remark}", file=sys.stderr)
         single = {
-            modality: ope.evaluate(
+            modality: ope.score_results(
                 protocol, results, {key: boxes[i : i + 1] for key, boxes in annotations.items()}
             )
             for i, modality in enumerate(MODALITY_NAMES.values())
             if protocol.is_maximum
         }
-        scores = ope.evaluate(protocol, results, annotations)
+        scores = ope.score_results(protocol, results, annotations)
         table[name] = _Row(scores, results, single, frame_rate(folder))
     return table, faults
 
@@ -426,7 +426,7 @@ def _table_json(table: Mapping[str, _Row], attributes: Mapping, per_sequence: bo
 
 
 def _columns(protocol: "Protocol") -> list[str]:
-    """The keys of `figures.Scores.figures` that the benchmark defines."""
+    """The keys of `figures.OPEScores.figures` that the benchmark defines."""
     if protocol.tracked_only:
         return ["SR", "PR", "kept"]
     return ["PR", "NPR", "SR"] if protocol.normalized else ["PR", "SR"]

@@ -307,7 +307,7 @@ def sequence_rates(
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class OPEScores:
     """A tracker's figures over several sequences.
 
     Attributes:
@@ -318,9 +318,9 @@ class Scores:
     protocol: Protocol
     rates: Mapping[str, Rates]
 
-    def subset(self, names: Iterable[str]) -> "Scores":
+    def subset(self, names: Iterable[str]) -> "OPEScores":
         """The figures over a subset of sequences, such as those with an attribute."""
-        return Scores(self.protocol, {name: self.rates[name] for name in names})
+        return OPEScores(self.protocol, {name: self.rates[name] for name in names})
 
     def curve(self, plot: str) -> np.ndarray:
         """Rates of ``precision``, ``normalized`` or ``success`` over all sequences; NaN if none."""
@@ -365,17 +365,17 @@ class Scores:
         return figures | ({"kept": self.kept} if self.protocol.tracked_only else {})
 
 
-def evaluate(
+def score_results(
     protocol: Protocol,
     results: Mapping[str, np.ndarray],
     annotations: Mapping[str, tuple[np.ndarray, ...]],
-) -> Scores:
+) -> OPEScores:
     """Compute a tracker's figures on a benchmark.
 
         protocol = PROTOCOLS["rgbt234"]
         annotations = ope_files.read_annotations("RGBT234", protocol)
         results, _ = ope_files.read_results("results/DFAT", protocol, annotations)
-        print(evaluate(protocol, results, annotations).figures())
+        print(score_results(protocol, results, annotations).figures())
 
     For PR and SR of one modality of a benchmark with two, pass the annotations of that one alone.
 
@@ -389,7 +389,7 @@ def evaluate(
     lacking = [name for name in annotations if name not in results]
     if lacking:
         raise ValueError(f"no result for {', '.join(lacking)}")
-    return Scores(
+    return OPEScores(
         protocol,
         {
             name: sequence_rates(protocol, results[name], boxes)

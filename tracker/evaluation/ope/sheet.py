@@ -16,7 +16,7 @@ from fusion.evaluation.comparison import COLOURS
 from tracker.data.boxes import box_iou
 from tracker.data.frames import Frame
 from tracker.data.sequences import Dataset
-from tracker.evaluation.ope.figures import Scores
+from tracker.evaluation.ope.figures import OPEScores
 
 __all__ = ["PARTS", "contact_sheet", "sheet_frames", "view"]
 
@@ -49,7 +49,7 @@ def contact_sheet(
     dataset: Dataset,
     annotations: Mapping[str, tuple[np.ndarray, ...]],
     results: Mapping[str, Mapping[str, np.ndarray]],
-    scores: Mapping[str, Scores],
+    scores: Mapping[str, OPEScores],
 ) -> Figure:
     """Draw both modalities with the boxes of all trackers, one row per sequence.
 

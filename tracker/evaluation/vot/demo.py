@@ -12,7 +12,7 @@ from tracker.evaluation.vot.report import ReportedTracker, read_reported, write_
 from tracker.evaluation.vot.run import choose_trackers, run_trackers
 from tracker.evaluation.vot.template import copy_template
 from tracker.evaluation.vot.workspace import Workspace, read_workspace
-from tracker.model.pretrained import SHIPPED
+from tracker.model.pretrained import INCLUDED_TRACKER
 from tracker.online.runtime import check_runtime
 
 
@@ -77,7 +77,7 @@ def run_demo(
     print(f"EAO over {lengths}; not comparable with VOT2020-RGBT\n")
     report, video = output / "report.html", output / "tracking.mp4"
     write_report(workspace, report, trackers)
-    shown = next(row for row in rows if row.reference == SHIPPED)
+    shown = next(row for row in rows if row.reference == INCLUDED_TRACKER)
     write_video(workspace, shown, video)
     print(f"open {report} in a browser, and {video} ({shown.title}; orange is its box, cyan the")
     print(f"true one). Everything else is in {folder}.")

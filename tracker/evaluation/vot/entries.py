@@ -15,7 +15,7 @@ from fusion.base.registry import unknown
 from tracker.data.frames import MODALITIES
 from tracker.evaluation import trackers
 from tracker.evaluation.origin import DEFAULT_PRECISION, DEFAULT_RUNTIME, describe_origin
-from tracker.model.pretrained import PUBLISHED_PRESETS, SHIPPED, SMALL
+from tracker.model.pretrained import INCLUDED_TRACKER, INCLUDED_WEIGHTS, PUBLISHED_PRESETS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +79,7 @@ def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> 
 
     RGBT_WEIGHTS names a file, or a folder with ``<name>.safetensors`` (or another suffix of
     `WEIGHTS_SUFFIXES`); relative paths start in the workspace, and its ``weights`` is the default.
-    `SHIPPED` has those of the package if there are no others.
+    `INCLUDED_TRACKER` has those of the package if there are no others.
 
     Args:
         name: the entry's RGBT_TRACKER.
@@ -95,8 +95,8 @@ def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> 
     for suffix in WEIGHTS_SUFFIXES:
         if (place / f"{name}{suffix}").is_file():
             return place / f"{name}{suffix}"
-    if name == SHIPPED:
-        return SMALL
+    if name == INCLUDED_TRACKER:
+        return INCLUDED_WEIGHTS
     raise UserError(
         f"no weights for {name}: put {name}.safetensors or {name}.pth into {place}, name another "
         "folder or a file by RGBT_WEIGHTS, or run the network untrained (--untrained)"
@@ -162,7 +162,7 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
     import torch
 
     from fusion.base.commandline import resolve_device
-    from tracker.model.presets import ALL_PRESETS, build_preset
+    from tracker.model.presets import ALL_PRESETS, build_network
     from tracker.online.rgbt_tracker import RGBTTracker
 
     if name not in ALL_PRESETS:
@@ -173,7 +173,7 @@ def _make(name: str, workspace: Path, environment: Mapping[str, str]) -> "Tracke
         )
     if environment.get("RGBT_UNTRAINED") == "1":
         torch.manual_seed(0)
-        network = build_preset(name).eval()
+        network = build_network(name).eval()
     else:
         network = _load(find_weights(name, workspace, environment), name)
     search = _search(environment)
@@ -189,15 +189,15 @@ def _load(path: Path, name: str) -> "Network":
     """The network of a weights file, which must be of the preset's kind."""
     import torch
 
-    from tracker.model.presets import build_preset
+    from tracker.model.presets import build_network
     from tracker.model.weights import load_tracker
 
     # Only published checkpoints are put into a preset; an own file brings its architecture.
     network = load_tracker(path, preset=name if name in PUBLISHED_PRESETS else "dfat")
-    if name == SHIPPED:
+    if name == INCLUDED_TRACKER:
         return network
     with torch.device("meta"):
-        expected = build_preset(name).architecture
+        expected = build_network(name).architecture
     differing = [
         f"{key} {network.architecture.get(key)} instead of {expected[key]}"
         for key in ("branches", "modalities", "join", "fusion", "backbone")

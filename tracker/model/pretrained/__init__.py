@@ -3,9 +3,9 @@
 from pathlib import Path
 
 #: Name of the included tracker, in trackers.ini and for ``tracker bench``.
-SHIPPED = "small"
+INCLUDED_TRACKER = "small"
 #: Its weights, of the network `tracker.model.joint.JOINT_PRESETS` has under this name.
-SMALL = Path(__file__).with_name("small.safetensors")
+INCLUDED_WEIGHTS = Path(__file__).with_name("small.safetensors")
 
 #: Presets into which a published DFAT or PySOT checkpoint can be loaded.
 DFAT_PRESETS = ("dfat", "rgb", "ir")

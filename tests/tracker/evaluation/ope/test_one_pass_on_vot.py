@@ -12,7 +12,7 @@ from fusion.evaluation.comparison import COLOURS
 from fusion.images.reading import read_image, write_image
 from tracker.commands.cli import main
 from tracker.data.sequences import load_dataset
-from tracker.evaluation.ope.figures import PROTOCOLS, evaluate, kept_share, sequence_rates
+from tracker.evaluation.ope.figures import PROTOCOLS, kept_share, score_results, sequence_rates
 from tracker.evaluation.ope.files import read_annotations, read_results
 from tracker.evaluation.ope.sheet import contact_sheet, sheet_frames, view
 
@@ -51,7 +51,7 @@ def test_figures_are_those_of_an_independent_program(scored, shared):
 
     annotations = read_annotations(scored / "sequences", VOT)
     results, remarks = read_results(scored / "results" / "T", VOT, annotations)
-    scores = evaluate(VOT, results, annotations)
+    scores = score_results(VOT, results, annotations)
     assert remarks == [] and list(scores.rates) == list(rows) == ["a", "b", "c"]
     for name, (auc, precision, kept) in rows.items():
         alone = scores.subset([name])
@@ -205,7 +205,7 @@ def test_every_tracker_is_drawn_on_both_modalities(sequences):
         "still": {name: np.repeat(boxes[:1], 8, axis=0) for name, (boxes,) in annotations.items()},
         "exact": {name: boxes for name, (boxes,) in annotations.items()},
     }
-    scores = {name: evaluate(VOT, found, annotations) for name, found in results.items()}
+    scores = {name: score_results(VOT, found, annotations) for name, found in results.items()}
     figure = contact_sheet(dataset, annotations, results, scores)
     cells = [axes for axes in figure.axes if axes.images]
     assert len(cells) == 2 * 5 and all(len(axes.images) == 2 for axes in cells)

@@ -44,7 +44,7 @@ def test_published_raw_results_give_the_expected_figures(shared, name):
     for tracker, folder in ope_files.find_trackers([root / "results"]).items():
         results, remarks = ope_files.read_results(folder, protocol, annotations)
         assert len(remarks) == (name == "rgbt234")  # orangeman1
-        scores = ope.evaluate(protocol, results, annotations)
+        scores = ope.score_results(protocol, results, annotations)
         known = expected.pop(tracker)
         (key,) = known.keys() & {"MPR5", "MPR20", "PR20"}
         assert scores.PR == pytest.approx(known[key], abs=1e-6)
@@ -54,7 +54,7 @@ def test_published_raw_results_give_the_expected_figures(shared, name):
         if name == "rgbt234":
             for i, modality in enumerate(("visible", "infrared")):
                 alone = {sequence: boxes[i : i + 1] for sequence, boxes in annotations.items()}
-                single = ope.evaluate(protocol, results, alone)
+                single = ope.score_results(protocol, results, alone)
                 assert single.PR == pytest.approx(known[f"PR_{modality}"], abs=1e-6)
                 assert single.SR == pytest.approx(known[f"SR_{modality}"], abs=1e-6)
     assert not expected  # every tracker was met
@@ -128,7 +128,7 @@ def test_figures_agree_with_plain_loops(rng, name):
         annotations["s12"][0][8, 1] = -4
     else:
         results["s31"][[0, 4, 5], 2] = 8
-    figures = ope.evaluate(protocol, results, annotations).figures()
+    figures = ope.score_results(protocol, results, annotations).figures()
     expected = plain_figures(name, results, annotations)
     for value, known in zip(figures.values(), expected, strict=True):
         assert value == (None if known is None else pytest.approx(known, abs=1e-9))
@@ -141,7 +141,9 @@ def test_figures_agree_with_plain_loops(rng, name):
 def test_a_perfect_tracker(rng, name):
     protocol = PROTOCOLS[name]
     annotations = {"a": annotated(rng, protocol, 9), "b": annotated(rng, protocol, 4)}
-    scores = ope.evaluate(protocol, {k: boxes[-1] for k, boxes in annotations.items()}, annotations)
+    scores = ope.score_results(
+        protocol, {k: boxes[-1] for k, boxes in annotations.items()}, annotations
+    )
     assert scores.PR == 1
     assert scores.NPR == (1 if name == "lasher" else None)
     assert scores.SR == pytest.approx(0.99 if name == "gtot" else 20 / 21)
@@ -154,7 +156,7 @@ def test_a_constant_offset_at_the_threshold(rng, name, at):
     annotations = {"a": (boxes,) * len(protocol.annotations)}
     for offset, precise in ((at - 1, True), (at, name != "gtot"), (at + 1, False)):
         moved = boxes + [0, offset, 0, 0]
-        assert ope.evaluate(protocol, {"a": moved}, annotations).PR == precise
+        assert ope.score_results(protocol, {"a": moved}, annotations).PR == precise
 
 
 def test_normalized_precision_divides_each_axis_by_its_own_size():
@@ -164,7 +166,7 @@ def test_normalized_precision_divides_each_axis_by_its_own_size():
     def npr(dx, dy):
         # LasHeR sets the first frame right, which leaves the second.
         moved = {"a": truth + [dx, dy, 0, 0]}
-        return 2 * ope.evaluate(PROTOCOLS["lasher"], moved, annotations).NPR - 1
+        return 2 * ope.score_results(PROTOCOLS["lasher"], moved, annotations).NPR - 1
 
     assert npr(19, 0) == 1 and npr(21, 0) == 0
     assert npr(0, 1.9) == 1 and npr(0, 2.1) == 0
@@ -176,7 +178,7 @@ def test_rates_are_monotonous_and_figures_are_shares(name, seed):
     rng = np.random.default_rng(seed)
     protocol = PROTOCOLS[name]
     annotations = {"a": annotated(rng, protocol, 7), "b": annotated(rng, protocol, 3)}
-    scores = ope.evaluate(
+    scores = ope.score_results(
         protocol, {k: near(rng, v[0], 20) for k, v in annotations.items()}, annotations
     )
     assert (np.diff(scores.curve("precision")) >= 0).all()
@@ -186,8 +188,8 @@ def test_rates_are_monotonous_and_figures_are_shares(name, seed):
     # A second annotation can only help.
     if protocol.is_maximum:
         results = {k: near(rng, v[0], 20) for k, v in annotations.items()}
-        both = ope.evaluate(protocol, results, annotations)
-        one = ope.evaluate(protocol, results, {k: v[:1] for k, v in annotations.items()})
+        both = ope.score_results(protocol, results, annotations)
+        one = ope.score_results(protocol, results, {k: v[:1] for k, v in annotations.items()})
         assert both.PR >= one.PR and both.SR >= one.SR
 
 
@@ -196,22 +198,22 @@ def test_gtot_pools_frames_and_the_others_average_sequences(rng):
     results = {"short": short, "long": long + 500}
     for name, share in (("gtot", 10 / 40), ("rgbt234", 1 / 2)):
         annotations = {"short": (short, short), "long": (long, long)}
-        assert ope.evaluate(PROTOCOLS[name], results, annotations).PR == pytest.approx(share)
+        assert ope.score_results(PROTOCOLS[name], results, annotations).PR == pytest.approx(share)
 
 
 def test_rgbt210_is_rgbt234_with_one_annotation(rng):
     boxes = {"a": (random_boxes(rng, 20),)}
     results = {"a": near(rng, boxes["a"][0])}
     twice = {"a": boxes["a"] * 2}
-    one = ope.evaluate(PROTOCOLS["rgbt210"], results, boxes)
-    two = ope.evaluate(PROTOCOLS["rgbt234"], results, twice)
+    one = ope.score_results(PROTOCOLS["rgbt210"], results, boxes)
+    two = ope.score_results(PROTOCOLS["rgbt234"], results, twice)
     assert one.figures() == two.figures()
 
 
 def test_lasher_counts_absent_targets_as_precise_and_as_failures(rng):
     truth = random_boxes(rng, 10)
     truth[5:] = 0
-    scores = ope.evaluate(PROTOCOLS["lasher"], {"a": np.abs(truth) + 1e-9}, {"a": (truth,)})
+    scores = ope.score_results(PROTOCOLS["lasher"], {"a": np.abs(truth) + 1e-9}, {"a": (truth,)})
     assert (scores.PR, scores.NPR) == (1, 1)
     assert scores.SR == pytest.approx(20 / 21 / 2)
 
@@ -220,7 +222,7 @@ def test_nan_results_are_neither_precise_nor_successes(rng):
     truth = random_boxes(rng, 4)
     result = truth.copy()
     result[1] = np.nan
-    scores = ope.evaluate(PROTOCOLS["rgbt234"], {"a": result}, {"a": (truth, truth)})
+    scores = ope.score_results(PROTOCOLS["rgbt234"], {"a": result}, {"a": (truth, truth)})
     assert scores.PR == 0.75 and scores.curve("success")[0] == 0.75
 
 
@@ -228,7 +230,7 @@ def test_subsets_are_figures_of_their_sequences(rng):
     protocol = PROTOCOLS["lasher"]
     annotations = {name: annotated(rng, protocol, 6) for name in "abc"}
     results = {name: near(rng, boxes[0]) for name, boxes in annotations.items()}
-    scores = ope.evaluate(protocol, results, annotations)
+    scores = ope.score_results(protocol, results, annotations)
     alone = [scores.subset([name]).SR for name in "abc"]
     assert scores.SR == pytest.approx(np.mean(alone))
     assert np.isnan(scores.subset([]).SR)
@@ -241,4 +243,4 @@ def test_wrong_shapes_are_named(rng):
         ope.sequence_rates(PROTOCOLS["gtot"], np.zeros((0, 4)), (np.zeros((3, 4)),))
     with pytest.raises(ValueError, match="no result for b"):
         boxes = random_boxes(rng, 3)
-        ope.evaluate(PROTOCOLS["lasher"], {"a": boxes}, {"a": (boxes,), "b": (boxes,)})
+        ope.score_results(PROTOCOLS["lasher"], {"a": boxes}, {"a": (boxes,), "b": (boxes,)})

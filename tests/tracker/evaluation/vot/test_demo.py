@@ -7,7 +7,7 @@ from tracker.commands.cli import main
 from tracker.evaluation.vot.demo import run_demo
 from tracker.evaluation.vot.figures import score_trackers
 from tracker.evaluation.vot.workspace import read_workspace
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.model.weights import save_tracker
 
 
@@ -28,7 +28,7 @@ def test_without_and_with_weights(tmp_path, capsys):
 
     torch.manual_seed(1)
     weights = tmp_path / "weights"
-    save_tracker(build("compact_dfat_llrr"), weights / "compact_dfat_llrr.safetensors")
+    save_tracker(build_network("compact_dfat_llrr"), weights / "compact_dfat_llrr.safetensors")
     before = {path: path.stat().st_mtime_ns for path in out.rglob("NCC*/**/*.bin")}
     run_demo(out, sequences=1, length=30, device="cpu", weights=weights)
     said = capsys.readouterr().out

@@ -9,7 +9,7 @@ from fusion.base.errors import UserError
 from tracker.evaluation.baselines.correlation import CorrelationTracker
 from tracker.evaluation.vot.entries import entry_origin, find_weights, make_tracker
 from tracker.evaluation.vot.trackers_ini import parse_reference, read_trackers
-from tracker.model.network import build
+from tracker.model.presets import build_network
 from tracker.model.weights import load_tracker, save_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
 
@@ -77,7 +77,7 @@ class TestWeights:
             find_weights("rgb", tmp_path, {})
 
     def test_weights_of_another_network_are_refused(self, tmp_path):
-        save_tracker(build("compact_ir"), tmp_path / "weights" / "rgb.safetensors")
+        save_tracker(build_network("compact_ir"), tmp_path / "weights" / "rgb.safetensors")
         with pytest.raises(UserError, match=r"rgb\.safetensors: .*\['ir'\]"):
             make_tracker("rgb", tmp_path, {})
 

@@ -28,7 +28,7 @@ from tracker.evaluation.vot.toolkit import download, official_url, toolkit_score
 from tracker.evaluation.vot.trajectories import read_trajectory
 from tracker.evaluation.vot.tuning import run_tracker
 from tracker.evaluation.vot.workspace import read_workspace
-from tracker.model.pretrained import SMALL
+from tracker.model.pretrained import INCLUDED_WEIGHTS
 from tracker.online.rgbt_tracker import RGBTTracker
 
 RUNS = 4  # two sequences, each from its first and from its last frame
@@ -306,12 +306,12 @@ class TestNetworkEntries:
         """An untrained network, its weights from a file, and the tracker itself agree."""
         import torch
 
-        from tracker.model.network import build
+        from tracker.model.presets import build_network
         from tracker.model.weights import save_tracker
 
         (workspace / "sequences" / "list.txt").write_text("dog\n")
         torch.manual_seed(0)
-        network = build("compact_dfat_llrr").eval()
+        network = build_network("compact_dfat_llrr").eval()
         save_tracker(network, workspace / "weights" / "compact_dfat_llrr.safetensors")
         references = ["compact_DFAT_LLRR", "compact_DFAT_LLRR@untrained"]
         outcome = run_all(
@@ -343,7 +343,7 @@ class TestNetworkEntries:
 
         # Other weights: the results do not count any more.
         torch.manual_seed(1)
-        other = build("compact_dfat_llrr").eval()
+        other = build_network("compact_dfat_llrr").eval()
         save_tracker(other, workspace / "weights" / "compact_dfat_llrr.safetensors")
         outcome = run_all(
             workspace,
@@ -447,7 +447,7 @@ class TestTuning:
         choices = {"window": (0.455, 0.9), "update_interval": (15, 0)}
         monkeypatch.setattr(tuning, "CHOICES", choices)
         tuned = tmp_path / "tuned.safetensors"
-        arguments = ["vot", "tune", SMALL, "--workspace", workspace, "-o", tuned]
+        arguments = ["vot", "tune", INCLUDED_WEIGHTS, "--workspace", workspace, "-o", tuned]
         assert main([str(argument) for argument in [*arguments, "--device", "cpu"]]) == 0
         table = capsys.readouterr().out.splitlines()
         rows = [line for line in table if "border replicate" in line]  # as the weights' settings

@@ -14,7 +14,7 @@ from tracker.synthetic.specs import SequenceSpec
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scenery:
     """The static part of a sequence: location and painted layers."""
 
     place: Place
@@ -23,7 +23,7 @@ class Scene:
     props: tuple[Plate, ...]
 
 
-def make_scene(spec: SequenceSpec) -> Scene:
+def make_scenery(spec: SequenceSpec) -> Scenery:
     """Paint the backdrop, the ground and the props of a sequence."""
     place = make_place(spec)
     look, rng = place.look, generator(spec.seed, "scene")
@@ -70,4 +70,4 @@ def make_scene(spec: SequenceSpec) -> Scene:
     for x, z, _, _ in place.lamps:
         if "lamp" in look.props and not look.indoor:
             props.append(draw_lamp(place, rng, float(z) + 0.4).plate(float(x)))
-    return Scene(place, backdrop, ground, tuple(props))
+    return Scenery(place, backdrop, ground, tuple(props))
