@@ -95,7 +95,7 @@ setup(
     ext_modules=[KERNEL],
     package_data={
         "fusion": ["py.typed", "networks/pretrained/*.safetensors"],
-        "tracker": ["py.typed", "model/pretrained/*.safetensors"],
+        "tracker": ["py.typed", "model/pretrained/*.safetensors", "evaluation/drawn/page.html"],
         "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],
     },
     install_requires=REQUIREMENTS,

@@ -12,6 +12,7 @@ from fusion.base.commandline import (
 )
 from tracker.commands.cli.bench import add_bench
 from tracker.commands.cli.data import add_data
+from tracker.commands.cli.draw import add_draw
 from tracker.commands.cli.export import add_export
 from tracker.commands.cli.parts import add_parts
 from tracker.commands.cli.samples import add_samples
@@ -62,6 +63,7 @@ def _parser() -> Parser:
     add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_track(commands)
+    add_draw(commands)
     add_train(commands)
     add_distill(commands)
     add_data(commands)
