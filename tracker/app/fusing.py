@@ -223,8 +223,8 @@ class FuseTab:
         with self._result:
             compare = Compare().classes("fused-compare")
             with ui.row().classes("spread sides"):
-                left = ui.toggle(list(images), value="Infrared").props("dense no-caps")
-                right = ui.toggle(list(images), value="Fused").props("dense no-caps")
+                left = ui.toggle(list(images), value="Infrared").props("no-caps size=sm")
+                right = ui.toggle(list(images), value="Fused").props("no-caps size=sm")
 
             def update() -> None:
                 compare.show_pictures(
