@@ -311,6 +311,6 @@ def add_threads_option(parser: argparse._ActionsContainer) -> None:
         "--threads",
         metavar="N",
         type=positive_int,
-        help="threads that compute a frame on a processor (default: OMP_NUM_THREADS where it is "
-        "set; else all for large networks, such as dfat, and 1 for others)",
+        help="number of PyTorch threads on a processor (default: OMP_NUM_THREADS where it is set; "
+        "else all for large networks, such as dfat, and 1 for others)",
     )
