@@ -187,8 +187,8 @@ def _read_folder(folder: Path, method: str | None) -> dict[str, Tensor]:
     """Tensors of all published files of a method, from a folder that may contain other files."""
     if method is None:
         inside = folder / "weights.safetensors"  # of a training run
-        mend = f"give {inside}" if inside.is_file() else "name the method whose files to read"
-        raise UserError(f"{folder}: is a directory; {mend}")
+        fix = f"give {inside}" if inside.is_file() else "name the method whose files to read"
+        raise UserError(f"{folder}: is a directory; {fix}")
     network = NETWORKS[method]
     published = network.published
     if published is None:
