@@ -16,7 +16,8 @@ from fusion.base.errors import UserError
 from fusion.images.pairing import pair_folders
 from fusion.images.pixels import PixelScaling, luminance, to_8bit
 from fusion.images.reading import IMAGE_SUFFIXES, read_image, read_infrared, read_visible
-from fusion.networks.base import UNIT_SCALING
+from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.weights import load_network
 from fusion.training.losses import saliency_target
 from fusion.training.reference import read_references
 
@@ -81,6 +82,8 @@ class PairDataset(Dataset):
         scaling: how pixels become values, ``min-max`` or ``unit``, see `PixelScaling`.
         flip: mirror half of the views horizontally and half vertically.
         saliency: also return the `saliency_target`, computed from the whole images.
+        teacher: also return, as the target, the greyscale image that this network makes of the
+            whole images.
         cache: keep decoded images in memory.
         seed: seed of the views.
         references: also return the references of each pair and their weights, by the path of the
@@ -98,6 +101,7 @@ class PairDataset(Dataset):
         seed: int = 0,
         scaling: Literal["min-max", "unit"] = "min-max",
         references: Mapping[Path, Sequence[tuple[Path, float]]] | None = None,
+        teacher: FusionNetwork | None = None,
     ):
         self.pairs = list(pairs)
         self.size = size
@@ -106,6 +110,7 @@ class PairDataset(Dataset):
         self.saliency = saliency
         self.seed = seed
         self.scaling = PixelScaling(input=scaling)
+        self.teacher = teacher
         self.references = references
         self._ranks = max(map(len, references.values()), default=0) if references else 0
         self._cache: dict[int, tuple[np.ndarray, ...]] | None = {} if cache else None
@@ -138,7 +143,7 @@ class PairDataset(Dataset):
                     views = [np.flip(view, axis) for view in views]
         tensors = [torch.from_numpy(np.ascontiguousarray(v, np.float32))[None] for v in views]
         item = {"ir": tensors.pop(0), "vis": tensors.pop(0)}
-        if self.saliency:
+        if self.saliency or self.teacher is not None:
             item["target"] = tensors.pop(0)
         if self.references is not None:
             item["references"] = torch.cat(tensors)
@@ -191,7 +196,12 @@ class PairDataset(Dataset):
                 f"{ir_path}: {ir.shape[1]}x{ir.shape[0]} is smaller than a crop of {self.size}; "
                 "leave it out, or set size or view: resize"
             )
+        taught = None
+        if self.teacher is not None:
+            taught = UNIT_SCALING.to_network(self.teacher.fuse(ir, vis, color=False))
         ir, vis = self.scaling.to_network(ir), self.scaling.to_network(vis)
+        if taught is not None:
+            return ir, vis, taught
         if not self.saliency:
             return ir, vis
         whole_ir, whole_vis = (torch.from_numpy(image)[None, None] for image in (ir, vis))
@@ -227,6 +237,11 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
+def _load_teacher(source: str) -> FusionNetwork:
+    """The network of a weights file, or of a method by its name."""
+    return load_network(Path(source)) if Path(source).exists() else load_network(method=source)
+
+
 class PairData(L.LightningDataModule):
     """Training pairs of one folder, some of them held out for validation.
 
@@ -243,6 +258,8 @@ class PairData(L.LightningDataModule):
         seed: seed of subset, order and views.
         references: folder written by ``fusion reference``, for KAIST with a subfolder
             ``setNN/VNNN`` per video; pairs without references are left out.
+        teacher: the network whose images are the target: a weights file, or the name of a method
+            with included weights or without any. Not together with ``saliency``.
     """
 
     def __init__(
@@ -262,6 +279,7 @@ class PairData(L.LightningDataModule):
         seed: int = 0,
         scaling: Literal["min-max", "unit"] = "min-max",
         references: str | None = None,
+        teacher: str | None = None,
     ):
         super().__init__()
         self.save_hyperparameters()
@@ -269,6 +287,11 @@ class PairData(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         h: Any = self.hparams
         require_at_least(h, size=1, batch_size=1, workers=0, holdout=0, subset=1)
+        if h.teacher is not None and h.saliency:
+            raise UserError(
+                "data.teacher: the target of data.saliency is another; give one of them"
+            )
+        teacher = None if h.teacher is None else _load_teacher(h.teacher)
         pairs = find_pairs(h.root, h.ir, h.vis)
         references = None
         if h.references is not None:
@@ -299,6 +322,7 @@ class PairData(L.LightningDataModule):
         views = {"size": h.size, "view": h.view, "saliency": h.saliency, "seed": h.seed}
         views["scaling"] = h.scaling
         views["references"] = references
+        views["teacher"] = teacher
         self.train_set = PairDataset(pairs, flip=h.flip, cache=h.cache, **views)
         self.val_set = PairDataset(self.held_out, flip=False, **views)
 
