@@ -1,6 +1,6 @@
 """Pixel values: scaling to 8 bit and to network values, colour, resizing, contact sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -80,8 +80,16 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 def is_color(image: np.ndarray) -> bool:
     """Whether an image has three channels that are not all equal."""
-    # Comparing row by row stops at the first colour row and needs no temporary of the full size.
-    return image.ndim == 3 and any((row[:, :1] != row[:, 1:]).any() for row in image)
+    # Comparing block by block stops at the first colour and needs no temporary of the full size.
+    return image.ndim == 3 and any(
+        not all(np.array_equal(channel, channels[0]) for channel in channels[1:])
+        for channels in map(cv2.split, _blocks(image))
+    )
+
+
+def _blocks(image: np.ndarray, rows: int = 64) -> Iterator[np.ndarray]:
+    """Successive rows of an image, few enough for temporaries that stay in the cache."""
+    return (image[row : row + rows] for row in range(0, len(image), rows))
 
 
 def with_luminance(rgb: np.ndarray, luma: np.ndarray) -> np.ndarray:
@@ -97,9 +105,12 @@ def with_luminance(rgb: np.ndarray, luma: np.ndarray) -> np.ndarray:
     Returns:
         RGB uint8 ``HxWx3``.
     """
-    rgb = rgb.astype(np.float32)
-    change = luma.astype(np.float32) - luminance(rgb)
-    return np.clip(np.rint(rgb + change[..., None]), 0, 255).astype(np.uint8)
+    result = np.empty(rgb.shape, np.uint8)
+    for source, grey, out in zip(_blocks(rgb), _blocks(luma), _blocks(result), strict=True):
+        source = source.astype(np.float32)
+        change = cv2.subtract(grey.astype(np.float32), luminance(source))
+        cv2.add(source, cv2.merge([change] * 3), out, dtype=cv2.CV_8U)  # rounds and clips
+    return result
 
 
 @dataclass(frozen=True)
