@@ -36,7 +36,7 @@ __all__ = ["SHIPPED", "description", "load_network", "save_network"]
 SHIPPED = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
 
 #: Suffixes of weights files; other files in a folder are ignored.
-WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
+WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt", ".index"})
 
 
 def save_network(network: FusionNetwork, path: str | Path) -> None:
