@@ -126,14 +126,17 @@ class PixelScaling:
         output: ``min-max``, stretched in the same way, or ``clamp``, clipped to 0..1.
         gain: factor applied to the output before it is clamped.
         rounding: ``truncate`` or ``round`` to whole grey levels.
+        epsilon: added to the range by which an output is stretched; programs that add nothing
+            have 0.
     """
 
     input: str = "min-max"
     output: str = "min-max"
     gain: float = 1.0
     rounding: str = "truncate"
+    epsilon: float = 1e-5
 
-    EPSILON = 1e-5  # as published, for inputs in 0..255 and for outputs
+    EPSILON = 1e-5  # LRRNet's, for inputs in 0..255
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -147,6 +150,8 @@ class PixelScaling:
                 )
         if not 0 < self.gain < float("inf"):
             raise ValueError(f"PixelScaling.gain is positive, got {self.gain!r}")
+        if not 0 <= self.epsilon < float("inf"):
+            raise ValueError(f"PixelScaling.epsilon is at least 0, got {self.epsilon!r}")
 
     def to_network(
         self, image: np.ndarray, value_range: tuple[float, float] | None = None
@@ -178,7 +183,7 @@ class PixelScaling:
                 "the network's output is not finite though its input is: these weights are unusable"
             )
         if self.output == "min-max":
-            output = _stretch(output, self.EPSILON, value_range)
+            output = _stretch(output, self.epsilon, value_range)
         else:
             output = np.clip(output * np.float32(self.gain), 0, 1)
         output = output * np.float32(255)
@@ -189,7 +194,8 @@ def _stretch(
     image: np.ndarray, epsilon: float, value_range: tuple[float, float] | None
 ) -> np.ndarray:
     low, high = map(np.float32, value_range or (image.min(), image.max()))
-    return (image - low) / (high - low + np.float32(epsilon))
+    span = high - low + np.float32(epsilon)
+    return (image - low) / (span or np.float32(1))  # a constant image becomes 0
 
 
 #: Largest relative difference of two aspect ratios that count as equal, because sizes are rounded

@@ -44,7 +44,7 @@ _INCLUDED = Path(__file__).with_name("pretrained")
 INCLUDED_WEIGHTS = _INCLUDED / "lrrnet.safetensors"
 
 #: Suffixes of weights files; other files in a folder are ignored.
-WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
+WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt", ".index"})
 
 
 def included_weights(method: str) -> Path | None:
