@@ -40,11 +40,11 @@ def read_regions(path: str | Path) -> np.ndarray:
             is not 1, 4 or 8 numbers or a mask (the message names the line); or it is a MOT file
             with several objects, a YOLO file or a CVAT XML file.
     """
-    mend = "give one line of 4 or 8 numbers per frame"
-    text = read_text(path, mend)
+    fix = "give one line of 4 or 8 numbers per frame"
+    text = read_text(path, fix)
     lines = text.rstrip().splitlines()
     if not lines:
-        raise UserError(f"{path}: the file is empty; {mend}")
+        raise UserError(f"{path}: the file is empty; {fix}")
     if text.lstrip().startswith(("<?xml", "<annotations")):
         raise UserError(
             f"{path}: an XML file, as from CVAT; export MOT 1.1 instead and give its gt.txt"
