@@ -433,7 +433,7 @@ def fuse_videos(
             if compare_writer:
                 compare_writer.write(pictures[1])
 
-        frames = _paired_frames(ir_video, vis_video, pairing, account)
+        frames = paired_frames(ir_video, vis_video, pairing, account)
         for _, error in overlapped(frames, read, work, write):
             if error is not None:
                 raise error
@@ -447,7 +447,7 @@ def fuse_videos(
 _Frames = tuple[VideoFrame, VideoFrame]  # infrared and visible
 
 
-def _paired_frames(
+def paired_frames(
     ir: Video, vis: Video, pairing: VideoPairing, account: Account
 ) -> Iterator[_Frames]:
     """Frames of both videos that belong together; what has no partner, or is damaged, is noted."""

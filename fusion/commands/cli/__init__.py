@@ -11,6 +11,7 @@ from fusion.base.commandline import (
     run,
 )
 from fusion.commands.cli.ablation import add_ablation
+from fusion.commands.cli.align import add_align
 from fusion.commands.cli.bench import add_bench
 from fusion.commands.cli.costs import add_costs
 from fusion.commands.cli.demo import add_demo
@@ -59,6 +60,7 @@ def _parser() -> Parser:
     add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_fuse(commands)
+    add_align(commands)
     add_methods(commands)
     add_evaluate(commands)
     add_metrics(commands)
