@@ -10,7 +10,7 @@ import numpy as np
 
 from fusion.base.errors import UserError
 from fusion.base.tables import counted
-from fusion.commands.pipeline import Account, paired_frames
+from fusion.commands.pipeline import FusionReport, paired_frames
 from fusion.images.alignment.calibration import Calibration, Camera
 from fusion.images.alignment.estimation import (
     NotSure,
@@ -193,7 +193,7 @@ def _video_pairs(ir: Path, vis: Path, request: Request) -> Iterator[Pair]:
         if pairing.by_time:
             count = min(second.frame_count, int(count * max(1.0, second.fps / first.fps)))
         wanted = set(_evenly(count, request.frames))
-        frames = paired_frames(first, second, pairing, Account())
+        frames = paired_frames(first, second, pairing, FusionReport())
         for index, (a, b) in enumerate(frames):
             if index in wanted:
                 yield _pair(a.image(), b.image(), request)
