@@ -176,6 +176,7 @@ class LiveTab:
 
     async def _sample(self) -> None:
         folder = self._visitor.new_folder()
+        self._alignment.leave()
         with suppress(Stopped):
             infrared, visible = await self._progress.follow(
                 lambda job: samples.video_pair(folder, job, frames=200), "frames", "Drawing"
