@@ -101,7 +101,7 @@ def test_a_tracker_tracks(folder, registered):
 
 
 def test_a_tracker_is_evaluated_in_several_processes(folder, capsys):
-    for name in ("a", "b"):  # GTOT's layout: a warm square that moves by two pixels a frame
+    for name in ("a", "b"):  # GTOT's layout: a warm square that moves by two pixels per frame
         for number in range(1, 5):
             ir = np.zeros((60, 80), np.uint8)
             ir[20:30, 2 * number + 10 : 2 * number + 20] = 250

@@ -94,24 +94,24 @@ def nested(dotted: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def read_yaml(path: Path, mend: str) -> dict[str, Any]:
+def read_yaml(path: Path, fix: str) -> dict[str, Any]:
     """Read the mapping in a YAML file.
 
     Args:
-        mend: what the file should contain; appended to the error message.
+        fix: what the file should contain; appended to the error message.
 
     Raises:
         UserError: the file is missing, not YAML, or not a mapping.
     """
     try:
         # YAML's own errors, and those of its constructors for invalid numbers and dates.
-        keys = yaml.safe_load(read_text(path, mend))
+        keys = yaml.safe_load(read_text(path, fix))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())}); {mend}") from error
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())}); {fix}") from error
     if not isinstance(keys, dict):
-        raise UserError(f"{path}: contains no keys with values; {mend}")
+        raise UserError(f"{path}: contains no keys with values; {fix}")
     if not _is_bounded(keys):
-        raise UserError(f"{path}: expands to more than {_MOST_VALUES} values; {mend}")
+        raise UserError(f"{path}: expands to more than {_MOST_VALUES} values; {fix}")
     return keys
 
 

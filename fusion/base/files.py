@@ -63,16 +63,16 @@ def check_apart(output: Path, inputs: Iterable[Path]) -> None:
         raise UserError(f"{output}: the output folder holds the inputs; give another folder")
 
 
-def read_text(path: str | Path, mend: str = "") -> str:
+def read_text(path: str | Path, fix: str = "") -> str:
     """Read a UTF-8 file, with or without a byte order mark.
 
     Args:
-        mend: how to fix a file that cannot be used; appended to the error message.
+        fix: how to fix a file that cannot be used; appended to the error message.
 
     Raises:
         UserError: the file is missing, cannot be read, or is not UTF-8 text.
     """
-    end = f"; {mend}" if mend else ""
+    end = f"; {fix}" if fix else ""
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -35,12 +35,12 @@ def limited_threads(number: int | None) -> Iterator[None]:
     Args:
         number: threads for operations of the calling thread; None leaves it unchanged.
     """
+    if number is None:
+        yield
+        return
     import torch
 
     before = torch.get_num_threads()
-    if number in (None, before):
-        yield
-        return
     torch.set_num_threads(number)
     try:
         yield

@@ -170,7 +170,7 @@ class Ablation:
             self._train(run)
 
     def _has_begun(self, run: str | None = None) -> bool:
-        """Whether a run, or any, has trained: wrong settings that train nothing bind nobody."""
+        """Whether a run (or any run) has results; settings without results may be changed."""
         run = "*" if run is None else glob.escape(run)
         trained = f"weights/{run}.safetensors", f"runs/{run}/version_*/checkpoints/*.ckpt"
         return any(any(self.out.glob(pattern)) for pattern in trained)

@@ -308,7 +308,7 @@ def format_report(result: dict) -> str:
     flops = convolution_flops(LRRNet(), width * height)
     lines = [
         f"LRRNet on {result['machine']}",
-        f"{width}x{height}: CPU seconds, least of {rounds} in turn; "
+        f"{width}x{height}: CPU seconds, minimum of {rounds}; "
         "x: times less than the published structure's",
         "",
     ]
@@ -334,8 +334,8 @@ def format_report(result: dict) -> str:
         lines.append(format_table(["", "1 thread", "x", "loss"], rows))
     lines += [
         "",
-        "Cold allocator: the C library's default, with one thread; else it keeps its memory.",
-        "Difference: the largest from float64. Of peak: of one core's multiply-adds, measured.",
+        "Cold allocator: the C library's default, with one thread; otherwise it keeps its memory.",
+        "Difference: from float64, at most. Of peak: share of one core's measured multiply-adds.",
     ]
     return "\n".join(lines)
 

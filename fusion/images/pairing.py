@@ -194,14 +194,14 @@ def match_names(
         ((a, b) for a, b, x, y in zip(visible, infrared, *stems, strict=False) if x != y),
         (visible[0], infrared[0]),
     )
-    mend = "give both images of a pair the same name"
+    fix = "give both images of a pair the same name"
     if len(visible) == len(infrared):
-        mend += ", or use --pair index if no image is missing on either side"
+        fix += ", or use --pair index if no image is missing on either side"
     if counts[0] is not None and counts[1] is not None and set(counts[0]) & set(counts[1]):
-        mend += ", or use --pair name if equal numbers belong together"
+        fix += ", or use --pair name if equal numbers belong together"
     raise UserError(
         f"the names do not tell which images belong together ({first[0]} and {first[1]}): "
-        f"{why}; {mend}"
+        f"{why}; {fix}"
     )
 
 

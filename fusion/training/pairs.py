@@ -18,7 +18,8 @@ from fusion.images.alignment.calibration import load_chosen
 from fusion.images.pairing import pair_folders
 from fusion.images.pixels import PixelScaling, luminance, to_8bit
 from fusion.images.reading import IMAGE_SUFFIXES, read_image, read_infrared, read_visible
-from fusion.networks.base import UNIT_SCALING
+from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.weights import load_network
 from fusion.training.losses import saliency_target
 from fusion.training.reference import read_references
 
@@ -83,6 +84,8 @@ class PairDataset(Dataset):
         scaling: how pixels become values, ``min-max`` or ``unit``, see `PixelScaling`.
         flip: mirror half of the views horizontally and half vertically.
         saliency: also return the `saliency_target`, computed from the whole images.
+        teacher: also return, as the target, the greyscale image that this network makes of the
+            whole images.
         cache: keep decoded images in memory.
         seed: seed of the views.
         references: also return the references of each pair and their weights, by the path of the
@@ -103,6 +106,7 @@ class PairDataset(Dataset):
         scaling: Literal["min-max", "unit"] = "min-max",
         references: Mapping[Path, Sequence[tuple[Path, float]]] | None = None,
         calibration: Calibration | None = None,
+        teacher: FusionNetwork | None = None,
     ):
         self.pairs = list(pairs)
         self.size = size
@@ -111,6 +115,7 @@ class PairDataset(Dataset):
         self.saliency = saliency
         self.seed = seed
         self.scaling = PixelScaling(input=scaling)
+        self.teacher = teacher
         self.references = references
         self.calibration = calibration
         self._ranks = max(map(len, references.values()), default=0) if references else 0
@@ -144,7 +149,7 @@ class PairDataset(Dataset):
                     views = [np.flip(view, axis) for view in views]
         tensors = [torch.from_numpy(np.ascontiguousarray(v, np.float32))[None] for v in views]
         item = {"ir": tensors.pop(0), "vis": tensors.pop(0)}
-        if self.saliency:
+        if self.saliency or self.teacher is not None:
             item["target"] = tensors.pop(0)
         if self.references is not None:
             item["references"] = torch.cat(tensors)
@@ -202,7 +207,12 @@ class PairDataset(Dataset):
                 f"{ir_path}: {ir.shape[1]}x{ir.shape[0]} is smaller than a crop of {self.size}; "
                 "leave it out, or set size or view: resize"
             )
+        taught = None
+        if self.teacher is not None:
+            taught = UNIT_SCALING.to_network(self.teacher.fuse(ir, vis, color=False))
         ir, vis = self.scaling.to_network(ir), self.scaling.to_network(vis)
+        if taught is not None:
+            return ir, vis, taught
         if not self.saliency:
             return ir, vis
         whole_ir, whole_vis = (torch.from_numpy(image)[None, None] for image in (ir, vis))
@@ -238,6 +248,11 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
+def _load_teacher(source: str) -> FusionNetwork:
+    """The network of a weights file, or of a method by its name."""
+    return load_network(Path(source)) if Path(source).exists() else load_network(method=source)
+
+
 class PairData(L.LightningDataModule):
     """Training pairs of one folder, some of them held out for validation.
 
@@ -256,6 +271,8 @@ class PairData(L.LightningDataModule):
             ``setNN/VNNN`` per video; pairs without references are left out.
         align: calibration file from ``fusion align`` that brings the infrared onto the visible
             images; None for registered pairs.
+        teacher: the network whose images are the target: a weights file, or the name of a method
+            with included weights or without any. Not together with ``saliency``.
     """
 
     def __init__(
@@ -276,6 +293,7 @@ class PairData(L.LightningDataModule):
         scaling: Literal["min-max", "unit"] = "min-max",
         references: str | None = None,
         align: str | None = None,
+        teacher: str | None = None,
     ):
         super().__init__()
         self.save_hyperparameters()
@@ -283,6 +301,11 @@ class PairData(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         h: Any = self.hparams
         require_at_least(h, size=1, batch_size=1, workers=0, holdout=0, subset=1)
+        if h.teacher is not None and h.saliency:
+            raise UserError(
+                "data.teacher: the target of data.saliency is another; give one of them"
+            )
+        teacher = None if h.teacher is None else _load_teacher(h.teacher)
         pairs = find_pairs(h.root, h.ir, h.vis)
         references = None
         if h.references is not None:
@@ -314,6 +337,7 @@ class PairData(L.LightningDataModule):
         views["scaling"] = h.scaling
         views["references"] = references
         views["calibration"] = load_chosen(h.align and Path(h.align))
+        views["teacher"] = teacher
         self.train_set = PairDataset(pairs, flip=h.flip, cache=h.cache, **views)
         self.val_set = PairDataset(self.held_out, flip=False, **views)
 

@@ -129,7 +129,7 @@ def bench(
     """
     if preset not in (known := list(filter(_is_comparable, ALL_PRESETS))):
         raise UserError(
-            f"--preset {preset}: what it is compared with reads RGB and infrared; give one of "
+            f"--preset {preset}: the networks compared with it read RGB and infrared; give one of "
             f"{', '.join(known)}"
         )
     device = torch.device(device)
@@ -166,7 +166,7 @@ def _is_comparable(preset: str) -> bool:
 
 
 class UnfoldedNetwork(nn.Module):
-    """A joint network as it was trained, with batch normalisation apart from the convolutions."""
+    """A joint network as trained, with batch normalisation separate from the convolutions."""
 
     def __init__(self, network: JointTracker):
         super().__init__()
@@ -282,8 +282,8 @@ def format_report(result: dict) -> str:
     kind = "CPU seconds" if result["device"] == "cpu" else "seconds"
     rounds = counted(result["rounds"], "round")
     lines = [
-        f"{result['preset']} on {result['machine']}, {result['device']}: a frame, the least of "
-        f"{rounds} in turn"
+        f"{result['preset']} on {result['machine']}, {result['device']}: "
+        f"per frame, minimum of {rounds}"
     ]
     header = ["", kind, "x", "frames/s", "difference"]
     for number, ways in result["threads"].items():
@@ -303,7 +303,7 @@ def format_report(result: dict) -> str:
     lines += [
         "",
         f"x: times less {kind} than the first. Frames/s: by the wall clock.",
-        "Difference: the largest from the first one's responses, of their largest value.",
+        "Difference: from the first variant's responses, at most, relative to their largest value.",
     ]
     lines += [f"Left out: {name} ({reason})." for name, reason in result["left_out"].items()]
     return "\n".join(lines)

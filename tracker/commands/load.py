@@ -112,7 +112,7 @@ def _program(
     """Start a process that measures on request."""
     code = f"{first}\nfrom tracker.commands.load import serve\n"
     code += f"serve({preset!r}, {runtime!r}, {threads!r}, {seconds!r})\n"
-    # This process has set a policy for itself, which a program that imports torch first has not.
+    # This process has set a policy, which a program that imports torch first would not have.
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) as program:
@@ -176,9 +176,7 @@ def serve(
 def report_beside_load(result: dict) -> str:
     """`bench_beside_load`'s result as readable tables."""
     rounds = counted(result["rounds"], "round")
-    lines = [
-        f"{result['preset']} on {result['machine']}, cpu: frames/s, the median of {rounds} in turn"
-    ]
+    lines = [f"{result['preset']} on {result['machine']}, cpu: frames/s, median of {rounds}"]
     header = ["", "threads", "alone", "beside a busy process", "of one thread"]
     for runtime, ways in result["runtimes"].items():
         one = ways["one thread"]["beside"]

@@ -173,7 +173,7 @@ class JointTracker(nn.Module):
 
         Args:
             kernels, features: by modality.
-            available: by modality, ``(B,)`` booleans; each item needs one modality. All where None.
+            available: by modality, ``(B,)`` booleans; each item needs one modality. None: all.
         """
         response = self.head.decide(self.correlate(kernels, features), available)
         return at_least_float32(response)
@@ -189,7 +189,7 @@ class JointTracker(nn.Module):
         return self.joint_response(kernels, self.features(self.prepare(search)), available)
 
     def candidates(self, response: Response) -> Candidates:
-        """Scores and boxes of a response, one a cell."""
+        """Scores and boxes of a response, one per cell."""
         distances = response.loc.float().exp()
         left, top, right, bottom = distances.unbind(1)
         x, y = cell_centres(response.cls.shape[-1], self.stride, distances.device)

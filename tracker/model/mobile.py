@@ -65,7 +65,7 @@ SMALL_BLOCKS = (
     BlockSizes(5, 200, 48),
     BlockSizes(5, 288, 96),
 )
-"""Blocks of the tracker that ships: a little wider inside, of the same outputs."""
+"""Blocks of the included tracker: slightly more hidden channels, the same outputs."""
 
 
 class SqueezeExcitation(nn.Module):
@@ -89,7 +89,7 @@ def _activation(smooth: bool) -> nn.Module:
 class InvertedResidual(nn.Module):
     """One block: widen, filter, weigh, narrow; added to its input where the shapes agree.
 
-    A block whose hidden channels are as many as its input's does not widen.
+    If the input already has the number of hidden channels, the first convolution is omitted.
     """
 
     def __init__(self, inputs: int, block: BlockSizes):
@@ -114,7 +114,7 @@ class InvertedResidual(nn.Module):
             ),
             nn.BatchNorm2d(block.hidden),
         ]
-        # As published: before the activation, except in the block that does not widen.
+        # As published: before the activation, except in the block without the first convolution.
         attention: list[nn.Module] = [SqueezeExcitation(block.hidden)] if block.attention else []
         activation = [_activation(block.smooth)]
         layers += attention + activation if block.hidden != inputs else activation + attention

@@ -102,17 +102,17 @@ class TrackerNetwork(nn.Module):
     Attributes:
         branches: names of all branches, "fused" last.
         modalities: modalities with a branch.
-        input_names: keys of what `prepare` gives.
+        input_names: keys of the result of `prepare`.
         architecture: the arguments, of JSON's types, by which a weights file rebuilds the network.
         response_size: cells of a response along a side.
         stride: pixels of the search region between two cells.
         num_levels: levels of the backbone.
         online: settings of `tracker.model.settings.OnlineSettings` that were chosen for the
-            weights, where they are not the published ones.
+            weights and differ from the published ones.
 
     Raises:
         UserError: no part is registered under a name.
-        ValueError: an argument is none of the known ones, or they do not go together.
+        ValueError: an argument is invalid, or arguments contradict each other.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class TrackerNetwork(nn.Module):
         self.online: dict[str, Any] = {}
         self._anchors: dict[tuple[int, torch.device], Tensor] = {}  # made when first needed
 
-        # A part that both modalities share goes by the name "shared", else by the modality's.
+        # A part that both modalities share is named "shared"; others are named after the modality.
         self.part_of = {m: "shared" if shared_backbone else m for m in self.modalities}
         parts = sorted(set(self.part_of.values()))
         stems = {m: BACKBONES[backbone].make_stem() for m in self.modalities}
@@ -354,7 +354,7 @@ class TrackerNetwork(nn.Module):
         Args:
             kernels, features: by branch.
             available: by modality, ``(B,)`` booleans: items of the batch that have it. The fused
-                branch needs both. All where None.
+                branch needs both. None if all are available.
         """
         if available is not None and self.fusions:
             available = {**available, "fused": torch.stack(list(available.values())).all(0)}
@@ -399,24 +399,24 @@ class TrackerNetwork(nn.Module):
         network = fold_batch_norm(copy.deepcopy(self).eval().requires_grad_(False))
         if winograd and torch.device(device).type == "cpu":
             network = use_winograd(network)
-        # By keyword the layout is not among what PyTorch declares for `to`.
+        # PyTorch's type declaration of `to` lacks the memory format as a keyword.
         return network.to(device).to(memory_format=torch.channels_last)
 
     def in_precision(self, dtype: torch.dtype) -> "TrackerNetwork":
-        """The network itself, brought to another precision, all but what joins responses."""
+        """Convert the network to another precision, except the modules that join responses."""
         network = self.to(dtype)
         network.gates.float()
         return network
 
     @property
     def template_paths(self) -> list[Path]:
-        """Where tensors are in what `template` gives, as indices with a name each."""
+        """Paths to the tensors in the result of `template`, each with a name."""
         levels = range(self.num_levels)
         return [((b, b), (level, str(level))) for b in self.branches for level in levels]
 
     @property
     def kernel_paths(self) -> list[Path]:
-        """Where tensors are in what `kernels` gives, as indices with a name each."""
+        """Paths to the tensors in the result of `kernels`, each with a name."""
         outputs = ((0, "cls"), (1, "loc"))
         return [(*path, output) for path in self.template_paths for output in outputs]
 

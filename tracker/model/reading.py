@@ -1,4 +1,4 @@
-"""What a response says, whatever the head: scores and boxes at its cells."""
+"""Readings of a response, for any head: scores and boxes at its cells."""
 
 from typing import NamedTuple
 
@@ -12,10 +12,10 @@ class Reading(NamedTuple):
     """Score and box of every cell of a response.
 
     Attributes:
-        logits: ``(B, H, W)``, logit of the target against the background; of a head with anchors,
-            that of the cell's best anchor.
-        boxes: ``(B, 4, H, W)``: centre x and y from the centre of the search region, width and
-            height, in its pixels.
+        logits: ``(B, H, W)``, logit of target against background; with anchors, the logit of the
+            cell's best anchor.
+        boxes: ``(B, 4, H, W)``: centre relative to the centre of the search region, width and
+            height, in pixels.
     """
 
     logits: Tensor
@@ -23,11 +23,11 @@ class Reading(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Scores and boxes of all A anchors of every cell; a head without anchors has one a cell.
+    """Scores and boxes of all A anchors of every cell; A is 1 for a head without anchors.
 
     Attributes:
-        logits: ``(B, A, H, W)``, logits of the target against the background.
-        boxes: ``(B, 4, A, H, W)``, as those of a `Reading`.
+        logits: ``(B, A, H, W)``, logits of target against background.
+        boxes: ``(B, 4, A, H, W)``, as in a `Reading`.
     """
 
     logits: Tensor
@@ -41,7 +41,7 @@ class Candidates(NamedTuple):
 
 
 def cell_centres(size: int, stride: int, device: torch.device | None = None) -> Tensor:
-    """Centres x and y of the cells of a response from its middle, ``(2, size, size)`` pixels."""
+    """Centres x and y of a response's cells relative to its middle, ``(2, size, size)`` pixels."""
     offsets = (torch.arange(size, device=device) - (size - 1) / 2) * stride
     y, x = torch.meshgrid(offsets, offsets, indexing="ij")
     return torch.stack((x, y))

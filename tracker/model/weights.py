@@ -118,8 +118,8 @@ def load_tracker(
 
 @torch.no_grad()
 def blend_trackers(networks: Sequence[Network], shares: Sequence[float]) -> Network:
-    """The weighted mean of the weights of networks of one architecture, such as of several stages
-    or seeds of a training, which often follows better than each of them.
+    """The weighted mean of the weights of networks with one architecture, such as those of several
+    stages or seeds of a training. It often tracks better than each of them.
 
     Args:
         networks: not changed; the first gives the online settings.

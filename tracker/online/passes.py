@@ -78,7 +78,7 @@ class TemplatePass(_Pass):
     """Template crops to the template features of every branch and level."""
 
     def forward(self, *crops: Tensor) -> list[Tensor]:
-        """One ``(B, 3, exemplar_size, exemplar_size)`` a modality, as `TrackerNetwork.prepare`
+        """One ``(B, 3, exemplar_size, exemplar_size)`` per modality, as `TrackerNetwork.prepare`
         takes them, to ``(B, channels, template_cells, template_cells)`` each."""
         images = dict(zip(self.network.modalities, crops, strict=True))
         template = self.network.template(self.network.prepare(images))
@@ -113,7 +113,7 @@ class SearchPass(PreparedSearchPass):
     """Kernels and search crops to the joint response."""
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        """As `PreparedSearchPass`, of crops as `TrackerNetwork.prepare` takes them."""
+        """As `PreparedSearchPass`, from crops as `TrackerNetwork.prepare` takes them."""
         modalities = self.network.modalities
         kernels, images = tensors[: -len(modalities)], tensors[-len(modalities) :]
         inputs = self.network.prepare(dict(zip(modalities, images, strict=True)))

@@ -60,11 +60,11 @@ class RGBTTracker:
             box, score = tracker.track(rgb, ir)
 
     A frame is RGB ``HxWx3`` and infrared ``HxW`` (or with channels): arrays or tensors of the types
-    and shapes that `fusion.images.arrays` describes, but floating point in 0..255 alone: a first
-    frame in 0..1 is refused, because later ones may just be dark. Either may be None.
-    One that is of a single value all over, or not finite, counts as missing; the branches that need
-    it are left out of that frame. A modality missing at the start joins at the first template
-    update that has it.
+    and shapes that `fusion.images.arrays` describes. Floating-point values must be in 0..255; a
+    first frame in 0..1 is refused. Either modality may be None. An image with a single value, or
+    with values that are not finite, counts as missing; the branches that need it are left out of
+    that frame. A modality that is missing at the start is added at the first template update that
+    has it.
 
     Args:
         network: a trained network; it is copied for inference and not modified.
@@ -246,7 +246,7 @@ class RGBTTracker:
     def _follow(
         self, found: Sequence[float], centre: tuple[float, float], frame_size: tuple[int, int]
     ) -> float:
-        """Move the target to the best candidate, its size by a rate; keep it within the frame.
+        """Move the target to the best candidate, adapt its size by a rate, keep it in the frame.
 
         Args:
             found: of `_best`.
@@ -284,7 +284,7 @@ class RGBTTracker:
             colours = {name: np.rint(colour) for name, colour in colours.items()}
         self._fill |= colours
         if "ir" in frames and "ir" not in self._template:
-            # An infrared template made without RGB is not shifted, nor is then what it searches.
+            # An infrared template without RGB is not shifted, so its search regions are not either.
             self._ir_follows_rgb = "rgb" in frames
         target = self._target
         assert target is not None

@@ -44,12 +44,12 @@ SHARED_PARAMETERS = 10_000_000
 
 
 def default_threads(network: "Network") -> int:
-    """How many threads a tracker computes with unless told otherwise.
+    """The default number of threads of a tracker.
 
-    PyTorch's number for large networks, such as those on ResNet-50, and where OMP_NUM_THREADS is
-    set. One for others: between two of their convolutions, which take a tenth of a millisecond,
-    threads wait for each other, and beside another busy process they wait long. docs/speed.md has
-    the rates.
+    It is PyTorch's number for large networks, such as those on ResNet-50, and if OMP_NUM_THREADS
+    is set. Otherwise it is 1: the convolutions of a small network take a tenth of a millisecond,
+    and between them threads wait for each other, which takes long beside another busy process.
+    docs/speed.md has the measured rates.
     """
     import torch
 
@@ -91,8 +91,8 @@ class Search:
     def _copy(self, source: "Network") -> "Network":
         """The network in the search's own precision, its decision in float32."""
         device = next(self.network.parameters()).device
-        # Winograd's transforms lose digits that bfloat16 has not, and gain nothing in other
-        # runtimes, which bring convolutions of their own.
+        # Winograd's transforms lose more digits than bfloat16 can spare, and gain nothing in other
+        # runtimes, which use their own convolutions.
         return source.for_inference(device, winograd=False).in_precision(self.dtype)
 
     def learn(self, kernels: Mapping[str, list]) -> None:
@@ -226,7 +226,7 @@ class CompiledSearch(_WholeSearch):
     def _make(self, module: Any, example: tuple["Tensor", ...]) -> Callable[..., Sequence]:
         import torch
 
-        # Frozen, a processor's convolutions get their weights in the order they read them in.
+        # With frozen weights, Inductor stores them in the order in which the CPU reads them.
         options: dict[str, Any] = {"freezing": True} if example[0].device.type == "cpu" else {}
         run = torch.compile(module, fullgraph=True, dynamic=False, options=options)
         try:
@@ -311,6 +311,6 @@ def add_threads_option(parser: argparse._ActionsContainer) -> None:
         "--threads",
         metavar="N",
         type=positive_int,
-        help="threads that compute a frame on a processor (default: OMP_NUM_THREADS where it is "
-        "set; else all for large networks, such as dfat, and 1 for others)",
+        help="number of PyTorch threads on a processor (default: OMP_NUM_THREADS where it is set; "
+        "else all for large networks, such as dfat, and 1 for others)",
     )

@@ -1,7 +1,7 @@
-"""Losses on readings, the scores and boxes of a response's cells, whatever the head.
+"""Losses on readings: the scores and boxes of a response's cells, for any head.
 
-A cell's score is compared with a probability, which a teacher or a label gives; its box with a box,
-by generalised IoU. Target and background weigh the same, however few cells the target has.
+A cell's score is compared with a probability from a teacher or a label, and its box with a box, by
+generalised IoU. Target and background have equal weight, independent of their numbers of cells.
 """
 
 import torch
@@ -15,17 +15,17 @@ __all__ = ["box_loss", "label_cells", "label_loss", "resample", "score_loss"]
 
 
 def resample(reading: Reading, size: int, stride: float, own_stride: float) -> Reading:
-    """A reading at the cells of another response that shows the same surroundings.
+    """Resample a reading at the cells of another response to the same search region.
 
     Args:
-        reading: of B items.
+        reading: reading of B items.
         size: cells along a side of the other response.
         stride: pixels between its cells.
-        own_stride: pixels between the reading's cells, in the scale of the other's pixels; the
-            boxes are in that scale already.
+        own_stride: pixels between the reading's cells, in the scale of the other response; the
+            boxes are already in this scale.
 
     Returns:
-        Interpolated between the nearest cells; at places outside the reading, its border's.
+        Bilinear interpolation; cells outside the reading take the values of its border.
     """
     own = reading.logits.shape[-1]
     if own == size and own_stride == stride:
@@ -38,7 +38,7 @@ def resample(reading: Reading, size: int, stride: float, own_stride: float) -> R
 
 
 def _balanced(probability: Tensor, weight: Tensor) -> Tensor:
-    """Weights ``(B, H, W)`` of cells: half for the target, half for the background of an item."""
+    """Weights ``(B, H, W)`` of cells: in each item, half for the target, half for background."""
     target = probability / probability.sum((1, 2), keepdim=True).clamp(min=1)
     rest = 1 - probability
     background = rest / rest.sum((1, 2), keepdim=True).clamp(min=1)
@@ -46,19 +46,19 @@ def _balanced(probability: Tensor, weight: Tensor) -> Tensor:
 
 
 def score_loss(logits: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
-    """Cross entropy of the student's scores with the teacher's, least where they agree.
+    """Kullback-Leibler divergence of the student's scores from the teacher's; 0 if they are equal.
 
     Args:
-        logits: of the student, ``(B, H, W)``.
-        teacher: logits of the teacher, likewise.
-        weight: ``(B,)``, of the items.
+        logits: logits of the student, ``(B, H, W)``.
+        teacher: logits of the teacher, ``(B, H, W)``.
+        weight: ``(B,)`` weights of the items.
 
     Returns:
         The mean over the items.
     """
     probability = teacher.sigmoid()
     error = F.binary_cross_entropy_with_logits(logits, probability, reduction="none")
-    # Less the teacher's own entropy, which no student can undo.
+    # The teacher's entropy is subtracted, because it does not depend on the student.
     error = error - F.binary_cross_entropy_with_logits(teacher, probability, reduction="none")
     return (error * _balanced(probability, weight)).sum((1, 2)).mean()
 
@@ -68,7 +68,7 @@ def box_loss(boxes: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
     Args:
         boxes, targets: ``(B, 4, H, W)``: centre, width, height.
-        weights: ``(B, H, W)``; the sum over an item's cells is its share, cut off at 1.
+        weights: ``(B, H, W)``; the weight of an item is the sum over its cells, at most 1.
 
     Returns:
         The mean over the items.
@@ -76,25 +76,25 @@ def box_loss(boxes: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     corners = (box_convert(b.movedim(1, -1), "cxcywh", "xyxy") for b in (boxes, targets))
     error = generalized_box_iou_loss(*corners)
     total = weights.sum((1, 2)).clamp(min=1)
-    # Selected, not multiplied: a far cell's box may be infinite.
+    # Selected instead of multiplied, because the box of a far cell may be infinite.
     error = torch.where(weights > 0, error * weights, 0)
     return (error.sum((1, 2)) / total).mean()
 
 
 def label_cells(boxes: Tensor, positive: Tensor, size: int, stride: int) -> tuple[Tensor, Tensor]:
-    """Which cells stand for a box (Chen et al., SiamBAN, CVPR 2020, Sec. 3.3).
+    """Label cells as target, background or neither (Chen et al., SiamBAN, CVPR 2020, Sec. 3.3).
 
-    Cells within an ellipse of half the box's sides are the target's, those outside the ellipse that
-    the box encloses are background, and those between are neither. A box too small to have a cell
-    has the nearest one.
+    Cells inside the ellipse with half the sides of the box are target, cells outside the ellipse
+    inscribed in the box are background, and those between are ignored. If a box is too small to
+    contain a cell, the nearest cell is target.
 
     Args:
-        boxes: ``(B, 4)``: centre x and y from the centre of the search region, width, height.
-        positive: ``(B,)`` booleans; where False, no cell is the target's.
-        size, stride: of the response.
+        boxes: ``(B, 4)``: centre relative to the centre of the search region, width, height.
+        positive: ``(B,)`` booleans; if False, no cell is target.
+        size, stride: size and stride of the response.
 
     Returns:
-        The target's cells and the background's, ``(B, size, size)`` booleans.
+        Target cells and background cells, ``(B, size, size)`` booleans.
     """
     x, y = cell_centres(size, stride, boxes.device)
     centre_x, centre_y, width, height = (value[:, None, None] for value in boxes.unbind(1))
@@ -107,13 +107,13 @@ def label_cells(boxes: Tensor, positive: Tensor, size: int, stride: int) -> tupl
 
 
 def label_loss(logits: Tensor, target: Tensor, background: Tensor, weight: Tensor) -> Tensor:
-    """Cross entropy of scores with labels: half the target's cells, a quarter all background, a
-    quarter its sixteen hardest cells.
+    """Cross entropy of scores with labels: the target has weight 1/2, all background 1/4, and the
+    sixteen hardest background cells 1/4.
 
     Args:
         logits: ``(B, H, W)``.
-        target, background: of `label_cells`.
-        weight: ``(B,)``, of the items.
+        target, background: from `label_cells`.
+        weight: ``(B,)`` weights of the items.
     """
     missed = F.softplus(-logits) * target
     taken = (F.softplus(logits) * background).flatten(1)

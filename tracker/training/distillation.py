@@ -1,11 +1,11 @@
-"""Distillation: any loadable tracker teaches any trainable one.
+"""Distillation: any tracker that can be loaded teaches any network that can be trained.
 
     tracker distill fit --config experiments/tracker/distill.yaml \\
       --model.init_args.teacher nanotrackv3.pth --data.masked_video DAVIS --data.stills ROADSCENE
 
-The teacher sees clean crops, the student the same crops as cameras and weather leave them, with a
-modality failing or missing here and there. The student learns the teacher's features, scores and
-boxes, and the labels' where there are some.
+The teacher receives clean crops. The student receives the same crops, degraded as by cameras and
+weather; in some of them, a modality fails or is missing. The student learns the teacher's features,
+scores and boxes, and the ground truth where it exists.
 """
 
 import math
@@ -38,19 +38,19 @@ __all__ = ["Distillation", "FeatureTaps"]
 
 
 class FeatureTaps:
-    """Outputs of some of a network's modules, kept as they are computed.
+    """Records the outputs of some modules of a network, by forward hooks.
 
     Args:
-        network: whose modules are listened to.
-        names: of these modules.
-        replace: called with a module's number, the number of its call and its output; what it
-            returns, if it is not None, goes on through the network in the output's place.
+        network: the network.
+        names: names of the modules.
+        replace: called with the index of the module in ``names``, the number of the call and the
+            output. If it returns a tensor, this replaces the output in the network.
 
     Attributes:
-        calls: by module, its outputs since the last `clear`.
+        calls: for each module, its outputs since the last `clear`.
 
     Raises:
-        UserError: the network has no module of a name.
+        UserError: the network has no module of this name.
     """
 
     def __init__(
@@ -67,43 +67,42 @@ class FeatureTaps:
         self.calls: list[list[Tensor]] = [[] for _ in names]
         self._replace = replace
         self._handles = [
-            modules[name].register_forward_hook(self._listener(number))
+            modules[name].register_forward_hook(self._hook(number))
             for number, name in enumerate(names)
         ]
 
-    def _listener(self, number: int) -> Callable:
-        def listen(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
+    def _hook(self, number: int) -> Callable:
+        def record(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
             calls = self.calls[number]
             calls.append(output)
             return self._replace(number, len(calls) - 1, output) if self._replace else None
 
-        return listen
+        return record
 
     def clear(self) -> None:
-        """Forget what was kept."""
+        """Delete the recorded outputs."""
         for calls in self.calls:
             calls.clear()
 
     def remove(self) -> None:
-        """Listen no more."""
+        """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
 
 
 def feature_error(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
-    """Mean squared error of features, every channel in units of the teacher's variance.
+    """Mean squared error of features, each channel divided by the teacher's variance.
 
     Args:
-        student, teacher: ``(B, C, H, W)``; the teacher's are brought to the student's height and
-            width.
-        weight: ``(B,)``, of the items.
+        student, teacher: ``(B, C, H, W)``; the teacher's are resampled to the student's size.
+        weight: ``(B,)`` weights of the items.
     """
     teacher = teacher.detach()
     if teacher.shape[2:] != student.shape[2:]:
         size = student.shape[2:]
         teacher = F.interpolate(teacher, size, mode="bilinear", align_corners=False)
     variance = teacher.var((0, 2, 3), keepdim=True)
-    # A channel that hardly varies would count more than any other.
+    # The mean variance bounds the weight of channels that are almost constant.
     error = (student - teacher).square() / (variance + 0.05 * variance.mean() + 1e-12)
     return (error.mean((1, 2, 3)) * weight).sum() / weight.sum().clamp(min=1)
 
@@ -112,47 +111,48 @@ def feature_error(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
 
 
 class Distillation(L.LightningModule):
-    """A student learns from a teacher and from labels.
+    """Trains a student on a teacher's outputs and on labels.
 
-    The loss is, for features at several depths, scores s and boxes b of the response's cells,
+    With features f at several depths, and scores s and boxes b of the response's cells, the loss is
 
         w_feature mean over depths of |f_student - f_teacher|^2 / var f_teacher
       + w_score KL(s_teacher, s_student) + w_box (1 - GIoU(b_student, b_teacher)) where s_teacher
       + w_cls cross entropy(s_student, label) + w_loc (1 - GIoU(b_student, label)) on the target
 
-    The teacher's response counts where it agrees with the label (IoU above .4 of its best box) and
-    where there is no label. Features of a modality that fails or is missing for the student have no
-    term. A teacher of other crop sizes sees the same crops, scaled to its exemplar's size; its
-    response is read at the student's cells.
+    The teacher's response is used for items without a label, and for items where it agrees with
+    the label (its best box has an IoU above 0.4). A modality that fails or is missing for the
+    student has no feature term. If the teacher has other crop sizes, the crops are scaled to the
+    size of its exemplar, and its response is resampled at the student's cells.
 
-    While the student's first layers are wrong, its last ones learn from nonsense. With ``forcing``
-    an item's output of a compared module is replaced by the teacher's, at a probability that falls
-    from 1 to 0 along a cosine until that share of the run, which may be more than all of it.
-    Student and teacher must be alike at these modules.
+    Early in training, the student's last layers would learn from useless outputs of its first
+    layers. ``forcing`` therefore replaces the output of a compared module by the teacher's for a
+    random share of the items. This share falls from 1 to 0 along a cosine; ``forcing`` is the
+    fraction of the run at which it reaches 0, and may be above 1. The outputs of student and
+    teacher must have equal shapes there.
 
     Args:
         network: the student; in a configuration by ``class_path`` and ``init_args``.
-        start: weights of this package that the student starts from, or several, each by the
-            beginning of the names of parameters that are taken from it; from scratch where None.
-        teacher: any file that `load_tracker` reads; None trains on labels alone.
-        teacher_preset: what a published checkpoint is put into, see `load_tracker`.
-        features: modules whose outputs are compared, by the name that both networks have for them,
-            or as "student's=teacher's".
-        forcing: see above; 0 for none.
-        frozen: beginnings of the names of parameters that do not train; their batch
-            normalisation's statistics stay as well.
-        freeze_statistics: keep the statistics of all batch normalisation.
-        w_feature, w_score, w_box, w_cls, w_loc: weights of the terms; the head is not run where
-            those of score, box, cls and loc are 0.
-        learning_rate: of AdamW, after warm-up.
-        backbone_rate: factor of the learning rate for the backbone.
-        join_rate: factor of the learning rate for gates and fusion.
-        weight_decay: of AdamW.
+        start: initial weights, a file of this package; or several files, by the prefix of the
+            names of the parameters that are loaded from each. None trains from scratch.
+        teacher: any file that `load_tracker` reads; None trains on labels only.
+        teacher_preset: the network of a published checkpoint, see `load_tracker`.
+        features: modules whose outputs are compared: a name that both networks share, or
+            "student's=teacher's".
+        forcing: see above; 0 to disable it.
+        frozen: prefixes of the names of parameters that are not trained; the statistics of their
+            batch normalisation remain unchanged as well.
+        freeze_statistics: keep the statistics of all batch normalisation layers.
+        w_feature, w_score, w_box, w_cls, w_loc: weights of the terms. If all but ``w_feature`` are
+            0, the head is not run.
+        learning_rate: learning rate of AdamW after the warm-up.
+        backbone_rate: factor on the learning rate of the backbone.
+        join_rate: factor on the learning rate of gates and fusion.
+        weight_decay: weight decay of AdamW.
         warmup: share of all steps in which the rate grows linearly.
-        final_rate: at the end of the cosine, as a share of the learning rate.
+        final_rate: rate at the end of the cosine, as a fraction of the learning rate.
 
     Raises:
-        UserError: an argument is none of the known ones, or weights do not fit.
+        UserError: an argument is invalid, or weights do not match.
     """
 
     def __init__(
@@ -193,20 +193,20 @@ class Distillation(L.LightningModule):
         teaches = w_feature * len(self.features) + w_score + w_box
         if teacher is None and teaches:
             raise UserError(
-                "model.teacher: none is named; name its weights, or give w_score and w_box 0 and "
-                "leave features out"
+                "model.teacher: not given; give its weights, or set w_score and w_box to 0 and "
+                "omit features"
             )
         if not (teaches or w_cls or w_loc):
-            raise UserError("model: every weight of a loss is 0; give one")
-        # Not a part of the module: checkpoints hold what trains.
+            raise UserError("model: the weights of all losses are 0; set one above 0")
+        # In a list, so that it is not registered as a submodule and not saved in checkpoints.
         self._teacher: list[Any] = []
         if teacher is not None and teaches:
             reference: Any = load_tracker(teacher, preset=teacher_preset)
             missing = set(student.modalities) - set(reference.modalities)
             if missing:
                 raise UserError(
-                    f"model.teacher {teacher}: does not read {', '.join(sorted(missing))}; name a "
-                    "teacher or a teacher_preset that reads what the student reads"
+                    f"model.teacher {teacher}: does not read {', '.join(sorted(missing))}; give a "
+                    "teacher or a teacher_preset with the student's modalities"
                 )
             self._teacher = [reference.for_inference()]
             self._teacher_taps = FeatureTaps(self._teacher[0], list(self.features.values()))
@@ -226,8 +226,8 @@ class Distillation(L.LightningModule):
         self.train()
 
     def _adapters(self) -> list[nn.Module]:
-        """For every pair of compared modules, what brings the student's channels to the teacher's:
-        a 1x1 convolution where they differ, which is not part of the network."""
+        """One adapter per pair of compared modules: a 1x1 convolution from the student's channels
+        to the teacher's, or the identity if they are equal. They are not part of the network."""
         if not self.features:
             return []
         network, teacher = self.network, self._teacher[0]
@@ -252,28 +252,29 @@ class Distillation(L.LightningModule):
         return [nn.Identity() if a == b else nn.Conv2d(a, b, 1) for a, b in pairs]
 
     def train(self, mode: bool = True) -> "Distillation":
-        """Training mode for what trains; statistics of what does not stay as they are."""
+        """Set training mode for trained parts; batch normalisation of frozen parts is unchanged."""
         super().train(mode)
         h: Any = self.hparams
         for module in self.network.modules():
             own = list(module.parameters(recurse=False))
-            still = own and not any(parameter.requires_grad for parameter in own)
-            if still or (h.freeze_statistics and isinstance(module, nn.BatchNorm2d)):
+            frozen = own and not any(parameter.requires_grad for parameter in own)
+            if frozen or (h.freeze_statistics and isinstance(module, nn.BatchNorm2d)):
                 module.eval()
         return self
 
     # --- One step ---
 
     def _forced(self, number: int, call: int, output: Tensor) -> Tensor | None:
-        """The output of a compared module, items replaced by the teacher's; see ``forcing``."""
+        """The output of a compared module with some items replaced by the teacher's, see
+        ``forcing``; None to keep it."""
         share = self._forcing_share()
         if not self.training or not share:
             return None
         teacher = self._teacher_taps.calls[number][call]
         if teacher.shape != output.shape:
             raise UserError(
-                "model.forcing: student and teacher differ in size at "
-                f"{list(self.features)[number]}; leave it out of features, or forcing at 0"
+                "model.forcing: the outputs of student and teacher differ in shape at "
+                f"{list(self.features)[number]}; remove it from features, or set forcing to 0"
             )
         taken = torch.rand(len(output), 1, 1, 1, device=output.device) < share
         return torch.where(taken, teacher, output)
@@ -286,12 +287,12 @@ class Distillation(L.LightningModule):
         return (1 + math.cos(math.pi * min(1.0, done / h.forcing))) / 2
 
     def respond(self, batch: Mapping[str, Tensor], with_head: bool = True) -> Reading | None:
-        """What the student reads in a batch's search crops."""
+        """The student's reading of a batch's search crops; None without the head."""
         available = {m: batch[f"usable_{m}"] for m in self.network.modalities}
         return _read(self.network, _crops(self.network, batch, ""), available, with_head)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Reading | None]:
-        """Weighted loss terms by name, and what the student reads."""
+        """Weighted loss terms by name, and the student's reading."""
         h: Any = self.hparams
         with_head = bool(h.w_score + h.w_box + h.w_cls + h.w_loc)
         self._taps.clear()
@@ -325,7 +326,7 @@ class Distillation(L.LightningModule):
 
     @torch.no_grad()
     def _teach(self, batch: Mapping[str, Tensor], with_head: bool) -> Reading | None:
-        """What the teacher reads in the clean crops, at the student's cells; keeps its features."""
+        """The teacher's reading of the clean crops at the student's cells; records its features."""
         (teacher,) = self._teacher
         if next(teacher.parameters()).device != self.device:
             teacher.to(self.device)
@@ -355,8 +356,8 @@ class Distillation(L.LightningModule):
             self.adapters, self._taps.calls, self._teacher_taps.calls, strict=True
         ):
             for call, (student, teacher) in enumerate(zip(mine, theirs, strict=True)):
-                # The backbone is called on templates and search regions in turn, with a batch of
-                # all modalities; what reads them joined learns what the teacher makes of both.
+                # The backbone is called alternately on templates and search regions, with all
+                # modalities in one batch. Modules behind the join have one item per pair.
                 weight = usable if len(mine) > 1 and call % 2 == 0 else sound.float()
                 if len(weight) != len(student):
                     weight = weight.new_ones(len(student))
@@ -368,7 +369,7 @@ class Distillation(L.LightningModule):
         return log_terms(self, "train", terms, len(batch["box"]))
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
-        """Besides the loss ``val/iou``: of the best cell's box, over labelled positive pairs."""
+        """Log the loss, and ``val/iou`` of the best cell's box over labelled positive pairs."""
         terms, reading = self.terms(batch)
         if reading is not None:
             counted = batch["positive"] & batch["labelled"]
@@ -415,10 +416,12 @@ class Distillation(L.LightningModule):
 
 
 def _load_initial_weights(network: nn.Module, start: str | dict[str, str] | None) -> None:
-    """Load weights to start from, whole or by the beginnings of parameters' names."""
+    """Load initial weights, all or by prefixes of parameter names, see `Distillation`."""
     for beginning, path in ({"": start} if isinstance(start, str) else start or {}).items():
         if not Path(path).exists():
-            raise UserError(f"model.start {path}: no such file; train the stage that leaves it")
+            raise UserError(
+                f"model.start {path}: no such file; train the stage that writes it first"
+            )
         loaded = load_tracker(path).state_dict()
         own = network.state_dict()
         taken = {n: tensor for n, tensor in loaded.items() if n.startswith(beginning)}
@@ -428,7 +431,7 @@ def _load_initial_weights(network: nn.Module, start: str | dict[str, str] | None
         if differing or not taken:
             what = ", ".join(differing[:1]) or f"no parameter's name begins with {beginning}"
             raise UserError(
-                f"model.start {path}: of another network ({what}); give weights of the same one"
+                f"model.start {path}: belongs to another network ({what}); give weights of this one"
             )
         network.load_state_dict(taken, strict=False)
 
@@ -441,7 +444,7 @@ def _crops(network: Any, batch: Mapping[str, Tensor], prefix: str) -> dict[str, 
 
 
 def _scaled(crop: Tensor, factor: float, network: Any) -> Tensor:
-    """A crop at another network's scale, cut to the nearest size that it takes."""
+    """A crop at the scale of another network, cut to the nearest size that this accepts."""
     if factor == 1:
         return crop
     unit = 2 * network.stride
@@ -470,18 +473,18 @@ def _read(
 
 
 def _about_centre(box: Tensor, size: int) -> Tensor:
-    """``x, y, w, h`` in a crop as centre x and y from the crop's centre, width, height."""
+    """Convert ``x, y, w, h`` in a crop to centre relative to the crop's centre, width, height."""
     return torch.cat((box[:, :2] + box[:, 2:] / 2 - size / 2, box[:, 2:]), dim=1)
 
 
 def _best(reading: Reading) -> Tensor:
-    """The box ``(B, 4)`` of the cell of the highest score."""
+    """The box ``(B, 4)`` of the cell with the highest score."""
     best = reading.logits.flatten(1).argmax(1)
     return reading.boxes.flatten(2).gather(2, best[:, None, None].expand(-1, 4, 1)).squeeze(2)
 
 
 def _iou(a: Tensor, b: Tensor) -> Tensor:
-    """IoU of boxes ``(B, 4)`` of centre and size, item by item."""
+    """IoU of boxes ``(B, 4)``, given by centre and size, for each item."""
     low = torch.maximum(a[:, :2] - a[:, 2:] / 2, b[:, :2] - b[:, 2:] / 2)
     high = torch.minimum(a[:, :2] + a[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2)
     common = (high - low).clamp(min=0).prod(1)
@@ -489,7 +492,7 @@ def _iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _agreement(taught: Reading, box: Tensor, positive: Tensor) -> Tensor:
-    """Whether the teacher's best box is the label's; of a pair without the target, whether it sees
-    none."""
+    """Whether the teacher's best box agrees with the label; in a pair without the target, whether
+    the teacher finds none."""
     right = _iou(_best(taught), box) > 0.4
     return torch.where(positive, right, taught.logits.flatten(1).amax(1) < 0)

@@ -1,13 +1,13 @@
 """Template/search pairs for training, and the anchors' labels.
 
-A pair is two crops of one target, as the online tracker cuts them: a template about it, and a
-search region in which it lies somewhere. Both modalities of a crop share their geometry; each has
-photometry of its own. Every pair is decided by a seed and the number of its draw alone, so that a
-run gives the same pairs on every machine, in any number of processes and after an interruption.
+A pair is two crops of one target, cut as by the online tracker: a template centred on it, and a
+search region that contains it. Both modalities of a crop share their geometry and differ in their
+photometric augmentation. Every pair depends only on a seed and the number of its draw. A run
+therefore uses the same pairs on every machine, in any number of processes and after being resumed.
 
     sources = [load_source("lasher", "LasHeR/trainingset", weight=2)]
     pairs = TargetPairs(sources, PairGeometry.of(network))
-    pairs[0, 17]    # the 18th draw; the first number is of no consequence
+    pairs[0, 17]    # the 18th draw; the first number is not used
 
 Crops, context, and labels follow SiamRPN++ (Li et al., CVPR 2019, Sec. 5.1) and SiamRPN (CVPR 2018,
 Sec. 3.3).
@@ -43,19 +43,13 @@ from tracker.training.sources import TargetSource
 __all__ = ["TargetPairs"]
 
 
-# --- Labels -------------------------------------------------------------------------------------
-
-
-# --- Pairs --------------------------------------------------------------------------------------
-
-
 class _Unusable(Exception):
-    """What was drawn shows no target; the message says why."""
+    """The drawn frames show no target; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """A target in a frame: pictures by modality, those that show something, and its box."""
+    """A target in a frame: images by modality, the usable modalities, and the box."""
 
     images: dict[str, np.ndarray]
     usable: frozenset[str]
@@ -71,15 +65,15 @@ class _Moment:
 def _place_beside(
     box: np.ndarray, other: np.ndarray, size: int, rng: np.random.Generator
 ) -> np.ndarray | None:
-    """A box of the other's shape and about this one's area that does not touch it.
+    """A box with the shape of ``other`` and about the area of ``box`` that does not overlap it.
 
     Args:
-        box: centre x and y from the crop's centre, width, height.
-        other: ``x, y, w, h`` in its own frame.
-        size: of the crop.
+        box: centre x and y relative to the centre of the crop, width, height.
+        other: ``x, y, w, h`` in its frame.
+        size: side length of the crop.
 
     Returns:
-        As ``box``; None where a few tries found no room.
+        As ``box``; None if several attempts found no free place.
     """
     scale = np.sqrt(box[2] * box[3] / (other[2] * other[3])) * rng.uniform(0.75, 1.3)
     sides = other[2:] * scale
@@ -101,24 +95,24 @@ def _window_onto(box: np.ndarray, place: np.ndarray, size: int) -> CropWindow:
 
 
 class TargetPairs(TorchDataset):
-    """Template/search pairs, each decided by the seed and the number of its draw alone.
+    """Template/search pairs; each depends only on the seed and the number of its draw.
 
     Args:
-        sources: where targets come from.
-        geometry: of the network.
-        augmentation: how crops vary; DFAT's where None.
-        negatives: share of pairs whose search region is about another target of any source.
+        sources: the sources of targets.
+        geometry: sizes and anchors of the network.
+        augmentation: how crops vary; None for DFAT's variation.
+        negatives: share of pairs whose search region shows another target, from any source.
         positive_iou, best_anchor: ``positive`` and ``best`` of `label_anchors`.
-        length: pairs of a pass.
-        seed: of all draws.
-        part: of every source's sequences, shares of its list from and to, such as ``(0, 0.9)``;
-            what is held out is the end of the list.
+        length: number of pairs per pass.
+        seed: seed of all draws.
+        part: the used part of every source's sequences: start and end as fractions of its list,
+            such as ``(0, 0.9)``; validation uses the end.
 
     Raises:
-        UserError: there is no sequence in that part of a source.
+        UserError: a source has no sequence in that part.
     """
 
-    #: Draws that may fail in a row before a source is given up.
+    #: Number of consecutive failed draws after which an error is raised.
     PATIENCE = 50
 
     def __init__(
@@ -161,16 +155,16 @@ class TargetPairs(TorchDataset):
         return self.length
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
-        """The pair of draw ``key[1]``; ``key[0]``, a data set's index elsewhere, does not matter.
+        """The pair of draw ``key[1]``; ``key[0]``, an index in other data sets, is not used.
 
         Returns:
             ``template_rgb`` ``(3, exemplar_size, exemplar_size)``, ``template_ir`` ``(1, ...)``,
             ``search_rgb`` and ``search_ir`` of ``search_size``, uint8, of the network's modalities;
-            ``usable_rgb``, ``usable_ir``: bool, whether template and search both have it;
-            ``box`` ``(4,)``: the target in the search region, centre from its centre and size in
-            pixels (in a negative pair, the other target);
-            ``labels`` ``(A, H, W)`` of `label_anchors`, ``chosen`` of `select_anchors`;
-            ``positive``: bool, whether the target is there.
+            ``usable_rgb``, ``usable_ir``: bool, whether template and search both have the modality;
+            ``box`` ``(4,)``: the target in the search region, its centre relative to the region's
+            centre and its size, in pixels (in a negative pair, of the other target);
+            ``labels`` ``(A, H, W)`` from `label_anchors`, ``chosen`` from `select_anchors`;
+            ``positive``: bool, whether the search region shows the target.
         """
         rng = np.random.default_rng((self.seed, key[1]))
         template, search, negative = self._targets(rng)
@@ -201,7 +195,7 @@ class TargetPairs(TorchDataset):
 
         labels = label_anchors(box, geometry.anchors, self.positive_iou, best=self.best_anchor)
         if negative:
-            # The other target's anchors are the hardest background there is, and enough of it.
+            # The anchors on the other target are the hardest background; no others are selected.
             chosen = np.zeros(labels.shape, bool)
             subsample(chosen, labels != NEGATIVE, 16, rng)
             labels = np.full_like(labels, NEGATIVE)
@@ -217,10 +211,10 @@ class TargetPairs(TorchDataset):
     def _search_crops(
         self, search: _Moment, view: CropWindow, box: np.ndarray, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
-        """Crops of a search region by modality, perhaps with parts of another scene in them.
+        """Crops of a search region by modality, which may contain parts of another scene.
 
         Args:
-            box: the target in the crop, as `CropWindow.place` gives it.
+            box: the target in the crop, as returned by `CropWindow.place`.
         """
         crops = {m: view.cut(image, mean_colour(image)) for m, image in search.images.items()}
         augmentation, size = self.augmentation, view.size
@@ -232,7 +226,7 @@ class TargetPairs(TorchDataset):
         if not kinds:
             return crops
         _, *others = self._moments(rng)
-        # What shows in one modality alone would give itself away.
+        # An object that appears in one modality only could be recognised as pasted.
         others = [other for other in others if other.usable == search.usable]
         for other in others:
             anywhere = window_around(
@@ -253,12 +247,12 @@ class TargetPairs(TorchDataset):
                 for modality, crop in crops.items():
                     image = other.images[modality]
                     crops[modality] = paste(crop, source.cut(image, mean_colour(image)), mask)
-            # The second moment, of the same other target, is for a second look-alike alone.
+            # The second moment of the other target is used for a second look-alike only.
             kinds = [kind for kind in kinds if kind == "distract"]
         return crops
 
     def _finish(self, picture: np.ndarray, grey: bool, rng: np.random.Generator) -> Tensor:
-        """What both kinds of crops undergo; ``HxW`` or ``HxWx3`` to ``(1 or 3, H, W)``."""
+        """The last steps for every crop: ``HxW`` or ``HxWx3`` to ``(1 or 3, H, W)``."""
         if rng.random() < self.augmentation.light:
             picture = change_light(picture, rng)
         if picture.ndim == 2:
@@ -268,25 +262,25 @@ class TargetPairs(TorchDataset):
         return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
     def _one_modality(self, rng: np.random.Generator, probability: float) -> str | None:
-        """With this probability, one of two modalities; never the only one."""
+        """With this probability, one of two modalities; None if the network has only one."""
         happens, which = rng.random() < probability, rng.integers(2)
         modalities = self.geometry.modalities
         return modalities[which] if happens and len(modalities) == 2 else None
 
     def _usable(self, template: _Moment, search: _Moment, rng: np.random.Generator) -> set[str]:
-        """Modalities that template and search both have, after one is perhaps dropped."""
+        """The modalities that template and search both have, after random drops."""
         usable = set(template.usable & search.usable)
         for probability in (self.augmentation.drop_template, self.augmentation.drop_search):
             dropped = self._one_modality(rng, probability)
             if len(usable) == 2:
                 usable.discard(dropped)
-        # A negative pair's two moments may have no modality in common: any answer is right there.
+        # The moments of a negative pair may have no modality in common; the label remains valid.
         return usable or set(search.usable)
 
     # --- Drawing targets ---
 
     def _targets(self, rng: np.random.Generator) -> tuple[_Moment, _Moment, bool]:
-        """Template, search, and whether they are of two targets."""
+        """Template, search, and whether they show different targets."""
         negative = rng.random() < self.negatives
         known, template, search = self._moments(rng)
         if negative:
@@ -294,11 +288,11 @@ class TargetPairs(TorchDataset):
                 other, _, elsewhere = self._moments(rng)
                 if other != known:
                     return template, elsewhere, True
-        # Where there is but one target at all, no pair can be negative.
+        # With a single target in all sources, no pair can be negative.
         return template, search, False
 
     def _moments(self, rng: np.random.Generator) -> tuple[tuple, _Moment, _Moment]:
-        """Two moments of one target, after what tells it from others."""
+        """A key that identifies a target, and two moments of this target."""
         number = rng.choice(len(self.sources), p=self._shares)
         source, numbers = self.sources[number], self._ranges[number]
         problem = ""
@@ -310,28 +304,30 @@ class TargetPairs(TorchDataset):
                 problem = str(error)
                 self._warn(source, source.dataset.names[which], problem)
                 continue
-            # Without reach, every frame is of a target of its own.
+            # If reach is 0, every frame counts as a separate target.
             template, search = moments
             return (number, which, first if source.reach == 0 else None), template, search
         raise UserError(
-            f"data.roots.{source.name}: {self.PATIENCE} draws in a row show no target ({problem}); "
-            "tracker data says what is wrong with a dataset"
+            f"data.roots.{source.name}: {self.PATIENCE} consecutive draws show no target "
+            f"({problem}); run tracker data on the dataset to see its problems"
         )
 
     def _warn(self, source: TargetSource, name: str, problem: str) -> None:
         if f"{source.name}/{name}" not in self._warned:
             self._warned.add(f"{source.name}/{name}")
-            warnings.warn(f"{source.name}: left out of a pair: {name}: {problem}", stacklevel=3)
+            warnings.warn(
+                f"{source.name}: skipped in a training pair: {name}: {problem}", stacklevel=3
+            )
 
     def _two_of(
         self, sequence: Sequence, reach: int, rng: np.random.Generator
     ) -> tuple[int, _Moment, _Moment]:
-        """The template's frame, template and search."""
-        # Crops need one frame of reference for both modalities, boxes included.
+        """The index of the template's frame, the template and the search moment."""
+        # Crops need one frame of reference for both modalities and their boxes.
         sequence = sequence.resized(stretch=True)
         boxes = np.where(np.isnan(sequence.boxes_rgb), sequence.boxes_ir, sequence.boxes_rgb)
         good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= 2).all(axis=1)
-        # Synthetic sequences say how much of a target shows; one behind a wall teaches nothing.
+        # Synthetic sequences state the visible share of a target; hidden ones are not used.
         visibility = sequence.attributes.get("visibility", np.ones(len(boxes)))
         templates = np.flatnonzero(good & (visibility > 0.5))
         if not len(templates):
@@ -355,7 +351,7 @@ class TargetPairs(TorchDataset):
             raise _Unusable(reasons)
         height, width = next(images[m] for m in images if m in usable).shape[:2]
         for modality, image in images.items():
-            if image is None:  # a crop all the same, which nothing is learned from
+            if image is None:  # a blank crop, which is marked as unusable
                 channels = (3,) if modality == "rgb" else ()
                 images[modality] = np.zeros((height, width, *channels), np.uint8)
         return _Moment(images, usable, boxes[index])

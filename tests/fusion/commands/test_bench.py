@@ -60,7 +60,7 @@ def test_all_ways_agree(in_this_process, monkeypatch):
         assert loss == pytest.approx(training["losses"]["published structure"], rel=1e-5)
     json.dumps(result)
     lines = format_report(result).splitlines()
-    assert "least of 1 round in turn" in lines[1]
+    assert "minimum of 1 round" in lines[1]
     assert all(any(line.startswith(way) for line in lines) for way in ways)
 
 

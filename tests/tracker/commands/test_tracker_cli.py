@@ -193,6 +193,27 @@ def test_select_takes_the_drawn_box(capsys, tmp_path, folders, weights, monkeypa
     assert_refused(run(capsys, *arguments), "no windows")
 
 
+def test_threads_of_an_own_tracker(capsys, tmp_path, folders, monkeypatch):
+    """Its boxes are as wide as PyTorch has threads."""
+    import torch
+
+    (tmp_path / "counting.py").write_text(
+        "import torch\n"
+        "class Counter:\n"
+        "    def init(self, rgb, ir, box): self.threads = torch.get_num_threads()\n"
+        "    def track(self, rgb, ir):\n"
+        "        return (5, 6, 10 * self.threads + torch.get_num_threads(), 8), 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ("track", *folders, "--box", BOX, "--tracker", "counting:Counter")
+    before = torch.get_num_threads()
+    for options, threads in (((), before), (("--threads", before + 2), before + 2)):
+        assert run(capsys, *arguments, "-o", tmp_path / "out", *options)[0] == 0
+        boxes = read_regions(tmp_path / "out" / "boxes.txt")
+        assert set(boxes[1:, 2]) == {11 * threads}
+        assert torch.get_num_threads() == before
+
+
 def test_sizes_that_differ(capsys, tmp_path, folders, weights, make_scene):
     _, small = make_scene(8, size=(80, 64)).write_folders(tmp_path / "small")
     arguments = ("track", folders[0], small, "--box", BOX, "-o", tmp_path / "out", "--weights")

@@ -238,7 +238,7 @@ def test_frozen_parts_keep_weights_and_statistics(teacher):
     ("arguments", "said"),
     [
         ({}, "model.teacher"),
-        ({"w_score": 0, "w_box": 0, "w_cls": 0, "w_loc": 0}, "every weight"),
+        ({"w_score": 0, "w_box": 0, "w_cls": 0, "w_loc": 0}, "all losses"),
         ({"start": "nowhere.safetensors"}, "nowhere.safetensors"),
         ({"teacher": "nowhere.pth"}, "nowhere.pth"),
         ({"forcing": -1}, "model.forcing"),

@@ -332,14 +332,14 @@ def test_unusable_sequences_are_left_out_and_named_once(tmp_path, rng, texture):
         for draw in range(12):
             data[0, draw]
     assert [str(w.message) for w in caught] == [
-        "rgbt234: left out of a pair: lost: no frame has a box of 2 pixels or more"
+        "rgbt234: skipped in a training pair: lost: no frame has a box of 2 pixels or more"
     ]
 
 
 @pytest.mark.filterwarnings("ignore:rgbt234. left out")
 def test_a_source_without_targets_is_given_up(tmp_path, rng, texture):
     write_sequence(tmp_path / "lost", [texture(rng, 60, 80)], [(0, 0, 0, 0)])
-    with pytest.raises(UserError, match=r"data\.roots\.rgbt234: 50 draws in a row .*no frame has"):
+    with pytest.raises(UserError, match=r"data\.roots\.rgbt234: 50 consecutive draws .*no frame"):
         pairs_of(tmp_path)[0, 0]
 
 

@@ -9,14 +9,14 @@ from tracker.online.runtime import RUNTIMES
 
 BENCH_EXAMPLES = """\
 All variants compute the same network on the same random frames; they differ in how the work is
-arranged and, where stated, in precision. "small" is the included tracker, beside which NanoTrack
-v3's network runs on one modality; other presets run with untrained weights. Runtimes that are not
-installed are left out. A round of small takes a second
-and one of dfat about ten; compilation can take minutes.
+arranged and, where stated, in precision. "small" is the included tracker, and NanoTrack
+v3's network runs beside it on one modality; other presets run with untrained weights. Runtimes that
+are not installed are left out. A round of small takes a second and one of dfat about ten;
+compilation can take minutes.
 
---beside-load measures frames a second instead, alone and beside a busy process that it starts:
+--beside-load measures frames per second instead, alone and beside a busy process that it starts:
 with one thread, with the default, and with all threads, each also in a program that has loaded
-PyTorch first. --threads and --device are not for it.
+PyTorch first. It does not take --threads and --device.
 
 examples:
   tracker bench
@@ -70,7 +70,7 @@ def add_bench(commands: Commands) -> None:
     parser.add_argument(
         "--beside-load",
         action="store_true",
-        help="measure frames a second alone and beside a busy process, with one and default "
+        help="measure frames per second alone and beside a busy process, with one and default "
         "threads",
     )
     add_device_option(parser)

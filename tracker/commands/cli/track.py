@@ -15,6 +15,7 @@ from fusion.base.commandline import (
 )
 from fusion.base.errors import UserError
 from fusion.base.files import check_folder
+from fusion.base.threads import limited_threads
 from tracker.data.layouts import LAYOUTS
 from tracker.evaluation.trackers import TRACKERS, make_tracker
 from tracker.online.options import add_preset_option
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from tracker.data.sequences import Sequence
-    from tracker.online.running import Tracker
+    from tracker.online.running import Tracker, TrackingReport
 
 TRACK_EXAMPLES = """\
 RGB and IR are two folders of pictures, paired by the numbers or names of their files, or two
@@ -127,7 +128,7 @@ def _track(arguments: argparse.Namespace) -> int:
     from fusion.images.alignment.calibration import load_chosen
     from fusion.images.video import require_video_suffix
     from tracker.data.sequences import load_sequence
-    from tracker.online.running import Interrupted, check_start, track_to_folder
+    from tracker.online.running import check_start
 
     if arguments.video is not None:
         require_video_suffix(arguments.video)
@@ -152,10 +153,24 @@ def _track(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
 
-    # torch is imported only now, after all checks of the input.
-    tracker = make_chosen(arguments)
+    # torch is imported only now, after all checks of the input. The network limits its own threads.
+    with limited_threads(None if arguments.tracker is None else arguments.threads):
+        report = _run(make_chosen(arguments), sequence, region, arguments)
+    print("\n".join(report.lines()))
+    print(f"boxes: {arguments.output / 'boxes.txt'}")
+    if arguments.video is not None:
+        print(f"video: {arguments.video}")
+    return 0
+
+
+def _run(
+    tracker: "Tracker", sequence: "Sequence", region: "ArrayLike", arguments: argparse.Namespace
+) -> "TrackingReport":
+    """Track to the output folder; print what an interrupted run has written."""
+    from tracker.online.running import Interrupted, track_to_folder
+
     try:
-        report = track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
+        return track_to_folder(tracker, sequence, region, arguments.output, arguments.video)
     except Interrupted as interrupted:
         report = interrupted.report
         if report.tracked:
@@ -165,11 +180,6 @@ def _track(arguments: argparse.Namespace) -> int:
                 f"{arguments.output / 'boxes.partial.txt'}"
             )
         raise
-    print("\n".join(report.lines()))
-    print(f"boxes: {arguments.output / 'boxes.txt'}")
-    if arguments.video is not None:
-        print(f"video: {arguments.video}")
-    return 0
 
 
 def make_chosen(arguments: argparse.Namespace) -> "Tracker":

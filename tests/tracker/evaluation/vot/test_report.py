@@ -84,7 +84,7 @@ def test_figures(page, results):
         start = cells.index(row.title)
         expected = [f"{value:.3f}" for value in row.scores.figures().values()]
         assert cells[start + 1 : start + 4] == expected
-        assert cells[start + 5] == "20.0"  # frames a second
+        assert cells[start + 5] == "20.0"  # frames per second
     assert abs(rows[1].scores.R - 5 / 28) < 1e-9
     assert "small, the included tracker (untrained)" in page
     assert UNTRAINED_NOTE in page
