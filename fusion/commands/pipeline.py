@@ -479,7 +479,7 @@ def fuse_videos(
             if compare_writer:
                 compare_writer.write(side_by_side(grey, visible, fused))
 
-        frames = _paired_frames(ir_video, vis_video, pairing, account)
+        frames = paired_frames(ir_video, vis_video, pairing, account)
         for _, error in overlapped(frames, read, work, write):
             if error is not None:
                 raise error
@@ -494,7 +494,7 @@ _Frames = tuple[VideoFrame, VideoFrame]  # infrared and visible
 _Read = tuple[np.ndarray, np.ndarray, np.ndarray]  # infrared, visible, visible or fused luminance
 
 
-def _paired_frames(
+def paired_frames(
     ir: Video, vis: Video, pairing: VideoPairing, account: FusionReport
 ) -> Iterator[_Frames]:
     """Frames of both videos that belong together; what has no partner, or is damaged, is noted."""

@@ -12,6 +12,7 @@ from fusion.base.commandline import (
     run,
 )
 from fusion.commands.cli.ablation import add_ablation
+from fusion.commands.cli.align import add_align
 from fusion.commands.cli.bench import add_bench
 from fusion.commands.cli.costs import add_costs
 from fusion.commands.cli.demo import add_demo
@@ -69,6 +70,7 @@ def _parser(argv: Sequence[str] = ()) -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_fuse(commands)
     add_live(commands)
+    add_align(commands)
     add_methods(commands)
     add_evaluate(commands)
     add_metrics(commands)

@@ -22,7 +22,9 @@ PMGI_OTHER_SOURCES = {5: (2, 0.1), 10: (1, 0.1), 11: (3, 0.45)}
 
 @pytest.fixture(scope="module", params=["pmgi", "sdnet"])
 def published(request, shared):
-    return request.param, load_network(shared / f"data/baselines/{request.param}", method=request.param)
+    return request.param, load_network(
+        shared / f"data/baselines/{request.param}", method=request.param
+    )
 
 
 @pytest.fixture(scope="module")
