@@ -19,6 +19,7 @@ from fusion.commands.cli.export import add_export
 from fusion.commands.cli.fuse import add_fuse
 from fusion.commands.cli.methods import add_methods
 from fusion.commands.cli.metrics import add_metrics
+from fusion.commands.cli.realtime import add_realtime
 from fusion.commands.cli.reference import add_reference
 from fusion.commands.cli.train import add_train, train
 
@@ -68,5 +69,6 @@ def _parser() -> Parser:
     add_export(commands)
     add_bench(commands)
     add_costs(commands)
+    add_realtime(commands)
     add_demo(commands)
     return parser

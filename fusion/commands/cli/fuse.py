@@ -54,7 +54,7 @@ def add_fuse(commands: Commands) -> None:
         metavar="W",
         type=Path,
         help="a .safetensors file saved by this package, the authors' checkpoint, or a folder with "
-        "their files if there are several (default: the included weights of the method, or LRRNet's)",
+        "their files if there are several (default: those that are included)",
     )
     parser.add_argument(
         "--method",
