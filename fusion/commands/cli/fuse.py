@@ -10,7 +10,7 @@ from fusion.base.commandline import (
     add_input_options,
     input_path,
 )
-from fusion.commands.cli.options import load_chosen
+from fusion.commands.cli.options import load_chosen, name_with_weights
 from fusion.networks.registry import CLASSICAL, NETWORKS
 
 FUSE_EXAMPLES = """\
@@ -114,5 +114,6 @@ def _fuse(arguments: argparse.Namespace) -> int:
         steady=arguments.steady,
     )
     account = fuse(network, arguments.ir, arguments.vis, arguments.output, options)
+    account.by = name_with_weights(network, arguments.weights)
     report(account, arguments.output)
     return EXIT_BAD_INPUT if account.failed else 0
