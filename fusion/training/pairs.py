@@ -19,7 +19,7 @@ from fusion.images.pairing import pair_folders
 from fusion.images.pixels import PixelScaling, luminance, to_8bit
 from fusion.images.reading import IMAGE_SUFFIXES, read_image, read_infrared, read_visible
 from fusion.networks.base import UNIT_SCALING, FusionNetwork
-from fusion.networks.weights import load_network
+from fusion.networks.weights import load_named
 from fusion.training.losses import saliency_target
 from fusion.training.reference import read_references
 
@@ -248,11 +248,6 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
-def _load_teacher(source: str) -> FusionNetwork:
-    """The network of a weights file, or of a method by its name."""
-    return load_network(Path(source)) if Path(source).exists() else load_network(method=source)
-
-
 class PairData(L.LightningDataModule):
     """Training pairs of one folder, some of them held out for validation.
 
@@ -305,7 +300,7 @@ class PairData(L.LightningDataModule):
             raise UserError(
                 "data.teacher: the target of data.saliency is another; give one of them"
             )
-        teacher = None if h.teacher is None else _load_teacher(h.teacher)
+        teacher = None if h.teacher is None else load_named(h.teacher)
         pairs = find_pairs(h.root, h.ir, h.vis)
         references = None
         if h.references is not None:

@@ -65,3 +65,13 @@ def load_chosen(
     from fusion.networks.weights import load_network
 
     return load_network(weights, method=method, rule=rule, device=resolve_device(device))
+
+
+def name_with_weights(network: "FusionNetwork", weights: Path | None) -> str:
+    """What `load_chosen` loaded, for messages: the method's name and where its weights are from."""
+    from fusion.networks.registry import CLASSICAL, NETWORKS
+
+    name = NETWORKS.name_of(type(network))
+    if name is None:
+        return f"{CLASSICAL.name_of(type(network))}"
+    return f"{name} ({weights or 'included weights'})"
