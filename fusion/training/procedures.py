@@ -6,7 +6,7 @@ own and needs no pretrained loss network. `ReferenceTraining` regresses to resul
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -101,7 +101,7 @@ class FusionTraining(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.Adam(
-            self.network.parameters(),
+            [p for p in self.network.parameters() if p.requires_grad],
             self.learning_rate,
             self.betas,
             weight_decay=self.weight_decay,
@@ -119,6 +119,16 @@ class FusionTraining(L.LightningModule):
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def by_epochs(self, milestones: Sequence[int], decay: float) -> OptimizerLRScheduler:
+        """Adam whose rate is multiplied by ``decay`` after each of the epochs ``milestones``."""
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trained, self.learning_rate, self.betas)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, decay)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "epoch"},
         }
 
 
