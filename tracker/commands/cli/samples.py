@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tracker.training.video_data import VideoPairData
     from tracker.training.video_pairs import VideoPairs
 
-__all__ = ["add_samples"]
+__all__ = ["FOLDERS", "add_samples", "name_and_folder"]
 
 EXAMPLES = """\
 Each cell shows a pair: its two templates, one above the other, and the visible and infrared search
@@ -113,7 +113,9 @@ def _samples(arguments: argparse.Namespace) -> int:
     keys = {} if arguments.config is None else _data_keys(arguments.config)
     keys |= {name: value for name in FOLDERS if (value := getattr(arguments, name)) is not None}
     if arguments.sequences:
-        keys["sequences"] = dict(_name_and_folder(text) for text in arguments.sequences)
+        keys["sequences"] = dict(
+            name_and_folder("--sequences", text) for text in arguments.sequences
+        )
     keys |= {
         name: value for name in ("seed", "cache") if (value := getattr(arguments, name)) is not None
     }
@@ -159,10 +161,15 @@ def _seconds_a_pair(pairs: "VideoPairs", count: int) -> float:
         cv2.setNumThreads(threads)
 
 
-def _name_and_folder(text: str) -> tuple[str, str]:
+def name_and_folder(option: str, text: str) -> tuple[str, str]:
+    """The parts of ``NAME=DIR``.
+
+    Raises:
+        UserError: the text has another form; names the option.
+    """
     name, equals, folder = text.partition("=")
     if not (name and equals and folder):
-        raise UserError(f"--sequences {text}: give NAME=DIR, such as lasher=LasHeR/trainingset")
+        raise UserError(f"{option} {text}: give NAME=DIR, such as lasher=LasHeR/trainingset")
     return name, folder
 
 
