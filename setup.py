@@ -38,6 +38,11 @@ EXPORT_REQUIREMENTS = [
     "onnxscript>=0.3",
 ]
 
+# For `fusion app`.
+APP_REQUIREMENTS = [
+    "nicegui>=3.11,<4",
+]
+
 # For `make docs`. MkDocs 2 drops the plugins that the website uses.
 DOCS_REQUIREMENTS = [
     "mkdocs>=1.6,<2",
@@ -49,6 +54,7 @@ DOCS_REQUIREMENTS = [
 # and new releases of a formatter change the format.
 TEST_REQUIREMENTS = [
     *EXPORT_REQUIREMENTS,
+    *APP_REQUIREMENTS,
     *DOCS_REQUIREMENTS,
     "pytest>=8,<10",
     "pytest-xdist>=3.5,<4",
@@ -58,6 +64,7 @@ TEST_REQUIREMENTS = [
     "import-linter>=2.3,<3",
     "types-PyYAML>=6.0,<7",
     "types-tqdm>=4.66,<5",
+    "selenium>=4.20,<5",  # the app's tests, in Chromium
     # Second implementations to test against.
     "scikit-image>=0.22,<0.27",
 ]
@@ -94,13 +101,14 @@ setup(
     package_dir={"tracker.vot_workspace": "vot_workspace"},
     ext_modules=[KERNEL],
     package_data={
-        "fusion": ["py.typed", "networks/pretrained/*.safetensors"],
-        "tracker": ["py.typed", "model/pretrained/*.safetensors"],
+        "fusion": ["py.typed", "networks/pretrained/*.safetensors", "live/page/*"],
+        "tracker": ["py.typed", "model/pretrained/*.safetensors", "app/browser/*"],
         "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],
     },
     install_requires=REQUIREMENTS,
     extras_require={
         "export": EXPORT_REQUIREMENTS,
+        "app": APP_REQUIREMENTS,
         "docs": DOCS_REQUIREMENTS,
         "test": TEST_REQUIREMENTS,
     },
@@ -109,5 +117,7 @@ setup(
             "fusion = fusion.commands.cli:main",
             "tracker = tracker.commands.cli:main",
         ],
+        # A command of `fusion` that needs `tracker`; see fusion/commands/cli/plugins.py.
+        "fusion.commands": ["app = tracker.app.command:add_app"],
     },
 )

@@ -206,8 +206,8 @@ def percentiles(text: str) -> tuple[float, float]:
     return low, high
 
 
-def add_input_options(parser: argparse._ActionsContainer) -> None:
-    """Add what decides how two modalities are brought together: sizes, grey levels, partners."""
+def add_size_options(parser: argparse._ActionsContainer) -> None:
+    """Add what decides how an infrared picture is brought to the visible one: size, grey levels."""
     parser.add_argument(
         "--resize",
         action="store_true",
@@ -218,6 +218,7 @@ def add_input_options(parser: argparse._ActionsContainer) -> None:
         action="store_true",
         help="--resize also where that changes the infrared's aspect ratio",
     )
+    add_align_option(parser)
     parser.add_argument(
         "--percentiles",
         metavar="LOW,HIGH",
@@ -225,6 +226,11 @@ def add_input_options(parser: argparse._ActionsContainer) -> None:
         help="stretch the infrared from these percentiles, such as 1,99 (default: 8-bit pictures "
         "as they are, deeper ones from their smallest to their largest value without dead pixels)",
     )
+
+
+def add_input_options(parser: argparse._ActionsContainer) -> None:
+    """Add what decides how two modalities are brought together: sizes, grey levels, partners."""
+    add_size_options(parser)
     parser.add_argument(
         "--pair",
         metavar="HOW",
@@ -232,6 +238,17 @@ def add_input_options(parser: argparse._ActionsContainer) -> None:
         help="which frames belong together: time or index (the k-th with the k-th) for videos, "
         "name or index for folders (default: videos by time where both have times, folders by the "
         "numbers or names of their files)",
+    )
+
+
+def add_align_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--align``, to be loaded by `fusion.images.alignment.Calibration.load`."""
+    parser.add_argument(
+        "--align",
+        metavar="FILE",
+        type=Path,
+        help="calibration of the two cameras, from 'fusion align': brings the infrared onto the "
+        "visible picture, whatever their sizes",
     )
 
 

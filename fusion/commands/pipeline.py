@@ -1,5 +1,6 @@
 """From files to files: fuse a pair of images, two folders or two videos."""
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from tqdm import tqdm
 from fusion.base.errors import UserError
 from fusion.base.files import check_apart, make_folder
 from fusion.base.tables import counted
+from fusion.images.alignment import Calibration
 from fusion.images.pairing import pair_folders
 from fusion.images.pixels import (
     is_color,
@@ -52,6 +54,8 @@ class Options:
         color: keep the chroma of a coloured visible picture.
         resize: bring an infrared picture of another size to the visible's; else that is an error.
         stretch: also where that changes its aspect ratio; else that is an error too.
+        calibration: bring the infrared onto the visible picture by it, and crop both to the area
+            that they share, whatever their sizes.
         pair: how frames or files are matched, where it is not to be found out: ``time`` or
             ``index`` for videos, ``name`` or ``index`` for folders.
         percentiles: stretch the infrared from these percentiles, see
@@ -64,6 +68,7 @@ class Options:
     color: bool = True
     resize: bool = False
     stretch: bool = False
+    calibration: Calibration | None = None
     pair: str | None = None
     percentiles: tuple[float, float] | None = None
     compare: bool = False
@@ -308,19 +313,9 @@ class _Job:
         return all(path.is_file() for path in self.outputs())
 
     def read(self, network: FusionNetwork, options: Options, account: FusionReport) -> _Pair:
-        picture = read_image(self.ir)
-        colored = is_color(picture)
-        ir = scale_to_255(luminance(picture), options.percentiles)
-        del picture
-        vis = read_visible(self.vis)
-        if colored and not account.doubt and not is_color(vis):
-            account.doubt = (
-                f"{self.ir} is in colour and {self.vis} grey; the infrared comes first: are they "
-                "swapped?"
-            )
-        names = f"{self.ir} and {self.vis}"
-        files = {"infrared": self.ir, "visible": self.vis}
-        return _same_size(ir, vis, names, options, network.min_side, files), vis
+        ir, vis, doubt = read_pair(self.ir, self.vis, options, network.min_side)
+        account.doubt = account.doubt or doubt
+        return ir, vis
 
     def fuse(self, pair: _Pair, network: FusionNetwork, options: Options) -> _Pictures:
         """The images to write."""
@@ -343,26 +338,61 @@ class _Job:
             write_image(path, picture)
 
 
+def read_pair(
+    ir_path: Path, vis_path: Path, options: Options, min_side: int = 2
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Read one pair of image files as `FusionNetwork.fuse` takes it.
+
+    Args:
+        min_side: minimum length of the shorter side, in pixels.
+
+    Returns:
+        Infrared ``HxW`` and visible ``HxW`` or RGB ``HxWx3`` of the same size, 0..255 (uint8 or
+        float32); and a line about what may not be intended, or an empty one.
+
+    Raises:
+        UserError: a file cannot be read, or the sizes differ and the options do not allow it.
+    """
+    picture = read_image(ir_path)
+    colored = is_color(picture)
+    ir = scale_to_255(luminance(picture), options.percentiles)
+    del picture
+    vis = read_visible(vis_path)
+    doubt = ""
+    if colored and not is_color(vis):
+        doubt = (
+            f"{ir_path} is in colour and {vis_path} grey; the infrared comes first: are they "
+            "swapped?"
+        )
+    names = f"{ir_path} and {vis_path}"
+    files = {"infrared": ir_path, "visible": vis_path}
+    return *_registered(ir, vis, names, options, min_side, files), doubt
+
+
 def side_by_side(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> np.ndarray:
     """Infrared, visible and fused image side by side, RGB uint8."""
     return tile([[("infrared", to_8bit(ir)), ("visible", to_8bit(vis)), ("fused", fused)]])
 
 
-def _same_size(
+def _registered(
     ir: np.ndarray,
     vis: np.ndarray,
     names: str,
     options: Options,
     min_side: int,
     files: Mapping[str, Path] | None = None,
-) -> np.ndarray:
-    """The infrared in the visible's size.
+) -> _Pair:
+    """Infrared and visible picture of one size: aligned, or the infrared resized.
 
     Args:
         names: of both, for messages.
         files: picture files by modality, in which an EXIF rotation may be to blame.
     """
-    if ir.shape[:2] != vis.shape[:2]:
+    if options.calibration is not None:
+        sizes = [(image.shape[1], image.shape[0]) for image in (ir, vis)]
+        options.calibration.require_sizes(sizes[0], sizes[1], names)
+        ir, vis = options.calibration.pair(ir, vis)
+    elif ir.shape[:2] != vis.shape[:2]:
         turned = [name for name, path in (files or {}).items() if turned_by_exif(path)]
         sizes = [(image.shape[1], image.shape[0]) for image in (ir, vis)]
         resize = options.resize or options.stretch
@@ -370,7 +400,7 @@ def _same_size(
         ir = resize_to(ir, vis)
     if min(ir.shape[:2]) < min_side:
         raise UserError(f"{names}: at least {min_side}x{min_side} pixels are needed")
-    return ir
+    return ir, vis
 
 
 def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
@@ -383,12 +413,21 @@ def _refuse_overwriting(outputs: Iterable[Path], ir: Path, vis: Path) -> None:
 
 
 def fuse_videos(
-    network: FusionNetwork, ir: Path, vis: Path, out: Path, options: Options
+    network: FusionNetwork,
+    ir: Path,
+    vis: Path,
+    out: Path,
+    options: Options,
+    watch: Callable[[int, int, np.ndarray], object] | None = None,
 ) -> FusionReport:
     """Fuse two videos frame by frame, with a few pairs of frames in memory at a time.
 
     Frames are paired as `fusion.images.timing` says and written at the visible's rate. ``out`` is a
     video file, or a folder that gets ``<visible's stem>.mp4``. It appears when it is complete.
+
+    Args:
+        watch: called with the number of each frame, counted from 1, the estimated number of frames
+            and the fused frame. An exception that it raises ends the run and leaves no file.
     """
     if options.parts:
         raise UserError("--parts: not available for videos; give two images or folders")
@@ -411,15 +450,18 @@ def fuse_videos(
         total = vis_video.frame_count
         if not pairing.by_time:
             total = min(total, ir_video.frame_count)
+        numbers = itertools.count(1)
         progress = tqdm(unit="frame", total=total, disable=None, leave=False)
 
         def read(frames: _Frames) -> _Pair:
             grey = scale_to_255(luminance(frames[0].image()), options.percentiles)
             visible = frames[1].image()
-            return _same_size(grey, visible, f"{ir} and {vis}", options, network.min_side), visible
+            return _registered(grey, visible, f"{ir} and {vis}", options, network.min_side)
 
         def work(_: _Frames, frames: _Pair) -> list[np.ndarray]:
             fused = network.fuse(*frames, options.color)
+            if watch is not None:
+                watch(next(numbers), total, fused)
             return [fused, side_by_side(*frames, fused)] if compare_writer else [fused]
 
         def write(_: _Frames, pictures: list[np.ndarray]) -> None:
@@ -477,23 +519,27 @@ def _longer(video: Video, other: Video, count: int) -> str:
 def _by_time(
     ir: Video, vis: Video, pairing: VideoPairing, account: FusionReport
 ) -> Iterator[_Frames]:
-    nearest = Nearest(ir.frames(), pairing.delay, ir.fps)
-    count = before = 0
+    nearest = Nearest(ir.frames(), pairing.delay, ir.fps, pairing.reach)
+    count = before = lost = 0
     for frame in vis.frames():
         partner = nearest.at(frame.time)
         if partner is not None:
             yield partner, frame
             count += 1
         elif not nearest.is_over:
-            before += 1
+            before, lost = (before, lost + 1) if count else (before + 1, lost)
         else:
-            account.notes.append(_longer(vis, ir, before + count))
+            account.notes.append(_longer(vis, ir, before + count + lost))
             break
     else:
         if not nearest.is_over and nearest.at(frame.time + 1 / vis.fps + 0.5 / ir.fps) is not None:
             account.notes.append(_longer(ir, vis, before + count))
     if before:
         account.notes.append(f"{ir.path}: starts later, {before} frames of {vis.path} left out")
+    if lost:
+        account.notes.append(
+            f"{ir.path}: has gaps, left out {counted(lost, 'frame')} of {vis.path}"
+        )
 
 
 def print_report(account: FusionReport, out: Path) -> None:

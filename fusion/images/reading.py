@@ -193,6 +193,17 @@ def turned_by_exif(path: str | Path) -> bool:
         return False
 
 
+def picture_size(path: str | Path) -> tuple[int, int] | None:
+    """Width and height that an image's header states, without decoding it; None if it is unknown.
+
+    Raises:
+        UserError: the file cannot be read, or its header is damaged or claims too much.
+    """
+    path = Path(path)
+    opened = _open(path, _read_bytes(path))
+    return None if opened is None else opened.size
+
+
 def read_infrared(path: str | Path, percentiles: tuple[float, float] | None = None) -> np.ndarray:
     """An infrared image as ``HxW``, 0..255 (uint8, or float32 from deeper files).
 

@@ -2,7 +2,10 @@
 
 **By time**, the default if both videos have timestamps: each visible frame is paired with the
 infrared frame nearest in time, or with the earlier one if two are equally near. If both videos have
-the same rate and regular timestamps, this equals pairing by number.
+the same rate and regular timestamps, this equals pairing by number. Where the infrared recording
+has a gap, the visible frames that are further than `BRIDGED` frame intervals from its ends have no
+partner. The frames of two live cameras are paired by the same rule within `REACH` intervals
+(`fusion.live.pairing`).
 
 *Start.* The first frames are assumed to show the same moment. The exception: both clocks start at
 zero (not so in MPEG-TS, whose clock starts anywhere), and one recording's frames start later by
@@ -15,14 +18,22 @@ timestamps, such as a thermal camera with 9 frames per second whose file states 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 from fusion.base.errors import UserError
 from fusion.images.video import Video, VideoDamaged, VideoFrame
 
-__all__ = ["PAIRINGS", "Nearest", "VideoPairing", "pair_videos"]
+__all__ = ["BRIDGED", "PAIRINGS", "REACH", "Nearest", "VideoPairing", "pair_videos"]
 
 #: Values of ``--pair``: `time` and `index` for videos, `name` and `index` for folders.
 PAIRINGS = ("time", "name", "index")
+
+#: Largest distance in time of the two frames of a live pair, in frame intervals of the slower
+#: camera: half an interval, and a slack of a quarter for irregular times.
+REACH = 0.75
+
+#: The same for recordings, whose frames are to be kept: one interval, which bridges a lost frame.
+BRIDGED = 1.0
 
 # Largest difference of two frame distances that count as equal, in seconds: Matroska rounds
 # timestamps to whole milliseconds.
@@ -40,11 +51,13 @@ class VideoPairing:
         by_time: whether frames are matched by nearest time; otherwise by number.
         delay: seconds from the visible video's first frame to the infrared video's first frame.
         notes: remarks to report to the user.
+        reach: largest distance of matched frames in seconds, see `BRIDGED`.
     """
 
     by_time: bool
     delay: float
     notes: list[str]
+    reach: float = inf
 
 
 def pair_videos(ir: Video, vis: Video, pair: str | None = None) -> VideoPairing:
@@ -96,7 +109,8 @@ def pair_videos(ir: Video, vis: Video, pair: str | None = None) -> VideoPairing:
             f"{second.path.name}: starts {abs(delay):.3f} s after {first.path.name} by its "
             "timestamps (--pair index: pair the first frames)"
         )
-    return VideoPairing(True, delay, notes)
+    intervals = [video.scan.interval or 1 / video.fps for video in (ir, vis)]
+    return VideoPairing(True, delay, notes, BRIDGED * max(intervals) + _ROUNDING)
 
 
 def _delay(ir: Video, vis: Video) -> float:
@@ -122,12 +136,14 @@ class Nearest:
         frames: the iterator from `Video.frames`.
         delay: time of the first frame in seconds.
         fps: frames per second of the video.
+        reach: largest distance of a frame from the time it is looked up for, in seconds.
     """
 
-    def __init__(self, frames: Iterator[VideoFrame], delay: float, fps: float):
+    def __init__(self, frames: Iterator[VideoFrame], delay: float, fps: float, reach: float = inf):
         self._frames = frames
         self._delay = delay
-        self._reach = 0.5 / fps + _ROUNDING
+        self._reach = reach
+        self._reach_at_ends = min(reach, 0.5 / fps + _ROUNDING)
         self._damage: VideoDamaged | None = None
         self._before = self._next()
         self._after = self._next()
@@ -151,7 +167,7 @@ class Nearest:
         """The frame nearest to a time, or the earlier one if two are equally near.
 
         None if the time is before the first or after the last frame by more than half the frame
-        interval.
+        interval, or in a gap and further than the reach from both its ends.
 
         Raises:
             VideoDamaged: the video is damaged at this time.
@@ -163,11 +179,13 @@ class Nearest:
             return None
         apart = abs(time - self._time(self._before))
         if self._after is None or time < self._time(self._before):
-            if apart <= self._reach:
+            if apart <= self._reach_at_ends:
                 return self._before
             self._say_damage()
             return None
         later = self._time(self._after) - time
+        if min(later, apart) > self._reach:
+            return None
         return self._after if later < apart - _ROUNDING else self._before
 
     def _say_damage(self) -> None:

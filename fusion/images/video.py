@@ -7,6 +7,7 @@ The length that a container states is only a hint. The video ends where decoding
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -89,12 +90,15 @@ class Scan:
         frames: number of frames; decoding may give a few more or fewer.
         first, last: timestamps in seconds on the video's own clock; None if it has no clock.
         steady: whether the frame interval is constant.
+        interval: median of the frame intervals in seconds; None for fewer than two frames, or
+            without a clock.
     """
 
     frames: int
     first: float | None
     last: float | None
     steady: bool
+    interval: float | None = None
 
 
 class Video:
@@ -163,14 +167,13 @@ class Video:
         """Count and timestamps of the packets; reads the file without decoding it."""
         frames, packets, first, last, decoding = 0, 0, None, None, None
         ahead: list[int] = []
-        distances: list[int] = []  # shortest and longest
+        steps: Counter[int] = Counter()
         previous: int | None = None
 
         def pass_on(pts: int) -> None:
             nonlocal previous
             if previous is not None:
-                step = pts - previous
-                distances[:] = [min([step, *distances]), max([step, *distances])]
+                steps[pts - previous] += 1
             previous = pts
 
         try:
@@ -202,8 +205,9 @@ class Video:
         if decoding is not None and decoding >= 0 and first > decoding:
             first, last = first - (first - decoding), last - (first - decoding)
         # Containers round timestamps, Matroska to milliseconds.
-        steady = not distances or (distances[1] - distances[0]) * base <= Fraction(21, 10_000)
-        return Scan(frames, float(first * base), float(last * base), steady)
+        steady = not steps or (max(steps) - min(steps)) * base <= Fraction(21, 10_000)
+        interval = float(_median(steps) * base) if steps else None
+        return Scan(frames, float(first * base), float(last * base), steady, interval)
 
     def _is_hidden(self, packet: Any) -> bool:
         """Whether a packet is never displayed: VP8's alternate reference frames."""
@@ -297,6 +301,16 @@ class Video:
         self.close()
 
 
+def _median(counts: Counter[int]) -> int:
+    """The (lower) median of numbers, given how often each occurs."""
+    half = counts.total() / 2
+    for number in sorted(counts):
+        half -= counts[number]
+        if half <= 0:
+            break
+    return number
+
+
 class VideoDamaged(UserError):
     """A video that cannot be decoded to its end.
 
@@ -329,15 +343,20 @@ class VideoWriter:
 
     This is a context manager: the file appears when the block ends without an exception. The codec
     is H.264; it is VP9 for .webm and for odd widths or heights, which H.264 does not support. Both
-    play in browsers. Files ending in .avi use MJPEG; .mov files of odd size use MPEG-4.
+    play in browsers. Files ending in .avi use MJPEG; .mov files of odd size use MPEG-4. 16-bit grey
+    is stored without loss, as FFV1 in .mkv.
 
     Args:
         path: ends in .mp4, .m4v, .mov, .mkv, .webm or .avi.
         fps: frames per second.
+        timed: write the times given with the frames, in milliseconds, instead of a constant rate.
+            For .mkv alone. The codec's settings are then those for encoding while recording.
     """
 
-    def __init__(self, path: str | Path, fps: float | Fraction):
+    def __init__(self, path: str | Path, fps: float | Fraction, timed: bool = False):
         self.path = Path(path)
+        self._tick = Fraction(1, 1000) if timed else None  # Matroska's
+        self._last = -1
         require_video_suffix(self.path)
         rate = Fraction(fps).limit_denominator(1001) if fps > 0 else Fraction(25)
         self.rate = max(rate, Fraction(1, 1001))
@@ -350,25 +369,39 @@ class VideoWriter:
         self._temporary = self._whole.__enter__()
         return self
 
-    def write(self, frame: np.ndarray) -> None:
-        """Append a uint8 frame, ``HxW`` or RGB ``HxWx3``; all frames must have the same size."""
+    def write(self, frame: np.ndarray, time: float | None = None) -> None:
+        """Append a frame; all frames must have the same size and type.
+
+        Args:
+            frame: ``HxW`` or RGB ``HxWx3`` uint8, or, for .mkv, ``HxW`` uint16.
+            time: seconds from the start, not negative and ascending, if the writer is ``timed``.
+        """
+        deep = frame.dtype == np.uint16
         if self._stream is None:
-            self._open(frame.shape[1], frame.shape[0])
-        picture = av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(frame), format="gray" if frame.ndim == 2 else "rgb24"
-        )
-        picture.pts = self._count
-        picture.time_base = 1 / self.rate
+            self._open(frame.shape[1], frame.shape[0], deep)
+        name = "gray16le" if deep else "gray" if frame.ndim == 2 else "rgb24"
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=name)
+        if self._tick is None or time is None:
+            picture.pts, picture.time_base = self._count, 1 / self.rate
+        else:
+            # Two frames within a millisecond keep their order.
+            picture.pts = self._last = max(round(time / self._tick), self._last + 1)
+            picture.time_base = self._tick
         self._mux(picture)
         self._count += 1
 
-    def _open(self, width: int, height: int) -> None:
+    def _open(self, width: int, height: int, deep: bool) -> None:
         suffix = self.path.suffix.lower()
         odd = bool(width % 2 or height % 2)
         vp9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
         h264 = {"crf": "18", "preset": "veryfast"}
+        if self._tick is not None:
+            # Without frames in another order than shown, the first one's time stays as it is.
+            h264 = {"crf": "18", "preset": "ultrafast", "tune": "zerolatency"}
         choices: list[tuple[str, dict[str, str]]] = [("libx264", h264), ("libopenh264", {})]
-        if suffix == ".avi":
+        if deep:
+            choices = [("ffv1", {})]
+        elif suffix == ".avi":
             choices = [("mjpeg", {"qmin": "2", "qmax": "3"})]
         elif suffix == ".webm" or (odd and suffix in (".mp4", ".m4v", ".mkv")):
             choices = [("libvpx-vp9", vp9)]
@@ -384,9 +417,9 @@ class VideoWriter:
             )
             stream = self._container.add_stream(codec, rate=self.rate, options=options)
             stream.width, stream.height = width, height
-            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            stream.codec_context.time_base = 1 / self.rate
-            if codec != "mjpeg":
+            stream.pix_fmt = {"mjpeg": "yuvj420p", "ffv1": "gray16le"}.get(codec, "yuv420p")
+            stream.codec_context.time_base = self._tick or 1 / self.rate
+            if codec not in ("mjpeg", "ffv1"):
                 # Limited-range BT.601, which players that ignore the tag also assume.
                 stream.codec_context.colorspace = 6
                 stream.codec_context.color_range = 1

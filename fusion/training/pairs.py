@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from fusion.base.draws import require_at_least, training_loader
 from fusion.base.errors import UserError
+from fusion.images.alignment import Calibration
+from fusion.images.alignment.calibration import load_chosen
 from fusion.images.pairing import pair_folders
 from fusion.images.pixels import PixelScaling, luminance, to_8bit
 from fusion.images.reading import IMAGE_SUFFIXES, read_image, read_infrared, read_visible
@@ -85,6 +87,8 @@ class PairDataset(Dataset):
         seed: seed of the views.
         references: also return the references of each pair and their weights, by the path of the
             pair's visible image, best first; every pair must have some.
+        calibration: brings the infrared images onto the visible ones; both are cropped to the area
+            that they share, as by `fusion fuse --align`.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class PairDataset(Dataset):
         seed: int = 0,
         scaling: Literal["min-max", "unit"] = "min-max",
         references: Mapping[Path, Sequence[tuple[Path, float]]] | None = None,
+        calibration: Calibration | None = None,
     ):
         self.pairs = list(pairs)
         self.size = size
@@ -107,6 +112,7 @@ class PairDataset(Dataset):
         self.seed = seed
         self.scaling = PixelScaling(input=scaling)
         self.references = references
+        self.calibration = calibration
         self._ranks = max(map(len, references.values()), default=0) if references else 0
         self._cache: dict[int, tuple[np.ndarray, ...]] | None = {} if cache else None
 
@@ -181,10 +187,15 @@ class PairDataset(Dataset):
 
     def _read(self, ir_path: Path, vis_path: Path) -> tuple[np.ndarray, ...]:
         ir, vis = read_infrared(ir_path), luminance(read_visible(vis_path))
+        if self.calibration is not None:
+            sizes = [(image.shape[1], image.shape[0]) for image in (ir, vis)]
+            self.calibration.require_sizes(sizes[0], sizes[1], f"{ir_path} and {vis_path}")
+            ir, vis = self.calibration.pair(ir, vis)
         if ir.shape != vis.shape:
             raise UserError(
                 f"{ir_path} and {vis_path}: sizes differ, {ir.shape[1]}x{ir.shape[0]} and "
-                f"{vis.shape[1]}x{vis.shape[0]}; register them or leave them out"
+                f"{vis.shape[1]}x{vis.shape[0]}; register them, for example by 'fusion align' "
+                "and --data.align, or leave them out"
             )
         if self.view in ("crop", "center") and min(ir.shape) < self.size:
             raise UserError(
@@ -243,6 +254,8 @@ class PairData(L.LightningDataModule):
         seed: seed of subset, order and views.
         references: folder written by ``fusion reference``, for KAIST with a subfolder
             ``setNN/VNNN`` per video; pairs without references are left out.
+        align: calibration file from ``fusion align`` that brings the infrared onto the visible
+            images; None for registered pairs.
     """
 
     def __init__(
@@ -262,6 +275,7 @@ class PairData(L.LightningDataModule):
         seed: int = 0,
         scaling: Literal["min-max", "unit"] = "min-max",
         references: str | None = None,
+        align: str | None = None,
     ):
         super().__init__()
         self.save_hyperparameters()
@@ -299,6 +313,7 @@ class PairData(L.LightningDataModule):
         views = {"size": h.size, "view": h.view, "saliency": h.saliency, "seed": h.seed}
         views["scaling"] = h.scaling
         views["references"] = references
+        views["calibration"] = load_chosen(h.align and Path(h.align))
         self.train_set = PairDataset(pairs, flip=h.flip, cache=h.cache, **views)
         self.val_set = PairDataset(self.held_out, flip=False, **views)
 

@@ -6,6 +6,7 @@ All messages number frames from 1, like the lines of an annotation.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from statistics import median
 
@@ -144,14 +145,22 @@ class VideoFrames:
         clock: a video that defines the times: index i gives the frame nearest in time to frame i of
             ``clock``, see `fusion.images.timing`. None: index i gives the i-th frame.
         delay: seconds from the first frame of ``clock`` to the first frame of this video.
+        reach: largest distance in seconds of a frame from that of ``clock``.
     """
 
-    def __init__(self, path: Path | Video, clock: "VideoFrames | None" = None, delay: float = 0.0):
+    def __init__(
+        self,
+        path: Path | Video,
+        clock: "VideoFrames | None" = None,
+        delay: float = 0.0,
+        reach: float = inf,
+    ):
         self.video = path if isinstance(path, Video) else Video(path)
         self.path = self.video.path
         self.fps: float | None = self.video.fps
         self._clock = clock
         self._delay = delay
+        self._reach = reach
         scan = self.video.scan
         self._length = scan.frames
         if clock is not None:
@@ -225,7 +234,7 @@ class VideoFrames:
     def _near(self, index: int, clock: "VideoFrames") -> VideoFrame:
         if self._nearest is None or index < self._position:
             self._restart()
-            self._nearest = Nearest(self._frames, self._delay, self.video.fps)
+            self._nearest = Nearest(self._frames, self._delay, self.video.fps, self._reach)
         self._position = index
         time = clock.time(index)
         try:
@@ -240,7 +249,8 @@ class VideoFrames:
         if self._nearest.is_over and time > self._delay:
             self._length, self.ends = min(self._length, index), True
             raise NoPicture("missing", f"{self.path}: ends before frame {index + 1}")
-        raise NoPicture("missing", f"{self.path}: starts after frame {index + 1}")
+        what = "starts after" if time < self._delay else "has a gap at"
+        raise NoPicture("missing", f"{self.path}: {what} frame {index + 1}")
 
 
 FrameSource = ImageFrames | VideoFrames

@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fusion.base.errors import UserError
+from fusion.images.alignment import Calibration
 from tracker.data.boxes import box_iou, clip_box
 from tracker.data.frames import MODALITIES, MODALITY_NAMES, number_ranges
 from tracker.data.sequences import Sequence, load_dataset, load_sequence
@@ -55,6 +56,8 @@ def inspect_sequence(sequence: Sequence, all_frames: bool = False) -> dict:
             "absent": int((sequence.annotated & ~present).sum()),
         }
         if size is not None:
+            if sequence.calibration is not None:
+                size = sequence.frame_size()
             outside = present & (np.prod(clip_box(boxes, *size)[:, 2:], axis=1) == 0)
             if outside.any():
                 problems.append(
@@ -82,12 +85,18 @@ def inspect_sequence(sequence: Sequence, all_frames: bool = False) -> dict:
     }
 
 
-def take_inventory(paths: list[Path], layout: str | None = None, all_frames: bool = False) -> dict:
+def take_inventory(
+    paths: list[Path],
+    layout: str | None = None,
+    all_frames: bool = False,
+    calibration: Calibration | None = None,
+) -> dict:
     """Inspect all sequences below a folder, or one sequence of two folders or videos.
 
     Args:
         paths: one folder, or two paths as for `load_sequence`.
         layout: a name from `tracker.data.layouts.dataset_names`; None detects the layout.
+        calibration: of all sequences, see `Sequence.aligned`.
 
     Returns:
         A dictionary for JSON: ``sequences`` as from `inspect_sequence`, totals, ``problems`` of the
@@ -100,7 +109,7 @@ def take_inventory(paths: list[Path], layout: str | None = None, all_frames: boo
     errors: list[str] = []
     entries: list[dict] = []
     if len(paths) == 1:
-        dataset = load_dataset(paths[0], layout)
+        dataset = load_dataset(paths[0], layout, calibration=calibration)
         problems += dataset.problems
         for name in tqdm(dataset.names, unit="sequence", disable=None, leave=False):
             try:
@@ -108,7 +117,9 @@ def take_inventory(paths: list[Path], layout: str | None = None, all_frames: boo
             except UserError as error:
                 errors.append(f"{name}: {error}")
     else:
-        entries.append(inspect_sequence(load_sequence(paths, layout), all_frames))
+        entries.append(
+            inspect_sequence(load_sequence(paths, layout, calibration=calibration), all_frames)
+        )
     return {
         "path": " ".join(map(str, paths)),
         "layouts": dict(Counter(entry["layout"] for entry in entries)),

@@ -31,6 +31,7 @@ import numpy as np
 
 from fusion.base.errors import UserError
 from fusion.base.files import natural_key, read_text, require_no_stream
+from fusion.images.alignment import Calibration
 from fusion.images.pairing import list_images
 from fusion.images.pixels import is_color, require_same_shape, resize_to
 from fusion.images.reading import read_image, turned_by_exif
@@ -92,6 +93,7 @@ class Sequence:
             frames; set by `resized`.
         stretch: whether this is also allowed if it changes their aspect ratio.
         percentiles: stretch the infrared from these, see `fusion.images.pixels.scale_to_255`.
+        calibration: brings infrared frames onto the visible ones; set by `aligned`.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Sequence:
     resize: bool = False
     stretch: bool = False
     percentiles: tuple[float, float] | None = None
+    calibration: Calibration | None = None
 
     def __len__(self) -> int:
         """Number of frames; an estimate for videos until their end has been read."""
@@ -126,7 +129,11 @@ class Sequence:
 
         Args:
             stretch: whether this is also allowed if it changes their aspect ratio.
+
+        An `aligned` sequence has the visible size already.
         """
+        if self.calibration is not None:
+            return self
         if self.resize:
             return replace(self, stretch=stretch)
         rgb, ir = self.size("rgb"), self.size("ir")
@@ -134,6 +141,25 @@ class Sequence:
         if rgb is not None and ir is not None:
             factors = np.tile(np.divide(rgb, ir), 2)
         return replace(self, resize=True, stretch=stretch, boxes_ir=self.boxes_ir * factors)
+
+    def aligned(self, calibration: Calibration) -> "Sequence":
+        """A copy whose infrared frames and boxes are on the visible frames' grid.
+
+        Coordinates are those of the visible frames, without lens distortion where the calibration
+        states it. Where no infrared covers a visible pixel, `Calibration.align` says what is there.
+
+        Raises:
+            UserError: the frames have other sizes than the calibration's, or are resized already.
+        """
+        if self.resize or self.calibration is not None:
+            raise UserError(f"{self.name}: give either a calibration or --resize, not both")
+        calibration.require_sizes(self.size("ir"), self.size("rgb"), self.name)
+        return replace(
+            self,
+            calibration=calibration,
+            boxes_rgb=calibration.undistort_boxes(self.boxes_rgb),
+            boxes_ir=calibration.align_boxes(self.boxes_ir),
+        )
 
     def frame(self, index: int) -> Frame:
         """Read frame ``index``, counted from 0.
@@ -176,7 +202,10 @@ class Sequence:
                 f"{MODALITY_NAMES[modality]} frame {index + 1}: {image.shape[1]}x{image.shape[0]} "
                 f"instead of {width}x{height}",
             )
-        if modality == "ir" and self.resize and visible and visible != size:
+        if self.calibration is not None:
+            moved = self.calibration.align if modality == "ir" else self.calibration.undistort
+            image = moved(image)
+        elif modality == "ir" and self.resize and visible and visible != size:
             image = resize_to(image, np.empty(visible[::-1], np.uint8))
         return image
 
@@ -197,7 +226,7 @@ class Sequence:
         size = self.size("rgb") or self.size("ir")
         if size is None:
             raise UserError(f"{self.name}: no frame of either modality is readable")
-        return size
+        return size if self.calibration is None else self.calibration.visible.size
 
     def check_sizes(self) -> None:
         """Check that a box has the same meaning in both modalities.
@@ -208,7 +237,7 @@ class Sequence:
         """
         self.frame_size()
         rgb, ir = self.size("rgb"), self.size("ir")
-        if rgb and ir and rgb != ir:
+        if rgb and ir and rgb != ir and self.calibration is None:
             require_same_shape(
                 self.name, ir, rgb, self.resize, self.stretch, self._turned("ir", "rgb")
             )
@@ -262,6 +291,7 @@ def load_sequence(
     pair: str | None = None,
     percentiles: tuple[float, float] | None = None,
     needs_boxes: bool = True,
+    calibration: Calibration | None = None,
 ) -> Sequence:
     """Read a sequence.
 
@@ -276,6 +306,7 @@ def load_sequence(
         percentiles: see `Sequence`.
         needs_boxes: whether it is an error if an annotation cannot be read or its lines cannot be
             assigned to frames. Otherwise this is reported as a problem, and its boxes are omitted.
+        calibration: see `Sequence.aligned`.
 
     Raises:
         UserError: the path does not exist, the layout is unknown, an annotation is unreadable, or
@@ -296,6 +327,8 @@ def load_sequence(
     else:
         raise ValueError(f"a sequence is one path or two, got {len(paths)}")
     sequence.percentiles = percentiles
+    if calibration is not None:
+        sequence = sequence.aligned(calibration)
     return sequence.resized(stretch) if resize else sequence
 
 
@@ -316,7 +349,7 @@ def _load_pair(rgb: Path, ir: Path, pair: str | None) -> Sequence:
             problems += pairing.notes
             first = VideoFrames(visible)
             clock = first if pairing.by_time else None
-            sources = (first, VideoFrames(infrared, clock, pairing.delay))
+            sources = (first, VideoFrames(infrared, clock, pairing.delay, pairing.reach))
         else:
             if pair not in (None, "index"):
                 raise UserError(
@@ -492,7 +525,12 @@ class Dataset(AbstractSequence):
         return self._loaded[name]
 
 
-def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> Dataset:
+def load_dataset(
+    root: str | Path,
+    name: str | None = None,
+    depth: int = 3,
+    calibration: Calibration | None = None,
+) -> Dataset:
     """Find the sequences below a folder.
 
     In most datasets, splits are subfolders (``train``, ``testingset``, ``train_ST_001``). Give the
@@ -503,6 +541,7 @@ def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> D
         name: a name from `tracker.data.layouts.dataset_names`; None detects the layout of each
             sequence.
         depth: maximum depth of the sequences' folders below ``root``.
+        calibration: of all sequences, see `Sequence.aligned`.
 
     Raises:
         UserError: the folder does not exist, the name is unknown, or there is no sequence.
@@ -527,9 +566,17 @@ def load_dataset(root: str | Path, name: str | None = None, depth: int = 3) -> D
     short = [key.rsplit("/", 1)[-1] for key in loaders]
     if len(set(short)) == len(short):
         loaders = dict(zip(short, loaders.values(), strict=True))
+    if calibration is not None:
+        loaders = {
+            name: partial(_load_aligned, load, calibration) for name, load in loaders.items()
+        }
     dataset = Dataset(root, loaders)
     dataset.problems = problems
     return dataset
+
+
+def _load_aligned(load: Callable[[], Sequence], calibration: Calibration) -> Sequence:
+    return load().aligned(calibration)
 
 
 def _find_sequences(folder: Path, wanted: str | None, depth: int) -> Iterator[Path]:

@@ -11,7 +11,7 @@ run that fails before the first box leaves nothing.
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -282,6 +282,7 @@ def track_to_folder(
     region: ArrayLike,
     folder: str | Path,
     video: str | Path | None = None,
+    watch: Callable[[Tracked, int], object] | None = None,
 ) -> TrackingReport:
     """Track, and write ``boxes.txt``, ``scores.txt`` and ``report.json`` to a folder.
 
@@ -289,6 +290,8 @@ def track_to_folder(
         region: the target's position in the first frame, a box or a polygon.
         folder: output folder; created if missing.
         video: also write a video of both modalities with the predicted and the annotated box.
+        watch: called after each frame with the estimated number of frames. An exception that it
+            raises ends the run; the partial files remain.
 
     Raises:
         UserError: the box or the first frame is unusable, or an output cannot be written.
@@ -317,6 +320,8 @@ def track_to_folder(
         ):
             files.write(step)
             report.add(step)
+            if watch is not None:
+                watch(step, len(sequence))
         report.complete = True
         report.frames = report.tracked
     except KeyboardInterrupt:

@@ -47,7 +47,7 @@ from tracker.training.losses import (
 )
 from tracker.training.registry import FUSION_LOSSES
 from tracker.training.sampling import TargetPairs
-from tracker.training.sources import check_source, load_source
+from tracker.training.sources import check_source, load_calibrations, load_source
 
 __all__ = [
     "KeepTracker",
@@ -415,6 +415,8 @@ class TargetData(L.LightningDataModule):
         roots: folders by source name, see `tracker.training.sources.load_source`:
             ``--data.roots.gtot DIR --data.roots.vt821 DIR``. Sources without a folder are not used.
         weights: sampling weights of the sources; 1 if not given.
+        align: calibration files from ``fusion align`` by source name, for sources whose infrared is
+            not registered: ``--data.align.lasher calibration.yaml``.
         reach: maximum number of frames between template and search region.
         holdout: share of every source's sequences that is held out for validation, from the end of
             the list.
@@ -431,6 +433,7 @@ class TargetData(L.LightningDataModule):
         self,
         roots: dict[str, str],
         weights: dict[str, float] | None = None,
+        align: dict[str, str] | None = None,
         reach: int = 100,
         holdout: float = 0.0,
         negatives: float = 0.1,
@@ -468,8 +471,9 @@ class TargetData(L.LightningDataModule):
         weights = h.weights or {}
         for name in weights:
             check_source(name, "data.weights")
+        calibrations = load_calibrations(h.align, h.roots)
         sources = [
-            load_source(name, root, weights.get(name, 1.0), h.reach)
+            load_source(name, root, weights.get(name, 1.0), h.reach, calibrations.get(name))
             for name, root in h.roots.items()
         ]
         draw = partial(

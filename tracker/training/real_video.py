@@ -8,7 +8,7 @@ Folders are listed immediately, so that missing or unmatched files are reported 
 are decoded on first use and kept in memory, or in a folder (`FrameStore`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from fusion.base.errors import UserError
 from fusion.base.files import natural_key, read_text
+from fusion.images.alignment import Calibration
 from fusion.images.pairing import list_images
 from fusion.images.pixels import luminance, to_8bit
 from fusion.images.reading import read_image
@@ -142,6 +143,7 @@ def load_clips(
     cache: str | Path | None = None,
     margin: int = 8,
     name: str = "clips",
+    calibration: Calibration | None = None,
 ) -> Source:
     """Registered RGBT videos without boxes, such as M3SVD; annotated frames are excluded.
 
@@ -158,6 +160,7 @@ def load_clips(
         cache: folder for decoded frames, see `FrameStore`.
         margin: number of frames excluded on either side of annotated ones.
         name: of the source.
+        calibration: brings infrared onto visible frames; both are cropped to what they share.
 
     Raises:
         UserError: the folder does not exist or has no clip, a clip lacks a modality, a
@@ -171,7 +174,7 @@ def load_clips(
         if visible.is_dir():
             pairs = _paired_frames(visible, infrared)
             free = _free_stretches(len(pairs), spans, margin)
-            loads = [partial(_load_clip_pictures, store, clip, pairs, span) for span in free]
+            load: Callable[..., Content] = partial(_load_clip_pictures, store, clip, pairs)
         else:
             with Video(visible) as video, Video(infrared) as other:
                 length = video.frame_count
@@ -181,10 +184,11 @@ def load_clips(
                         "give videos with the same frames"
                     )
             free = _free_stretches(length, spans, margin)
-            loads = [partial(_load_clip_videos, store, visible, infrared, span) for span in free]
+            load = partial(_load_clip_videos, store, visible, infrared)
+        kinds = frozenset(["person", "thing"])
         footage += [
-            Footage(f"{clip}[{span.start}:{span.stop}]", frozenset(["person", "thing"]), load)
-            for span, load in zip(free, loads, strict=True)
+            Footage(f"{clip}[{span.start}:{span.stop}]", kinds, partial(load, span, calibration))
+            for span in free
         ]
     if not footage:
         raise UserError(
@@ -245,29 +249,41 @@ def _free_stretches(length: int, taken: Sequence[range], margin: int) -> list[ra
 
 
 def _load_clip_pictures(
-    store: FrameStore, clip: str, pairs: list[tuple[Path, Path]], span: range
+    store: FrameStore,
+    clip: str,
+    pairs: list[tuple[Path, Path]],
+    span: range,
+    calibration: Calibration | None,
 ) -> Content:
     pairs = pairs[span.start : span.stop]
     rgb, ir = zip(*pairs, strict=True)
 
     def decode() -> dict[str, np.ndarray]:
-        return {
-            "rgb": _stack([as_rgb(read_image(path)) for path in rgb], rgb),
-            "ir": _stack([as_ir(read_image(path)) for path in ir], ir),
-        }
+        return _registered(
+            rgb[0].parent,
+            _stack([as_ir(read_image(path)) for path in ir], ir),
+            _stack([as_rgb(read_image(path)) for path in rgb], rgb),
+            calibration,
+        )
 
-    return _clip_content(store.arrays(f"clip-{clip}", [*rgb, *ir], decode), rgb[0].parent)
+    files = _decoded_from([*rgb, *ir], calibration)
+    return _clip_content(store.arrays(f"clip-{clip}", files, decode), rgb[0].parent)
 
 
-def _load_clip_videos(store: FrameStore, visible: Path, infrared: Path, span: range) -> Content:
+def _load_clip_videos(
+    store: FrameStore,
+    visible: Path,
+    infrared: Path,
+    span: range,
+    calibration: Calibration | None,
+) -> Content:
     def decode() -> dict[str, np.ndarray]:
-        return {
-            "rgb": _video_frames(visible, span),
-            "ir": np.stack([as_ir(frame) for frame in _video_frames(infrared, span)]),
-        }
+        ir = np.stack([as_ir(frame) for frame in _video_frames(infrared, span)])
+        return _registered(visible, ir, _video_frames(visible, span), calibration)
 
     key = f"clip-{visible.stem}-{span.start}-{span.stop}"
-    return _clip_content(store.arrays(key, [visible, infrared], decode), visible)
+    files = _decoded_from([visible, infrared], calibration)
+    return _clip_content(store.arrays(key, files, decode), visible)
 
 
 def _video_frames(path: Path, span: range) -> np.ndarray:
@@ -302,6 +318,7 @@ def load_stills(
     weight: float = 1.0,
     cache: str | Path | None = None,
     name: str = "stills",
+    calibration: Calibration | None = None,
 ) -> Source:
     """Registered still pairs, such as RoadScene: ``ir`` and ``vis``, or KAIST as distributed.
 
@@ -313,6 +330,7 @@ def load_stills(
         weight: see `Source`.
         cache: folder for decoded frames, see `FrameStore`.
         name: of the source.
+        calibration: brings infrared onto visible images; both are cropped to what they share.
 
     Raises:
         UserError: the folder does not exist or has no pair.
@@ -320,20 +338,26 @@ def load_stills(
     root, store = _folder(root), FrameStore(cache)
     kinds = frozenset(["person", "thing"])
     footage = [
-        Footage(ir.relative_to(root).as_posix(), kinds, partial(_load_still, store, ir, vis))
+        Footage(
+            ir.relative_to(root).as_posix(),
+            kinds,
+            partial(_load_still, store, ir, vis, calibration),
+        )
         for ir, vis in find_pairs(root)
     ]
     return Source(name, footage, weight, reach=0)
 
 
-def _load_still(store: FrameStore, ir: Path, vis: Path) -> Content:
+def _load_still(store: FrameStore, ir: Path, vis: Path, calibration: Calibration | None) -> Content:
     def decode() -> dict[str, np.ndarray]:
         heat, light = as_ir(read_image(ir)), as_rgb(read_image(vis))
+        if calibration is not None:
+            return _registered(ir, heat[None], light[None], calibration, alone=True)
         if heat.shape != light.shape[:2]:
             raise UserError(f"{ir} and {vis}: differ in size; register them first")
         return {"rgb": light, "ir": heat}
 
-    arrays = store.arrays(f"still-{ir.stem}", [ir, vis], decode)
+    arrays = store.arrays(f"still-{ir.stem}", _decoded_from([ir, vis], calibration), decode)
     rgb, heat = np.asarray(arrays["rgb"]), np.asarray(arrays["ir"])
     light = to_8bit(luminance(rgb))
     tracks = [blob_track([heat], box[None]) for box in salient_boxes(light, heat)]
@@ -350,6 +374,7 @@ def load_sequences(
     reach: int = 40,
     cache: str | Path | None = None,
     kind: str = "thing",
+    calibration: Calibration | None = None,
 ) -> Source:
     """Annotated RGBT sequences in any layout of `tracker.training.sources.load_source`.
 
@@ -360,11 +385,12 @@ def load_sequences(
         cache: folder for decoded frames, see `FrameStore` (1.2 MB for a pair of 640x480). If None,
             frames are decoded every time they are drawn, because such datasets exceed the memory.
         kind: kind of the targets, see `Track`.
+        calibration: brings infrared onto visible frames, boxes included, see `Sequence.aligned`.
 
     Raises:
         UserError: the layout is unknown, or the folder has no sequence.
     """
-    targets = load_source(layout, root, weight, reach)
+    targets = load_source(layout, root, weight, reach, calibration)
     dataset, store = targets.dataset, None if cache is None else FrameStore(cache)
     footage = [
         Footage(name, frozenset([kind]), partial(_load_sequence, dataset, number, kind, store))
@@ -374,8 +400,8 @@ def load_sequences(
 
 
 def _load_sequence(dataset: Dataset, number: int, kind: str, store: FrameStore | None) -> Content:
-    sequence = dataset[number]
-    sequence.resize = True  # crops need one frame of reference for both modalities
+    # Crops need one frame of reference for both modalities, boxes included.
+    sequence = dataset[number].resized(stretch=True)
     boxes = np.where(np.isnan(sequence.boxes_rgb), sequence.boxes_ir, sequence.boxes_rgb)
     track = Track(kind, boxes, shown=sequence.attributes.get("visibility"))
 
@@ -399,6 +425,7 @@ def _load_sequence(dataset: Dataset, number: int, kind: str, store: FrameStore |
         return {"rgb": rgb, "ir": ir, "there": there}
 
     files = sorted(path for path in (dataset.root / dataset.names[number]).rglob("*.*"))
+    files = _decoded_from(files, sequence.calibration)
     arrays = store.arrays(f"sequence-{sequence.name}", files, decode)
 
     def picture(index: int) -> Picture:
@@ -419,6 +446,31 @@ def _folder(root: str | Path) -> Path:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; give the folder of the training images")
     return root
+
+
+def _registered(
+    where: Path,
+    ir: np.ndarray,
+    rgb: np.ndarray,
+    calibration: Calibration | None,
+    alone: bool = False,
+) -> dict[str, np.ndarray]:
+    """Stacks of infrared and visible frames, aligned and cropped to what both cameras show.
+
+    Args:
+        alone: give a single frame instead of stacks of one.
+    """
+    if calibration is not None:
+        sizes = [(frames.shape[2], frames.shape[1]) for frames in (ir, rgb)]
+        calibration.require_sizes(sizes[0], sizes[1], where)
+        pairs = [calibration.pair(*frames) for frames in zip(ir, rgb, strict=False)]
+        ir, rgb = (np.stack(frames) for frames in zip(*pairs, strict=True))
+    return {"rgb": rgb[0], "ir": ir[0]} if alone else {"rgb": rgb, "ir": ir}
+
+
+def _decoded_from(files: Sequence[Path], calibration: Calibration | None) -> list[Path]:
+    """The files on which decoded frames depend."""
+    return [*files, *([calibration.path] if calibration and calibration.path else [])]
 
 
 def _stack(pictures: Sequence[np.ndarray], files: Sequence[Path]) -> np.ndarray:

@@ -3,8 +3,8 @@
 sources = [load_source("lasher", "LasHeR/trainingset", weight=2)]
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from fusion.base.errors import UserError
 from fusion.base.registry import unknown
+from fusion.images.alignment import Calibration
 from fusion.images.pixels import luminance, to_8bit
 from fusion.images.reading import read_image
 from fusion.training.pairs import find_pairs
@@ -21,7 +22,7 @@ from tracker.data.frames import ImageFrames
 from tracker.data.layouts import dataset_names
 from tracker.data.sequences import Dataset, Sequence, load_dataset
 
-__all__ = ["TargetSource", "check_source", "load_source", "salient_boxes"]
+__all__ = ["TargetSource", "check_source", "load_calibrations", "load_source", "salient_boxes"]
 
 
 @dataclass
@@ -56,7 +57,27 @@ def check_source(name: str, key: str) -> None:
         raise UserError(f"{key}.{name}: {unknown('source', name, sources)}")
 
 
-def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 100) -> TargetSource:
+def load_calibrations(
+    files: Mapping[str, str] | None, sources: Collection[str]
+) -> dict[str, Calibration]:
+    """The calibrations of ``data.align``, by the names of the sources that they are for.
+
+    Raises:
+        UserError: a file is no calibration, or its source is not used.
+    """
+    for name in files or {}:
+        if name not in sources:
+            raise UserError(f"data.align.{name}: {unknown('source', name, list(sources))}")
+    return {name: Calibration.load(path) for name, path in (files or {}).items()}
+
+
+def load_source(
+    name: str,
+    root: str | Path,
+    weight: float = 1.0,
+    reach: int = 100,
+    calibration: Calibration | None = None,
+) -> TargetSource:
     """Load a source by its name.
 
     Args:
@@ -65,6 +86,7 @@ def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 1
             ``ir`` and ``vis``, whose targets are found by `salient_boxes`.
         root: its folder.
         weight, reach: see `TargetSource`.
+        calibration: brings its infrared onto its visible images, boxes included.
 
     Raises:
         UserError: the name is unknown, or the folder does not contain such data.
@@ -76,30 +98,31 @@ def load_source(name: str, root: str | Path, weight: float = 1.0, reach: int = 1
         )
     try:
         if name == UNMASKED:
-            dataset = _unmasked_dataset(Path(root))
+            dataset = _unmasked_dataset(Path(root), calibration)
             reach = 0  # the "frames" are the same image with other targets
         else:
-            dataset = load_dataset(root, "vot" if name == SYNTHETIC else name)
+            layout = "vot" if name == SYNTHETIC else name
+            dataset = load_dataset(root, layout, calibration=calibration)
     except UserError as error:
         raise UserError(f"data.roots.{name}: {error}") from error
     return TargetSource(name, dataset, weight, reach)
 
 
-def _unmasked_dataset(root: Path) -> Dataset:
+def _unmasked_dataset(root: Path, calibration: Calibration | None) -> Dataset:
     loaders: dict[str, Callable[[], Sequence]] = {
-        ir.relative_to(root).as_posix(): partial(_load_unmasked, ir, vis)
+        ir.relative_to(root).as_posix(): partial(_load_unmasked, ir, vis, calibration)
         for ir, vis in find_pairs(root)
     }
     return Dataset(root, loaders)
 
 
-def _load_unmasked(ir: Path, vis: Path) -> Sequence:
+def _load_unmasked(ir: Path, vis: Path, calibration: Calibration | None) -> Sequence:
     """A still pair as a sequence that repeats the same image once for each target in it."""
-    boxes = _boxes_in(ir, vis)
+    boxes = _boxes_in(ir, vis, calibration)
     if not len(boxes):
         raise UserError(f"{ir}: contains no salient region")
     count = len(boxes)
-    return Sequence(
+    sequence = Sequence(
         name=ir.stem,
         layout="pair",
         rgb=ImageFrames(vis.parent, [vis.name] * count),
@@ -108,13 +131,19 @@ def _load_unmasked(ir: Path, vis: Path) -> Sequence:
         boxes_ir=boxes,
         annotated=np.ones(count, bool),
     )
+    if calibration is not None:
+        # These boxes were found on the aligned pictures.
+        sequence = replace(sequence.aligned(calibration), boxes_ir=boxes)
+    return sequence
 
 
 @cache
-def _boxes_in(ir: Path, vis: Path) -> np.ndarray:
+def _boxes_in(ir: Path, vis: Path, calibration: Calibration | None) -> np.ndarray:
     """`salient_boxes` of a pair of files; cached, because an image is sampled many times."""
     heat = to_8bit(luminance(read_image(ir)))
     light = to_8bit(luminance(read_image(vis)))
+    if calibration is not None:
+        heat, light = calibration.align(heat), calibration.undistort(light)
     if heat.shape != light.shape:
         light = cv2.resize(light, heat.shape[::-1], interpolation=cv2.INTER_AREA)
     return salient_boxes(light, heat)

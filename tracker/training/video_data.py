@@ -16,6 +16,7 @@ from tracker.training.real_video import (
     load_stills,
 )
 from tracker.training.recipe import Recipe
+from tracker.training.sources import load_calibrations
 from tracker.training.video_pairs import VideoPairs
 
 __all__ = ["VideoPairData"]
@@ -34,6 +35,8 @@ class VideoPairData(L.LightningDataModule):
         stills: folder of still pairs, see `load_stills`.
         sequences: folders of annotated sequences by layout, see `load_sequences`, also "synthetic".
         weights: relative probability of the sources by the names above; 1 by default.
+        align: calibration files from ``fusion align`` by the names above, for sources whose
+            infrared is not registered: ``--data.align.clips calibration.yaml``.
         reach: maximum distance in frames between template and search.
         cache: folder for decoded frames, shared by all processes and later runs; None keeps them in
             memory.
@@ -54,6 +57,7 @@ class VideoPairData(L.LightningDataModule):
         stills: str | None = None,
         sequences: dict[str, str] | None = None,
         weights: dict[str, float] | None = None,
+        align: dict[str, str] | None = None,
         reach: int = 40,
         cache: str | None = None,
         holdout: float = 0.0,
@@ -101,17 +105,27 @@ class VideoPairData(L.LightningDataModule):
         """
         h: Any = self.hparams
         weights, sources = dict(h.weights or {}), []
+        paired = {"clips": h.clips, "stills": h.stills, **(h.sequences or {})}
+        calibrations = load_calibrations(h.align, [name for name, root in paired.items() if root])
         loaders = {
             "masked_video": (h.masked_video, partial(load_masked_video, reach=h.reach)),
             "clips": (h.clips, partial(load_clips, reach=h.reach)),
             "stills": (h.stills, load_stills),
         }
         for name, (root, load) in loaders.items():
-            weight = weights.pop(name, 1.0)
+            arguments = {"weight": weights.pop(name, 1.0), "cache": h.cache}
+            if name in calibrations:
+                arguments["calibration"] = calibrations[name]
             if root:
-                sources.append(_said(name, load, root, weight=weight, cache=h.cache))
+                sources.append(_said(name, load, root, **arguments))
         for layout, root in (h.sequences or {}).items():
-            load = partial(load_sequences, layout, reach=h.reach, cache=h.cache)
+            load = partial(
+                load_sequences,
+                layout,
+                reach=h.reach,
+                cache=h.cache,
+                calibration=calibrations.get(layout),
+            )
             sources.append(
                 _said(f"sequences.{layout}", load, root, weight=weights.pop(layout, 1.0))
             )

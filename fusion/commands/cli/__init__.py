@@ -2,6 +2,7 @@
 need them, so that ``--help`` responds at once."""
 
 import sys
+from collections.abc import Sequence
 
 from fusion.base.commandline import (
     Parser,
@@ -17,8 +18,10 @@ from fusion.commands.cli.demo import add_demo
 from fusion.commands.cli.evaluate import add_evaluate
 from fusion.commands.cli.export import add_export
 from fusion.commands.cli.fuse import add_fuse
+from fusion.commands.cli.live import add_live
 from fusion.commands.cli.methods import add_methods
 from fusion.commands.cli.metrics import add_metrics
+from fusion.commands.cli.plugins import add_plugged_in
 from fusion.commands.cli.reference import add_reference
 from fusion.commands.cli.train import add_train, train
 
@@ -45,7 +48,11 @@ def main(argv: list[str] | None = None) -> int:
     if argv[:1] == ["train"] and is_lightning(argv[1:]):  # handled by Lightning's parser
         kept = [f"--import+={module}" for module in modules]  # in the run's configuration
         return run("fusion train", lambda: train([*argv[1:], *kept]))
-    parser = _parser()
+    parsers: list[Parser] = []
+    code = run("fusion", lambda: parsers.append(_parser(argv)))
+    if code:
+        return code
+    (parser,) = parsers
     arguments, rest = parser.parse_known_args(argv)
     if "training" in arguments:  # options unknown to the command are for the training it starts
         arguments.training = rest
@@ -54,11 +61,14 @@ def main(argv: list[str] | None = None) -> int:
     return run("fusion", lambda: arguments.command(arguments))
 
 
-def _parser() -> Parser:
+def _parser(argv: Sequence[str] = ()) -> Parser:
+    """The parser; with other packages' commands, unless the arguments name one of this package's,
+    because looking for them takes time."""
     parser = Parser(prog="fusion", description=DESCRIPTION, epilog=EXAMPLES)
     add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_fuse(commands)
+    add_live(commands)
     add_methods(commands)
     add_evaluate(commands)
     add_metrics(commands)
@@ -69,4 +79,6 @@ def _parser() -> Parser:
     add_bench(commands)
     add_costs(commands)
     add_demo(commands)
+    if not argv or argv[0] not in commands.choices:
+        add_plugged_in(commands)
     return parser

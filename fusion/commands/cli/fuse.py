@@ -23,6 +23,7 @@ examples:
   fusion fuse thermal/ visible/ -o fused/ --compare --skip-existing
   fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --resize
   fusion fuse thermal.mkv visible.mp4 -o fused.mp4 --pair index
+  fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --align calibration.yaml
   fusion fuse ir.png vis.png -o fused.png --weights published_lrrnet.model --no-color
   fusion fuse ir/ vis/ -o fused/ --method didfuse --weights published_didfuse/ --rule average
 
@@ -92,12 +93,15 @@ def add_fuse(commands: Commands) -> None:
 
 def _fuse(arguments: argparse.Namespace) -> int:
     from fusion.commands.pipeline import Options, fuse, print_report
+    from fusion.images.alignment.calibration import load_chosen as load_calibration
 
+    calibration = load_calibration(arguments.align, arguments.resize or arguments.stretch)
     network = load_chosen(arguments.weights, arguments.device, arguments.method, arguments.rule)
     options = Options(
         color=arguments.color,
         resize=arguments.resize,
         stretch=arguments.stretch,
+        calibration=calibration,
         pair=arguments.pair,
         percentiles=arguments.percentiles,
         compare=arguments.compare,

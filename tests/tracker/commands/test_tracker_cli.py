@@ -142,7 +142,7 @@ def test_track_refuses_bad_input_in_one_line(capsys, tmp_path, folders, weights,
     assert_refused(track(rgb, ir, start=("--box", "1,2,3")), "'1,2,3' is not x,y,w,h")
     assert_refused(track(rgb, ir, start=("--box", "1,2,0,3")), "area")
     assert_refused(track(rgb, ir, start=("--box", "500,2,9,3")), "outside the frame of 120x96")
-    assert_refused(track(rgb, ir, start=("--select",)), "--select needs a display")
+    assert_refused(track(rgb, ir, start=("--select",)), "--select needs a window", "no display")
     assert_refused(track(rgb, ir, "--select"), "not allowed with")
     assert_refused(track(rgb, tmp_path / "nowhere"), "nowhere", "no such file")
     assert_refused(track(rgb, tmp_path / "empty"), "empty", "contains no images")

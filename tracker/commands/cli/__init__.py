@@ -10,9 +10,11 @@ from fusion.base.commandline import (
     is_lightning,
     run,
 )
+from tracker.app.command import add_app
 from tracker.commands.cli.bench import add_bench
 from tracker.commands.cli.data import add_data
 from tracker.commands.cli.export import add_export
+from tracker.commands.cli.live import add_live
 from tracker.commands.cli.parts import add_parts
 from tracker.commands.cli.samples import add_samples
 from tracker.commands.cli.synthetic import add_synthetic
@@ -62,6 +64,7 @@ def _parser() -> Parser:
     add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_track(commands)
+    add_live(commands)
     add_train(commands)
     add_distill(commands)
     add_data(commands)
@@ -73,4 +76,5 @@ def _parser() -> Parser:
     add_evaluate(commands)
     add_vot(commands)
     add_demo(commands)
+    add_app(commands)
     return parser

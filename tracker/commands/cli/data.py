@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands, input_path
+from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_align_option, input_path
 from tracker.data.layouts import dataset_names
 
 DATA_EXAMPLES = """\
@@ -42,14 +42,17 @@ def add_data(commands: Commands) -> None:
     parser.add_argument(
         "--all-frames", action="store_true", help="decode every frame, not only the first ones"
     )
+    add_align_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, with every sequence")
 
 
 def _data(arguments: argparse.Namespace) -> int:
+    from fusion.images.alignment.calibration import load_chosen
     from tracker.data.inventory import count_faults, describe, take_inventory
 
     paths = [path for path in (arguments.path, arguments.ir) if path is not None]
-    inventory = take_inventory(paths, arguments.layout, arguments.all_frames)
+    calibration = load_chosen(arguments.align)
+    inventory = take_inventory(paths, arguments.layout, arguments.all_frames, calibration)
     if arguments.json:
         print(json.dumps(inventory, indent=1))
     else:

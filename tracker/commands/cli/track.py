@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ interruption, they are named boxes.partial.txt and so on, and contain all frames
 examples:
   tracker track visible/ thermal/ --box 312,140,48,96 -o out
   tracker track visible.mp4 thermal.mp4 --select -o out --video out/seen.mp4
+  tracker track visible.mp4 thermal.mp4 --box 312,140,48,96 -o out --align calibration.yaml
   tracker track LasHeR/testingset/10runone -o out --weights dfat.pth
   tracker track LasHeR/testingset/10runone -o out --tracker my_tracker:MyTracker
 
@@ -64,7 +66,7 @@ def add_track(commands: Commands) -> None:
     start.add_argument(
         "--box",
         metavar="x,y,w,h",
-        type=_region,
+        type=region,
         help="the object's box in the first frame, in pixels; or 8 numbers, a polygon's corners",
     )
     start.add_argument(
@@ -73,21 +75,7 @@ def add_track(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="output folder"
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--weights",
-        metavar="W",
-        type=Path,
-        help="a .safetensors file of this package, or a published DFAT or SiamRPN++ checkpoint "
-        "(default: the included compact tracker)",
-    )
-    what.add_argument(
-        "--tracker",
-        metavar="NAME",
-        help="a tracker other than this package's network: your own as module:factory (see "
-        f"docs/extending.md), or one of {', '.join(TRACKERS)}",
-    )
-    add_preset_option(parser)
+    add_tracker_options(parser)
     add_device_option(parser)
     add_runtime_options(parser)
     add_threads_option(parser)
@@ -105,7 +93,27 @@ def add_track(commands: Commands) -> None:
     add_input_options(parser)
 
 
-def _region(text: str) -> list[float]:
+def add_tracker_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--weights``, ``--tracker`` and ``--preset``."""
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--weights",
+        metavar="W",
+        type=Path,
+        help="a .safetensors file of this package, or a published DFAT or SiamRPN++ checkpoint "
+        "(default: the included compact tracker)",
+    )
+    what.add_argument(
+        "--tracker",
+        metavar="NAME",
+        help="a tracker other than this package's network: your own as module:factory (see "
+        f"docs/extending.md), or one of {', '.join(TRACKERS)}",
+    )
+    add_preset_option(parser)
+
+
+def region(text: str) -> list[float]:
+    """A box ``x,y,w,h`` or a polygon's 8 numbers; for argparse."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
@@ -118,6 +126,7 @@ def _region(text: str) -> list[float]:
 
 
 def _track(arguments: argparse.Namespace) -> int:
+    from fusion.images.alignment.calibration import load_chosen
     from fusion.images.video import require_video_suffix
     from tracker.data.sequences import load_sequence
     from tracker.online.running import check_start
@@ -133,6 +142,7 @@ def _track(arguments: argparse.Namespace) -> int:
         pair=arguments.pair,
         percentiles=arguments.percentiles,
         needs_boxes=arguments.box is None and not arguments.select,
+        calibration=load_chosen(arguments.align, arguments.resize or arguments.stretch),
     )
     region = _start_region(arguments, sequence)
     check_start(sequence, region)
@@ -144,9 +154,9 @@ def _track(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
 
-    # torch is imported only now, after all checks of the input. The network limits its own threads.
-    with limited_threads(None if arguments.tracker is None else arguments.threads):
-        report = _run(_make_tracker(arguments), sequence, region, arguments)
+    # torch is imported only now, after all checks of the input.
+    with chosen_threads(arguments):
+        report = _run(make_chosen(arguments), sequence, region, arguments)
     print("\n".join(report.lines()))
     print(f"boxes: {arguments.output / 'boxes.txt'}")
     if arguments.video is not None:
@@ -173,7 +183,12 @@ def _run(
         raise
 
 
-def _make_tracker(arguments: argparse.Namespace) -> "Tracker":
+def make_chosen(arguments: argparse.Namespace) -> "Tracker":
+    """The tracker that the options of `add_tracker_options` and of the runtime select.
+
+    Raises:
+        UserError: the options are inconsistent, or a file cannot be loaded.
+    """
     if arguments.tracker is not None:
         folder = os.environ.get("RGBT_NANOTRACK")
         return make_tracker(arguments.tracker, Path(folder) if folder else None)
@@ -189,6 +204,11 @@ def _make_tracker(arguments: argparse.Namespace) -> "Tracker":
         precision=arguments.precision,
         threads=arguments.threads,
     )
+
+
+def chosen_threads(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """``--threads`` for a tracker of ``--tracker``; the network limits its threads itself."""
+    return limited_threads(arguments.threads if arguments.tracker is not None else None)
 
 
 def _start_region(arguments: argparse.Namespace, sequence: "Sequence") -> "ArrayLike":
@@ -207,21 +227,17 @@ def _select_box(sequence: "Sequence") -> "ArrayLike":
     """Let the user draw the box in the first frame."""
     import cv2
 
-    # Without a display, Qt inside OpenCV would abort the process.
-    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
-        raise UserError("--select needs a display, and there is none; give --box x,y,w,h")
+    from fusion.live.window import why_no_window
+
+    if why := why_no_window():
+        raise UserError(f"--select needs a window, and {why}; give --box x,y,w,h")
     frame = sequence.frame(0)
     image = frame.ir if frame.rgb is None else frame.rgb[..., ::-1]
     if image is None:
         raise UserError(f"{sequence.name}: the first frame cannot be read in either modality")
     title = "Draw the box; Enter accepts, c cancels"
-    try:
-        box = cv2.selectROI(title, image.copy(), showCrosshair=False)
-        cv2.destroyWindow(title)
-    except cv2.error:
-        raise UserError(
-            "--select: this OpenCV has no windows (opencv-python-headless?); give --box x,y,w,h"
-        ) from None
+    box = cv2.selectROI(title, image.copy(), showCrosshair=False)
+    cv2.destroyWindow(title)
     if box[2] == 0 or box[3] == 0:
         raise UserError("--select: no box was drawn; draw one, or give --box x,y,w,h")
     print(f"--box {','.join(map(str, box))}")

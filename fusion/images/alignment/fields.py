@@ -1,0 +1,67 @@
+"""Structure fields: what an infrared and a visible picture of one scene have in common.
+
+Warm things may be bright or dark in the visible picture, so grey levels and even the signs of edges
+say nothing. The directions of edges do, modulo 180 degrees. A picture becomes the field of its
+gradients ``g = gx + i gy``, with angles doubled, so that opposite gradients are equal, and lengths
+compressed, so that a faint edge counts nearly as much as a strong one:
+
+    s = g^2 / (|g|^2 + c <|g|^2> + e^2)
+
+``<.>`` is a local mean and ``e`` the noise of the picture. The product ``Re(conj(s1) s2)`` of two
+fields is the cosine of twice the angle between the edges, weighted by their clarity. Its mean is
+1 for equal structure and 0 for pictures that have nothing to do with each other; with another
+normalisation it is the normalized gradient field measure (Haber and Modersitzki, 2006).
+"""
+
+import cv2
+import numpy as np
+
+from fusion.images.pixels import luminance, scale_to_255
+
+__all__ = ["grey", "structure"]
+
+# The blur before the gradient and the radius of the local mean, in pixels; the share `c` of it.
+_BLUR, _RADIUS, _SHARE = 1.0, 12.0, 1.0
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """The luminance of a picture, ``HxW`` float32 in 0..255."""
+    return scale_to_255(luminance(image)).astype(np.float32)
+
+
+def structure(
+    image: np.ndarray, covered: np.ndarray | None = None, blur: float = _BLUR
+) -> np.ndarray:
+    """The structure field of a picture.
+
+    Args:
+        image: ``HxW`` float32.
+        covered: ``HxW`` bool, where the picture has data; None everywhere. The field is 0 elsewhere
+            and next to it.
+        blur: standard deviation in pixels of the Gaussian blur before the gradient.
+
+    Returns:
+        ``HxWx2`` float32, real and imaginary part, of lengths below 1.
+    """
+    smooth = cv2.GaussianBlur(image, (0, 0), blur) if blur else image
+    gx = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
+    gy = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)
+    energy = gx * gx + gy * gy
+    if covered is not None:
+        reach = 2 * int(np.ceil(3 * blur + 1)) + 1
+        inside = cv2.erode(
+            covered.astype(np.uint8),
+            np.ones((reach, reach), np.uint8),
+            borderType=cv2.BORDER_CONSTANT,
+            borderValue=1,
+        ).astype(np.float32)
+        energy *= inside
+        share = cv2.GaussianBlur(inside, (0, 0), _RADIUS)
+        mean = cv2.GaussianBlur(energy, (0, 0), _RADIUS) / np.maximum(share, 1e-3)
+    else:
+        inside = np.float32(1)
+        mean = cv2.GaussianBlur(energy, (0, 0), _RADIUS)
+    # Most pixels of a picture show no edge, so their median energy is that of its noise.
+    noise = float(np.median(energy[::2, ::2])) + 1e-3
+    weight = inside / (energy + _SHARE * mean + noise)
+    return np.dstack([(gx * gx - gy * gy) * weight, 2 * gx * gy * weight])

@@ -1,0 +1,152 @@
+"""The server: its addresses, its page, and what happens when it ends."""
+
+import shutil
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import Request, Response
+from fastapi.responses import FileResponse, PlainTextResponse
+from nicegui import app, ui
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from fusion.base.errors import UserError
+from tracker.app.command import LOCAL
+from tracker.app.fusing import INCLUDED, FuseTab, network_of
+from tracker.app.jobs import Worker
+from tracker.app.limits import Limits
+from tracker.app.tracking import TrackTab
+from tracker.app.visitors import FILES, UPLOADS, Visitor, Visitors
+
+#: Seconds that a page may be without connection, such as a sleeping laptop's, before its files go.
+PATIENCE = 30.0
+
+_ICON = "🌡️"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line decides; see `tracker.app.command`."""
+
+    host: str = LOCAL
+    port: int = 8080
+    open: bool = False
+    device: str = "auto"
+    weights: tuple[Path, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+def serve(settings: Settings) -> None:
+    """Serve the page until the process is asked to end, and remove all files then.
+
+    Raises:
+        UserError: the address cannot be used.
+    """
+    port = _free_port(settings.host, settings.port)
+    folder = Path(tempfile.mkdtemp(prefix="rgbt-app-"))
+    worker = Worker()
+    visitors = Visitors(folder, settings.limits, worker)
+    _add_addresses(visitors)
+    if settings.host == LOCAL:
+        # Otherwise a page of another site could rebind its name to this machine and read ours.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[LOCAL, "localhost"])
+
+    def page() -> None:
+        visitor = visitors.enter()
+        ui.context.client.on_delete(lambda: visitors.leave(visitor))
+        build_page(visitor, settings)
+
+    def end() -> None:
+        worker.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def start() -> None:
+        print(f"open this: http://{settings.host}:{port} (Ctrl-C ends the app)", flush=True)
+        if settings.host != LOCAL:
+            print(
+                f"{settings.host}: others in the network can use this app, without a password",
+                file=sys.stderr,
+            )
+        worker.afterwards(lambda: network_of(INCLUDED, settings.device))  # the first click is quick
+
+    app.on_startup(start)
+    app.on_shutdown(end)
+    try:
+        ui.run(
+            page,
+            host=settings.host,
+            port=port,
+            title="RGBT",
+            favicon=_ICON,
+            dark=None,
+            show=settings.open,
+            reload=False,
+            tailwind=False,
+            show_welcome_message=False,
+            reconnect_timeout=PATIENCE,
+            timeout_graceful_shutdown=1,
+        )
+    finally:
+        end()
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or one that is free if it is 0.
+
+    Raises:
+        UserError: it is in use, or the address is not one of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return probe.getsockname()[1]
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"--host {host} --port {port}: cannot be used ({reason}); give --port 0 for a free port"
+        ) from None
+
+
+def _add_addresses(visitors: Visitors) -> None:
+    @app.get(f"{FILES}/{{key}}/{{number}}/{{name}}")
+    def send(key: str, number: str, name: str) -> Response:
+        visitor = visitors.get(key)
+        path = visitor and visitor.offered(number)
+        if path is None or not path.is_file():
+            return PlainTextResponse("no such file", 404)
+        return FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
+
+    @app.post(f"{UPLOADS}/{{key}}/{{slot}}")
+    async def receive(request: Request, key: str, slot: str, name: str = "") -> Response:
+        visitor = visitors.get(key)
+        if visitor is None:
+            return PlainTextResponse("this page has expired; load it again", 404)
+        try:
+            await visitor.receive(slot, name, request.stream())
+        except UserError as error:
+            return PlainTextResponse(visitor.message(error), 413)
+        return PlainTextResponse("")
+
+
+def build_page(visitor: Visitor, settings: Settings) -> None:
+    """All tabs for one visitor."""
+    ui.add_css(Path(__file__).with_name("browser") / "style.css")
+    ui.colors(primary="#2a6f8f", secondary="#546e7a", accent="#ffb000")
+    with ui.header().classes("top"):
+        ui.label("RGBT").classes("name")
+        with ui.tabs().props("inline-label no-caps") as tabs:
+            fuse = ui.tab("fuse", "Fuse", icon="layers")
+            track = ui.tab("track", "Track", icon="my_location")
+        ui.space()
+        ui.button(icon="contrast").props(
+            'flat round dense color=white aria-label="Light or dark"'
+        ).on("click", js_handler="() => Quasar.Dark.toggle()")
+    with ui.tab_panels(tabs, value=fuse, keep_alive=True).classes("panels"):
+        with ui.tab_panel(fuse):
+            FuseTab(visitor, settings.weights, settings.device)
+        with ui.tab_panel(track):
+            TrackTab(visitor, settings.device)
