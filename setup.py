@@ -102,7 +102,12 @@ setup(
     ext_modules=[KERNEL],
     package_data={
         "fusion": ["py.typed", "networks/pretrained/*.safetensors", "live/page/*"],
-        "tracker": ["py.typed", "model/pretrained/*.safetensors", "app/browser/*"],
+        "tracker": [
+            "py.typed",
+            "model/pretrained/*.safetensors",
+            "app/browser/*",
+            "evaluation/drawn/page.html",
+        ],
         "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],
     },
     install_requires=REQUIREMENTS,

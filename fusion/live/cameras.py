@@ -105,10 +105,13 @@ class Camera:
 
     def is_missing(self, now: float) -> bool:
         """Whether the other camera's frames are not to wait for this one's."""
-        if self.state != "live" or self._last is None:
+        last = self._last
+        if self._video is not None and self.state == "opening":
+            last = self._epoch  # its first frame is due then
+        elif self.state != "live" or last is None:
             return True
         patience = max(MISSING_AFTER, MISSING_INTERVALS * (self.rate.interval or 0.0))
-        return now - self._last > patience
+        return last is not None and now - last > patience
 
     def status(self) -> dict:
         """What is known of the camera, as JSON types."""

@@ -40,16 +40,8 @@ def open_multipart(address: str, timeout: float) -> Any:
         NoMultipart: it is another kind of stream.
         Broken: the server cannot be reached or refuses.
     """
-    parts = urllib.parse.urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    request = urllib.request.Request(urllib.parse.urlunsplit(parts._replace(netloc=host)))
-    if parts.username is not None:
-        user = f"{urllib.parse.unquote(parts.username)}:"
-        login = user + urllib.parse.unquote(parts.password or "")
-        token = base64.b64encode(login.encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {token}")
     try:
-        response = urllib.request.urlopen(request, timeout=timeout)
+        response = urllib.request.urlopen(_request(address), timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
         raise Broken(f"the server answers {error.code} {error.reason}") from None
@@ -60,6 +52,19 @@ def open_multipart(address: str, timeout: float) -> Any:
         response.close()
         raise NoMultipart
     return response
+
+
+def _request(address: str) -> urllib.request.Request:
+    """A request with the user and password of the address in its header."""
+    parts = urllib.parse.urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    request = urllib.request.Request(urllib.parse.urlunsplit(parts._replace(netloc=host)))
+    if parts.username is not None:
+        user = f"{urllib.parse.unquote(parts.username)}:"
+        login = user + urllib.parse.unquote(parts.password or "")
+        token = base64.b64encode(login.encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {token}")
+    return request
 
 
 def pictures(response: Any) -> Iterator[tuple[bytes, float | None, float]]:

@@ -21,12 +21,6 @@ meanwhile the other one is used alone.
 def add_live_options(parser: argparse._ActionsContainer) -> None:
     """Add what both commands share, apart from the cameras."""
     parser.add_argument(
-        "--align",
-        metavar="FILE",
-        type=Path,
-        help="a calibration by 'fusion align', which brings the infrared to the visible geometry",
-    )
-    parser.add_argument(
         "--delay",
         metavar="SECONDS",
         type=float,

@@ -1,6 +1,7 @@
 """The tab that fuses two pictures or two videos."""
 
 import functools
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,9 +46,10 @@ def network_of(method: str, device: str) -> Any:
     from fusion.base.commandline import resolve_device
     from fusion.networks.weights import load_network
 
-    by_name = method == INCLUDED or method in CLASSICAL
-    arguments = {"method": method} if by_name else {"path": method}
-    return load_network(**arguments, device=resolve_device(device))
+    chosen = resolve_device(device)
+    if method == INCLUDED or method in CLASSICAL:
+        return load_network(method=method, device=chosen)
+    return load_network(method, device=chosen)
 
 
 def method_choices(weights: Sequence[Path]) -> dict[str, str]:
@@ -55,6 +57,10 @@ def method_choices(weights: Sequence[Path]) -> dict[str, str]:
     choices = {INCLUDED: "LRRNet (included weights)"}
     choices |= {str(path): path.name for path in weights}
     return choices | {name: f"{name.capitalize()} (no learning)" for name in CLASSICAL}
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "-"  # such as MS-SSIM of a small picture
 
 
 @dataclass
@@ -185,11 +191,11 @@ class FuseTab:
 
             network = network_of(method, self._device)
             infrared, visible, doubt = read_pair(ir, vis, options, network.min_side)
-            job.report(0, 0)
+            job.report()
             fused = network.fuse(infrared, visible, options.color)
             write_image(out, fused)
             infrared, visible = to_8bit(infrared), to_8bit(visible)
-            job.report(0, 0)
+            job.report()
             small = fused.shape[0] * fused.shape[1] <= MEASURED_PIXELS
             values = evaluate_levels(create_all(), fused, infrared, visible) if small else {}
             return _Fused(infrared, visible, fused, out, method, values, doubt)
@@ -248,7 +254,7 @@ class FuseTab:
         rows = []
         for metric in create_all():
             better = "higher" if metric.higher_is_better else "lower"
-            values = {m: f"{table[metric.name]:.3f}" for m, table in self._tables.items()}
+            values = {m: _number(table[metric.name]) for m, table in self._tables.items()}
             rows.append({"metric": metric.heading, "better": f"{better} is better", **values})
         with ui.expansion("Metrics", icon="table_chart", value=True).classes("metrics"):
             table = ui.table(columns=columns, rows=rows, row_key="metric").props("flat dense")
@@ -297,7 +303,7 @@ class FuseTab:
 
             def watch(number: int, total: int, fused: np.ndarray) -> None:
                 self._visitor.limits.check_frames(vis.name, number)
-                job.report(number, total, fused)
+                job.report(number, total, lambda: fused)
 
             return fuse_videos(network_of(method, self._device), ir, vis, out, options, watch)
 
@@ -313,9 +319,8 @@ class FuseTab:
             raise
         self._result.clear()
         with self._result:
-            ui.video(self._visitor.offer(out)).props("loop muted playsinline").classes(
-                "fused-video"
-            )
+            video = ui.video(self._visitor.offer(out), muted=True, loop=True)
+            video.props("playsinline").classes("fused-video")
             ui.label(account.summary(Path(name)).rpartition(":")[0]).classes("hint")
             for note in account.notes:
                 ui.label(self._visitor.message(UserError(note))).classes("hint")

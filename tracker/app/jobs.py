@@ -4,9 +4,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+
+Draw: TypeAlias = Callable[[], np.ndarray]
 
 
 class Stopped(Exception):
@@ -18,19 +20,22 @@ class Job:
 
     Attributes:
         done, total: the progress in steps such as frames; ``total`` is 0 if it is unknown.
-        picture: the latest result to show, RGB uint8 ``HxWx3`` or ``HxW``, or None.
+        draw: makes the latest picture to show, RGB uint8 ``HxWx3`` or ``HxW``; or None.
     """
 
     def __init__(self, work: Callable[["Job"], Any], worker: "Worker"):
         self.done = self.total = 0
-        self.picture: np.ndarray | None = None
+        self.draw: Draw | None = None
         self._work = work
         self._worker = worker
         self._stop = threading.Event()
         self._future: Future = Future()
 
-    def report(self, done: int, total: int, picture: np.ndarray | None = None) -> None:
+    def report(self, done: int = 0, total: int = 0, draw: Draw | None = None) -> None:
         """Say how far the work is.
+
+        Args:
+            draw: makes a picture of it, which is called only if the page has time to show it.
 
         Raises:
             Stopped: the job is to end here.
@@ -38,8 +43,8 @@ class Job:
         if self._stop.is_set():
             raise Stopped
         self.done, self.total = done, total
-        if picture is not None:
-            self.picture = picture
+        if draw is not None:
+            self.draw = draw
 
     def stop(self) -> None:
         """End the job before it starts, or at its next report."""
@@ -67,7 +72,7 @@ class Job:
     def run(self) -> None:
         """Do the work; called by the worker."""
         try:
-            self.report(0, 0)
+            self.report()
             result = self._work(self)
         except BaseException as error:  # belongs to the one who waits for the result
             self._future.set_exception(error)

@@ -164,13 +164,13 @@ class Progress:
             raise Stopped
         job = self._job = self._visitor.start(work)
         self._row.set_visibility(True)
-        picture = None
+        draw = None
         try:
             while not job.has_ended:
                 self._show(job, unit, what)
-                if on_picture is not None and job.picture is not picture:
-                    picture = job.picture
-                    on_picture(reduced(picture, _PREVIEW_SIDE))
+                if on_picture is not None and job.draw is not None and job.draw is not draw:
+                    draw = job.draw
+                    on_picture(reduced(draw(), _PREVIEW_SIDE))
                 await asyncio.sleep(_INTERVAL)
             return await job.result()
         except Stopped:

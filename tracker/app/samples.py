@@ -21,9 +21,9 @@ def picture_pair(folder: Path) -> tuple[Path, Path]:
 
 
 def video_pair(folder: Path, job: Job, seed: int = 3, frames: int = FRAMES) -> tuple[Path, Path]:
-    """Write the infrared and the visible video of a generated sequence at night."""
-    paths = folder / "night_infrared.mp4", folder / "night_visible.mp4"
-    spec = random_spec(seed, length=frames, challenge="night")
+    """Write the infrared and the visible video of a generated sequence in fog."""
+    paths = folder / "fog_infrared.mp4", folder / "fog_visible.mp4"
+    spec = random_spec(seed, length=frames, challenge="fog")
     with VideoWriter(paths[0], RATE) as infrared, VideoWriter(paths[1], RATE) as visible:
         for number, frame in enumerate(render(spec), start=1):
             infrared.write(frame.ir)

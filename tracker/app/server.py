@@ -1,5 +1,6 @@
 """The server: its addresses, its page, and what happens when it ends."""
 
+import asyncio
 import shutil
 import socket
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from fastapi import Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 from nicegui import app, ui
+from nicegui.server import Server
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from fusion.base.errors import UserError
@@ -62,7 +64,9 @@ def serve(settings: Settings) -> None:
         worker.close()
         shutil.rmtree(folder, ignore_errors=True)
 
-    def start() -> None:
+    async def start() -> None:
+        while not Server.instance.started:  # or the address would be refused
+            await asyncio.sleep(0.02)
         print(f"open this: http://{settings.host}:{port} (Ctrl-C ends the app)", flush=True)
         if settings.host != LOCAL:
             print(
@@ -115,7 +119,7 @@ def _add_addresses(visitors: Visitors) -> None:
     @app.get(f"{FILES}/{{key}}/{{number}}/{{name}}")
     def send(key: str, number: str, name: str) -> Response:
         visitor = visitors.get(key)
-        path = visitor and visitor.offered(number)
+        path = None if visitor is None else visitor.offered(number)
         if path is None or not path.is_file():
             return PlainTextResponse("no such file", 404)
         return FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
@@ -139,14 +143,14 @@ def build_page(visitor: Visitor, settings: Settings) -> None:
     with ui.header().classes("top"):
         ui.label("RGBT").classes("name")
         with ui.tabs().props("inline-label no-caps") as tabs:
-            fuse = ui.tab("fuse", "Fuse", icon="layers")
-            track = ui.tab("track", "Track", icon="my_location")
+            for name, icon in (("fuse", "layers"), ("track", "my_location")):
+                ui.tab(name, name.capitalize(), icon=icon).props(f"data-tab={name}")
         ui.space()
         ui.button(icon="contrast").props(
             'flat round dense color=white aria-label="Light or dark"'
         ).on("click", js_handler="() => Quasar.Dark.toggle()")
-    with ui.tab_panels(tabs, value=fuse, keep_alive=True).classes("panels"):
-        with ui.tab_panel(fuse):
+    with ui.tab_panels(tabs, value="fuse", keep_alive=True).classes("panels"):
+        with ui.tab_panel("fuse"):
             FuseTab(visitor, settings.weights, settings.device)
-        with ui.tab_panel(track):
+        with ui.tab_panel("track"):
             TrackTab(visitor, settings.device)

@@ -1,8 +1,8 @@
 """The tab that tracks a box through two videos."""
 
 import asyncio
-import functools
 from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ from tracker.app.scores import score_plot
 from tracker.app.visitors import Visitor
 from tracker.data.frames import MODALITY_NAMES, Frame
 from tracker.data.sequences import Sequence
-from tracker.evaluation.trackers import TRACKERS, make_tracker
+from tracker.evaluation.trackers import TRACKERS, make_tracker, tracker_files
 
 INCLUDED = "included"
 
 
-@functools.lru_cache(maxsize=1)
+@lru_cache(maxsize=1)
 def _network() -> Any:
     from tracker.model.weights import load_tracker
 
@@ -47,9 +47,12 @@ def _make(name: str, device: str) -> Any:
 
 def tracker_choices() -> dict[str, str]:
     """Trackers that need no further files, by their names, with what the page calls them."""
-    known = {name: TRACKERS[name] for name in TRACKERS}
-    without = [name for name, factory in known.items() if not hasattr(factory, "files")]
-    return {INCLUDED: "Included RGBT tracker"} | {name: name.capitalize() for name in without}
+    choices = {INCLUDED: "Included RGBT tracker"}
+    for name in TRACKERS:
+        with suppress(UserError):  # it needs files, or another OpenCV
+            tracker_files(name)
+            choices[name] = name.replace("_", ", ").capitalize()
+    return choices
 
 
 class TrackTab:
@@ -92,8 +95,8 @@ class TrackTab:
             ui.label("Nothing at hand?")
             ui.button("Sample videos", on_click=self._sample).props("flat dense no-caps")
         ui.label(
-            "One ZIP of a data set's sequence, with its folders of both modalities, is enough: give "
-            "it as the visible one."
+            "One ZIP of a data set's sequence, with the folders of both modalities, is enough: "
+            "give it as the visible one."
         ).classes("hint")
         self._tracker = ui.select(tracker_choices(), value=INCLUDED, label="Tracker")
         self._line = ui.label("Draw a box around the object in the first frame.").classes("hint")
@@ -153,16 +156,17 @@ class TrackTab:
         self._run.disable()
         self._sequence = self._box = None
         try:
-            self._sequence, frame = await asyncio.to_thread(load)
+            sequence, frame = await asyncio.to_thread(load)
         except Exception as error:
             complain(self._visitor, error)
             return
-        if self._sequence.seems_swapped():
+        self._sequence = sequence
+        if sequence.seems_swapped():
             say("The infrared frames are in colour and the visible ones grey: are they swapped?")
-        for problem in self._sequence.problems:
+        for problem in sequence.problems:
             say(self._visitor.message(UserError(problem)))
         self._show_first(frame)
-        known = self._sequence.first_box()
+        known = sequence.first_box()
         if known is not None:
             x, y, width, height = map(float, known)
             self._drawn((x, y, width, height))
@@ -186,8 +190,8 @@ class TrackTab:
             def watch(step: Tracked, total: int) -> None:
                 limits.check_frames(sequence.name, step.frame.number)
                 size = sequence.frame_size()
-                drawn = draw_frame(step.frame, step.box, score=step.score, size=size)
-                job.report(step.frame.number, total, drawn)
+                draw = partial(draw_frame, step.frame, step.box, score=step.score, size=size)
+                job.report(step.frame.number, total, draw)
 
             tracker = _make(name, self._device)
             return track_to_folder(tracker, sequence, box, folder, folder / "video.mp4", watch)
@@ -214,9 +218,8 @@ class TrackTab:
             return
         with self._outcome:
             if (video := files["video.mp4"]) is not None:
-                ui.video(self._visitor.offer(video)).props("muted playsinline").classes(
-                    "tracked-video"
-                )
+                player = ui.video(self._visitor.offer(video), muted=True)
+                player.props("playsinline").classes("tracked-video")
             if (scores := files["scores.txt"]) is not None:
                 score_plot(np.loadtxt(scores, ndmin=1))
             for line in lines:

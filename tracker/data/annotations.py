@@ -19,7 +19,7 @@ from fusion.images.pixels import luminance
 from tracker.data.boxes import box_corners, polygons_to_boxes, xyxy_to_xywh
 from tracker.data.masks import decode_mask
 
-__all__ = ["LONGEST", "mask_to_box", "read_regions", "regions_to_boxes"]
+__all__ = ["LONGEST", "is_mot", "mask_to_box", "read_regions", "regions_to_boxes"]
 
 #: Largest number of frames of a sequence, so that a typing error in a file cannot exhaust memory.
 LONGEST = 1_000_000
@@ -49,12 +49,8 @@ def read_regions(path: str | Path) -> np.ndarray:
         raise UserError(
             f"{path}: an XML file, as from CVAT; export MOT 1.1 instead and give its gt.txt"
         )
-    fields = [re.split(r"\s*[,;]\s*|\s+", line.strip()) for line in lines]
-    for values in fields:
-        if values[-1] == "":  # a separator at the end of the line
-            values.pop()
-    foreign = {len(values) for values in fields} - {0}
-    if len(foreign) == 1 and foreign <= {7, 9, 10} and _numbers(fields[0]):
+    fields = _fields(lines)
+    if _are_mot(fields):
         return _read_mot(path, fields)
     rows = []
     for number, (line, values) in enumerate(zip(lines, fields, strict=True), start=1):
@@ -78,6 +74,29 @@ def read_regions(path: str | Path) -> np.ndarray:
         elif len(row) == 4:
             region[:] = box_corners(np.array(row)).ravel()
     return regions
+
+
+def is_mot(path: str | Path) -> bool:
+    """Whether a file has MOT lines, which name their frame and end with the last box; frames after
+    it have no target.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    return _are_mot(_fields(read_text(path).rstrip().splitlines()))
+
+
+def _fields(lines: list[str]) -> list[list[str]]:
+    fields = [re.split(r"\s*[,;]\s*|\s+", line.strip()) for line in lines]
+    for values in fields:
+        if values[-1] == "":  # a separator at the end of the line
+            values.pop()
+    return fields
+
+
+def _are_mot(fields: list[list[str]]) -> bool:
+    foreign = {len(values) for values in fields} - {0}
+    return len(foreign) == 1 and foreign <= {7, 9, 10} and bool(_numbers(fields[0]))
 
 
 def _numbers(fields: list[str]) -> list[float]:

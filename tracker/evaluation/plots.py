@@ -4,7 +4,7 @@ Every function creates a separate `matplotlib.figure.Figure`, without pyplot and
 `save_figure` writes it in any format that Matplotlib supports.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, product
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
 
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
@@ -104,6 +105,62 @@ def rate_plot(scores: Mapping[str, ope.OPEScores], plot: str) -> Figure:
         axes.axvline(at, color="0.6", linewidth=0.8)
     axes.set(xlim=(0, thresholds[-1]), ylim=(0, 1))
     _legend(axes, "lower left" if plot == "success" else "lower right")
+    return figure
+
+
+def radar_plot(
+    scores: Mapping[str, ope.OPEScores], attributes: Mapping[str, Sequence[str]], title: str = ""
+) -> Figure:
+    """Plot SR over the sequences with each attribute, one closed line per tracker.
+
+    The axes start at 0. Below each attribute stand its number of sequences and the worst and best
+    SR on them. The legend shows the SR over all sequences, best first.
+
+    Args:
+        scores: scores by tracker, all of one benchmark.
+        attributes: names of sequences by attribute; at least three, none of them empty.
+
+    Raises:
+        ValueError: no tracker, fewer than three attributes, or one without a sequence.
+    """
+    _need_trackers(scores)
+    if len(attributes) < 3 or not all(attributes.values()):
+        raise ValueError("radar_plot needs three or more attributes, each with a sequence")
+    values = {
+        name: [tracker.subset(members).SR for members in attributes.values()]
+        for name, tracker in scores.items()
+    }
+    table = np.array(list(values.values()))
+    angles = np.linspace(0, 2 * np.pi, len(attributes), endpoint=False)
+    figure = Figure(figsize=(8.0, 6.0), layout="constrained")
+    axes = figure.add_subplot(projection="polar")
+    assert isinstance(axes, PolarAxes)
+    axes.set_theta_zero_location("N")
+    axes.set_theta_direction(-1)
+    styles = _styles(scores)
+    overall = {name: tracker.SR for name, tracker in scores.items()}
+    for name in _ranked(overall):
+        axes.plot(
+            np.append(angles, 0),
+            [*values[name], values[name][0]],
+            label=f"{name} [{overall[name]:.3f}]",
+            linewidth=1.8,
+            **styles[name],
+        )
+    labels = [
+        f"{attribute} ({len(members)})\n{low:.2f}-{high:.2f}"
+        for (attribute, members), low, high in zip(
+            attributes.items(), table.min(axis=0), table.max(axis=0), strict=True
+        )
+    ]
+    axes.set_xticks(angles, labels, fontsize=8)
+    axes.tick_params(axis="x", pad=12)
+    axes.set_ylim(0, min(1.0, np.ceil(table.max() * 10 + 0.5) / 10))
+    axes.set_rlabel_position(180 / len(attributes))
+    axes.tick_params(axis="y", labelsize=7, labelcolor="0.4")
+    axes.grid(True, color="0.88")
+    axes.set_title(title)
+    axes.legend(loc="center left", bbox_to_anchor=(1.15, 0.5), frameon=False)
     return figure
 
 

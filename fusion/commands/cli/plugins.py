@@ -1,8 +1,8 @@
 """Commands that other installed packages add to ``fusion``.
 
 A package adds one by an entry point of the group `GROUP`, whose value is ``module:function``. The
-function gets the object that the ``add_...`` functions of this folder get, and registers its command
-as they do:
+function gets the object that the ``add_...`` functions of this folder get, and registers its
+command as they do:
 
     entry_points={"fusion.commands": ["shake = my_package.shaking:add_shake"]}   # setup.py
 

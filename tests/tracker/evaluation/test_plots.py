@@ -76,6 +76,31 @@ def test_rate_plots_refuse_what_they_cannot_compare(rng):
         plots.rate_plot({"a": gtot}, "normalized")
 
 
+def test_the_radar_plot_draws_each_attributes_mean_over_its_sequences():
+    protocol = ope.PROTOCOLS["rgbt210"]
+    truth = np.tile([10.0, 10, 20, 20], (8, 1))
+    found = {name: truth + [shift, 0, 0, 0] for name, shift in (("a", 0), ("b", 5), ("c", 10))}
+    truths = dict.fromkeys(found, (truth,))
+    scores = {
+        "worse": ope.evaluate(protocol, {name: boxes + 3 for name, boxes in found.items()}, truths),
+        "better": ope.evaluate(protocol, found, truths),
+    }
+    attributes = {"NO": ["a"], "LI": ["b", "c"], "TC": ["a", "b", "c"], "FM": ["c"]}
+    (axes,) = plots.radar_plot(scores, attributes, "title").axes
+    better, worse = axes.lines  # best first
+    # The share of 21 thresholds below an overlap of 1, 15 / 25 and 10 / 30.
+    a, b, c = 20 / 21, 12 / 21, 7 / 21
+    expected = [a, (b + c) / 2, (a + b + c) / 3, c, a]
+    np.testing.assert_allclose(better.get_ydata(), expected)
+    assert (np.array(worse.get_ydata()) < expected).all()
+    assert better.get_label() == f"better [{(a + b + c) / 3:.3f}]"
+    names = [label.get_text().split("\n")[0] for label in axes.get_xticklabels()]
+    assert names == ["NO (1)", "LI (2)", "TC (3)", "FM (1)"]
+    for wrong in ({"NO": ["a"], "LI": ["b"]}, attributes | {"NO": []}):
+        with pytest.raises(ValueError, match="three or more"):
+            plots.radar_plot(scores, wrong)
+
+
 def test_the_eao_plot_shows_curve_and_interval(rng):
     scores = {"lost": vot_scores(rng, 30), "kept": vot_scores(rng, 90)}
     (axes,) = plots.eao_plot(scores).axes

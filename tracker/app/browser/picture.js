@@ -3,8 +3,8 @@
 export default {
   template: `
     <figure class="picture" :class="mode">
-      <div class="frame">
-        <img :src="shown" :alt="title" draggable="false" @load="loaded" @error="loaded" />
+      <div class="frame" :style="src && {aspectRatio: width + ' / ' + height}">
+        <img v-if="shown" :src="shown" :alt="title" draggable="false" @load="loaded" @error="loaded" />
         <svg :viewBox="'0 0 ' + width + ' ' + height" preserveAspectRatio="none"
           @pointerdown="down" @pointermove="move" @pointerup="up" @pointercancel="up">
           <rect v-if="current" class="under" v-bind="rectangle" />

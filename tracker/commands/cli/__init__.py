@@ -13,6 +13,7 @@ from fusion.base.commandline import (
 from tracker.app.command import add_app
 from tracker.commands.cli.bench import add_bench
 from tracker.commands.cli.data import add_data
+from tracker.commands.cli.draw import add_draw
 from tracker.commands.cli.export import add_export
 from tracker.commands.cli.live import add_live
 from tracker.commands.cli.parts import add_parts
@@ -65,6 +66,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_track(commands)
     add_live(commands)
+    add_draw(commands)
     add_train(commands)
     add_distill(commands)
     add_data(commands)

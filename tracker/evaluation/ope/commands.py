@@ -46,7 +46,8 @@ do not count, and kept is the share of frames before the first loss (an overlap 
 frames). Figures of different benchmarks are not comparable.
 
 The output folder contains success.png and .pdf, precision.png and .pdf (and normalized),
-sequences.csv and, with --attributes, attributes.csv.
+sequences.csv and, with --attributes, attributes.csv and a radar plot of SR by attribute, radar.png
+and .pdf, if there are at least three attributes.
 
 examples:
   tracker evaluate --dataset rgbt234 --results results/DFAT results/APFNet --annotations RGBT234/
@@ -238,8 +239,8 @@ def _find_attributes(root: Path, annotations: Mapping) -> dict[str, list[str]]:
     attributes = read_attributes(root, annotations)
     if attributes is None:
         raise UserError(
-            f"--attributes: neither AttriSeqsTxt nor attr_txt in {root} or next to it; put "
-            "the benchmark's attribute files there"
+            f"--attributes: neither AttriSeqsTxt nor attr_txt in {root} or next to it, nor .tag "
+            "files beside its annotations; put the benchmark's attribute files there"
         )
     return {name: members for name, members in attributes.items() if members}
 
@@ -483,7 +484,7 @@ def _flat(scores: Mapping, ranking: list[str], keys: list[str], members: list[st
 
 
 def _write_evaluation(scores: Mapping, attributes: Mapping, folder: Path) -> None:
-    from tracker.evaluation.plots import rate_plot, save_figures
+    from tracker.evaluation.plots import radar_plot, rate_plot, save_figures
 
     first = next(iter(scores.values()))
     plots = ["success", "precision", *(["normalized"] if first.protocol.normalized else [])]
@@ -508,4 +509,7 @@ def _write_evaluation(scores: Mapping, attributes: Mapping, folder: Path) -> Non
                 for attribute, members in attributes.items()
             ],
         )
+        if len(attributes) > 2:
+            title = f"{first.protocol.title}: {_heading(first.protocol, 'SR')} by attribute"
+            save_figures({"radar": radar_plot(scores, attributes, title)}, folder)
     print(f"plots and tables: {folder}", file=sys.stderr)

@@ -225,19 +225,31 @@ LOST_OVERLAP = 0.1
 LOST_FRAMES = 5
 
 
-def kept_share(overlaps: np.ndarray) -> float:
-    """The share of a sequence's frames before its target is first lost, in 0..1.
+def first_loss(overlaps: np.ndarray) -> int | None:
+    """Where the target is first lost; None if it is never lost.
 
     The target is lost at the first frame from which the overlap is at most `LOST_OVERLAP`, or
     undefined, for `LOST_FRAMES` frames or up to the end.
 
     Args:
-        overlaps: ``(N,)`` IoU, N > 0.
+        overlaps: ``(N,)`` IoU.
     """
+    if not len(overlaps):
+        return None
     missed = ~(overlaps > LOST_OVERLAP)
     padded = np.append(missed, np.ones(LOST_FRAMES - 1, bool))
     lost = np.lib.stride_tricks.sliding_window_view(padded, LOST_FRAMES).all(axis=1)
-    return float(np.argmax(lost) if lost.any() else len(overlaps)) / len(overlaps)
+    return int(np.argmax(lost)) if lost.any() else None
+
+
+def kept_share(overlaps: np.ndarray) -> float:
+    """The share of a sequence's frames before its target is first lost, see `first_loss`, in 0..1.
+
+    Args:
+        overlaps: ``(N,)`` IoU, N > 0.
+    """
+    lost = first_loss(overlaps)
+    return (len(overlaps) if lost is None else lost) / len(overlaps)
 
 
 def sequence_rates(

@@ -1,5 +1,6 @@
 """Read the files of one-pass evaluation: annotations, attributes and trackers' raw results."""
 
+import glob
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -181,6 +182,24 @@ def find_trackers(folders: Iterable[str | Path]) -> dict[str, Path]:
     return trackers
 
 
+def result_paths(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """The files of a tracker's raw results, by sequence; see `read_results` for their names.
+
+    Raises:
+        UserError: a sequence has no result.
+    """
+    names = list(names)
+    files = {path.name for path in folder.glob("*.txt")}
+    prefix = _common_prefix(files, names)
+    lacking = [name for name in names if f"{prefix}{name}.txt" not in files]
+    if lacking:
+        raise UserError(
+            f"{folder}: no result for {_listed(lacking)} ({len(lacking)} of {len(names)} "
+            "sequences); add them, or list the sequences to compare with --sequences FILE"
+        )
+    return {name: folder / f"{prefix}{name}.txt" for name in names}
+
+
 def read_results(
     folder: str | Path,
     protocol: Protocol,
@@ -202,17 +221,9 @@ def read_results(
             unreadable.
     """
     folder = Path(folder)
-    files = {path.name for path in folder.glob("*.txt")}
-    prefix = _common_prefix(files, annotations)
-    lacking = [name for name in annotations if f"{prefix}{name}.txt" not in files]
-    if lacking:
-        raise UserError(
-            f"{folder}: no result for {_listed(lacking)} ({len(lacking)} of {len(annotations)} "
-            "sequences); add them, or list the sequences to compare with --sequences FILE"
-        )
     results, truncated = {}, []
-    raw = {name: read_regions(folder / f"{prefix}{name}.txt") for name in annotations}
-    remarks = _corners_to_boxes(folder.name, raw, annotations)
+    raw = {name: read_regions(path) for name, path in result_paths(folder, annotations).items()}
+    remarks = corners_to_boxes(folder.name, raw, annotations)
     for name, boxes in annotations.items():
         regions = raw[name]
         results[name] = polygon_boxes(regions, rounded=protocol.rounds_polygons)
@@ -233,10 +244,15 @@ def read_results(
 _SAME_START = 1.5
 
 
-def _corners_to_boxes(
+def corners_to_boxes(
     tracker: str, raw: dict[str, np.ndarray], annotations: Mapping[str, tuple[np.ndarray, ...]]
 ) -> list[str]:
     """Replace results that are corners by boxes; return remarks about them.
+
+    Args:
+        tracker: its name, for the remarks.
+        raw: by sequence, what `read_regions` returned; modified in place.
+        annotations: by sequence, the boxes ``(N, 4)`` of every annotation.
 
     A run starts from the annotation, so the first line of a result shows whether it is the start
     box or its corners. If it does not (a box at the origin equals its corners), the tracker's other
@@ -307,12 +323,14 @@ LASHER_ATTRIBUTES = (
 def read_attributes(folder: str | Path, names: Iterable[str]) -> dict[str, list[str]] | None:
     """Read which sequences show which challenge (occlusion, low illumination, ...).
 
-    Two published formats are supported, in ``folder`` or next to it:
+    Two published formats are supported, in ``folder`` or next to it, and VOT's:
 
     - LasHeR: ``AttriSeqsTxt/<sequence>.txt``, a row of 0 and 1 in the order of
       ``Attributes_order.txt`` (without that file, in LasHeR's order).
     - RGBT210 and RGBT234: ``attr_txt/<attribute>.txt``, one 0 or 1 per line of
       ``attr_txt/SequencesName.txt``.
+    - VOT: ``<sequence>/<attribute>.tag``, one 0 or 1 per frame. A sequence has the attributes of
+      which one of its frames is tagged.
 
     GTOT publishes its attributes as a MATLAB file, which is not read. Convert it to one of the two
     formats.
@@ -333,7 +351,7 @@ def read_attributes(folder: str | Path, names: Iterable[str]) -> dict[str, list[
             return _attributes_by_sequence(root, names)
         if (root / "attr_txt").is_dir():
             return _attributes_by_name(root / "attr_txt", names)
-    return None
+    return _attributes_by_frame(Path(folder), names) or None
 
 
 def _attributes_by_sequence(root: Path, names: list[str]) -> dict[str, list[str]]:
@@ -367,6 +385,17 @@ def _attributes_by_name(folder: Path, names: list[str]) -> dict[str, list[str]]:
         marked = {name for name, flag in zip(rows, flags, strict=True) if flag}
         table[path.stem] = [name for name in names if name in marked]
     return table
+
+
+def _attributes_by_frame(folder: Path, names: list[str]) -> dict[str, list[str]]:
+    table: dict[str, list[str]] = {}
+    for name in names:
+        # Sequences are up to three folders deep, as for their annotations.
+        places = (f"{'*/' * depth}{glob.escape(name)}/*.tag" for depth in range(4))
+        for path in sorted(path for place in places for path in folder.glob(place)):
+            if any(_read_flags(path)):
+                table.setdefault(path.stem, []).append(name)
+    return dict(sorted(table.items()))
 
 
 def _read_flags(path: Path) -> list[bool]:

@@ -18,7 +18,7 @@ from tracker.data.frames import Frame
 from tracker.data.sequences import Dataset
 from tracker.evaluation.ope.figures import OPEScores
 
-__all__ = ["PARTS", "contact_sheet", "sheet_frames", "view"]
+__all__ = ["PARTS", "contact_sheet", "draw_cell", "sheet_frames", "view"]
 
 PARTS = (0.25, 0.5, 0.75, 1.0)
 """Frames of a row, as fractions of the sequence's length; the worst frame follows them."""
@@ -77,7 +77,7 @@ def contact_sheet(
             zip(sheet_frames(boxes[reference], truth), axes, strict=True)
         ):
             shown = {colors[t]: b[number] for t, b in boxes.items() if number < len(b)}
-            _draw_cell(cell, sequence.frame(number), {TRUTH: truth[number], **shown})
+            draw_cell(cell, sequence.frame(number), {TRUTH: truth[number], **shown})
             worst = f", worst of {reference}" if place == len(PARTS) else ""
             cell.set_title(f"frame {number + 1}{worst}", fontsize=7, pad=2)
         figures = "\n".join(f"{t} {scores[t].subset([name]).SR:.2f}" for t in boxes)
@@ -113,8 +113,12 @@ def view(boxes: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
     return left, top, min(right, width), min(bottom, height)
 
 
-def _draw_cell(axes: Axes, frame: Frame, boxes: Mapping[str, np.ndarray]) -> None:
-    """Draw visible and infrared side by side, with boxes by colour, the annotated one first."""
+def draw_cell(axes: Axes, frame: Frame, boxes: Mapping[str, np.ndarray]) -> None:
+    """Draw visible and infrared side by side, cropped to a `view` of the boxes.
+
+    Args:
+        boxes: ``x, y, w, h`` by colour, the annotated one (`TRUTH`) first.
+    """
     axes.set(xticks=[], yticks=[])
     pictures = [picture for picture in (frame.rgb, frame.ir) if picture is not None]
     if not pictures:

@@ -12,7 +12,13 @@ from fusion.evaluation.comparison import COLOURS
 from fusion.images.reading import read_image, write_image
 from tracker.commands.cli import main
 from tracker.data.sequences import load_dataset
-from tracker.evaluation.ope.figures import PROTOCOLS, kept_share, score_results, sequence_rates
+from tracker.evaluation.ope.figures import (
+    PROTOCOLS,
+    first_loss,
+    kept_share,
+    score_results,
+    sequence_rates,
+)
 from tracker.evaluation.ope.files import read_annotations, read_results
 from tracker.evaluation.ope.sheet import contact_sheet, sheet_frames, view
 
@@ -72,6 +78,22 @@ def test_a_loss_lasts_five_frames_or_to_the_end():
     overlaps[8] = 0
     assert kept_share(overlaps) == 4 / 20
     assert kept_share(np.zeros(3)) == 0
+    assert first_loss(np.zeros(3)) == 0 and first_loss(overlaps) == 4
+    assert first_loss(np.ones(9)) is None and first_loss(np.zeros(0)) is None
+
+
+def test_tags_of_frames_are_attributes_and_a_radar_plot(scored, capsys):
+    for name, flags in {"a": "011", "b": "000", "c": "100"}.items():
+        for tag in ("dark", "smoke", "still"):
+            path = scored / "sequences" / name / f"{tag}.tag"
+            path.write_text("\n".join("1" if tag == "still" else flag for flag in flags))
+    out = scored / "report"
+    options = ["--dataset", "vot", "--annotations", scored / "sequences"]
+    options += ["--results", scored / "results", "--attributes", "-o", out]
+    assert main(["evaluate", *map(str, options)]) == 0
+    printed = capsys.readouterr().out
+    assert "dark (2)" in printed and "still (3)" in printed
+    assert read_image(out / "radar.png").shape[0] > 500 and (out / "radar.pdf").exists()
 
 
 def test_the_given_frame_and_absent_targets_do_not_count():

@@ -1,0 +1,178 @@
+"""Results on all sequences of a dataset: one file per sequence, and an index of them."""
+
+import html
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fusion.base.errors import UserError
+from fusion.base.files import whole_file
+from tracker.data.annotations import read_regions, regions_to_boxes
+from tracker.data.sequences import Dataset
+from tracker.evaluation.drawn.runs import (
+    Footage,
+    annotation,
+    compare,
+    count_frames,
+    of_length,
+    start_filled,
+)
+from tracker.evaluation.ope.files import corners_to_boxes, find_trackers, result_paths
+
+__all__ = ["Drawn", "draw_dataset", "write_index"]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A sequence that was drawn: its footage, and the file.
+
+    Attributes:
+        footage: with the runs of all trackers.
+        path: the written file.
+    """
+
+    footage: Footage
+    path: Path
+
+
+def draw_dataset(
+    dataset: Dataset,
+    folders: Iterable[Path],
+    names: Iterable[str] | None,
+    output: Path,
+    suffix: str,
+    write: Callable[[Footage, Path], object],
+) -> tuple[list[Drawn], list[str]]:
+    """Draw every sequence into ``output/<sequence><suffix>``.
+
+    Args:
+        folders: of results, as for ``tracker evaluate``.
+        names: sequences to draw; None draws all.
+        write: writes the file of one sequence.
+
+    Returns:
+        The sequences that were drawn, and one line for each problem: sequences that cannot be read
+        or have a result of another length, and remarks about results.
+
+    Raises:
+        UserError: there is no tracker, or a tracker lacks the result of a sequence.
+    """
+    wanted = list(dataset.names if names is None else names)
+    unknown = [name for name in wanted if name not in dataset.names]
+    if unknown:
+        raise UserError(f"{dataset.root}: no sequence {unknown[0]}; see tracker data for the names")
+    # Sequences in deeper folders are named by their paths, results by the last part.
+    short = {name: name.rsplit("/", 1)[-1] for name in wanted}
+    trackers = {
+        tracker: result_paths(folder, short.values())
+        for tracker, folder in find_trackers(folders).items()
+    }
+    truths, lengths, faults = {}, {}, []
+    for name in wanted:
+        try:
+            sequence = dataset[name]
+            sequence.check_sizes()
+            lengths[name] = count_frames(sequence)
+            truths[name] = annotation(sequence, lengths[name])
+        except UserError as error:
+            faults.append(str(error))
+    runs, remarks = _read(trackers, truths, lengths, short, faults)
+    drawn = []
+    for name, boxes in runs.items():
+        frames, truth = lengths[name], truths[name]
+        footage = Footage(dataset[name], frames, truth, compare(boxes, truth, frames))
+        path = output / f"{name.replace('/', '_')}{suffix}"
+        write(footage, path)
+        drawn.append(Drawn(footage, path))
+    return drawn, remarks + faults
+
+
+def _read(
+    trackers: Mapping[str, Mapping[str, Path]],
+    truths: Mapping[str, Mapping[str, np.ndarray]],
+    lengths: Mapping[str, int],
+    short: Mapping[str, str],
+    faults: list[str],
+) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
+    """Boxes by sequence and tracker, and remarks; a sequence with a fault is left out."""
+    runs: dict[str, dict[str, np.ndarray]] = {name: {} for name in truths}
+    remarks = []
+    annotations = {name: tuple(truth.values()) for name, truth in truths.items()}
+    for tracker, paths in trackers.items():
+        raw = {}
+        for name in list(runs):
+            path = paths[short[name]]
+            try:
+                raw[name] = of_length(path, read_regions(path), lengths[name], name)
+            except UserError as error:
+                faults.append(str(error))
+                del runs[name]
+        # All results of a tracker decide together whether they are corners.
+        remarks += corners_to_boxes(tracker, raw, annotations)
+        for name, regions in raw.items():
+            runs[name][tracker] = start_filled(regions_to_boxes(regions), truths[name])
+    return runs, remarks
+
+
+# --- Index ----------------------------------------------------------------------------------------
+
+
+def write_index(drawn: list[Drawn], path: Path) -> None:
+    """Write an HTML page that links to the files, with mean overlaps and first losses.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    text = html.escape
+    trackers = [(run.name, run.color) for run in drawn[0].footage.runs]
+    head = "".join(
+        '<th colspan="2"><i style="background:rgb({},{},{})"></i>{}</th>'.format(*color, text(name))
+        for name, color in trackers
+    )
+    rows = []
+    for each in drawn:
+        cells = []
+        for run in each.footage.runs:
+            mean = f"{run.mean:.2f}" if run.counted.any() else "-"
+            lost = "-" if run.lost is None else f"{run.lost + 1}"
+            cells.append(f"<td>{mean}</td><td>{lost}</td>")
+        name = f'<a href="{text(each.path.name)}">{text(each.footage.sequence.name)}</a>'
+        rows.append(f"<tr><th>{name}</th><td>{each.footage.frames}</td>{''.join(cells)}</tr>")
+    sub = "<th>mean IoU</th><th>lost at</th>" * len(trackers)
+    page = _INDEX.format(head=head, sub=sub, rows="\n".join(rows))
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+_INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Results by sequence</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #dfe5ea; background: #16191d;
+       max-width: 1180px; margin: 1.5rem auto; padding: 0 1rem; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #2b3138; }}
+tbody th {{ text-align: left; font-weight: 400; }}
+a {{ color: #56b4e9; }}
+i {{ display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em; }}
+</style>
+</head>
+<body>
+<h1>Results by sequence</h1>
+<table>
+<thead>
+<tr><th></th><th></th>{head}</tr>
+<tr><th>sequence</th><th>frames</th>{sub}</tr>
+</thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+</body>
+</html>
+"""
