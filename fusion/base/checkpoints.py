@@ -18,15 +18,6 @@ from torch import Tensor, nn
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 
-__all__ = [
-    "build_on_meta",
-    "fill",
-    "read_architecture",
-    "read_tensors",
-    "require_match",
-    "write_tensors",
-]
-
 Network = TypeVar("Network", bound=nn.Module)
 
 

@@ -22,15 +22,6 @@ from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from fusion.base.registry import import_modules
 
-__all__ = [
-    "WholeCheckpoints",
-    "agree_on_version",
-    "data_module",
-    "log_terms",
-    "require_within",
-    "run_lightning",
-]
-
 
 def run_lightning(
     program: str,

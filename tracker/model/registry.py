@@ -13,8 +13,6 @@ Modules that fuse features are in `fusion.llrr.registry.FUSIONS`, their losses i
 
 from fusion.base.registry import Registry
 
-__all__ = ["BACKBONES", "HEADS", "NETWORKS"]
-
 BACKBONES = Registry("backbone", "tracker.model:BACKBONES")
 HEADS = Registry("head", "tracker.model:HEADS")
 NETWORKS = Registry("tracker network", "tracker.model:NETWORKS")

@@ -49,16 +49,6 @@ from tracker.training.registry import FUSION_LOSSES
 from tracker.training.sampling import TargetPairs
 from tracker.training.sources import check_source, load_calibrations, load_source
 
-__all__ = [
-    "KeepTracker",
-    "TargetData",
-    "TrackerTraining",
-    "best_boxes",
-    "expect_background",
-    "load_initial_weights",
-]
-
-
 # --- Initial weights ----------------------------------------------------------------------------
 
 # Parts of a network that may be missing in the weights it starts from.

@@ -19,8 +19,6 @@ from tracker.training.recipe import Recipe
 from tracker.training.sources import load_calibrations
 from tracker.training.video_pairs import VideoPairs
 
-__all__ = ["VideoPairData"]
-
 DEFAULT_RECIPE = Recipe()
 
 

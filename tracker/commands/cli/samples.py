@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from tracker.training.video_data import VideoPairData
     from tracker.training.video_pairs import VideoPairs
 
-__all__ = ["add_samples"]
-
 EXAMPLES = """\
 Each cell shows a pair: its two templates, one above the other, and the visible and infrared search
 crop. The box is green; red if the search crop shows another target; orange if the true position is
