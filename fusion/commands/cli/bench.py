@@ -2,7 +2,7 @@
 
 import argparse
 
-from fusion.base.commandline import Commands, positive_int
+from fusion.base.commandline import Commands, add_number_option
 
 BENCH_EXAMPLES = """\
 examples:
@@ -28,13 +28,7 @@ def add_bench(commands: Commands) -> None:
         default=(640, 512),
         help="size of the images in pixels (default: 640x512)",
     )
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=positive_int,
-        default=3,
-        help="number of rounds; the minimum counts (default: 3)",
-    )
+    add_number_option(parser, "--rounds", "number of rounds; the minimum counts", default=3)
     parser.add_argument(
         "--train",
         action=argparse.BooleanOptionalAction,

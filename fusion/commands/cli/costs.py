@@ -2,7 +2,7 @@
 
 import argparse
 
-from fusion.base.commandline import Commands, positive_int
+from fusion.base.commandline import Commands, add_number_option
 
 COSTS_EXAMPLES = """\
 examples:
@@ -33,13 +33,7 @@ def add_costs(commands: Commands) -> None:
         default=(640, 512),
         help="size of the images in pixels (default: 640x512)",
     )
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=positive_int,
-        default=3,
-        help="measure so often; the least counts (default: 3)",
-    )
+    add_number_option(parser, "--rounds", "measure so often; the least counts", default=3)
     parser.add_argument(
         "--json", metavar="FILE", help="also write all figures; - for stdout, without the table"
     )

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusion.base.commandline import positive_int, resolve_device
+from fusion.base.commandline import add_number_option, resolve_device
 from fusion.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,13 +13,7 @@ if TYPE_CHECKING:
 
 def add_workers_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--workers``."""
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive_int,
-        default=1,
-        help="number of processes (default: 1)",
-    )
+    add_number_option(parser, "--workers", "number of processes", default=1)
 
 
 def add_convention_options(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from fusion.base.commandline import (
     Commands,
     add_device_option,
     add_input_options,
+    add_output_option,
     input_path,
     resolve_device,
 )
@@ -72,9 +73,7 @@ def add_track(commands: Commands) -> None:
     start.add_argument(
         "--select", action="store_true", help="draw the box with the mouse (requires a display)"
     )
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, required=True, help="output folder"
-    )
+    add_output_option(parser, "OUT", "output folder", required=True)
     add_tracker_options(parser)
     add_device_option(parser)
     add_runtime_options(parser)
