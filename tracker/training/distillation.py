@@ -8,7 +8,6 @@ weather; in some of them, a modality fails or is missing. The student learns the
 scores and boxes, and the ground truth where it exists.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion.base.errors import UserError
-from fusion.base.lightning import log_terms, require_within
+from fusion.base.lightning import (
+    cosine_decay,
+    keep_frozen_statistics,
+    log_terms,
+    require_within,
+    scheduled,
+)
 from tracker.model.reading import Reading
 from tracker.model.weights import load_tracker
 from tracker.training.dense_losses import (
@@ -255,10 +260,9 @@ class Distillation(L.LightningModule):
         """Set training mode for trained parts; batch normalisation of frozen parts is unchanged."""
         super().train(mode)
         h: Any = self.hparams
+        keep_frozen_statistics(self.network)
         for module in self.network.modules():
-            own = list(module.parameters(recurse=False))
-            frozen = own and not any(parameter.requires_grad for parameter in own)
-            if frozen or (h.freeze_statistics and isinstance(module, nn.BatchNorm2d)):
+            if h.freeze_statistics and isinstance(module, nn.BatchNorm2d):
                 module.eval()
         return self
 
@@ -284,7 +288,7 @@ class Distillation(L.LightningModule):
         if not h.forcing or self._trainer is None:
             return 0.0
         done = self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches)
-        return (1 + math.cos(math.pi * min(1.0, done / h.forcing))) / 2
+        return cosine_decay(done / h.forcing)
 
     def respond(self, batch: Mapping[str, Tensor], with_head: bool = True) -> Reading | None:
         """The student's reading of a batch's search crops; None without the head."""
@@ -408,11 +412,9 @@ class Distillation(L.LightningModule):
         def factor(step: int) -> float:
             if step < warm:
                 return (step + 1) / (warm + 1)
-            done = min(1.0, (step - warm) / max(1, total - warm))
-            return h.final_rate + (1 - h.final_rate) * (1 + math.cos(math.pi * done)) / 2
+            return cosine_decay((step - warm) / max(1, total - warm), h.final_rate)
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(optimizer, factor)
 
 
 def _load_initial_weights(network: nn.Module, start: str | dict[str, str] | None) -> None:
