@@ -11,8 +11,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fusion.base.errors import UserError
 
-__all__ = ["DrawSampler", "require_at_least", "training_loader"]
-
 
 class DrawSampler(Sampler):
     """Passes over a dataset, shuffled or in its order, starting at any draw.

@@ -24,8 +24,6 @@ from torch import Tensor, nn
 from fusion.llrr.block import LLRR, conv3x3
 from fusion.llrr.registry import FUSIONS
 
-__all__ = ["ConvFusion", "LLRRFusion", "RFNFusion"]
-
 
 def _require_equal(rgb: Tensor, ir: Tensor) -> None:
     if rgb.shape != ir.shape:

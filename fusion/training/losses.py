@@ -16,20 +16,6 @@ from torch.nn import functional as F
 from fusion.base.errors import UserError
 from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
 
-__all__ = [
-    "DetailToSemanticLoss",
-    "FeatureFusionLoss",
-    "ReferenceLoss",
-    "SaliencyLoss",
-    "VGG16Features",
-    "dssim",
-    "gaussian_window",
-    "gram_matrix",
-    "saliency_target",
-    "sobel",
-    "ssim_map",
-]
-
 
 def gram_matrix(features: Tensor) -> Tensor:
     """Gram matrix ``F F^T / (C H W)`` of features flattened to ``C x HW``.

@@ -15,8 +15,6 @@ Modules that fuse features are in `fusion.llrr.registry.FUSIONS`, their losses i
 
 from fusion.base.registry import Registry
 
-__all__ = ["BACKBONES", "HEADS", "JOINS", "NETWORKS"]
-
 BACKBONES = Registry("backbone", "tracker.model:BACKBONES")
 HEADS = Registry("head", "tracker.model:HEADS")
 JOINS = Registry("join", "tracker.model:JOINS")

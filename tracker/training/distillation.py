@@ -8,7 +8,6 @@ weather; in some of them, a modality fails or is missing. The student learns the
 scores and boxes, and the ground truth where it exists.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion.base.errors import UserError
-from fusion.base.lightning import log_terms, require_within
+from fusion.base.lightning import (
+    cosine_decay,
+    log_terms,
+    require_within,
+)
 from tracker.model.reading import Reading
 from tracker.model.weights import load_tracker
 from tracker.training.dense_losses import resample
@@ -275,7 +278,7 @@ class Distillation(L.LightningModule):
         if not h.forcing or self._trainer is None:
             return 0.0
         done = self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches)
-        return (1 + math.cos(math.pi * min(1.0, done / h.forcing))) / 2
+        return cosine_decay(done / h.forcing)
 
     def respond(self, batch: Mapping[str, Tensor], with_head: bool = True) -> Reading | None:
         """The student's reading of a batch's search crops; None without the head."""
@@ -375,8 +378,7 @@ class Distillation(L.LightningModule):
             weight_decay=h.weight_decay,
         )
         total = self.trainer.estimated_stepping_batches
-        schedule = warm_cosine(optimizer, total, h.warmup, h.final_rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return warm_cosine(optimizer, total, h.warmup, h.final_rate)
 
 
 def _load_initial_weights(network: nn.Module, start: str | dict[str, str] | None) -> None:

@@ -177,8 +177,7 @@ class JoinTraining(L.LightningModule):
             weight_decay=self.weight_decay,
         )
         total = self.trainer.estimated_stepping_batches
-        schedule = warm_cosine(optimizer, total, 0.05, 0.02)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return warm_cosine(optimizer, total, 0.05, 0.02)
 
 
 # --- A run ----------------------------------------------------------------------------------------

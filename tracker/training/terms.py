@@ -1,12 +1,13 @@
 """What trainings on responses share: terms of the loss, IoU, what trains, and the rate."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from fusion.base.lightning import cosine_decay, keep_frozen_statistics, scheduled
 from tracker.model.reading import Reading
 from tracker.training.dense_losses import box_loss, label_cells, label_loss, score_loss
 
@@ -59,27 +60,25 @@ def best_ious(network: Any, reading: Reading, batch: Mapping[str, Tensor]) -> Te
 
 
 def keep_still(network: nn.Module, statistics: bool = False) -> None:
-    """Evaluation mode for modules whose parameters do not train, and all batch norm if wanted."""
+    """Set evaluation mode for frozen modules; with ``statistics`` for all batch normalisation."""
+    keep_frozen_statistics(network)
     for module in network.modules():
-        own = list(module.parameters(recurse=False))
-        still = own and not any(parameter.requires_grad for parameter in own)
-        if still or (statistics and isinstance(module, nn.BatchNorm2d)):
+        if statistics and isinstance(module, nn.BatchNorm2d):
             module.eval()
 
 
 def warm_cosine(
     optimizer: torch.optim.Optimizer, total: float, warmup: float, final_rate: float
-) -> torch.optim.lr_scheduler.LambdaLR:
+) -> OptimizerLRScheduler:
     """Linear growth over a share of all steps, then a cosine down to a share of the rate."""
     warm = warmup * total
 
     def factor(step: int) -> float:
         if step < warm:
             return (step + 1) / (warm + 1)
-        done = min(1.0, (step - warm) / max(1, total - warm))
-        return final_rate + (1 - final_rate) * (1 + math.cos(math.pi * done)) / 2
+        return cosine_decay((step - warm) / max(1, total - warm), final_rate)
 
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return scheduled(optimizer, factor)
 
 
 def _about_centre(box: Tensor, size: int) -> Tensor:

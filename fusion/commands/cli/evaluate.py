@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands, positive_int
+from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_number_option, add_output_option
 from fusion.base.errors import UserError
 from fusion.commands.cli.options import (
     add_convention_options,
@@ -69,12 +69,7 @@ def add_evaluate(commands: Commands) -> None:
     parser.add_argument(
         "--ranks", action="store_true", help="also print the methods' ranks and their mean"
     )
-    parser.add_argument(
-        "--sheet",
-        metavar="N",
-        type=positive_int,
-        help="also draw N pairs with five methods, to OUT/sheet.jpg",
-    )
+    add_number_option(parser, "--sheet", "also draw N pairs with five methods, to OUT/sheet.jpg")
     parser.add_argument(
         "--sheet-methods",
         metavar="NAME",
@@ -86,9 +81,7 @@ def add_evaluate(commands: Commands) -> None:
         action="store_true",
         help="the folders hold the frames of one video; implied for video files",
     )
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, help="folder for tables and plot"
-    )
+    add_output_option(parser, "OUT", "folder for tables and plot")
     parser.add_argument(
         "--json",
         metavar="FILE",

@@ -13,7 +13,7 @@ from fusion.evaluation.comparison import COLOURS
 from tracker.commands.ablation.runs import Ablation
 from tracker.evaluation.bootstrap import Difference, paired_difference
 from tracker.evaluation.failing import Trial
-from tracker.evaluation.ope.figures import PROTOCOLS, evaluate
+from tracker.evaluation.ope.figures import PROTOCOLS, score_results
 from tracker.evaluation.ope.files import read_results
 from tracker.evaluation.plots import save_figure
 
@@ -61,7 +61,7 @@ def _figures(ablation: Ablation, name: str, trial: Trial, configuration: str) ->
     rows = []
     for run in ablation.chosen(configuration):
         found, _ = read_results(ablation.results(name, run), protocol, annotations)
-        scores = evaluate(protocol, found, annotations)
+        scores = score_results(protocol, found, annotations)
         alone = [scores.subset([sequence]) for sequence in annotations]
         rows.append([(each.SR, each.kept) for each in alone])
     table = np.array(rows, float)
