@@ -85,7 +85,7 @@ class FusionReport:
     """The outcome of a run, counted in ``unit``: ``pair`` for images, or ``frame``.
 
     ``notes`` lists inputs without a partner, failures and differences; ``doubt`` describes what was
-    done but may not be intended.
+    done but may not be intended; ``by`` names the method and its weights.
     """
 
     unit: str = "pair"
@@ -95,13 +95,15 @@ class FusionReport:
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     doubt: str = ""
+    by: str = ""
 
     def summary(self, out: Path) -> str:
-        """The final line: counts, speed, and the output."""
+        """The final line: counts, speed, method, and the output."""
         counts = [f"{counted(self.fused, self.unit)} fused"]
         counts += [f"{self.skipped} skipped, there already"] * bool(self.skipped)
         counts += [f"{self.failed} failed"] * bool(self.failed)
-        speed = f", {self.fused / self.seconds:.2f} {self.unit}s/s" if self.fused else ""
+        by = f" by {self.by}" if self.by else ""
+        speed = f", {self.fused / self.seconds:.2f} {self.unit}s/s{by}" if self.fused else ""
         return f"{', '.join(counts)}{speed}: {out}"
 
 
@@ -479,7 +481,7 @@ def fuse_videos(
             if compare_writer:
                 compare_writer.write(side_by_side(grey, visible, fused))
 
-        frames = _paired_frames(ir_video, vis_video, pairing, account)
+        frames = paired_frames(ir_video, vis_video, pairing, account)
         for _, error in overlapped(frames, read, work, write):
             if error is not None:
                 raise error
@@ -494,7 +496,7 @@ _Frames = tuple[VideoFrame, VideoFrame]  # infrared and visible
 _Read = tuple[np.ndarray, np.ndarray, np.ndarray]  # infrared, visible, visible or fused luminance
 
 
-def _paired_frames(
+def paired_frames(
     ir: Video, vis: Video, pairing: VideoPairing, account: FusionReport
 ) -> Iterator[_Frames]:
     """Frames of both videos that belong together; what has no partner, or is damaged, is noted."""

@@ -24,8 +24,6 @@ from math import inf
 from fusion.base.errors import UserError
 from fusion.images.video import Video, VideoDamaged, VideoFrame
 
-__all__ = ["BRIDGED", "PAIRINGS", "REACH", "Nearest", "VideoPairing", "pair_videos"]
-
 #: Values of ``--pair``: `time` and `index` for videos, `name` and `index` for folders.
 PAIRINGS = ("time", "name", "index")
 

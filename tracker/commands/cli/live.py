@@ -4,7 +4,7 @@ import argparse
 
 from fusion.base.commandline import Commands, add_device_option
 from fusion.live.options import CAMERAS, add_live_options
-from tracker.commands.cli.track import add_tracker_options, make_chosen, region
+from tracker.commands.cli.track import add_tracker_options, chosen_threads, make_chosen, region
 from tracker.online.runtime import add_runtime_options, add_threads_option
 
 LIVE_EXAMPLES = (
@@ -58,14 +58,15 @@ def _live(arguments: argparse.Namespace) -> int:
     check_cameras(arguments.ir, arguments.rgb)
     registration = registration_of(arguments, crop=False)
     box = None if arguments.box is None else region_to_box(arguments.box)
-    live = LiveTracking(
-        make_chosen(arguments),
-        arguments.ir,
-        arguments.rgb,
-        box=box,
-        registration=registration,
-        delay=arguments.delay,
-        recordings=arguments.record or "recordings",
-        report=say,
-    )
-    return run_live(live, arguments, "tracker live")
+    with chosen_threads(arguments):
+        live = LiveTracking(
+            make_chosen(arguments),
+            arguments.ir,
+            arguments.rgb,
+            box=box,
+            registration=registration,
+            delay=arguments.delay,
+            recordings=arguments.record or "recordings",
+            report=say,
+        )
+        return run_live(live, arguments, "tracker live")
