@@ -6,7 +6,7 @@ from pathlib import Path
 from fusion.base.commandline import add_number_option, add_size_options
 
 #: Fusion method of ``fusion live`` unless one is given.
-METHOD = "lrrnet"
+METHOD = "lrrnet_fast"
 
 #: Widest picture that ``fusion live`` fuses unless told otherwise, in pixels.
 WIDTH = 640
