@@ -17,6 +17,7 @@ from fusion.base.errors import UserError
 from fusion.base.files import check_apart, make_folder
 from fusion.base.tables import counted
 from fusion.images.alignment import Calibration
+from fusion.images.alignment.watch import Watch
 from fusion.images.pairing import pair_folders
 from fusion.images.pixels import (
     is_color,
@@ -274,7 +275,13 @@ def fuse_folders(
     account.skipped = len(jobs) - len(todo)
 
     progress = tqdm(total=len(todo), unit="pair", disable=None, leave=False)
-    read = partial(_Job.read, network=network, options=options, account=account)
+    watch = Watch(len(todo))
+
+    def read(job: _Job) -> _Pair:
+        pair = job.read(network, options, account)
+        watch.see(*pair)
+        return pair
+
     work = partial(_Job.fuse, network=network, options=options)
     for job, error in overlapped(todo, read, work, _Job.write):
         progress.set_postfix_str(job.vis.name, refresh=False)
@@ -286,6 +293,7 @@ def fuse_folders(
             account.notes.append(f"{error}")
     progress.close()
     account.seconds = time.perf_counter() - started
+    account.doubt = account.doubt or watch.doubt()
     return account
 
 
@@ -418,11 +426,14 @@ def fuse_videos(
         if not pairing.by_time:
             total = min(total, ir_video.frame_count)
         progress = tqdm(unit="frame", total=total, disable=None, leave=False)
+        watch = Watch(total)
 
         def read(frames: _Frames) -> _Pair:
             grey = scale_to_255(luminance(frames[0].image()), options.percentiles)
             visible = frames[1].image()
-            return _registered(grey, visible, f"{ir} and {vis}", options, network.min_side)
+            pair = _registered(grey, visible, f"{ir} and {vis}", options, network.min_side)
+            watch.see(*pair)
+            return pair
 
         def work(_: _Frames, frames: _Pair) -> list[np.ndarray]:
             fused = network.fuse(*frames, options.color)
@@ -441,6 +452,7 @@ def fuse_videos(
             progress.update()
         progress.close()
     account.seconds = time.perf_counter() - started
+    account.doubt = watch.doubt()
     return account
 
 
