@@ -19,10 +19,8 @@ def videos(tmp_path):
     ir, vis = street_pair(96, 64)
     for name, frame in (("ir.avi", ir), ("vis.avi", vis)):
         with VideoWriter(tmp_path / name, 25) as writer:
-            for t in range(4):
-                writer.write(
-                    np.clip(frame // 2 + (2 * (t % 2) if name == "vis.avi" else 0), 0, 255)
-                )
+            for t in range(6):
+                writer.write(np.minimum(frame, 250) + 2 * (t % 2) * (name == "vis.avi"))
     return tmp_path / "ir.avi", tmp_path / "vis.avi"
 
 
