@@ -11,6 +11,9 @@ METHOD = "lrrnet_fast"
 #: Widest picture that ``fusion live`` fuses unless told otherwise, in pixels.
 WIDTH = 640
 
+#: Port of the page unless one is given.
+PORT = 8321
+
 CAMERAS = """\
 A camera is a number (0), a device (/dev/video2), an address (rtsp://..., http://...) or a file,
 which plays at its own speed. Frames are paired by time; a camera that is lost is opened again, and
@@ -36,7 +39,7 @@ def add_live_options(parser: argparse._ActionsContainer) -> None:
         help="record both cameras from the start, to a new folder in DIR; the page and the window "
         "also start and stop recordings, without this option in the folder recordings",
     )
-    add_number_option(parser, "--port", "port of the page; 0 for any", default=8321, least=0)
+    add_number_option(parser, "--port", "port of the page; 0 for any", default=PORT, least=0)
     parser.add_argument(
         "--host",
         metavar="ADDRESS",
