@@ -19,15 +19,6 @@ from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from fusion.base.tensorflow import read_tensorflow
 
-__all__ = [
-    "build_on_meta",
-    "fill",
-    "read_architecture",
-    "read_tensors",
-    "require_match",
-    "write_tensors",
-]
-
 Network = TypeVar("Network", bound=nn.Module)
 
 

@@ -186,6 +186,41 @@ def natural_int(text: str) -> int:
     return int(text)
 
 
+def add_number_option(
+    parser: argparse._ActionsContainer,
+    name: str,
+    help: str,
+    *,
+    default: int | None = None,
+    least: int = 1,
+) -> None:
+    """Add an option ``name N`` with an integer of at least ``least``, which is 0 or 1."""
+    shown = "" if default is None else f" (default: {default})"
+    kind = positive_int if least else natural_int
+    parser.add_argument(name, metavar="N", type=kind, default=default, help=help + shown)
+
+
+def add_output_option(
+    parser: argparse._ActionsContainer,
+    metavar: str,
+    help: str,
+    *,
+    required: bool = False,
+    default: str | None = None,
+) -> None:
+    """Add ``-o``, ``--output`` with the path of a file or folder to write."""
+    shown = "" if default is None else f" (default: {default})"
+    path = None if default is None else Path(default)
+    parser.add_argument(
+        *("-o", "--output"),
+        metavar=metavar,
+        type=Path,
+        required=required,
+        default=path,
+        help=help + shown,
+    )
+
+
 def input_path(text: str) -> Path:
     """An option's file or folder to read; for argparse. An address of a stream is refused."""
     try:

@@ -9,8 +9,6 @@ import yaml
 from fusion.base.errors import UserError
 from fusion.base.files import read_text, whole_file
 
-__all__ = ["merged", "nested", "read_config", "read_yaml", "with_bases", "write_config"]
-
 
 def with_bases(argv: list[str], folder: Path) -> list[str]:
     """Replace each ``--config FILE`` whose FILE names a ``base`` by a file with the merged keys.

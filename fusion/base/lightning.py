@@ -1,13 +1,14 @@
 """The training command of both packages: LightningCLI with one-line errors, complete checkpoints
-and quiet dependencies."""
+and quiet dependencies; and what the Lightning modules of both share."""
 
 import io
 import logging
+import math
 import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -16,20 +17,14 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_module
-from torch import Tensor
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from fusion.base.registry import import_modules
-
-__all__ = [
-    "WholeCheckpoints",
-    "agree_on_version",
-    "data_module",
-    "log_terms",
-    "require_within",
-    "run_lightning",
-]
 
 
 def run_lightning(
@@ -277,6 +272,26 @@ def log_terms(
         f"{stage}/loss", loss.detach(), prog_bar=True, batch_size=batch_size, sync_dist=whole_set
     )
     return loss
+
+
+def scheduled(optimizer: Optimizer, factor: Callable[[int], float]) -> OptimizerLRScheduler:
+    """An optimizer whose learning rates are multiplied by ``factor(step)``, for Lightning."""
+    schedule = LambdaLR(optimizer, factor)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def cosine_decay(done: float, end: float = 0.0) -> float:
+    """Decay from 1 to ``end`` along half a cosine; ``done`` is the completed share, at most 1."""
+    return end + (1 - end) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+def keep_frozen_statistics(network: nn.Module) -> None:
+    """Set modules without trained parameters to evaluation mode, so that the statistics of their
+    batch normalisation do not change."""
+    for module in network.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
 
 
 def data_module(trainer: L.Trainer) -> Any:

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 
-__all__ = ["TOLERANCE", "check_packages", "check_path", "open_session", "record_onnx", "write_onnx"]
-
 #: Largest accepted difference from PyTorch, relative to the largest value of an output.
 TOLERANCE = 1e-4
 

@@ -43,8 +43,6 @@ from typing import Any, TypeVar
 
 from fusion.base.errors import UserError
 
-__all__ = ["Registry", "call", "import_modules", "import_object", "unknown"]
-
 Part = TypeVar("Part", bound=Callable[..., Any])
 
 

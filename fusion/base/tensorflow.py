@@ -8,8 +8,8 @@ verified. Nothing in these files is code.
 
 import math
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from fusion.base.errors import UserError
 __all__ = ["read_tensorflow"]
 
 _MAGIC, _FOOTER = 0xDB4775248B80FB57, 48  # of LevelDB's tables
-#: NumPy types of TensorFlow's numbers of types. Others (text, say) hold no weights and are left out.
+#: NumPy types of TensorFlow's numbers of types. Others, such as text, hold no weights.
 _TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}
 
 
@@ -45,7 +45,7 @@ def read_tensorflow(path: str | Path) -> dict[str, Tensor]:
     table = _read(path)
     try:
         entries = dict(_table(table))
-        shards = _message(entries.pop(b"", b"")).get(1, [0])[0]
+        shards = _number(_message(entries.pop(b"", b"")), 1)
         found = {name.decode(): _Place.of(value) for name, value in entries.items()}
     except (ValueError, IndexError, struct.error) as error:
         why = str(error) if isinstance(error, _DamagedError) else "its table is unreadable"
@@ -93,26 +93,22 @@ class _Place:
     offset: int
     size: int
     checksum: int
-    sliced: bool = field(default=False)
+    sliced: bool
 
     @classmethod
     def of(cls, value: bytes) -> "_Place":
         fields = _message(value)
+        dimensions = _message(_bytes(fields.get(2, [b""])[-1])).get(2, [])
+        shape = tuple(_number(_message(_bytes(each)), 1) for each in dimensions)
+        shard, offset, size, checksum = (_number(fields, key) for key in (3, 4, 5, 6))
+        return cls(_number(fields, 1), shape, shard, offset, size, checksum, 7 in fields)
 
-        def number(key: int) -> int:
-            found = fields.get(key, [0])[-1]
-            if not isinstance(found, int):
-                raise _DamagedError("an entry of its table is of another kind")
-            return found
 
-        shape = []
-        for dimension in _message(_bytes(fields.get(2, [b""])[-1])).get(2, []):
-            length = _message(_bytes(dimension)).get(1, [0])[-1]
-            if not isinstance(length, int):
-                raise _DamagedError("a shape of its table is of another kind")
-            shape.append(length)
-        numbers = [number(key) for key in (3, 4, 5, 6)]
-        return cls(number(1), tuple(shape), *numbers, sliced=7 in fields)
+def _number(fields: Mapping[int, list[int | bytes]], key: int) -> int:
+    found = fields.get(key, [0])[-1]
+    if not isinstance(found, int):
+        raise _DamagedError("an entry of its table is of another kind")
+    return found
 
 
 def _bytes(value: int | bytes) -> bytes:

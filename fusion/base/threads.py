@@ -9,8 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["limited_threads", "requested_threads", "wait_passively"]
-
 
 def wait_passively() -> None:
     """Make OpenMP's threads sleep while they wait.

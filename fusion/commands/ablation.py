@@ -24,8 +24,6 @@ from fusion.evaluation.comparison import Comparison, compare_methods
 from fusion.evaluation.metrics import DEFAULT
 from fusion.networks.weights import load_network
 
-__all__ = ["Ablation", "Row", "read_tables"]
-
 
 @dataclass(frozen=True)
 class Row:

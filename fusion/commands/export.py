@@ -13,9 +13,6 @@ from fusion.base.onnx import write_onnx
 from fusion.networks.base import FusionNetwork
 from fusion.networks.weights import description
 
-__all__ = ["export_network"]
-
-
 # --- Fusion networks ------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Compare fusion methods on a video by flicker, warping error and means of image metrics."""
+"""Compare fusion methods on a video by its steadiness and by means of image metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -60,9 +60,10 @@ class VideoComparison:
         """One row per method, then the sources; the best two methods of a column are marked."""
         columns: tuple[MotionMeasure | Metric, ...] = (*MOTION_MEASURES, *self.metrics)
         header = ["video"] + [_on_lines(column.title, column.unit) for column in columns]
-        falling = {header[1], header[2]} | {
+        first = 1 + len(MOTION_MEASURES)
+        falling = set(header[1:first]) | {
             name
-            for name, metric in zip(header[3:], self.metrics, strict=True)
+            for name, metric in zip(header[first:], self.metrics, strict=True)
             if not metric.higher_is_better
         }
         rows = self._rows() + self._source_rows()

@@ -18,8 +18,6 @@ import numpy as np
 
 from fusion.images.pixels import scale_to_255
 
-__all__ = ["as_array", "as_picture", "is_unit_range"]
-
 
 def as_array(image: Any, name: str) -> np.ndarray:
     """Convert an array or tensor to ``HxW`` or ``HxWx3`` without changing its data type.

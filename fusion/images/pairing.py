@@ -38,16 +38,6 @@ from fusion.base.errors import UserError
 from fusion.base.files import natural_key
 from fusion.images.reading import IMAGE_SUFFIXES
 
-__all__ = [
-    "Matching",
-    "Pairing",
-    "counter",
-    "images_by_stem",
-    "list_images",
-    "match_names",
-    "pair_folders",
-]
-
 
 @dataclass(frozen=True)
 class Pairing:

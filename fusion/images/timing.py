@@ -8,9 +8,10 @@ partner. The frames of two live cameras are paired by the same rule within `REAC
 (`fusion.live.pairing`).
 
 *Start.* The recordings of `fusion.live.recording` name the clock that both belong to. Otherwise,
-the first frames are assumed to show the same moment. The exception: both clocks start at zero (not so in MPEG-TS, whose clock starts anywhere), and one recording's frames start later by
-more than a sound track or the decoding order can explain. Then the difference is taken as real, and
-it is reported.
+the first frames are assumed to show the same moment. The exception: both clocks start at zero (not
+so in MPEG-TS, whose clock starts anywhere), and one recording's frames start later by more than a
+sound track or the decoding order can explain. Then the difference is taken as real, and it is
+reported.
 
 **By number** (``index``): the k-th frame with the k-th frame. This is for recordings with wrong
 timestamps, such as a thermal camera with 9 frames per second whose file states 30.
@@ -22,8 +23,6 @@ from math import inf
 
 from fusion.base.errors import UserError
 from fusion.images.video import Video, VideoDamaged, VideoFrame
-
-__all__ = ["BRIDGED", "PAIRINGS", "REACH", "Nearest", "VideoPairing", "pair_videos"]
 
 #: Values of ``--pair``: `time` and `index` for videos, `name` and `index` for folders.
 PAIRINGS = ("time", "name", "index")

@@ -63,6 +63,7 @@ class Camera:
         received, dropped: frames that arrived, and those of them that were too old or damaged.
         connections: how often frames began to flow.
         failed: whether the first attempt to open it failed.
+        error: what ended its thread, if that was not meant to end.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Camera:
         self.state, self.message = "opening", ""
         self.received = self.dropped = self.connections = 0
         self.failed = False
+        self.error: Exception | None = None
         self.size: tuple[int, int] | None = None
         self.rate = Rate()
         self._last: float | None = None
@@ -131,9 +133,16 @@ class Camera:
     # --- The thread ---
 
     def _run(self) -> None:
-        if self._video is not None:
-            self._play(self._video)
-            return
+        try:
+            if self._video is not None:
+                self._play(self._video)
+            else:
+                self._keep_open()
+        except Exception as error:  # for the run, which ends with it
+            self.error = error
+        self.state = "ended"
+
+    def _keep_open(self) -> None:
         pause = 0.0
         while not self._stop.wait(pause):
             before = self.connections
@@ -144,7 +153,6 @@ class Camera:
                 pause = 0.0
             self._lose(reason)
             pause = min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
-        self.state = "ended"
 
     def _lose(self, reason: str) -> None:
         self.failed = self.failed or not self.connections
@@ -219,5 +227,4 @@ class Camera:
             self._report(f"{SIDES[self.side]}: {damage}")
         # The last frames still wait for their partners.
         self._stop.wait(max(0.0, REACH / video.fps))
-        self.state = "ended"
         self._report(f"{SIDES[self.side]}: {self.source.name}: ended")

@@ -3,13 +3,16 @@
 import argparse
 from pathlib import Path
 
-from fusion.base.commandline import add_size_options, natural_int
+from fusion.base.commandline import add_number_option, add_size_options
 
 #: Fusion method of ``fusion live`` unless one is given.
-METHOD = "lrrnet"
+METHOD = "lrrnet_fast"
 
 #: Widest picture that ``fusion live`` fuses unless told otherwise, in pixels.
 WIDTH = 640
+
+#: Port of the page unless one is given.
+PORT = 8321
 
 CAMERAS = """\
 A camera is a number (0), a device (/dev/video2), an address (rtsp://..., http://...) or a file,
@@ -36,13 +39,7 @@ def add_live_options(parser: argparse._ActionsContainer) -> None:
         help="record both cameras from the start, to a new folder in DIR; the page and the window "
         "also start and stop recordings, without this option in the folder recordings",
     )
-    parser.add_argument(
-        "--port",
-        metavar="N",
-        type=natural_int,
-        default=8321,
-        help="port of the page; 0 for any (default: 8321)",
-    )
+    add_number_option(parser, "--port", "port of the page; 0 for any", default=PORT, least=0)
     parser.add_argument(
         "--host",
         metavar="ADDRESS",

@@ -318,6 +318,7 @@ class Live:
             pair = self._next()
             if pair is None:
                 if ended or self._is_hopeless():
+                    self._take_errors()
                     break
                 continue
             try:
@@ -337,9 +338,15 @@ class Live:
         with self._changed:
             self._changed.notify_all()
 
+    def _take_errors(self) -> None:
+        errors = [camera.error for camera in self.cameras.values() if camera.error is not None]
+        self.error = self.error or next(iter(errors), None)
+
     def _is_hopeless(self) -> bool:
-        """Whether no camera could be opened at the first attempt."""
+        """Whether a camera's thread failed, or none could be opened at the first attempt."""
         cameras = self.cameras.values()
+        if any(camera.error is not None for camera in cameras):
+            return True
         if all(camera.failed and not camera.connections for camera in cameras):
             reasons = "; ".join(f"{c.source.name}: {c.message}" for c in cameras)
             self.error = UserError(f"no camera can be opened: {reasons}")

@@ -53,7 +53,7 @@ class Recorder:
         self._queue: queue.Queue[tuple[str, Shot] | None] = queue.Queue(WAITING)
         self._lock = Lock()
         self._closed = False
-        self._failure: UserError | None = None
+        self._failure: Exception | None = None
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -96,7 +96,7 @@ class Recorder:
     def _run(self) -> None:
         try:
             self._write()
-        except UserError as failure:
+        except Exception as failure:  # raised when the recording is closed
             self._failure = failure
             self._report(f"recording stopped: {failure}")
             while self._queue.get() is not None:  # until it is closed

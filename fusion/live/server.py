@@ -26,10 +26,9 @@ from threading import BoundedSemaphore, Thread
 from typing import Any
 
 from fusion.base.errors import UserError
+from fusion.live.options import PORT
 from fusion.live.pipeline import Live
 
-#: Port of the page.
-PORT = 8321
 #: Connections at a time, viewers among them, and bytes of a post.
 CONNECTIONS, LARGEST_POST = 24, 4096
 

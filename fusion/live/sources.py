@@ -169,6 +169,7 @@ def ffmpeg_frames(address: str, deep: bool = False) -> Iterator[Received]:
     reformatter = VideoReformatter()
     # A decoder may hold frames back; the arrival is that of the frame's packet.
     arrivals: dict[int, float] = {}
+    began, is_open = time.monotonic(), False
     try:
         with av.open(
             address,
@@ -178,6 +179,7 @@ def ffmpeg_frames(address: str, deep: bool = False) -> Iterator[Received]:
         ) as container:
             if not container.streams.video:
                 raise CameraLost("has no pictures, only sound or data")
+            is_open = True
             stream = container.streams.video[0]
             # Threads for whole frames would hold back one frame each.
             stream.thread_type = "SLICE"
@@ -199,6 +201,10 @@ def ffmpeg_frames(address: str, deep: bool = False) -> Iterator[Received]:
                     yield Received(image, stamp, arrived)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+        if is_open and isinstance(error, av.ExitError):
+            reason = f"nothing arrived for {SILENCE:g} s"
+        elif not is_open and time.monotonic() - began >= OPENING:
+            reason = f"no answer within {OPENING:g} s"
         raise CameraLost(reason) from None
     raise CameraLost("the stream ended")
 

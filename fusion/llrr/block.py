@@ -22,17 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = [
-    "LLRR",
-    "LLRRBlock",
-    "conv3x3",
-    "has_hooks",
-    "is_as_built",
-    "is_recorded",
-    "soft_threshold",
-    "sum_of_taps",
-]
-
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     """A 3x3 convolution with bias and reflection padding, as used throughout LRRNet."""

@@ -2,8 +2,6 @@
 
 from fusion.base.registry import Registry
 
-__all__ = ["FUSIONS"]
-
 #: Classes by name. Each is constructed with ``channels`` and its own arguments, once per level of
 #: a feature pyramid; its ``forward(rgb, ir)`` maps two tensors ``(B, channels, H, W)`` to one.
 FUSIONS = Registry("fusion module", "fusion.llrr:FUSIONS")

@@ -61,6 +61,9 @@ class FusionNetwork(nn.Module):
         published: how to read the authors' own files; None if they are not supported.
         steady: whether frames of a video are made steady by default, see
             `fusion.networks.video.FrameFusion`.
+        video_threads: number of threads that compute a frame of a video; None for all of PyTorch's.
+            A small network has too little work for two threads to share, and reading and writing
+            occupy the second core.
     """
 
     architecture: dict
@@ -69,6 +72,7 @@ class FusionNetwork(nn.Module):
     min_side: ClassVar[int] = 2
     published: ClassVar[PublishedWeights | None] = None
     steady: ClassVar[bool] = False
+    video_threads: ClassVar[int | None] = None
 
     @property
     def reach(self) -> int | None:

@@ -53,5 +53,5 @@ class DDcGAN(FusionNetwork):
         x = self.first(torch.cat([vis, ir], dim=1))
         for layer in self.dense:
             x = torch.cat([layer(x), x], dim=1)
-        x = self.decoder[0][0](x).relu()
+        x = self.decoder[0].get_submodule("0")(x).relu()
         return self.last(self.decoder(x)).tanh() / 2 + 0.5

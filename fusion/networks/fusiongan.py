@@ -9,7 +9,7 @@ from fusion.networks.base import FusionNetwork
 from fusion.networks.registry import NETWORKS
 from fusion.networks.tensorflow import STRETCHED, PictureNorm
 
-__all__ = ["FusionGAN"]
+__all__ = ["PADDING", "FusionGAN"]
 
 LEAK = 0.2
 #: Output channels and kernel size of the convolutions with batch normalisation.
@@ -47,9 +47,12 @@ class FusionGAN(FusionNetwork):
             channels = outputs
         self.last = nn.Conv2d(channels, 1, 1)
 
-    def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Fuse two images ``(B, 1, H, W)`` in 0..1 into one of the same kind."""
-        x = F.pad(torch.cat([ir, vis], dim=1) * 2 - 1, (PADDING,) * 4, mode="replicate")
+    def forward(self, ir: Tensor, vis: Tensor, padded: bool = True) -> Tensor:
+        """Fuse two images ``(B, 1, H, W)`` in 0..1 into one of the same kind; without padding, the
+        result lacks `PADDING` pixels at each border."""
+        x = torch.cat([ir, vis], dim=1) * 2 - 1
+        if padded:
+            x = F.pad(x, (PADDING,) * 4, mode="replicate")
         for layer in self.hidden:
             x = layer(x)
         return self.last(x).tanh() / 2 + 0.5

@@ -7,6 +7,7 @@ network that reference-then-supervision calls MGT; the Image Fusion Transformer 
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -180,7 +181,7 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 def _convs(*channels: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+    for inputs, outputs in pairwise(channels):
         layers += [_conv(inputs, outputs), nn.LeakyReLU(LEAK)]
     return nn.Sequential(*layers)
 

@@ -16,6 +16,7 @@ from fusion.networks.base import FusionNetwork
 
 __all__ = [
     "CHANNELS",
+    "LEVELS",
     "QUARTERED",
     "STRETCHED_TRUNCATED",
     "NestAutoencoder",

@@ -148,15 +148,17 @@ class WithinStage(nn.Module):
         return x
 
 
+def _across_blocks(drops: Sequence[float]) -> nn.ModuleList:
+    return nn.ModuleList(Block(WINDOW // 2 * (i % 2), p, across=True) for i, p in enumerate(drops))
+
+
 class AcrossStage(nn.Module):
     """Blocks on two maps, each of which attends to the other."""
 
     def __init__(self, drops: Sequence[float]):
         super().__init__()
-        self.ir, self.vis = (
-            nn.ModuleList(Block(WINDOW // 2 * (i % 2), p, True) for i, p in enumerate(drops))
-            for _ in range(2)
-        )
+        self.ir: Any = _across_blocks(drops)
+        self.vis: Any = _across_blocks(drops)
 
     def forward(self, ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, H, W, DIM)`` each."""

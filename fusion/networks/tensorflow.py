@@ -41,8 +41,8 @@ class PictureNorm(nn.Module):
         """``(B, channels, H, W)``."""
         if self.training:
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
-        affine = (self.weight, self.bias) if self.affine_in_tests else (None, None)
-        return F.instance_norm(x, None, None, *affine, eps=self.eps)
+        weight, bias = (self.weight, self.bias) if self.affine_in_tests else (None, None)
+        return F.instance_norm(x, None, None, weight, bias, eps=self.eps)
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, eps={self.eps}, affine_in_tests={self.affine_in_tests}"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fusion.base.threads import limited_threads, requested_threads
 from fusion.images.pixels import is_color, luminance, with_luminance
 from fusion.images.steady import HeldRange, SteadyPixels
 from fusion.networks.base import FusionNetwork
@@ -38,10 +39,11 @@ class FrameFusion:
         Returns:
             uint8 ``HxW``.
         """
-        if not self.steady:
-            return self.network.fuse(ir, vis, color=False)
-        ranges = self._ranges[0](ir), self._ranges[1](vis)
-        return self._still(self.network.fuse(ir, vis, color=False, ranges=ranges))
+        with limited_threads(requested_threads() or self.network.video_threads):
+            if not self.steady:
+                return self.network.fuse(ir, vis, color=False)
+            ranges = self._ranges[0](ir), self._ranges[1](vis)
+            return self._still(self.network.fuse(ir, vis, color=False, ranges=ranges))
 
     def fuse(self, ir: np.ndarray, vis: np.ndarray, color: bool = True) -> np.ndarray:
         """Fuse the next frame.

@@ -34,6 +34,7 @@ __all__ = [
     "INCLUDED_WEIGHTS",
     "description",
     "included_weights",
+    "load_named",
     "load_network",
     "save_network",
 ]
@@ -157,6 +158,15 @@ def load_network(
     network = build_on_meta(path, build, arguments)
     fill(network, require_match(path, tensors, network, name_in_file), trainable)
     return network.to(device)
+
+
+def load_named(source: str) -> FusionNetwork:
+    """Load the network of a weights file, or a method by its name, in evaluation mode.
+
+    Raises:
+        UserError: as `load_network`; a name that is neither a file nor a method is unknown.
+    """
+    return load_network(Path(source)) if Path(source).exists() else load_network(method=source)
 
 
 def _scaling_by(

@@ -19,8 +19,6 @@ from fusion.networks.sdnet import SDNet
 from fusion.training.losses import dssim, sobel
 from fusion.training.procedures import FusionTraining, SaliencyTraining
 
-__all__ = ["DIDFuseTraining", "DecomposingTraining", "DecompositionLoss", "ReconstructionTraining"]
-
 
 class DecompositionLoss(nn.Module):
     """DIDFuse's loss: reconstruct both images, with similar bases and different details.

@@ -5,8 +5,7 @@ own and needs no pretrained loss network. `ReferenceTraining` regresses to resul
 `DistillationTraining` to those of one network.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from fusion.base.checkpoints import read_tensors, require_match
 from fusion.base.errors import UserError
-from fusion.base.lightning import data_module, log_terms, require_within
+from fusion.base.lightning import cosine_decay, data_module, log_terms, require_within, scheduled
 from fusion.images.pixels import PixelScaling
 from fusion.networks.base import FusionNetwork
 from fusion.training.losses import DetailToSemanticLoss, ReferenceLoss, SaliencyLoss, VGG16Features
@@ -101,7 +100,7 @@ class FusionTraining(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.Adam(
-            self.network.parameters(),
+            [p for p in self.network.parameters() if p.requires_grad],
             self.learning_rate,
             self.betas,
             weight_decay=self.weight_decay,
@@ -113,12 +112,18 @@ class FusionTraining(L.LightningModule):
             if not self.cosine:
                 return warm
             done = max(0, step - self.warmup_steps) / max(1, total - self.warmup_steps)
-            return warm * (1 + math.cos(math.pi * min(1.0, done))) / 2
+            return warm * cosine_decay(done)
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return scheduled(optimizer, factor)
+
+    def by_epochs(self, milestones: Sequence[int], decay: float) -> OptimizerLRScheduler:
+        """Adam whose rate is multiplied by ``decay`` after each of the epochs ``milestones``."""
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trained, self.learning_rate, self.betas)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, decay)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": {"scheduler": schedule, "interval": "epoch"},
         }
 
 

@@ -22,14 +22,6 @@ from fusion.networks.registry import NETWORKS
 from fusion.networks.weights import save_network
 from fusion.training.procedures import FusionTraining
 
-__all__ = [
-    "KeepRecord",
-    "LossRecord",
-    "plot_curves",
-    "read_curves",
-    "require_named",
-]
-
 
 class LossRecord(Callback):
     """Writes loss curves to the run's folder as ``losses.png``; subclasses add further content.

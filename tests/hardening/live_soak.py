@@ -96,9 +96,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--method", default=METHOD)
+    parser.add_argument("--weights", type=Path)
     arguments = parser.parse_args()
     seconds = 60 * arguments.minutes
-    network = load_network(method=arguments.method)
+    network = load_network(arguments.weights, method=arguments.method)
     context = mp.get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -151,7 +151,7 @@ class LiveTab:
         self._vis = ui.input("Visible camera", placeholder="0").props("data-camera=visible")
         ui.label(
             "A number such as 0, a device such as /dev/video2, an address such as "
-            "rtsp://10.0.0.7/thermal, or a video file of this computer."
+            "rtsp://camera.local/thermal, or a video file of this computer."
         ).classes("hint")
         with ui.row().classes("samples"):
             ui.label("No camera at hand?")

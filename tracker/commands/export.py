@@ -21,8 +21,6 @@ from tracker.model.settings import OnlineSettings
 from tracker.model.weights import FORMAT, Network
 from tracker.online.passes import KernelPass, SearchPass, TemplatePass
 
-__all__ = ["FILES", "export_tracker"]
-
 #: The files of an export, in the order in which they are run.
 FILES = ("template.onnx", "kernels.onnx", "search.onnx")
 

@@ -27,8 +27,6 @@ from tracker.model.weights import load_tracker
 from tracker.online.rgbt_tracker import RGBTTracker
 from tracker.online.runtime import check_runtime
 
-__all__ = ["bench_beside_load", "report_beside_load", "serve"]
-
 #: Variants: what a program runs first, and its number of threads.
 WAYS: dict[str, tuple[str, int | None]] = {
     "one thread": ("import tracker", 1),

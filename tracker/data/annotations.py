@@ -19,8 +19,6 @@ from fusion.images.pixels import luminance
 from tracker.data.boxes import box_corners, polygons_to_boxes, xyxy_to_xywh
 from tracker.data.masks import decode_mask
 
-__all__ = ["LONGEST", "is_mot", "mask_to_box", "read_regions", "regions_to_boxes"]
-
 #: Largest number of frames of a sequence, so that a typing error in a file cannot exhaust memory.
 LONGEST = 1_000_000
 

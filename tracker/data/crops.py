@@ -5,8 +5,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-__all__ = ["CONTEXT", "context_side", "crop_square", "is_usable", "mean_colour"]
-
 # Context around a box, as a fraction of width plus height (SiamFC).
 CONTEXT = 0.5
 

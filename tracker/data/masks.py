@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LARGEST", "Mask", "decode_mask"]
-
 #: Largest number of pixels of a mask or frame, so that a typing error cannot exhaust memory.
 LARGEST = 1 << 28
 

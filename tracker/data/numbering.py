@@ -23,8 +23,6 @@ from tracker.data.annotations import read_regions, regions_to_boxes
 from tracker.data.frames import MODALITIES, MODALITY_NAMES, ImageFrames, number_ranges
 from tracker.data.layouts import Layout, child_folder
 
-__all__ = ["Annotations", "frames_of_lines", "place_annotations", "read_sequence_annotations"]
-
 #: A file with only the first frame's box, which some releases of every dataset contain.
 FIRST_BOX = "init.txt"
 

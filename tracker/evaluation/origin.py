@@ -7,8 +7,6 @@ from pathlib import Path
 from fusion.base.errors import UserError
 from fusion.base.files import read_text, whole_file
 
-__all__ = ["describe_origin", "is_of_other_origin", "weights_digest", "write_origin"]
-
 NOTE = "weights.sha256"
 
 #: The default runtime and precision, which the note does not mention.

@@ -6,8 +6,6 @@ The VOT toolkit writes them beside its trajectories; runs over a dataset write t
 import math
 from pathlib import Path
 
-__all__ = ["TIMES_SUFFIX", "frame_rate"]
-
 TIMES_SUFFIX = "_time.value"
 """How the names of files of times end."""
 

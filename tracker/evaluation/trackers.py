@@ -26,15 +26,6 @@ from tracker.evaluation.origin import weights_digest
 if TYPE_CHECKING:
     from tracker.online.running import Tracker
 
-__all__ = [
-    "TRACKERS",
-    "is_tracker",
-    "make_tracker",
-    "tracker_files",
-    "tracker_name",
-    "tracker_origin",
-]
-
 #: Factories by their name for ``--tracker``.
 TRACKERS = Registry("tracker", "tracker.evaluation.baselines:TRACKERS")
 

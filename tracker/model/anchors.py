@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["RATIOS", "anchor_grid", "anchor_shapes", "decode", "encode"]
-
 RATIOS = (1 / 3, 1 / 2, 1, 2, 3)
 """Height over width of the five anchors of SiamRPN++."""
 

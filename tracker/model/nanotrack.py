@@ -9,8 +9,6 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["NANOTRACK_ONLINE", "is_nanotrack", "rename_nanotrack"]
-
 #: Settings of the online tracker that NanoTrack v3 is published with.
 NANOTRACK_ONLINE: dict[str, Any] = {
     "penalty": 0.138,

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-__all__ = ["Neck", "crop_centre"]
-
 
 def crop_centre(x: Tensor, size: int) -> Tensor:
     """The central ``size`` x ``size`` cells of a map ``(B, C, H, W)``.

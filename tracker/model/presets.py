@@ -7,8 +7,6 @@ from fusion.base.registry import unknown
 from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.network import PRESETS, TrackerNetwork
 
-__all__ = ["ALL_PRESETS", "build_network"]
-
 ALL_PRESETS: dict[str, dict[str, Any]] = {**PRESETS, **JOINT_PRESETS}
 """Arguments of `TrackerNetwork` or `JointTracker` by name."""
 

@@ -5,8 +5,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Candidates", "Reading", "cell_centres"]
-
 
 class Reading(NamedTuple):
     """Score and box of every cell of a response.

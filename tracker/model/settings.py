@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from tracker.data.crops import CONTEXT
 
-__all__ = ["OnlineSettings", "check_online"]
-
 
 @dataclass(frozen=True)
 class OnlineSettings:

@@ -33,8 +33,6 @@ from tracker.model.pretrained import DFAT_PRESETS, INCLUDED_WEIGHTS, NANOTRACK_P
 from tracker.model.registry import BACKBONES, NETWORKS
 from tracker.model.settings import check_online
 
-__all__ = ["blend_trackers", "load_imagenet", "load_published", "load_tracker", "save_tracker"]
-
 FORMAT = "rgbt-tracker"
 
 Network: TypeAlias = TrackerNetwork | JointTracker

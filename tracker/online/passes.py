@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from tracker.model.network import Path
 from tracker.model.weights import Network
 
-__all__ = ["KernelPass", "PreparedSearchPass", "SearchPass", "TemplatePass", "flat_kernels"]
-
 _OUTPUTS = ("cls", "loc")
 
 

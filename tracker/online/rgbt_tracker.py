@@ -27,9 +27,6 @@ from tracker.model.settings import OnlineSettings
 from tracker.model.weights import Network
 from tracker.online.runtime import default_threads, make_search
 
-__all__ = ["RGBTTracker"]
-
-
 # --- The tracker --------------------------------------------------------------------------------
 
 

@@ -12,18 +12,6 @@ import numpy as np
 from fusion.base.errors import UserError
 from tracker.data.crops import context_side
 
-__all__ = [
-    "Augmentation",
-    "CropWindow",
-    "change_light",
-    "cover_mask",
-    "degrade",
-    "motion_blur",
-    "paste",
-    "round_mask",
-    "window_around",
-]
-
 # --- Views --------------------------------------------------------------------------------------
 
 

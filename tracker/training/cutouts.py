@@ -14,8 +14,6 @@ from tracker.training.footage import Picture, Track
 from tracker.training.framing import Framing
 from tracker.training.pseudo_thermal import ThermalLook
 
-__all__ = ["Cutout", "Layer", "cut_out", "paste_layers"]
-
 
 @dataclass(frozen=True)
 class Cutout:

@@ -11,8 +11,6 @@ from torchvision.ops import box_convert, generalized_box_iou_loss
 
 from tracker.model.reading import Reading, cell_centres
 
-__all__ = ["box_loss", "label_cells", "label_loss", "resample", "score_loss"]
-
 
 def resample(reading: Reading, size: int, stride: float, own_stride: float) -> Reading:
     """Resample a reading at the cells of another response to the same search region.

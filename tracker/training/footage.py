@@ -13,8 +13,6 @@ import numpy as np
 
 from fusion.base.errors import UserError
 
-__all__ = ["Content", "Footage", "LocalMask", "Picture", "Source", "Track"]
-
 
 class Picture(NamedTuple):
     """One frame: RGB ``HxWx3`` and infrared ``HxW``, uint8; None if the modality is missing."""

@@ -9,8 +9,6 @@ import numpy as np
 from fusion.base.errors import UserError
 from fusion.base.files import make_folder, whole_file
 
-__all__ = ["FrameStore"]
-
 
 class FrameStore:
     """Decodes every frame only once, because decoding is the slowest part of a training pair.

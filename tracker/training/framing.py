@@ -14,8 +14,6 @@ import numpy as np
 from tracker.data.boxes import clip_box
 from tracker.training.augmentation import CropWindow
 
-__all__ = ["Framing", "clip_to", "virtual_frame"]
-
 
 @dataclass(frozen=True)
 class Framing:

@@ -7,8 +7,6 @@ import numpy as np
 from tracker.data.boxes import box_iou, cxcywh_to_xywh
 from tracker.model.network import TrackerNetwork
 
-__all__ = ["PairGeometry", "label_anchors", "select_anchors", "subsample"]
-
 
 @dataclass(frozen=True)
 class PairGeometry:

@@ -14,15 +14,6 @@ from tracker.model.head import Response
 from tracker.training.labels import IGNORED, NEGATIVE, POSITIVE
 from tracker.training.registry import FUSION_LOSSES
 
-__all__ = [
-    "FewLevelsFusionLoss",
-    "RFNLoss",
-    "by_anchor",
-    "cross_entropy_loss",
-    "focal_loss",
-    "localisation_loss",
-]
-
 # --- Losses on responses ------------------------------------------------------------------------
 
 

@@ -20,12 +20,17 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from fusion.base.checkpoints import read_tensors
-from fusion.base.draws import require_at_least, training_loader
 from fusion.base.errors import UserError
-from fusion.base.lightning import data_module, log_terms, require_within
+from fusion.base.lightning import (
+    cosine_decay,
+    data_module,
+    keep_frozen_statistics,
+    log_terms,
+    require_within,
+    scheduled,
+)
 from fusion.images.pixels import tile
 from fusion.images.reading import write_image
 from fusion.training.records import LossRecord, require_named
@@ -45,19 +50,10 @@ from tracker.training.losses import (
     focal_loss,
     localisation_loss,
 )
+from tracker.training.pair_data import PairDataModule
 from tracker.training.registry import FUSION_LOSSES
 from tracker.training.sampling import TargetPairs
 from tracker.training.sources import check_source, load_calibrations, load_source
-
-__all__ = [
-    "KeepTracker",
-    "TargetData",
-    "TrackerTraining",
-    "best_boxes",
-    "expect_background",
-    "load_initial_weights",
-]
-
 
 # --- Initial weights ----------------------------------------------------------------------------
 
@@ -229,10 +225,7 @@ class TrackerTraining(L.LightningModule):
     def train(self, mode: bool = True) -> "TrackerTraining":
         """Set training mode for trained parts; batch normalisation of frozen parts is unchanged."""
         super().train(mode)
-        for module in self.network.modules():
-            own = list(module.parameters(recurse=False))
-            if own and not any(parameter.requires_grad for parameter in own):
-                module.eval()
+        keep_frozen_statistics(self.network)
         return self
 
     # --- One step ---
@@ -338,15 +331,9 @@ class TrackerTraining(L.LightningModule):
             if step < warm:
                 return 0.2 + 0.8 * step / warm
             done = min(1.0, (step - warm) / max(1, total - warm))
-            if h.schedule == "log":
-                return end**done
-            return end + (1 - end) * (1 + math.cos(math.pi * done)) / 2
+            return end**done if h.schedule == "log" else cosine_decay(done, end)
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return scheduled(optimizer, factor)
 
 
 def _train_only(network: TrackerNetwork, beginnings: Sequence[str] | None) -> None:
@@ -408,7 +395,7 @@ def best_boxes(response: Response, anchors: Tensor) -> Tensor:
 DFAT_AUGMENTATION = Augmentation()
 
 
-class TargetData(L.LightningDataModule):
+class TargetData(PairDataModule):
     """Template/search pairs for the network being trained, from several datasets.
 
     Args:
@@ -462,12 +449,10 @@ class TargetData(L.LightningDataModule):
         h: Any = self.hparams
         if not h.roots:
             raise UserError("data.roots: no folder; give one, such as --data.roots.gtot GTOT")
-        require_at_least(h, reach=0, pairs=1, val_pairs=1, batch_size=1, workers=0)
+        self.require_valid()
         for name in ("negatives", "positive_iou"):
             if not 0 <= h[name] <= 1:
                 raise UserError(f"data.{name}: a share is from 0 to 1, got {h[name]}")
-        if not 0 <= h.holdout < 1:
-            raise UserError(f"data.holdout: a share is from 0 to below 1, got {h.holdout}")
         weights = h.weights or {}
         for name in weights:
             check_source(name, "data.weights")
@@ -485,24 +470,7 @@ class TargetData(L.LightningDataModule):
             positive_iou=h.positive_iou,
             best_anchor=h.best_anchor,
         )
-        kept = 1 - h.holdout
-        self.train_set = draw(length=h.pairs, seed=h.seed, part=(0.0, kept))
-        self.val_set = None
-        if h.holdout:
-            self.val_set = draw(length=h.val_pairs, seed=h.seed + 1, part=(kept, 1.0))
-
-    def train_dataloader(self) -> DataLoader:
-        h: Any = self.hparams
-        return training_loader(
-            self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
-        )
-
-    def val_dataloader(self) -> DataLoader | list:
-        if self.val_set is None:
-            return []
-        keys = [(index, index) for index in range(len(self.val_set))]
-        h: Any = self.hparams
-        return DataLoader(self.val_set, h.batch_size, sampler=keys, num_workers=h.workers)
+        self.split(draw)
 
 
 # --- Record -------------------------------------------------------------------------------------

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-__all__ = ["ThermalLook", "pseudo_thermal"]
-
 
 @dataclass(frozen=True)
 class ThermalLook:

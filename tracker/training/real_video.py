@@ -30,8 +30,6 @@ from tracker.training.frame_store import FrameStore
 from tracker.training.salient_tracks import blob_track, carried_tracks
 from tracker.training.sources import load_source, salient_boxes
 
-__all__ = ["load_clips", "load_masked_video", "load_sequences", "load_stills"]
-
 # --- Masked video (DAVIS) -------------------------------------------------------------------------
 
 #: Kinds of the targets in DAVIS-2016. In other videos, a target is only a look-alike of itself.

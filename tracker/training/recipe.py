@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from fusion.base.errors import UserError
 
-__all__ = ["Recipe"]
-
 
 @dataclass(frozen=True)
 class Recipe:

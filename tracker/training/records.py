@@ -11,8 +11,6 @@ from tracker.model.weights import save_tracker
 from tracker.training.distillation import Distillation
 from tracker.training.sample_sheet import sample_sheet
 
-__all__ = ["KeepStudent"]
-
 
 class KeepStudent(LossRecord):
     """The student's weights, a sheet of the pairs it sees, and loss curves in the run's folder.

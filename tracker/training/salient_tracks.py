@@ -9,8 +9,6 @@ from tracker.data.boxes import box_iou
 from tracker.training.footage import LocalMask, Track
 from tracker.training.sources import salient_boxes
 
-__all__ = ["blob_track", "carried_tracks", "hot_silhouette"]
-
 #: Salient targets are detected in every 10th frame and propagated 12 frames in both directions.
 CARRY_FROM, CARRY = 10, 12
 

@@ -9,8 +9,6 @@ from torch import Tensor
 from fusion.images.pixels import tile
 from tracker.training.video_pairs import MODALITIES, VideoPairs
 
-__all__ = ["sample_sheet"]
-
 TARGET, OTHER, UNKNOWN = (60, 255, 60), (255, 60, 60), (255, 170, 0)
 NAMES = {"rgb": "visible", "ir": "infrared"}
 

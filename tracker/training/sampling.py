@@ -40,8 +40,6 @@ from tracker.training.augmentation import (
 from tracker.training.labels import NEGATIVE, PairGeometry, label_anchors, select_anchors, subsample
 from tracker.training.sources import TargetSource
 
-__all__ = ["TargetPairs"]
-
 
 class _Unusable(Exception):
     """The drawn frames show no target; the message gives the reason."""

@@ -19,8 +19,6 @@ from tracker.training.footage import Footage, LocalMask, Picture, Source
 from tracker.training.pseudo_thermal import ThermalLook
 from tracker.training.recipe import Recipe
 
-__all__ = ["Moment", "Scene", "SceneDrawer"]
-
 
 @dataclass
 class Moment:

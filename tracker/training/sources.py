@@ -22,8 +22,6 @@ from tracker.data.frames import ImageFrames
 from tracker.data.layouts import dataset_names
 from tracker.data.sequences import Dataset, Sequence, load_dataset
 
-__all__ = ["TargetSource", "check_source", "load_calibrations", "load_source", "salient_boxes"]
-
 
 @dataclass
 class TargetSource:

@@ -3,12 +3,9 @@
 from functools import partial
 from typing import Any
 
-import lightning as L
-from torch.utils.data import DataLoader
-
-from fusion.base.draws import require_at_least, training_loader
 from fusion.base.errors import UserError
 from tracker.training.footage import Source
+from tracker.training.pair_data import PairDataModule
 from tracker.training.real_video import (
     load_clips,
     load_masked_video,
@@ -19,12 +16,10 @@ from tracker.training.recipe import Recipe
 from tracker.training.sources import load_calibrations
 from tracker.training.video_pairs import VideoPairs
 
-__all__ = ["VideoPairData"]
-
 DEFAULT_RECIPE = Recipe()
 
 
-class VideoPairData(L.LightningDataModule):
+class VideoPairData(PairDataModule):
     """Template/search pairs of real video for the trained network, clean and degraded.
 
     `VideoPairs` describes the items.
@@ -49,6 +44,8 @@ class VideoPairData(L.LightningDataModule):
         workers: number of loader processes.
         seed: seed of the draws.
     """
+
+    VALIDATES_IN_WORKERS = False
 
     def __init__(
         self,
@@ -85,17 +82,9 @@ class VideoPairData(L.LightningDataModule):
         Raises:
             UserError: no folder is given, or one cannot be used.
         """
-        h: Any = self.hparams
-        require_at_least(h, reach=0, pairs=1, val_pairs=1, batch_size=1, workers=0)
-        if not 0 <= h.holdout < 1:
-            raise UserError(f"data.holdout: must be at least 0 and below 1, got {h.holdout}")
+        self.require_valid()
         sources = self.load_sources()
-        draw = partial(VideoPairs, sources, exemplar_size, search_size, self.recipe)
-        kept = 1 - h.holdout
-        self.train_set = draw(length=h.pairs, seed=h.seed, part=(0.0, kept))
-        self.val_set = None
-        if h.holdout:
-            self.val_set = draw(length=h.val_pairs, seed=h.seed + 1, part=(kept, 1.0))
+        self.split(partial(VideoPairs, sources, exemplar_size, search_size, self.recipe))
 
     def load_sources(self) -> list[Source]:
         """The sources of the given folders.
@@ -138,19 +127,6 @@ class VideoPairData(L.LightningDataModule):
                 "--data.stills DIR or --data.sequences.NAME DIR"
             )
         return sources
-
-    def train_dataloader(self) -> DataLoader:
-        h: Any = self.hparams
-        return training_loader(
-            self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
-        )
-
-    def val_dataloader(self) -> DataLoader | list:
-        if self.val_set is None:
-            return []
-        h: Any = self.hparams
-        order = [(index, index) for index in range(len(self.val_set))]
-        return DataLoader(self.val_set, h.batch_size, sampler=order, num_workers=0)
 
 
 def _said(name: str, load: Any, root: str, **arguments: Any) -> Source:

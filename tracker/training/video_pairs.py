@@ -29,8 +29,6 @@ from tracker.training.pseudo_thermal import pseudo_thermal
 from tracker.training.recipe import Recipe
 from tracker.training.scenes import Moment, Scene, SceneDrawer
 
-__all__ = ["VideoPairs"]
-
 Shifts = tuple[tuple[float, float], tuple[float, float]]
 
 

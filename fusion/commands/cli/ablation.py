@@ -4,7 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, resolve_device
+from fusion.base.commandline import (
+    EXIT_BAD_INPUT,
+    Commands,
+    add_device_option,
+    add_output_option,
+    resolve_device,
+)
 from fusion.base.errors import UserError
 from fusion.commands.cli.options import (
     add_convention_options,
@@ -50,9 +56,7 @@ def add_ablation(commands: Commands) -> None:
     )
     parser.add_argument("--ir", metavar="DIR", type=Path, help="infrared images to evaluate on")
     parser.add_argument("--vis", metavar="DIR", type=Path, help="visible images to evaluate on")
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
-    )
+    add_output_option(parser, "OUT", "folder to write", required=True)
     add_convention_options(parser)
     add_workers_option(parser)
     parser.add_argument(

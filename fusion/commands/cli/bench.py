@@ -2,7 +2,8 @@
 
 import argparse
 
-from fusion.base.commandline import Commands, positive_int
+from fusion.base.commandline import Commands
+from fusion.commands.cli.options import add_measuring_options, show_measured
 
 BENCH_EXAMPLES = """\
 examples:
@@ -21,45 +22,18 @@ def add_bench(commands: Commands) -> None:
         epilog=BENCH_EXAMPLES,
     )
     parser.set_defaults(command=_bench)
-    parser.add_argument(
-        "--size",
-        metavar="WxH",
-        type=_size,
-        default=(640, 512),
-        help="size of the images in pixels (default: 640x512)",
-    )
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=positive_int,
-        default=3,
-        help="number of rounds; the minimum counts (default: 3)",
-    )
+    add_measuring_options(parser, least_side=1)
     parser.add_argument(
         "--train",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="also measure training steps",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", help="also write all figures; - for stdout, without the tables"
-    )
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 640x512")
-    return int(width), int(height)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from fusion.base.tables import write_json
     from fusion.commands.bench import bench, format_report
 
     result = bench(arguments.size, arguments.rounds, arguments.train)
-    if arguments.json != "-":
-        print(format_report(result))
-    if arguments.json:
-        write_json(arguments.json, result)
+    show_measured(result, format_report(result), arguments.json)
     return 0

@@ -2,7 +2,8 @@
 
 import argparse
 
-from fusion.base.commandline import Commands, positive_int
+from fusion.base.commandline import Commands
+from fusion.commands.cli.options import add_measuring_options, show_measured
 
 COSTS_EXAMPLES = """\
 examples:
@@ -26,40 +27,13 @@ def add_costs(commands: Commands) -> None:
     parser.add_argument(
         "--only", metavar="NAME", nargs="+", help="some networks, or conventions (default: all)"
     )
-    parser.add_argument(
-        "--size",
-        metavar="WxH",
-        type=_size,
-        default=(640, 512),
-        help="size of the images in pixels (default: 640x512)",
-    )
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=positive_int,
-        default=3,
-        help="measure so often; the least counts (default: 3)",
-    )
-    parser.add_argument(
-        "--json", metavar="FILE", help="also write all figures; - for stdout, without the table"
-    )
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 64):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT of 64 and more")
-    return int(width), int(height)
+    add_measuring_options(parser, least_side=64)
 
 
 def _costs(arguments: argparse.Namespace) -> int:
-    from fusion.base.tables import write_json
     from fusion.commands.costs import format_report, metric_costs, network_costs
 
     measure = network_costs if arguments.what == "networks" else metric_costs
     result = measure(arguments.size, arguments.rounds, arguments.only)
-    if arguments.json != "-":
-        print(format_report(result))
-    if arguments.json:
-        write_json(arguments.json, result)
+    show_measured(result, format_report(result), arguments.json)
     return 0

@@ -3,7 +3,12 @@
 import argparse
 from pathlib import Path
 
-from fusion.base.commandline import Commands, add_device_option, natural_int
+from fusion.base.commandline import (
+    Commands,
+    add_device_option,
+    add_number_option,
+    add_output_option,
+)
 from fusion.commands.cli.options import load_chosen
 
 
@@ -17,18 +22,9 @@ def add_demo(commands: Commands) -> None:
         epilog="example:\n  fusion demo -o demo\n",
     )
     parser.set_defaults(command=_demo)
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        type=Path,
-        default=Path("demo"),
-        help="output folder (default: demo)",
-    )
+    add_output_option(parser, "OUT", "output folder", default="demo")
     parser.add_argument("--weights", metavar="W", type=Path, help="as for fusion fuse")
-    parser.add_argument(
-        "--seed", metavar="N", type=natural_int, default=0, help="seed of the scene (default: 0)"
-    )
+    add_number_option(parser, "--seed", "seed of the scene", default=0, least=0)
     add_device_option(parser)
 
 

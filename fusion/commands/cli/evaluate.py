@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands, positive_int
+from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_number_option, add_output_option
 from fusion.base.errors import UserError
 from fusion.commands.cli.options import (
     add_convention_options,
@@ -40,7 +40,7 @@ def add_evaluate(commands: Commands) -> None:
         "evaluate",
         help="measure fused images or videos of one or several methods",
         description="Objective metrics of fused images: methods down, metrics across; of fused "
-        "videos, their\nflicker and warping error.",
+        "videos, their\nflicker, warping error and still change.",
         epilog=EVALUATE_EXAMPLES,
     )
     parser.set_defaults(command=_evaluate)
@@ -69,12 +69,7 @@ def add_evaluate(commands: Commands) -> None:
     parser.add_argument(
         "--ranks", action="store_true", help="also print the methods' ranks and their mean"
     )
-    parser.add_argument(
-        "--sheet",
-        metavar="N",
-        type=positive_int,
-        help="also draw N pairs with five methods, to OUT/sheet.jpg",
-    )
+    add_number_option(parser, "--sheet", "also draw N pairs with five methods, to OUT/sheet.jpg")
     parser.add_argument(
         "--sheet-methods",
         metavar="NAME",
@@ -86,9 +81,7 @@ def add_evaluate(commands: Commands) -> None:
         action="store_true",
         help="the folders hold the frames of one video; implied for video files",
     )
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, help="folder for tables and plot"
-    )
+    add_output_option(parser, "OUT", "folder for tables and plot")
     parser.add_argument(
         "--json",
         metavar="FILE",
@@ -159,7 +152,7 @@ def _fused_by(
 ) -> tuple[dict[str, Path], list[str]]:
     """The methods with the networks' images among them, and what could not be fused."""
     from fusion.commands.pipeline import Options, fuse_folders
-    from fusion.networks.weights import load_network
+    from fusion.networks.weights import load_named
 
     networks = {}
     for text in arguments.network:
@@ -168,8 +161,7 @@ def _fused_by(
         name = name if equals else Path(name).stem
         if name in methods or name in networks:
             raise UserError(f"--network {text}: {name} is there already; name it: NAME=WEIGHTS")
-        is_file = Path(source).exists()
-        networks[name] = load_network(Path(source)) if is_file else load_network(method=source)
+        networks[name] = load_named(source)
     methods, failures = dict(methods), []
     for name, network in networks.items():
         account = fuse_folders(network, arguments.ir, arguments.vis, folder / name, Options())

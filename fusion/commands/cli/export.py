@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fusion.base.commandline import Commands
+from fusion.base.commandline import Commands, add_output_option
 from fusion.base.errors import UserError
 from fusion.commands.cli.options import load_chosen
 
@@ -30,14 +30,7 @@ def add_export(commands: Commands) -> None:
     parser.add_argument("--weights", metavar="W", type=Path, help="see fusion fuse")
     parser.add_argument("--method", metavar="NAME", help="see fusion fuse")
     parser.add_argument("--rule", metavar="RULE", help="see fusion fuse")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="output file, ending in .onnx",
-    )
+    add_output_option(parser, "FILE", "output file, ending in .onnx", required=True)
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from fusion.base.commandline import (
     add_input_options,
     input_path,
 )
-from fusion.commands.cli.options import load_chosen
+from fusion.commands.cli.options import load_chosen, name_with_weights
 from fusion.networks.registry import CLASSICAL, NETWORKS
 
 FUSE_EXAMPLES = """\
@@ -55,7 +55,7 @@ def add_fuse(commands: Commands) -> None:
         metavar="W",
         type=Path,
         help="a .safetensors file saved by this package, the authors' checkpoint, or a folder with "
-        "their files if there are several (default: the included weights of the method, or LRRNet's)",
+        "their files if there are several (default: those that are included)",
     )
     parser.add_argument(
         "--method",
@@ -118,5 +118,6 @@ def _fuse(arguments: argparse.Namespace) -> int:
         steady=arguments.steady,
     )
     account = fuse(network, arguments.ir, arguments.vis, arguments.output, options)
+    account.by = name_with_weights(network, arguments.weights)
     print_report(account, arguments.output)
     return EXIT_BAD_INPUT if account.failed else 0

@@ -12,8 +12,8 @@ LIVE_EXAMPLES = (
     + """
 examples:
   fusion live 1 0
-  fusion live rtsp://10.0.0.7/thermal /dev/video0 --align calibration.yaml --record recordings
-  fusion live http://10.0.0.8:8080/video thermal.mkv --resize --delay 0.08 --no-window
+  fusion live rtsp://camera.local/thermal /dev/video0 --align calibration.yaml --record recordings
+  fusion live http://camera.local:8080/video thermal.mkv --resize --delay 0.08 --no-window
   fusion live recordings/today/infrared.mkv recordings/today/visible.mkv --method average
 
 Ctrl-C, or q in the window, ends it and completes a recording.
@@ -62,6 +62,12 @@ def add_live(commands: Commands) -> None:
         default=True,
         help="keep the colour of the visible image",
     )
+    parser.add_argument(
+        "--steady",
+        action=argparse.BooleanOptionalAction,
+        help="let the range of levels change slowly, and average pixels that do not move (default: "
+        "with lrrnet_fast)",
+    )
     add_live_options(parser)
     add_device_option(parser)
 
@@ -80,6 +86,7 @@ def _live(arguments: argparse.Namespace) -> int:
         arguments.vis,
         color=arguments.color,
         width=arguments.width,
+        steady=arguments.steady,
         registration=registration,
         delay=arguments.delay,
         recordings=arguments.record or Path("recordings"),

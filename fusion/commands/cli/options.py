@@ -2,9 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fusion.base.commandline import positive_int, resolve_device
+from fusion.base.commandline import add_number_option, resolve_device
 from fusion.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,13 +13,7 @@ if TYPE_CHECKING:
 
 def add_workers_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--workers``."""
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive_int,
-        default=1,
-        help="number of processes (default: 1)",
-    )
+    add_number_option(parser, "--workers", "number of processes", default=1)
 
 
 def add_convention_options(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +30,42 @@ def add_convention_options(parser: argparse.ArgumentParser) -> None:
         metavar="M,M,...",
         help="some of the convention's metrics, by the names 'fusion metrics' lists (default: all)",
     )
+
+
+def add_measuring_options(parser: argparse.ArgumentParser, least_side: int) -> None:
+    """Add ``--size``, ``--rounds`` and ``--json``, for `show_measured`."""
+
+    def size(text: str) -> tuple[int, int]:
+        width, _, height = text.partition("x")
+        if not (
+            width.isdigit() and height.isdigit() and min(int(width), int(height)) >= least_side
+        ):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not WIDTHxHEIGHT of {least_side} or more, such as 640x512"
+            )
+        return int(width), int(height)
+
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        type=size,
+        default=(640, 512),
+        help="size of the images in pixels (default: 640x512)",
+    )
+    add_number_option(parser, "--rounds", "number of rounds; the minimum counts", default=3)
+    parser.add_argument(
+        "--json", metavar="FILE", help="also write all figures; - for stdout, without the tables"
+    )
+
+
+def show_measured(result: dict[str, Any], report: str, json: str | None) -> None:
+    """Print the report, and write the figures as ``--json`` says."""
+    from fusion.base.tables import write_json
+
+    if json != "-":
+        print(report)
+    if json:
+        write_json(json, result)
 
 
 def parse_metrics(arguments: argparse.Namespace) -> list[str] | None:
@@ -65,3 +95,13 @@ def load_chosen(
     from fusion.networks.weights import load_network
 
     return load_network(weights, method=method, rule=rule, device=resolve_device(device))
+
+
+def name_with_weights(network: "FusionNetwork", weights: Path | None) -> str:
+    """What `load_chosen` loaded, for messages: the method's name and where its weights are from."""
+    from fusion.networks.registry import CLASSICAL, NETWORKS
+
+    name = NETWORKS.name_of(type(network))
+    if name is None:
+        return f"{CLASSICAL.name_of(type(network))}"
+    return f"{name} ({weights or 'included weights'})"

@@ -4,7 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands, positive_int
+from fusion.base.commandline import (
+    EXIT_BAD_INPUT,
+    Commands,
+    add_number_option,
+    add_output_option,
+    positive_int,
+)
 from fusion.commands.cli.options import add_workers_option
 
 REFERENCE_EXAMPLES = """\
@@ -42,9 +48,7 @@ def add_reference(commands: Commands) -> None:
     parser.add_argument(
         "--results", metavar="DIR", nargs="+", required=True, help="a method's results, or NAME=DIR"
     )
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, required=True, help="output folder"
-    )
+    add_output_option(parser, "OUT", "output folder", required=True)
     parser.add_argument(
         "--keep",
         metavar="K",
@@ -54,9 +58,7 @@ def add_reference(commands: Commands) -> None:
     parser.add_argument(
         "--skip-existing", action="store_true", help="skip pairs that already have references"
     )
-    parser.add_argument(
-        "--sheets", metavar="N", type=positive_int, help="also draw N pairs, to OUT/sheets"
-    )
+    add_number_option(parser, "--sheets", "also draw N pairs, to OUT/sheets")
     parser.add_argument(
         "--fused", metavar="DIR", type=Path, help="a trained network's results, for the sheets"
     )

@@ -17,8 +17,6 @@ from fusion.base.errors import UserError
 from fusion.base.registry import unknown
 from fusion.evaluation.metrics import inputs
 
-__all__ = ["CONVENTIONS", "Column", "Convention", "find_convention", "list_conventions"]
-
 
 @dataclass(frozen=True)
 class Column:

@@ -171,7 +171,7 @@ def test_a_later_start_is_real_and_said(tmp_path):
 
 
 def test_one_clock_is_believed(tmp_path):
-    """A start that is late by more than half the recording, which otherwise is not taken as real."""
+    """A start that is late by more than half the recording, which else is not taken as real."""
     for clocks, delay in ((("a", "a"), 0.8), (("a", "b"), 0.0)):
         for name, clock, first in zip(("ir", "vis"), clocks, (8, 0), strict=True):
             with VideoWriter(tmp_path / f"{name}.mkv", 10, clock) as writer:

@@ -238,6 +238,13 @@ def test_pauses_between_attempts_grow(monkeypatch):
     assert lines == ["infrared: failing: out of order; trying again"]  # once, not each time
 
 
+def test_a_defect_in_a_thread_is_not_silent(counted, monkeypatch):
+    monkeypatch.setattr(Live, "_deliver", lambda *_: 1 / 0)
+    with Plain(counted / "ir.avi", counted / "vis.mkv") as live:
+        until(live.finished.is_set)
+    assert isinstance(live.error, ZeroDivisionError)
+
+
 def test_threads_end(counted):
     before = set(threading.enumerate())
     ir, vis = Channel(counted / "ir.avi", 25), Channel(counted / "vis.mkv", 30)

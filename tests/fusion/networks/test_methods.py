@@ -17,6 +17,7 @@ from fusion.networks.weights import load_network, save_network
 COUNTS = {
     "lrrnet": 49_204,
     "didfuse": 260_935,
+    "lrrnet_fast": 3_760,
     "auif": 11_631,
     "densefuse": 74_193,
     "rfn-nest": 7_524_249,

@@ -22,7 +22,9 @@ PMGI_OTHER_SOURCES = {5: (2, 0.1), 10: (1, 0.1), 11: (3, 0.45)}
 
 @pytest.fixture(scope="module", params=["pmgi", "sdnet"])
 def published(request, shared):
-    return request.param, load_network(shared / f"data/baselines/{request.param}", method=request.param)
+    return request.param, load_network(
+        shared / f"data/baselines/{request.param}", method=request.param
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,8 @@ def test_trained_scale_and_shift_give_other_images(shared, pmgi):
     for module in network.modules():
         if isinstance(module, PictureNorm):
             module.affine_in_tests = True
-    assert 1 < differences(shared, "pmgi", network, 8).mean() < 6
+    difference = differences(shared, "pmgi", network, 8)
+    assert difference.max() > 1 and difference.mean() > 0.3
 
 
 def test_an_output_that_is_not_stretched_is_another_image(shared, published):

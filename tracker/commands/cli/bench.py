@@ -3,7 +3,13 @@
 import argparse
 import json
 
-from fusion.base.commandline import Commands, add_device_option, positive_int, resolve_device
+from fusion.base.commandline import (
+    Commands,
+    add_device_option,
+    add_number_option,
+    positive_int,
+    resolve_device,
+)
 from tracker.model.pretrained import INCLUDED_TRACKER
 from tracker.online.runtime import RUNTIMES
 
@@ -43,13 +49,7 @@ def add_bench(commands: Commands) -> None:
         help="small, or another preset on both modalities: dfat, dfat_llrr, compact_dfat, ... "
         "(default: small)",
     )
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=positive_int,
-        default=5,
-        help="number of rounds; the minimum counts (default: 5)",
-    )
+    add_number_option(parser, "--rounds", "number of rounds; the minimum counts", default=5)
     parser.add_argument(
         "--threads",
         metavar="N",

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fusion.base.commandline import Commands
+from fusion.base.commandline import Commands, add_output_option
 from fusion.base.files import check_folder
 from tracker.online.options import add_preset_option
 
@@ -30,9 +30,7 @@ def add_export(commands: Commands) -> None:
     parser.set_defaults(command=_export)
     parser.add_argument("--weights", metavar="W", type=Path, help="see tracker track")
     add_preset_option(parser)
-    parser.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, required=True, help="output folder"
-    )
+    add_output_option(parser, "DIR", "output folder", required=True)
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import argparse
 
 from fusion.base.commandline import Commands, add_device_option
 from fusion.live.options import CAMERAS, add_live_options
-from tracker.commands.cli.track import add_tracker_options, make_chosen, region
+from tracker.commands.cli.track import add_tracker_options, chosen_threads, make_chosen, region
 from tracker.online.runtime import add_runtime_options, add_threads_option
 
 LIVE_EXAMPLES = (
@@ -15,9 +15,9 @@ meanwhile.
 
 examples:
   tracker live 0 1
-  tracker live rtsp://10.0.0.7/visible rtsp://10.0.0.7/thermal --align calibration.yaml
+  tracker live rtsp://camera.local/visible rtsp://camera.local/thermal --align calibration.yaml
   tracker live visible.mkv infrared.mkv --box 312,140,48,96 --record recordings
-  tracker live 0 http://10.0.0.8:8080/video --resize --tracker csrt --host 0.0.0.0
+  tracker live 0 http://camera.local:8080/video --resize --tracker csrt --host 0.0.0.0
 
 Ctrl-C, or q in the window, ends it and completes a recording, which 'tracker track' reads.
 
@@ -58,14 +58,15 @@ def _live(arguments: argparse.Namespace) -> int:
     check_cameras(arguments.ir, arguments.rgb)
     registration = registration_of(arguments, crop=False)
     box = None if arguments.box is None else region_to_box(arguments.box)
-    live = LiveTracking(
-        make_chosen(arguments),
-        arguments.ir,
-        arguments.rgb,
-        box=box,
-        registration=registration,
-        delay=arguments.delay,
-        recordings=arguments.record or "recordings",
-        report=say,
-    )
-    return run_live(live, arguments, "tracker live")
+    with chosen_threads(arguments):
+        live = LiveTracking(
+            make_chosen(arguments),
+            arguments.ir,
+            arguments.rgb,
+            box=box,
+            registration=registration,
+            delay=arguments.delay,
+            recordings=arguments.record or "recordings",
+            report=say,
+        )
+        return run_live(live, arguments, "tracker live")

@@ -6,15 +6,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusion.base.commandline import Commands, natural_int, positive_int
+from fusion.base.commandline import Commands, add_number_option, positive_int
 from fusion.base.errors import UserError
 
 if TYPE_CHECKING:
     from tracker.training.footage import Source
     from tracker.training.video_data import VideoPairData
     from tracker.training.video_pairs import VideoPairs
-
-__all__ = ["add_samples"]
 
 EXAMPLES = """\
 Each cell shows a pair: its two templates, one above the other, and the visible and infrared search
@@ -28,7 +26,7 @@ examples:
   tracker samples clean.png --sequences lasher=LasHeR/trainingset --clean
   tracker samples sheet.png --masked-video DAVIS --cache decoded --time 1000
 
-exit code: 0, or 2 when an option or the data is wrong.
+exit code: 0, or 2 if an option or the data is invalid.
 """
 
 FOLDERS = {
@@ -63,24 +61,11 @@ def add_samples(commands: Commands) -> None:
         type=Path,
         help="use the folders, weights and recipe of this training configuration",
     )
-    parser.add_argument(
-        "--count", metavar="N", type=positive_int, default=12, help="pairs (default: 12)"
-    )
-    parser.add_argument(
-        "--columns", metavar="N", type=positive_int, default=3, help="pairs per row (default: 3)"
-    )
-    parser.add_argument(
-        "--first",
-        metavar="N",
-        type=natural_int,
-        default=0,
-        help="number of the first draw (default: 0)",
-    )
-    parser.add_argument(
-        "--seed",
-        metavar="N",
-        type=natural_int,
-        help="seed of the draws (default: that of the configuration, or 0)",
+    add_number_option(parser, "--count", "pairs", default=12)
+    add_number_option(parser, "--columns", "pairs per row", default=3)
+    add_number_option(parser, "--first", "number of the first draw", default=0, least=0)
+    add_number_option(
+        parser, "--seed", "seed of the draws (default: that of the configuration, or 0)", least=0
     )
     parser.add_argument(
         "--sizes",
@@ -95,11 +80,10 @@ def add_samples(commands: Commands) -> None:
         action="store_true",
         help="show the crops without degradation, as a teacher sees them",
     )
-    parser.add_argument(
+    add_number_option(
+        parser,
         "--time",
-        metavar="N",
-        type=positive_int,
-        help="also measure the CPU time per pair on N pairs, with decoded frames, on one thread",
+        "also measure the CPU time per pair on N pairs, with decoded frames, on one thread",
     )
     parser.add_argument(
         "--cache", metavar="DIR", help="folder that keeps decoded frames for later runs"
@@ -113,7 +97,9 @@ def _samples(arguments: argparse.Namespace) -> int:
     keys = {} if arguments.config is None else _data_keys(arguments.config)
     keys |= {name: value for name in FOLDERS if (value := getattr(arguments, name)) is not None}
     if arguments.sequences:
-        keys["sequences"] = dict(_name_and_folder(text) for text in arguments.sequences)
+        keys["sequences"] = dict(
+            name_and_folder("--sequences", text) for text in arguments.sequences
+        )
     keys |= {
         name: value for name in ("seed", "cache") if (value := getattr(arguments, name)) is not None
     }
@@ -131,7 +117,7 @@ def _samples(arguments: argparse.Namespace) -> int:
     write_image(arguments.output, sheet)
     print(f"{arguments.count} pairs: {arguments.output}")
     if arguments.time is not None:
-        print(f"{1000 * _seconds_a_pair(data.train_set, arguments.time):.1f} ms of CPU a pair")
+        print(f"{1000 * _seconds_per_pair(data.train_set, arguments.time):.1f} ms of CPU per pair")
     return 0
 
 
@@ -143,7 +129,7 @@ def _described(source: "Source") -> str:
     return f"{source.name}: {len(names)} videos, parts or stills{listed}"
 
 
-def _seconds_a_pair(pairs: "VideoPairs", count: int) -> float:
+def _seconds_per_pair(pairs: "VideoPairs", count: int) -> float:
     """CPU time per pair on one thread; a first pass decodes the frames."""
     import cv2
 
@@ -159,10 +145,15 @@ def _seconds_a_pair(pairs: "VideoPairs", count: int) -> float:
         cv2.setNumThreads(threads)
 
 
-def _name_and_folder(text: str) -> tuple[str, str]:
+def name_and_folder(option: str, text: str) -> tuple[str, str]:
+    """The parts of ``NAME=DIR``.
+
+    Raises:
+        UserError: the text has another form; names the option.
+    """
     name, equals, folder = text.partition("=")
     if not (name and equals and folder):
-        raise UserError(f"--sequences {text}: give NAME=DIR, such as lasher=LasHeR/trainingset")
+        raise UserError(f"{option} {text}: give NAME=DIR, such as lasher=LasHeR/trainingset")
     return name, folder
 
 

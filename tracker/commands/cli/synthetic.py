@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fusion.base.commandline import Commands, natural_int, positive_int
+from fusion.base.commandline import Commands, add_number_option
 
 SYNTHETIC_EXAMPLES = """\
 OUT receives list.txt and one folder per sequence, in the layout of the VOT toolkit: for training
@@ -30,26 +30,14 @@ def add_synthetic(commands: Commands) -> None:
     parser.add_argument(
         "--split", metavar="NAME", default="test", help="train or test (default: test)"
     )
-    parser.add_argument(
-        "--count",
-        metavar="N",
-        type=positive_int,
-        default=20,
-        help="number of sequences (default: 20)",
-    )
-    parser.add_argument(
-        "--length",
-        metavar="N",
-        type=positive_int,
-        default=120,
-        help="frames per sequence (default: 120)",
-    )
-    parser.add_argument(
+    add_number_option(parser, "--count", "number of sequences", default=20)
+    add_number_option(parser, "--length", "frames per sequence", default=120)
+    add_number_option(
+        parser,
         "--seed",
-        metavar="N",
-        type=natural_int,
+        "seed of the first sequence, incremented for the others",
         default=0,
-        help="seed of the first sequence, incremented for the others (default: 0)",
+        least=0,
     )
     parser.add_argument(
         "--challenges",

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from fusion.base.commandline import (
     Commands,
     add_device_option,
     add_input_options,
+    add_output_option,
     input_path,
     resolve_device,
 )
@@ -71,9 +73,7 @@ def add_track(commands: Commands) -> None:
     start.add_argument(
         "--select", action="store_true", help="draw the box with the mouse (requires a display)"
     )
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, required=True, help="output folder"
-    )
+    add_output_option(parser, "OUT", "output folder", required=True)
     add_tracker_options(parser)
     add_device_option(parser)
     add_runtime_options(parser)
@@ -153,8 +153,8 @@ def _track(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
 
-    # torch is imported only now, after all checks of the input. The network limits its own threads.
-    with limited_threads(None if arguments.tracker is None else arguments.threads):
+    # torch is imported only now, after all checks of the input.
+    with chosen_threads(arguments):
         report = _run(make_chosen(arguments), sequence, region, arguments)
     print("\n".join(report.lines()))
     print(f"boxes: {arguments.output / 'boxes.txt'}")
@@ -203,6 +203,11 @@ def make_chosen(arguments: argparse.Namespace) -> "Tracker":
         precision=arguments.precision,
         threads=arguments.threads,
     )
+
+
+def chosen_threads(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """``--threads`` for a tracker of ``--tracker``; the network limits its threads itself."""
+    return limited_threads(arguments.threads if arguments.tracker is not None else None)
 
 
 def _start_region(arguments: argparse.Namespace, sequence: "Sequence") -> "ArrayLike":

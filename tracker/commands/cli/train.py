@@ -30,7 +30,7 @@ examples:
   tracker distill fit --help
   tracker distill fit --model.help tracker.training.distillation.Distillation
 
-exit code: 0, or 2 when an option or the data is wrong.
+exit code: 0, or 2 if an option or the data is invalid.
 """
 
 
@@ -52,7 +52,7 @@ def train(argv: list[str]) -> None:
 
 
 def add_distill(commands: Commands) -> None:
-    """Register the command for its help alone: see `is_lightning`."""
+    """Register the command for its help only: see `is_lightning`."""
     add_train_help(commands, "train a small network from a large one", DISTILL_EXAMPLES, "distill")
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from fusion.base.errors import UserError
 from tracker.data.boxes import Box, start_box
 
-__all__ = ["VIEWS", "OpenCVTracker", "picture_of"]
-
 #: Inputs for a tracker of one image: the visible image, the infrared image, or their mean.
 VIEWS = ("rgb", "ir", "mix")
 

@@ -88,9 +88,13 @@ class Protocol:
     name: str
     title: str
     annotations: tuple[tuple[str, ...], ...]
-    precision_at: float
-    precision_thresholds: np.ndarray = field(repr=False)
-    success_thresholds: np.ndarray = field(repr=False)
+    precision_at: float = 20
+    precision_thresholds: np.ndarray = field(
+        default_factory=lambda: np.linspace(0, 50, 51), repr=False
+    )
+    success_thresholds: np.ndarray = field(
+        default_factory=lambda: np.linspace(0, 1, 21), repr=False
+    )
     corners: bool = False
     strict: bool = False
     pooled: bool = False
@@ -133,41 +137,16 @@ PROTOCOLS = {
             trapezoids=True,
             rounds_polygons=True,
         ),
-        Protocol(
-            "rgbt210",
-            "RGBT210",
-            (LAYOUTS["rgbt210"].annotations["rgb"],),
-            precision_at=20,
-            precision_thresholds=np.linspace(0, 50, 51),
-            success_thresholds=np.linspace(0, 1, 21),
-        ),
-        Protocol(
-            "rgbt234",
-            "RGBT234",
-            tuple(LAYOUTS["rgbt234"].annotations.values()),
-            precision_at=20,
-            precision_thresholds=np.linspace(0, 50, 51),
-            success_thresholds=np.linspace(0, 1, 21),
-        ),
+        Protocol("rgbt210", "RGBT210", (LAYOUTS["rgbt210"].annotations["rgb"],)),
+        Protocol("rgbt234", "RGBT234", tuple(LAYOUTS["rgbt234"].annotations.values())),
         Protocol(
             "lasher",
             "LasHeR",
             (("init.txt", *LAYOUTS["lasher"].annotations["rgb"]),),
-            precision_at=20,
-            precision_thresholds=np.linspace(0, 50, 51),
-            success_thresholds=np.linspace(0, 1, 21),
             normalized=True,
             repairs=True,
         ),
-        Protocol(
-            "vot",
-            "One pass",
-            (LAYOUTS["vot"].annotations["rgb"],),
-            precision_at=20,
-            precision_thresholds=np.linspace(0, 50, 51),
-            success_thresholds=np.linspace(0, 1, 21),
-            tracked_only=True,
-        ),
+        Protocol("vot", "One pass", (LAYOUTS["vot"].annotations["rgb"],), tracked_only=True),
     )
 }
 

@@ -18,8 +18,6 @@ from tracker.data.frames import Frame
 from tracker.data.sequences import Dataset
 from tracker.evaluation.ope.figures import OPEScores
 
-__all__ = ["PARTS", "contact_sheet", "draw_cell", "sheet_frames", "view"]
-
 PARTS = (0.25, 0.5, 0.75, 1.0)
 """Frames of a row, as fractions of the sequence's length; the worst frame follows them."""
 

@@ -8,6 +8,8 @@ from fusion.base.commandline import (
     EXIT_BAD_INPUT,
     Commands,
     add_device_option,
+    add_number_option,
+    add_output_option,
     positive_int,
     share_search_path,
 )
@@ -192,12 +194,8 @@ def _add_evaluate(vot_commands: Commands) -> None:
     )
     add_workspace_option(parser)
     add_experiment_option(parser)
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive_int,
-        default=1,
-        help="number of processes, each with one sequence at a time (default: 1)",
+    add_number_option(
+        parser, "--workers", "number of processes, each with one sequence at a time", default=1
     )
     parser.add_argument(
         "--weights",
@@ -293,13 +291,7 @@ def _add_report(vot_commands: Commands) -> None:
     )
     add_workspace_option(parser)
     add_experiment_option(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        help="output file (default: DIR/reports/report.html)",
-    )
+    add_output_option(parser, "FILE", "output file (default: DIR/reports/report.html)")
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -331,21 +323,8 @@ def _add_tune(vot_commands: Commands) -> None:
     parser.add_argument(
         "weights", metavar="WEIGHTS", type=Path, help=".safetensors file of a tracker"
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="the same weights with the settings found",
-    )
-    parser.add_argument(
-        "--every",
-        metavar="N",
-        type=positive_int,
-        default=1,
-        help="use every N-th sequence only (default: 1)",
-    )
+    add_output_option(parser, "FILE", "the same weights with the settings found", required=True)
+    add_number_option(parser, "--every", "use every N-th sequence only", default=1)
     add_workspace_option(parser)
     add_experiment_option(parser)
     add_device_option(parser)
@@ -408,26 +387,15 @@ def add_demo(commands: Commands) -> None:
         epilog=DEMO_EXAMPLES,
     )
     parser.set_defaults(command=_demo)
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="DIR",
-        type=Path,
-        default=Path("demo"),
-        help="output folder (default: demo)",
-    )
+    add_output_option(parser, "DIR", "output folder", default="demo")
     parser.add_argument(
         "--weights",
         metavar="PATH",
         type=Path,
         help="folder of weights files (default: only the included tracker)",
     )
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive_int,
-        default=2,
-        help="number of processes, each with one sequence at a time (default: 2)",
+    add_number_option(
+        parser, "--workers", "number of processes, each with one sequence at a time", default=2
     )
     add_device_option(parser)
     add_runtime_options(parser)

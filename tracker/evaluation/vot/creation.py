@@ -25,15 +25,6 @@ from tracker.evaluation.vot.sequences import (
 from tracker.evaluation.vot.stack import check_fits, fit_stack, is_fitted
 from tracker.evaluation.vot.template import VOT2020_RGBT, refuse_template, template_folder
 
-__all__ = [
-    "check_free_for_download",
-    "choose_stack",
-    "take_dataset",
-    "take_download",
-    "take_rgbt234",
-    "take_synthetic",
-]
-
 
 def check_free_for_download(workspace: Path) -> None:
     """Check that a download will not be mixed with sequences other than those of an earlier one.

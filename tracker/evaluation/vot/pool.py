@@ -14,8 +14,6 @@ from typing import Any
 
 from fusion.base.errors import UserError
 
-__all__ = ["SequenceFailure", "WorkerPool"]
-
 
 @dataclass(frozen=True)
 class SequenceFailure:

@@ -27,8 +27,6 @@ from tracker.evaluation.vot.sequences import AnchoredSequence
 from tracker.evaluation.vot.trackers_ini import UNTRAINED
 from tracker.evaluation.vot.workspace import Workspace
 
-__all__ = ["ReportedTracker", "read_reported", "write_report"]
-
 UNTRAINED_NOTE = (
     "Networks marked untrained have random weights. Their figures show that the evaluation works, "
     "and nothing else."

@@ -24,8 +24,6 @@ from tracker.evaluation.vot.trackers_ini import UNTRAINED, Entry
 from tracker.evaluation.vot.trajectories import read_trajectory
 from tracker.evaluation.vot.workspace import Workspace
 
-__all__ = ["RunOutcome", "choose_trackers", "run_trackers"]
-
 
 @dataclass
 class RunOutcome:

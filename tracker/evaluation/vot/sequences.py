@@ -15,16 +15,6 @@ from tracker.data.sequences import Sequence, load_sequence, other_length, read_v
 from tracker.evaluation.vot.regions import Regions
 from tracker.evaluation.vot.trajectories import LARGEST, read_trajectory
 
-__all__ = [
-    "AnchoredSequence",
-    "Run",
-    "anchor_directions",
-    "check_sequences",
-    "list_sequences",
-    "read_sequence",
-    "toolkit_faults",
-]
-
 ANCHOR_SPACING = 50  # frames
 
 

@@ -7,15 +7,6 @@ from pathlib import Path
 from fusion.base.errors import UserError
 from fusion.base.files import make_folder
 
-__all__ = [
-    "VOT2020_RGBT",
-    "copy_template",
-    "refuse_template",
-    "remove_template",
-    "require_trax_path",
-    "template_folder",
-]
-
 VOT2020_RGBT = tuple(
     """afterrain aftertree baby baginhand baketballwaliking balancebike basketball2 bicyclecity bike
     bikeman bikemove1 biketwo blueCar bluebike bus6 car car10 car20 car3 car37 car4 car41 car66

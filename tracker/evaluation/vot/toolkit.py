@@ -27,15 +27,6 @@ from tracker.data.sequences import read_vot_meta
 from tracker.evaluation.vot.trackers_ini import UNTRAINED
 from tracker.evaluation.vot.workspace import Workspace
 
-__all__ = [
-    "SequenceRunner",
-    "ToolkitScores",
-    "download",
-    "official_stack",
-    "official_url",
-    "toolkit_scores",
-]
-
 #: Reports an event of a run; the first item is its name.
 Report = Callable[[tuple], object]
 

@@ -11,8 +11,6 @@ from fusion.base.errors import UserError
 from fusion.base.files import read_text, whole_file
 from tracker.evaluation.trackers import tracker_name
 
-__all__ = ["UNTRAINED", "Entry", "add_entry", "parse_reference", "read_trackers"]
-
 UNTRAINED = "untrained"
 """Version of an entry that runs without weights: ``DFAT@untrained`` has separate results."""
 

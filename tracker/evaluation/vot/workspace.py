@@ -17,8 +17,6 @@ from tracker.evaluation.vot.stack import Experiment, find_experiment
 from tracker.evaluation.vot.trackers_ini import Entry, parse_reference, read_trackers
 from tracker.evaluation.vot.trajectories import read_trajectory
 
-__all__ = ["Workspace", "read_workspace"]
-
 
 @dataclass(frozen=True, eq=False)
 class Workspace:
