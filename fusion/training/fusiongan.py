@@ -154,7 +154,7 @@ class FusionGANTraining(AdversarialTraining):
         """The content term, and the fused images as the weights will be used."""
         ir, vis = batch["ir"], batch["vis"]
         fused = self.network(ir, vis)
-        signed = map(to_signed, (fused, ir, vis))
+        signed = to_signed(fused), to_signed(ir), to_signed(vis)
         return {"content": self.w_content * content_loss(*signed, self.w_gradient)}, fused
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
