@@ -59,6 +59,8 @@ class FusionNetwork(nn.Module):
         rules: the available fusion rules by name; empty if fusion is learned.
         min_side: minimum length of the shorter side of an image, in pixels.
         published: how to read the authors' own files; None if they are not supported.
+        verified: what of the authors' the network was verified against, in a few words for
+            ``fusion methods``; empty if nothing.
     """
 
     architecture: dict
@@ -66,6 +68,7 @@ class FusionNetwork(nn.Module):
     rules: ClassVar[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {}
     min_side: ClassVar[int] = 2
     published: ClassVar[PublishedWeights | None] = None
+    verified: ClassVar[str] = ""
 
     @property
     def reach(self) -> int | None:

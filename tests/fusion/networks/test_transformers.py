@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fusion.images.pixels import PixelScaling
+from fusion.images.pixels import PixelScaling, luminance
+from fusion.images.reading import read_image
 from fusion.networks import IFT, MGT, RFNNest
 from fusion.networks.ift import AxialAttention, _resize
 from fusion.networks.mgt import (
@@ -20,7 +21,7 @@ from fusion.networks.mgt import (
     from_windows,
     to_windows,
 )
-from fusion.networks.nestfuse import NestAutoencoder, in_quarters
+from fusion.networks.nestfuse import QUARTERED, NestAutoencoder, in_quarters
 
 
 @pytest.fixture(autouse=True)
@@ -251,6 +252,31 @@ def test_large_images_are_fused_in_quarters_that_overlap(monkeypatch):
         torch.testing.assert_close(network(ir, vis), network.fuse_whole(ir, vis))
     copied = in_quarters(lambda a, b: a, ir, vis)
     torch.testing.assert_close(copied, ir)
+
+
+def roughness(image: np.ndarray, row: int) -> float:
+    """Change of slope around a row, in deviations from that of the rows above and below."""
+    slopes = np.abs(np.diff(image.astype(float), 2, axis=0)).mean(1)
+    near = np.r_[slopes[row - 25 : row - 6], slopes[row + 6 : row + 25]]
+    return (slopes[row] - np.median(near)) / near.std()
+
+
+def test_published_images_of_rfn_nest_have_seams_where_quarters_end(shared):
+    """Of 21 images, the 16 with a side above 512: above row h/2 - 2 and below row h/2 + 2."""
+    seams = {True: [], False: []}
+    beside = []
+    for number in range(1, 22):
+        image = luminance(read_image(shared / f"data/baselines/rfn_nest/tno21/{number}.png"))
+        assert (image.min(), image.max()) == (0, 255)
+        middle = len(image) // 2
+        large = max(image.shape) > QUARTERED
+        seams[large].append([roughness(image, middle + row) for row in (-4, 2)])
+        if large:
+            beside.append([roughness(image, middle + row) for row in (-5, 4)])
+    assert len(seams[True]) == 16
+    assert (np.mean(seams[True], axis=0) > 2.5).all()
+    assert (np.mean(seams[False], axis=0) < 1.5).all()
+    assert (np.mean(beside, axis=0) < 1).all()
 
 
 def test_outputs_are_stretched_over_all_levels_and_truncated():

@@ -53,7 +53,7 @@ def root(street_pairs):
     return street_pairs(4, 72, 64)
 
 
-def views(size: int, count: int = 2) -> dict[str, torch.Tensor]:
+def views(size: int, count: int = 1) -> dict[str, torch.Tensor]:
     """A batch of crops of generated pairs, and three references of each."""
     pairs = [street_pair(80, 72, seed=i) for i in range(count)]
     ir, vis = (
@@ -85,67 +85,68 @@ def autoencoder(tmp_path):
 
 
 def trainings(start):
-    """By method: how its training is made, size of the views, steps, share of the loss left."""
+    """By method: how its training is made; then size of the views, steps, and the share of the loss
+    that may be left."""
     plain = {"initial_deviation": None}
     make = dict(NETWORKS.items())
     return {
         "pmgi": (
             lambda: ProportionalTraining(make["pmgi"](), margin=2, learning_rate=1e-2, **plain),
-            (28, 25, 0.5),
+            (28, 20, 0.5),
         ),
         "sdnet": (
             lambda: DecompositionTraining(make["sdnet"](), learning_rate=3e-3, **plain),
-            (24, 30, 0.5),
+            (24, 25, 0.6),
         ),
         "swinfusion": (
-            lambda: MaximumTraining(make["swinfusion"](0.0), learning_rate=2e-3),
-            (16, 15, 0.6),
+            lambda: MaximumTraining(make["swinfusion"](0.0), learning_rate=3e-3),
+            (16, 5, 0.9),
         ),
         "mgt": (
-            lambda: MaximumTraining(make["mgt"](), 50, 50, 10, learning_rate=2e-3),
-            (16, 12, 0.6),
+            lambda: MaximumTraining(make["mgt"](), 50, 50, 10, learning_rate=3e-3),
+            (16, 5, 0.9),
         ),
         "nestfuse": (
             lambda: AutoencoderTraining(make["rfn-nest"](), learning_rate=1e-3),
-            (16, 15, 0.6),
+            (16, 8, 0.7),
         ),
         "densefuse": (
-            lambda: AutoencoderTraining(make["densefuse"](), learning_rate=2e-3),
-            (24, 40, 0.5),
+            lambda: AutoencoderTraining(make["densefuse"](), learning_rate=3e-3),
+            (16, 20, 0.5),
         ),
         "res2fusion": (
-            lambda: AutoencoderTraining(make["res2fusion"](), learning_rate=3e-3),
-            (24, 30, 0.5),
+            lambda: AutoencoderTraining(make["res2fusion"](), learning_rate=4e-3),
+            (16, 15, 0.6),
         ),
         "rfn-nest": (
             lambda: NestedFusionTraining(make["rfn-nest"](), start, learning_rate=1e-3),
-            (16, 15, 0.6),
+            (16, 5, 0.8),
         ),
         "ift": (
             lambda: NestedFusionTraining(make["ift"](16), start, learning_rate=1e-3),
-            (16, 15, 0.6),
+            (16, 6, 0.8),
         ),
         "u2fusion": (
-            lambda: UnifiedTraining(make["u2fusion"](), learning_rate=2e-3),
-            (16, 25, 0.6),
+            lambda: UnifiedTraining(make["u2fusion"](), learning_rate=3e-3),
+            (16, 20, 0.75),
         ),
         "ifcnn": (
             lambda: MultiFocusTraining(make["ifcnn"](), None, learning_rate=0.05),
-            (24, 40, 0.5),
+            (24, 20, 0.6),
         ),
         "didfuse": (
-            lambda: SupervisedDIDFuseTraining(make["didfuse"](), learning_rate=2e-3),
-            (24, 12, 0.6),
+            lambda: SupervisedDIDFuseTraining(make["didfuse"](), learning_rate=3e-3),
+            (16, 12, 0.7),
         ),
         "fusiongan": (
-            lambda: FusionGANTraining(make["fusiongan"](), size=43, learning_rate=2e-3, **plain),
-            (43, 6, 0.7),
+            lambda: FusionGANTraining(make["fusiongan"](), size=43, learning_rate=5e-3, **plain),
+            (43, 2, 0.9),
         ),
         "ddcgan": (
             lambda: DDcGANTraining(
-                make["ddcgan"](), 16, learning_rate=5e-3, initial_deviation_d=None, **plain
+                make["ddcgan"](), 16, learning_rate=1e-2, initial_deviation_d=None, **plain
             ),
-            (16, 8, 0.7),
+            (16, 2, 0.9),
         ),
     }
 
@@ -188,7 +189,7 @@ def test_fusiongan_takes_two_steps_of_the_discriminator_and_one_of_the_generator
         monkeypatch.setattr(norms, "divided", record)
     module._trainer = SimpleNamespace(global_step=3)
     monkeypatch.setattr(module, "log", lambda *a, **k: None)
-    terms = module.adversarial_step(views(43))
+    terms = module.adversarial_step(views(43, 2))
     assert taken == [(0, False), (0, False), (1, True)]
     each = [("G", True), ("D", True), ("D", False)]
     assert stored == [*each, *each, ("G", True), ("D", False)]
