@@ -139,8 +139,8 @@ def trainings(start):
             (16, 12, 0.7),
         ),
         "fusiongan": (
-            lambda: FusionGANTraining(make["fusiongan"](), size=43, learning_rate=5e-3, **plain),
-            (43, 2, 0.9),
+            lambda: FusionGANTraining(make["fusiongan"](), size=59, learning_rate=5e-3, **plain),
+            (59, 2, 0.9),
         ),
         "ddcgan": (
             lambda: DDcGANTraining(
@@ -174,7 +174,7 @@ def test_a_tiny_run_overfits(name, autoencoder):
 
 
 def test_fusiongan_takes_two_steps_of_the_discriminator_and_one_of_the_generator(monkeypatch):
-    module = FusionGANTraining(NETWORKS["fusiongan"](), size=43)
+    module = FusionGANTraining(NETWORKS["fusiongan"](), size=59)
     taken, stored = [], []
     monkeypatch.setattr(
         module, "update", lambda number, loss, counted=False: taken.append((number, counted))
@@ -189,7 +189,7 @@ def test_fusiongan_takes_two_steps_of_the_discriminator_and_one_of_the_generator
         monkeypatch.setattr(norms, "divided", record)
     module._trainer = SimpleNamespace(global_step=3)
     monkeypatch.setattr(module, "log", lambda *a, **k: None)
-    terms = module.adversarial_step(views(43, 2))
+    terms = module.adversarial_step(views(59, 2))
     assert taken == [(0, False), (0, False), (1, True)]
     each = [("G", True), ("D", True), ("D", False)]
     assert stored == [*each, *each, ("G", True), ("D", False)]
@@ -197,7 +197,7 @@ def test_fusiongan_takes_two_steps_of_the_discriminator_and_one_of_the_generator
 
 
 def test_labels_of_fusiongan_are_drawn_anew_within_their_ranges():
-    module = FusionGANTraining(NETWORKS["fusiongan"](), size=43)
+    module = FusionGANTraining(NETWORKS["fusiongan"](), size=59)
     module._trainer = SimpleNamespace(global_step=5)
     draws = module.generator()
     real, fake = module.labels(draws, 2000, (0.7, 1.2), (0.0, 0.3))
@@ -208,8 +208,8 @@ def test_labels_of_fusiongan_are_drawn_anew_within_their_ranges():
 
 
 def test_losses_of_fusiongan():
-    module = FusionGANTraining(NETWORKS["fusiongan"](), size=43).double()
-    fused, ir, vis = torch.rand(3, 2, 1, 31, 31, dtype=torch.float64)
+    module = FusionGANTraining(NETWORKS["fusiongan"](), size=59).double()
+    fused, ir, vis = torch.rand(3, 2, 1, 47, 47, dtype=torch.float64)
     scores = {id(fused): torch.tensor([0.5, -1.0]), id(vis): torch.tensor([2.0, 0.25])}
     module.score = lambda image, store: scores[id(image)]
     labels = torch.tensor([[1.0, 0.75], [0.25, 0.0]])
@@ -224,8 +224,8 @@ def test_sizes_of_the_discriminators():
     counts = [sum(p.numel() for p in d.parameters()) for d in (module.discriminator,)]
     assert counts == [397_953]
     assert sum(p.numel() for p in ddcgan.Discriminator().parameters()) == 31_233
-    with pytest.raises(UserError, match=r"data\.size: at least 43"):
-        FusionGANTraining(NETWORKS["fusiongan"](), size=42)
+    with pytest.raises(UserError, match=r"data\.size: at least 59"):
+        FusionGANTraining(NETWORKS["fusiongan"](), size=58)
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def scripted(monkeypatch):
     """DDcGAN's training with losses of the discriminators and of the generator from a script."""
 
     def make(step, discriminators, whole=0.0):
-        module = DDcGANTraining(NETWORKS["ddcgan"](), size=16)
+        module = DDcGANTraining(NETWORKS["ddcgan"](), size=16, initial_deviation=None)
         module.network = nn.Identity()
         module.network.forward = lambda ir, vis: vis
         module._trainer = SimpleNamespace(global_step=step, num_training_batches=10)
@@ -299,7 +299,7 @@ def test_ddcgan_lowers_its_rate_with_every_step_and_limits_its_weights():
 
 @pytest.mark.parametrize("name", ["fusiongan", "ddcgan"])
 def test_an_interrupted_adversarial_training_resumes_exactly(name, root, tmp_path):
-    size = {"fusiongan": 43, "ddcgan": 16}[name]
+    size = {"fusiongan": 59, "ddcgan": 16}[name]
 
     def run(steps, resume=None):
         torch.manual_seed(0)
@@ -415,7 +415,7 @@ def test_u2fusion_exchanges_its_sources_in_half_of_the_batches():
 SMALLER = {
     "pmgi": {"size": 40, "stride": 24},
     "sdnet": {"size": 40, "stride": 24},
-    "fusiongan": {"size": 43, "stride": 24, "model": ["size", "43"]},
+    "fusiongan": {"size": 59, "stride": 24, "model": ["size", "59"]},
     "ddcgan": {"size": 16, "stride": 32, "model": ["size", "16"]},
     "nestfuse": {"size": 16},
     "rfn_nest": {"size": 16},
