@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fusion.images.pixels import PixelScaling, luminance
+from fusion.images.pixels import PixelScaling, luminance, with_luminance
 from fusion.images.reading import read_image
 from fusion.networks import IFT, MGT, RFNNest
 from fusion.networks.ift import AxialAttention, _resize
@@ -143,6 +143,20 @@ def test_mgt_extends_by_reflection():
         torch.testing.assert_close(network(ir, vis), network(*padded)[..., :12, :])
 
 
+def test_published_images_of_mgt_keep_the_visible_chroma_as_ours(shared):
+    """All channels change alike, where none is clipped."""
+    folder = shared / "data/baselines/mgt/msrs"
+    paths = sorted((folder / "fused").glob("*.png"))
+    assert len(paths) == 4
+    for path in paths:
+        fused, vis = read_image(path), read_image(folder / "vis" / path.name)
+        free = ((fused > 2) & (fused < 253)).all(2)
+        change = fused.astype(int) - vis
+        assert (change.max(2) - change.min(2))[free].max() <= 1
+        ours = with_luminance(vis, luminance(fused)).astype(int)
+        assert np.abs(ours - fused)[free].max() <= 1
+
+
 # --- Image Fusion Transformer ---------------------------------------------------------------------
 
 
@@ -206,6 +220,17 @@ def test_parts_of_the_image_fusion_transformer():
     assert count(other.fusion) == 4_791_488
     with pytest.raises(ValueError, match="multiple of 8"):
         IFT(size=100)
+
+
+def test_published_images_of_ift_are_squares_stretched_over_all_levels(shared):
+    paths = sorted((shared / "data/baselines/ift/tno21_256").glob("*.png"))
+    assert len(paths) == 21
+    with torch.device("meta"):
+        size = IFT().size
+    for path in paths:
+        image = read_image(path)
+        assert image.shape[:2] == (size, size)
+        assert (image.min(), image.max()) == (0, 255)
 
 
 def test_other_sizes_are_resized_as_pillow_does():

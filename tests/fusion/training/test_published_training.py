@@ -228,6 +228,19 @@ def test_sizes_of_the_discriminators():
         FusionGANTraining(NETWORKS["fusiongan"](), size=58)
 
 
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [({"world_size": 2}, r"trainer\.devices"), ({"precision": "16-mixed"}, r"trainer\.precision")],
+)
+def test_adversarial_trainings_refuse_what_would_train_wrongly(settings, complaint):
+    module = DDcGANTraining(NETWORKS["ddcgan"](), size=16, initial_deviation=None)
+    module._trainer = SimpleNamespace(**({"world_size": 1, "precision": "32-true"} | settings))
+    with pytest.raises(UserError, match=complaint):
+        module.setup("fit")
+    module._trainer = SimpleNamespace(world_size=1, precision="bf16-mixed")
+    module.setup("fit")
+
+
 @pytest.fixture
 def scripted(monkeypatch):
     """DDcGAN's training with losses of the discriminators and of the generator from a script."""
