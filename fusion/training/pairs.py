@@ -160,7 +160,8 @@ class PairDataset(Dataset):
         rng = np.random.default_rng((self.seed, draw))
         if self._grid is None:
             images = self._whole(index)
-            place = self._place(*images[0].shape, rng)
+            height, width = images[0].shape
+            place = self._place(height, width, rng)
         else:
             index, top, left = self._grid[index]
             images = self._whole(index)
@@ -379,7 +380,7 @@ class PairData(L.LightningDataModule):
             cache=h.cache,
             **views,
         )
-        held_out = "center" if h.view == "grid" else h.view
+        held_out: View = "center" if h.view == "grid" else h.view
         self.val_set = PairDataset(self.held_out, view=held_out, flip=False, **views)
 
     def train_dataloader(self) -> DataLoader:
