@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cv2
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from fusion.base.draws import require_at_least, training_loader
+from fusion.base.draws import SampledData, require_at_least
 from fusion.base.errors import UserError
 from fusion.images.alignment import Calibration
 from fusion.images.alignment.calibration import load_chosen
@@ -238,7 +237,7 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
-class PairData(L.LightningDataModule):
+class PairData(SampledData):
     """Training pairs of one folder, some of them held out for validation.
 
     Args:
@@ -316,16 +315,3 @@ class PairData(L.LightningDataModule):
         views["calibration"] = load_chosen(h.align and Path(h.align))
         self.train_set = PairDataset(pairs, flip=h.flip, cache=h.cache, **views)
         self.val_set = PairDataset(self.held_out, flip=False, **views)
-
-    def train_dataloader(self) -> DataLoader:
-        h: Any = self.hparams
-        return training_loader(
-            self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
-        )
-
-    def val_dataloader(self) -> DataLoader | list:
-        if not len(self.val_set):
-            return []
-        keys = [(index, index) for index in range(len(self.val_set))]
-        h: Any = self.hparams
-        return DataLoader(self.val_set, h.batch_size, sampler=keys)

@@ -36,10 +36,8 @@ def add_measuring_options(parser: argparse.ArgumentParser, least_side: int) -> N
     """Add ``--size``, ``--rounds`` and ``--json``, for `show_measured`."""
 
     def size(text: str) -> tuple[int, int]:
-        width, _, height = text.partition("x")
-        if not (
-            width.isdigit() and height.isdigit() and min(int(width), int(height)) >= least_side
-        ):
+        sides = text.split("x")
+        if len(sides) != 2 or not all(x.isdigit() and int(x) >= least_side for x in sides):
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not WIDTHxHEIGHT of {least_side} or more, such as 640x512"
             )
