@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test lint docs bench fuzz gallery clean
+.PHONY: demo test lint docs bench fuzz soak gallery clean
 
 demo: .venv/installed
 	$(BIN)/fusion demo -o demo/fusion
@@ -37,6 +37,10 @@ bench: .venv/installed-test
 # A failure prints its smallest input and how to reproduce it; the next run starts with that input.
 fuzz: .venv/installed-test
 	RGBT_FUZZ=1 $(BIN)/python -m pytest tests/fuzz tests/hardening
+
+# Ten minutes of live fusion of two streams with faults: latency, memory, mispaired frames.
+soak: .venv/installed-test
+	$(BIN)/python tests/hardening/live_soak.py
 
 # Draw the images of README.md and docs/; see docs/gallery.py.
 gallery: .venv/installed

@@ -45,7 +45,7 @@ def forget():
     from tracker.model import registry
     from tracker.training.registry import FUSION_LOSSES
 
-    networks = (registry.BACKBONES, registry.HEADS, registry.NETWORKS)
+    networks = (registry.BACKBONES, registry.HEADS, registry.JOINS, registry.NETWORKS)
     kinds = (NETWORKS, LAYOUTS, FUSIONS, FUSION_LOSSES, TRACKERS, *networks)
     known = [set(kind) for kind in kinds]
     metrics, modules = set(METRICS), set(sys.modules)

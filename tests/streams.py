@@ -21,6 +21,10 @@ import av
 import cv2
 import numpy as np
 
+CLOCKS = 0.015
+"""Seconds by which the clocks of two streams may be misjudged while other programs are busy; the
+distance between two frames is more than twice that."""
+
 BITS = 16
 _CELL = 10  # pixels
 _ROW = 8  # cells per row; four rows: the bits, and their complements
@@ -124,6 +128,17 @@ class Channel:
         """Seconds after the epoch."""
         return counter / self.fps
 
+    @property
+    def period(self) -> float:
+        """Seconds after which the counters repeat."""
+        return len(self.packets) / self.fps
+
+    def since(self, counter: int, seconds: float) -> float:
+        """Seconds from a moment to the one at which a frame was taken, by the counter it shows;
+        the closest of the repeated ones."""
+        half = self.period / 2
+        return (self.taken(counter) - seconds + half) % self.period - half
+
     def is_cut(self, seconds: float) -> bool:
         """Whether there is no connection at this time."""
         return any(begin <= seconds < end for begin, end in self.cuts)
@@ -219,5 +234,8 @@ class Streams:
 
 
 def apart(ir: Channel, ir_counter: int, vis: Channel, vis_counter: int) -> float:
-    """Seconds between the moments at which two frames were taken."""
-    return abs(ir.taken(ir_counter) - vis.taken(vis_counter))
+    """Seconds between the moments at which two frames were taken, by the counters they show.
+
+    Counters repeat with their files, which last equally long.
+    """
+    return abs(ir.since(ir_counter, vis.taken(vis_counter)))

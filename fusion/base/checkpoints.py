@@ -17,12 +17,15 @@ from torch import Tensor, nn
 
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
+from fusion.base.tensorflow import read_tensorflow
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file or a PyTorch checkpoint, on the CPU.
+    """Read a safetensors file, a PyTorch or a TensorFlow checkpoint, on the CPU.
+
+    A TensorFlow checkpoint is named by its ``.index`` file, see `fusion.base.tensorflow`.
 
     Checkpoints that nest their tensors under ``state_dict``, ``model``, ``network`` or ``weight``,
     or prefix all names with ``module.`` (data-parallel training), are unwrapped.
@@ -42,9 +45,16 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     if not start:
         raise UserError(f"{path}: the file is empty; download it again")
+    metadata: dict[str, str] = {}
     # A safetensors file starts with the length of its header, in eight bytes, and the header's "{".
-    is_safetensors = path.suffix == ".safetensors" or start[8:9] == b"{"
-    tensors, metadata = _read_safetensors(path) if is_safetensors else (_read_checkpoint(path), {})
+    if path.suffix == ".safetensors" or start[8:9] == b"{":
+        tensors, metadata = _read_safetensors(path)
+    elif path.suffix == ".index":
+        tensors = read_tensorflow(path)
+    elif re.fullmatch(r"\.data-\d{5}-of-\d{5}", path.suffix):
+        raise UserError(f"{path}: part of a TensorFlow checkpoint; give the .index file beside it")
+    else:
+        tensors = _read_checkpoint(path)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise UserError(f"{path}: {name} holds NaN or infinity; these weights are unusable")

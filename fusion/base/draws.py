@@ -13,7 +13,7 @@ from fusion.base.errors import UserError
 
 
 class DrawSampler(Sampler):
-    """Shuffled passes over a dataset, starting at any draw.
+    """Passes over a dataset, shuffled or in its order, starting at any draw.
 
     Yields ``(index, draw)`` until the current pass ends. Draws are numbered consecutively over all
     passes. The item of a draw depends only on the seed and the draw's number, so a run that resumes
@@ -25,15 +25,24 @@ class DrawSampler(Sampler):
             only complete steps.
         seed: seed of the order.
         rank, world_size: this process takes every ``world_size``-th draw, starting at ``rank``.
+        shuffle: False for the dataset's own order in every pass.
     """
 
-    def __init__(self, length: int, batch: int, seed: int = 0, rank: int = 0, world_size: int = 1):
+    def __init__(
+        self,
+        length: int,
+        batch: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        shuffle: bool = True,
+    ):
         if length < batch:
             raise UserError(
                 f"{length} training pairs are fewer than the {batch} of a step; add pairs or lower "
                 "data.batch_size"
             )
-        self.length, self.seed = length, seed
+        self.length, self.seed, self.shuffle = length, seed, shuffle
         self.rank, self.world_size = rank, world_size
         self.draws_a_pass = length // batch * batch
         self.next_draw = 0
@@ -44,7 +53,9 @@ class DrawSampler(Sampler):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         pass_number, start = divmod(self.next_draw, self.draws_a_pass)
-        order = np.random.default_rng((self.seed, pass_number)).permutation(self.length)
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, pass_number)).permutation(self.length)
         first = pass_number * self.draws_a_pass
         # The next iteration is the next pass, whether or not this one is read to its end.
         self.next_draw = first + self.draws_a_pass
@@ -59,6 +70,7 @@ def training_loader(
     workers: int = 0,
     seed: int = 0,
     trainer: L.Trainer | None = None,
+    shuffle: bool = True,
 ) -> DataLoader:
     """Data loader for a dataset whose items are indexed by ``(index, draw)``, see `DrawSampler`.
 
@@ -69,10 +81,11 @@ def training_loader(
         seed: seed of the order.
         trainer: shards the draws over its processes, and resumes at the draw of its next step, also
             in the middle of an epoch.
+        shuffle: see `DrawSampler`.
     """
     world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
     draws = batch_size * world_size * (trainer.accumulate_grad_batches if trainer else 1)
-    sampler = DrawSampler(len(cast(Sized, data)), draws, seed, rank, world_size)
+    sampler = DrawSampler(len(cast(Sized, data)), draws, seed, rank, world_size, shuffle)
     if trainer:
         sampler.next_draw = trainer.global_step * draws
     return DataLoader(
@@ -96,16 +109,23 @@ class SampledData(L.LightningDataModule):
         train_set: the dataset for training.
         val_set: the dataset for validation; None or empty without validation.
         val_workers: number of worker processes for validation.
+        shuffle: see `DrawSampler`.
     """
 
     train_set: Any
     val_set: Any = None
     val_workers: int = 0
+    shuffle: bool = True
 
     def train_dataloader(self) -> DataLoader:
         h: Any = self.hparams
         return training_loader(
-            self.train_set, h.batch_size, workers=h.workers, seed=h.seed, trainer=self.trainer
+            self.train_set,
+            h.batch_size,
+            workers=h.workers,
+            seed=h.seed,
+            trainer=self.trainer,
+            shuffle=self.shuffle,
         )
 
     def val_dataloader(self) -> DataLoader | list:

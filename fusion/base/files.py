@@ -24,8 +24,8 @@ def require_no_stream(path: str | Path) -> None:
     """
     if re.match(r"[a-z][a-z0-9+.-]+:/{1,2}[^/]", str(path), re.IGNORECASE):
         raise UserError(
-            f"{path}: a network address; streams are not read. Record it to a file first, for "
-            f"example with ffmpeg -i {path} -c copy recording.mkv"
+            f"{path}: a network address; give it to 'fusion live' or 'tracker live', which also "
+            f"record it, or record it to a file first: ffmpeg -i {path} -c copy recording.mkv"
         )
 
 

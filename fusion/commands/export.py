@@ -61,13 +61,12 @@ def export_network(network: FusionNetwork, path: str | Path) -> float:
 
 def _usage(network: FusionNetwork) -> str:
     scaling = network.scaling
-    epsilon = scaling.EPSILON
     before = {
-        "min-max": f"(p - min p) / (max p - min p + {epsilon}) of each image",
+        "min-max": f"(p - min p) / (max p - min p + {scaling.EPSILON}) of each image",
         "unit": "p / 255",
     }[scaling.input]
     after = {
-        "min-max": f"(y - min y) / (max y - min y + {epsilon})",
+        "min-max": f"(y - min y) / (max y - min y + {scaling.epsilon})",
         "clamp": f"y * {scaling.gain:g} clipped to 0..1",
     }[scaling.output]
     rounding = {"truncate": "truncated", "round": "rounded"}[scaling.rounding]

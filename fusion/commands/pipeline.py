@@ -27,6 +27,7 @@ from fusion.images.pixels import (
     scale_to_255,
     tile,
     to_8bit,
+    with_luminance,
 )
 from fusion.images.reading import (
     IMAGE_SUFFIXES,
@@ -40,6 +41,7 @@ from fusion.images.timing import Nearest, VideoPairing, pair_videos
 from fusion.images.video import VIDEO_SUFFIXES, Video, VideoDamaged, VideoFrame, VideoWriter
 from fusion.networks.base import FusionNetwork
 from fusion.networks.lrrnet import LRRNet
+from fusion.networks.video import FrameFusion
 
 Item = TypeVar("Item")
 Arrays = TypeVar("Arrays", bound=tuple[np.ndarray, ...])
@@ -63,6 +65,7 @@ class Options:
         compare: also write infrared, visible and fused image side by side.
         parts: also write the contact sheet of `fusion.commands.parts` (LRRNet, images only).
         skip_existing: skip pairs whose outputs all exist.
+        steady: make videos steady, see `fusion.networks.video.FrameFusion`.
     """
 
     color: bool = True
@@ -74,6 +77,7 @@ class Options:
     compare: bool = False
     parts: bool = False
     skip_existing: bool = False
+    steady: bool | None = None
 
 
 @dataclass
@@ -81,7 +85,7 @@ class FusionReport:
     """The outcome of a run, counted in ``unit``: ``pair`` for images, or ``frame``.
 
     ``notes`` lists inputs without a partner, failures and differences; ``doubt`` describes what was
-    done but may not be intended.
+    done but may not be intended; ``by`` names the method and its weights.
     """
 
     unit: str = "pair"
@@ -91,13 +95,15 @@ class FusionReport:
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     doubt: str = ""
+    by: str = ""
 
     def summary(self, out: Path) -> str:
-        """The final line: counts, speed, and the output."""
+        """The final line: counts, speed, method, and the output."""
         counts = [f"{counted(self.fused, self.unit)} fused"]
         counts += [f"{self.skipped} skipped, there already"] * bool(self.skipped)
         counts += [f"{self.failed} failed"] * bool(self.failed)
-        speed = f", {self.fused / self.seconds:.2f} {self.unit}s/s" if self.fused else ""
+        by = f" by {self.by}" if self.by else ""
+        speed = f", {self.fused / self.seconds:.2f} {self.unit}s/s{by}" if self.fused else ""
         return f"{', '.join(counts)}{speed}: {out}"
 
 
@@ -452,24 +458,30 @@ def fuse_videos(
             total = min(total, ir_video.frame_count)
         numbers = itertools.count(1)
         progress = tqdm(unit="frame", total=total, disable=None, leave=False)
+        fusion = FrameFusion(network, options.steady)
 
-        def read(frames: _Frames) -> _Pair:
+        # The network's own thread does nothing that reading and writing can do beside it.
+        def read(frames: _Frames) -> _Read:
             grey = scale_to_255(luminance(frames[0].image()), options.percentiles)
             visible = frames[1].image()
-            return _registered(grey, visible, f"{ir} and {vis}", options, network.min_side)
+            grey, visible = _registered(grey, visible, f"{ir} and {vis}", options, network.min_side)
+            return grey, visible, luminance(visible)
 
-        def work(_: _Frames, frames: _Pair) -> list[np.ndarray]:
-            fused = network.fuse(*frames, options.color)
+        def work(_: _Frames, frames: _Read) -> _Read:
+            grey, visible, visible_grey = frames
+            return grey, visible, fusion.fuse_luminance(grey, visible_grey)
+
+        def write(_: _Frames, frames: _Read) -> None:
+            grey, visible, fused = frames
+            if options.color and is_color(visible):
+                fused = with_luminance(visible, fused)
+            writer.write(fused)
             if watch is not None:
                 watch(next(numbers), total, fused)
-            return [fused, side_by_side(*frames, fused)] if compare_writer else [fused]
-
-        def write(_: _Frames, pictures: list[np.ndarray]) -> None:
-            writer.write(pictures[0])
             if compare_writer:
-                compare_writer.write(pictures[1])
+                compare_writer.write(side_by_side(grey, visible, fused))
 
-        frames = _paired_frames(ir_video, vis_video, pairing, account)
+        frames = paired_frames(ir_video, vis_video, pairing, account)
         for _, error in overlapped(frames, read, work, write):
             if error is not None:
                 raise error
@@ -481,9 +493,10 @@ def fuse_videos(
 
 
 _Frames = tuple[VideoFrame, VideoFrame]  # infrared and visible
+_Read = tuple[np.ndarray, np.ndarray, np.ndarray]  # infrared, visible, visible or fused luminance
 
 
-def _paired_frames(
+def paired_frames(
     ir: Video, vis: Video, pairing: VideoPairing, account: FusionReport
 ) -> Iterator[_Frames]:
     """Frames of both videos that belong together; what has no partner, or is damaged, is noted."""

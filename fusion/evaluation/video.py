@@ -1,7 +1,7 @@
-"""Metrics of fused videos: flicker and warping error.
+"""Metrics of fused videos: flicker, warping error and still change.
 
 Frames that are fused separately may each score well and still flicker, for example if every frame
-is stretched by its own range. Both measures compare a video with itself over time, so they are also
+is stretched by its own range. All measures compare a video with itself over time, so they are also
 defined for the sources: a fused video should not be far above its sources.
 
 **Flicker**, in grey levels: with ``m(t)`` the mean level of frame ``t``,
@@ -20,6 +20,8 @@ along the two flows counts, so motion may be visible in only one source. A flow 
 following it forward and backward ends within about one pixel (Sundaram et al., ECCV 2010); this
 excludes covered and uncovered areas. A blurred or constant video has a low warping error, so
 combine it with a measure of detail.
+
+**Still change**, in grey levels: see `fusion.evaluation.stillness`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,6 +31,7 @@ import cv2
 import numpy as np
 
 from fusion.evaluation.metrics.inputs import grey_opencv, require_one_size
+from fusion.evaluation.stillness import StillMeter
 
 __all__ = ["MOTION_MEASURES", "MotionMeasure", "VideoMeter", "measure_video"]
 
@@ -50,6 +53,7 @@ class MotionMeasure:
 MOTION_MEASURES = (
     MotionMeasure("flicker", "Flicker"),
     MotionMeasure("warping_error", "Warping error"),
+    MotionMeasure("still_change", "Still change"),
 )
 
 #: Names of the sources among the videos.
@@ -57,7 +61,7 @@ INFRARED, VISIBLE = "infrared", "visible"
 
 
 class VideoMeter:
-    """Compute flicker and warping error of fused videos and their sources, frame by frame.
+    """Compute the measures of fused videos and their sources, frame by frame.
 
     Only two frames of each video are in memory, whatever their length.
 
@@ -67,9 +71,9 @@ class VideoMeter:
     >>> for t in range(4):
     ...     meter.update(still, still, {"steady": still, "flickering": still + 10 * (t % 2)})
     >>> meter.compute()["steady"]
-    {'flicker': 0.0, 'warping_error': 0.0}
+    {'flicker': 0.0, 'warping_error': 0.0, 'still_change': 0.0}
     >>> meter.compute()["flickering"]
-    {'flicker': 10.0, 'warping_error': 10.0}
+    {'flicker': 10.0, 'warping_error': 10.0, 'still_change': 10.0}
     """
 
     def __init__(self) -> None:
@@ -77,6 +81,7 @@ class VideoMeter:
         self._errors: dict[str, float] = {}
         self._pixels = 0
         self._before: dict[str, np.ndarray] | None = None
+        self._still = StillMeter()
 
     def update(self, ir: np.ndarray, vis: np.ndarray, fused: Mapping[str, np.ndarray]) -> None:
         """Add one frame of every video.
@@ -106,6 +111,7 @@ class VideoMeter:
             if frames[INFRARED].shape != self._before[INFRARED].shape:
                 raise ValueError("all frames of a video must have one size")
             self._compare(self._before, frames)
+        self._still.update(frames[INFRARED], frames[VISIBLE], frames)
         for name, frame in frames.items():
             self._means.setdefault(name, []).append(float(frame.mean()))
         self._before = frames
@@ -114,14 +120,16 @@ class VideoMeter:
         """Measures by name of the video, with "infrared" and "visible" among them.
 
         Flicker is NaN for fewer than three frames, the warping error for fewer than two or if no
-        flow is valid.
+        flow is valid, the still change likewise or if no pixel is still.
         """
+        still = self._still.compute()
         return {
             name: {
                 "flicker": flicker(means),
                 "warping_error": self._errors.get(name, 0.0) / self._pixels
                 if self._pixels
                 else float("nan"),
+                "still_change": still[name],
             }
             for name, means in self._means.items()
         }

@@ -1,4 +1,4 @@
-"""Compare fusion methods on a video by flicker, warping error and means of image metrics."""
+"""Compare fusion methods on a video by its steadiness and by means of image metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from fusion.base.errors import UserError
 from fusion.base.tables import MARKS, format_table, write_csv
+from fusion.evaluation.comparison import on_lines
 from fusion.evaluation.metrics import DEFAULT, Metric, create_all, evaluate_levels
 from fusion.evaluation.metrics.inputs import require_one_size
 from fusion.evaluation.video import (
@@ -59,10 +60,11 @@ class VideoComparison:
     def table(self) -> str:
         """One row per method, then the sources; the best two methods of a column are marked."""
         columns: tuple[MotionMeasure | Metric, ...] = (*MOTION_MEASURES, *self.metrics)
-        header = ["video"] + [_on_lines(column.title, column.unit) for column in columns]
-        falling = {header[1], header[2]} | {
+        header = ["video"] + [on_lines(column.title, column.unit) for column in columns]
+        first = 1 + len(MOTION_MEASURES)
+        falling = set(header[1:first]) | {
             name
-            for name, metric in zip(header[3:], self.metrics, strict=True)
+            for name, metric in zip(header[first:], self.metrics, strict=True)
             if not metric.higher_is_better
         }
         rows = self._rows() + self._source_rows()
@@ -93,11 +95,6 @@ class VideoComparison:
         columns: tuple[MotionMeasure | Metric, ...] = (*MOTION_MEASURES, *self.metrics)
         header = ["video", *(column.heading for column in columns)]
         write_csv(folder / "video.csv", header, self._rows() + self._source_rows())
-
-
-def _on_lines(title: str, unit: str) -> str:
-    name, _, rest = title.partition(" ")
-    return "\n".join((name, rest, f"[{unit}]" if unit else ""))
 
 
 def is_video(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """Pixel values: scaling to 8 bit and to network values, colour, resizing, contact sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -80,8 +80,16 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 def is_color(image: np.ndarray) -> bool:
     """Whether an image has three channels that are not all equal."""
-    # Comparing row by row stops at the first colour row and needs no temporary of the full size.
-    return image.ndim == 3 and any((row[:, :1] != row[:, 1:]).any() for row in image)
+    # Comparing block by block stops at the first colour and needs no temporary of the full size.
+    return image.ndim == 3 and any(
+        not all(np.array_equal(channel, channels[0]) for channel in channels[1:])
+        for channels in map(cv2.split, _blocks(image))
+    )
+
+
+def _blocks(image: np.ndarray, rows: int = 64) -> Iterator[np.ndarray]:
+    """Successive rows of an image, few enough for temporaries that stay in the cache."""
+    return (image[row : row + rows] for row in range(0, len(image), rows))
 
 
 def with_luminance(rgb: np.ndarray, luma: np.ndarray) -> np.ndarray:
@@ -97,9 +105,12 @@ def with_luminance(rgb: np.ndarray, luma: np.ndarray) -> np.ndarray:
     Returns:
         RGB uint8 ``HxWx3``.
     """
-    rgb = rgb.astype(np.float32)
-    change = luma.astype(np.float32) - luminance(rgb)
-    return np.clip(np.rint(rgb + change[..., None]), 0, 255).astype(np.uint8)
+    result = np.empty(rgb.shape, np.uint8)
+    for source, grey, out in zip(_blocks(rgb), _blocks(luma), _blocks(result), strict=True):
+        source = source.astype(np.float32)
+        change = cv2.subtract(grey.astype(np.float32), luminance(source))
+        cv2.add(source, cv2.merge([change] * 3), out, dtype=cv2.CV_8U)  # rounds and clips
+    return result
 
 
 @dataclass(frozen=True)
@@ -115,14 +126,17 @@ class PixelScaling:
         output: ``min-max``, stretched in the same way, or ``clamp``, clipped to 0..1.
         gain: factor applied to the output before it is clamped.
         rounding: ``truncate`` or ``round`` to whole grey levels.
+        epsilon: added to the range by which an output is stretched; programs that add nothing
+            have 0.
     """
 
     input: str = "min-max"
     output: str = "min-max"
     gain: float = 1.0
     rounding: str = "truncate"
+    epsilon: float = 1e-5
 
-    EPSILON = 1e-5  # as published, for inputs in 0..255 and for outputs
+    EPSILON = 1e-5  # LRRNet's, for inputs in 0..255
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -136,6 +150,8 @@ class PixelScaling:
                 )
         if not 0 < self.gain < float("inf"):
             raise ValueError(f"PixelScaling.gain is positive, got {self.gain!r}")
+        if not 0 <= self.epsilon < float("inf"):
+            raise ValueError(f"PixelScaling.epsilon is at least 0, got {self.epsilon!r}")
 
     def to_network(
         self, image: np.ndarray, value_range: tuple[float, float] | None = None
@@ -167,7 +183,7 @@ class PixelScaling:
                 "the network's output is not finite though its input is: these weights are unusable"
             )
         if self.output == "min-max":
-            output = _stretch(output, self.EPSILON, value_range)
+            output = _stretch(output, self.epsilon, value_range)
         else:
             output = np.clip(output * np.float32(self.gain), 0, 1)
         output = output * np.float32(255)
@@ -178,7 +194,8 @@ def _stretch(
     image: np.ndarray, epsilon: float, value_range: tuple[float, float] | None
 ) -> np.ndarray:
     low, high = map(np.float32, value_range or (image.min(), image.max()))
-    return (image - low) / (high - low + np.float32(epsilon))
+    span = high - low + np.float32(epsilon)
+    return (image - low) / (span or np.float32(1))  # a constant image becomes 0
 
 
 #: Largest relative difference of two aspect ratios that count as equal, because sizes are rounded

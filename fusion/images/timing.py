@@ -7,10 +7,11 @@ has a gap, the visible frames that are further than `BRIDGED` frame intervals fr
 partner. The frames of two live cameras are paired by the same rule within `REACH` intervals
 (`fusion.live.pairing`).
 
-*Start.* The first frames are assumed to show the same moment. The exception: both clocks start at
-zero (not so in MPEG-TS, whose clock starts anywhere), and one recording's frames start later by
-more than a sound track or the decoding order can explain. Then the difference is taken as real, and
-it is reported.
+*Start.* The recordings of `fusion.live.recording` name the clock that both belong to. Otherwise,
+the first frames are assumed to show the same moment. The exception: both clocks start at zero (not
+so in MPEG-TS, whose clock starts anywhere), and one recording's frames start later by more than a
+sound track or the decoding order can explain. Then the difference is taken as real, and it is
+reported.
 
 **By number** (``index``): the k-th frame with the k-th frame. This is for recordings with wrong
 timestamps, such as a thermal camera with 9 frames per second whose file states 30.
@@ -116,6 +117,8 @@ def _delay(ir: Video, vis: Video) -> float:
     scans = ir.scan, vis.scan
     starts = [scan.first or 0.0 for scan in scans]
     delay = starts[0] - starts[1]
+    if ir.clock is not None and ir.clock == vis.clock:
+        return delay
     if ir.clock_is_its_own or vis.clock_is_its_own:
         return 0.0
     least = _SOUND if ir.has_sound or vis.has_sound else 0.0

@@ -48,6 +48,9 @@ _WITHOUT_CLOCK = {"h264", "hevc", "mjpeg", "mpegvideo", "m4v", "av1", "obu"}
 # Containers with a table of all frames: a file with fewer frames than listed was truncated.
 _WITH_TABLE = {"mov", "mp4", "avi"}
 
+# Name of the tag that names a clock.
+_CLOCK = "RGBT_CLOCK"
+
 # Largest distance, in frames, between a packet's position in the file and its position in time.
 _REORDERED = 32
 
@@ -112,6 +115,8 @@ class Video:
     Attributes:
         size: ``(width, height)`` of its frames, after the rotation that the file states.
         has_sound: whether the file has a sound track.
+        clock: name of the clock that the timestamps belong to, if the file states it. Files with
+            the same one were recorded together.
 
     Raises:
         UserError: the file does not exist, is a network stream, or cannot be decoded as a video.
@@ -130,6 +135,7 @@ class Video:
                 stream = self._stream(container)
                 self._format = set(container.format.name.split(","))
                 self.has_sound = bool(container.streams.audio)
+                self.clock = container.metadata.get(_CLOCK)
                 self._listed = stream.frames if self._format & _WITH_TABLE else 0
                 self._codec = stream.codec_context.name
                 rate = stream.average_rate or stream.guessed_rate
@@ -349,13 +355,15 @@ class VideoWriter:
     Args:
         path: ends in .mp4, .m4v, .mov, .mkv, .webm or .avi.
         fps: frames per second.
-        timed: write the times given with the frames, in milliseconds, instead of a constant rate.
-            For .mkv alone. The codec's settings are then those for encoding while recording.
+        clock: write the times given with the frames, in milliseconds, instead of a constant rate,
+            and this name of the clock that they belong to (`Video.clock`). For .mkv alone. The
+            codec's settings are then those for encoding while recording.
     """
 
-    def __init__(self, path: str | Path, fps: float | Fraction, timed: bool = False):
+    def __init__(self, path: str | Path, fps: float | Fraction, clock: str | None = None):
         self.path = Path(path)
-        self._tick = Fraction(1, 1000) if timed else None  # Matroska's
+        self._clock = clock
+        self._tick = None if clock is None else Fraction(1, 1000)  # Matroska's
         self._last = -1
         require_video_suffix(self.path)
         rate = Fraction(fps).limit_denominator(1001) if fps > 0 else Fraction(25)
@@ -374,7 +382,7 @@ class VideoWriter:
 
         Args:
             frame: ``HxW`` or RGB ``HxWx3`` uint8, or, for .mkv, ``HxW`` uint16.
-            time: seconds from the start, not negative and ascending, if the writer is ``timed``.
+            time: seconds from the start, not negative and ascending, if the writer has a ``clock``.
         """
         deep = frame.dtype == np.uint16
         if self._stream is None:
@@ -415,6 +423,8 @@ class VideoWriter:
             self._container = av.open(
                 str(self._temporary), "w", format=_FORMATS[suffix], options=flags
             )
+            if self._clock is not None:
+                self._container.metadata[_CLOCK] = self._clock
             stream = self._container.add_stream(codec, rate=self.rate, options=options)
             stream.width, stream.height = width, height
             stream.pix_fmt = {"mjpeg": "yuvj420p", "ffv1": "gray16le"}.get(codec, "yuv420p")

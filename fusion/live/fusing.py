@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 
 from fusion.images.pixels import to_8bit
 from fusion.live.pipeline import Live, Registration, ShotPair
-
-if TYPE_CHECKING:
-    from fusion.networks.base import FusionNetwork
+from fusion.networks.base import FusionNetwork
+from fusion.networks.video import FrameFusion
 
 
 class LiveFusion(Live):
@@ -24,6 +23,7 @@ class LiveFusion(Live):
         ir, vis: see `fusion.live.pipeline.Live`.
         color: keep the visible picture's colour.
         width: visible pictures that are wider, in pixels, are scaled down before they are fused.
+        steady: see `fusion.networks.video.FrameFusion`.
     """
 
     title = "Live fusion"
@@ -36,12 +36,13 @@ class LiveFusion(Live):
 
     def __init__(
         self,
-        network: "FusionNetwork",
+        network: FusionNetwork,
         ir: str | int | Path,
         vis: str | int | Path,
         *,
         color: bool = True,
         width: int | None = None,
+        steady: bool | None = None,
         registration: Registration | None = None,
         delay: float = 0.0,
         recordings: str | Path = "recordings",
@@ -51,6 +52,7 @@ class LiveFusion(Live):
             ir, vis, registration=registration, delay=delay, recordings=recordings, report=report
         )
         self.network, self.color, self.width = network, color, width
+        self._fusion = FrameFusion(network, steady)
 
     def scaled(self, vis: np.ndarray) -> np.ndarray:
         """The visible picture in the size that is fused."""
@@ -65,6 +67,6 @@ class LiveFusion(Live):
         if ir is None or vis is None:
             fused = vis if ir is None else to_8bit(ir)
         else:
-            fused = self.network.fuse(ir, vis, self.color)
+            fused = self._fusion.fuse(ir, vis, self.color)
         grey = None if ir is None else to_8bit(ir)
         return {"fused": fused, "visible": vis, "infrared": grey}, {}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock, Thread
+from uuid import uuid4
 
 from fusion.base.errors import UserError
 from fusion.base.files import make_folder
@@ -48,6 +49,7 @@ class Recorder:
         self.lost = 0
         self._rates = rates
         self._report = report
+        self._clock = uuid4().hex
         self._queue: queue.Queue[tuple[str, Shot] | None] = queue.Queue(WAITING)
         self._lock = Lock()
         self._closed = False
@@ -109,7 +111,7 @@ class Recorder:
                 form = (shot.image.shape, shot.image.dtype)
                 if side not in writers:
                     path = self.folder / f"{SIDES[side]}.mkv"
-                    writer = VideoWriter(path, self._rates[side] or 25, timed=True)
+                    writer = VideoWriter(path, self._rates[side] or 25, self._clock)
                     writers[side], forms[side] = stack.enter_context(writer), form
                 if form != forms[side]:
                     if form[0] != ():

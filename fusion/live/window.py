@@ -6,6 +6,7 @@ the box is drawn with the left mouse button; c stops tracking.
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -77,8 +78,9 @@ class LiveWindow:
         return not self._after or cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
 
     def close(self) -> None:
-        """Close the window."""
-        cv2.destroyWindow(self.title)
+        """Close the window, unless the user has."""
+        with suppress(cv2.error):
+            cv2.destroyWindow(self.title)
 
     def _record(self) -> None:
         try:

@@ -75,6 +75,38 @@ class LLRRFusion(nn.Module):
         return self.conv_fused(torch.cat((rgb, ir), dim=1))
 
 
+@FUSIONS.register("conv")
+class ConvFusion(nn.Module):
+    """`LLRRFusion` without its model: the same convolutions, one after another, with ReLU.
+
+    Each modality passes through ``channels -> 2 num_filters``, ``num_blocks`` times
+    ``2 num_filters -> channels -> 2 num_filters`` and back to ``channels``. Without soft thresholds
+    and without the residual and the previous coefficients of Eq. 8, it has the multiplications of
+    `LLRRFusion` and all but its ``2 (2 num_filters + 1)`` thresholds and weights.
+
+    Args:
+        channels, num_filters, num_blocks: see `LLRRFusion`.
+    """
+
+    def __init__(self, channels: int = 256, num_filters: int = 128, num_blocks: int = 4):
+        super().__init__()
+        self.stack_rgb = self._stack(channels, 2 * num_filters, num_blocks)
+        self.stack_ir = self._stack(channels, 2 * num_filters, num_blocks)
+        self.conv_fused = conv3x3(2 * channels, channels)
+
+    @staticmethod
+    def _stack(channels: int, inner: int, num_blocks: int) -> nn.Sequential:
+        layers: list[nn.Module] = [conv3x3(channels, inner), nn.ReLU()]
+        for _ in range(num_blocks):
+            layers += [conv3x3(inner, channels), nn.ReLU(), conv3x3(channels, inner), nn.ReLU()]
+        return nn.Sequential(*layers, conv3x3(inner, channels))
+
+    def forward(self, rgb: Tensor, ir: Tensor) -> Tensor:
+        """Fuse two feature maps; see `LLRRFusion.forward`."""
+        _require_equal(rgb, ir)
+        return self.conv_fused(torch.cat((self.stack_rgb(rgb), self.stack_ir(ir)), dim=1))
+
+
 def _conv_bn(inputs: int, outputs: int, size: int) -> nn.Sequential:
     conv = nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode="reflect")
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))

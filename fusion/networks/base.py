@@ -1,6 +1,6 @@
 """The interface of all fusion networks: tensors in `forward`, images in `fuse`."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO, ClassVar
@@ -59,6 +59,11 @@ class FusionNetwork(nn.Module):
         rules: the available fusion rules by name; empty if fusion is learned.
         min_side: minimum length of the shorter side of an image, in pixels.
         published: how to read the authors' own files; None if they are not supported.
+        steady: whether frames of a video are made steady by default, see
+            `fusion.networks.video.FrameFusion`.
+        video_threads: number of threads that compute a frame of a video; None for all of PyTorch's.
+            A small network has too little work for two threads to share, and reading and writing
+            occupy the second core.
     """
 
     architecture: dict
@@ -66,6 +71,8 @@ class FusionNetwork(nn.Module):
     rules: ClassVar[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {}
     min_side: ClassVar[int] = 2
     published: ClassVar[PublishedWeights | None] = None
+    steady: ClassVar[bool] = False
+    video_threads: ClassVar[int | None] = None
 
     @property
     def reach(self) -> int | None:
@@ -96,7 +103,13 @@ class FusionNetwork(nn.Module):
         grey = self.scaling.to_pixels(output[0, 0].float().cpu().numpy())
         return grey if vis is None or not is_color(vis) else with_luminance(vis, grey)
 
-    def fuse(self, ir: np.ndarray, vis: np.ndarray, color: bool = True) -> np.ndarray:
+    def fuse(
+        self,
+        ir: np.ndarray,
+        vis: np.ndarray,
+        color: bool = True,
+        ranges: Sequence[tuple[float, float]] | None = None,
+    ) -> np.ndarray:
         """Fuse one pair of images.
 
         Args:
@@ -107,6 +120,9 @@ class FusionNetwork(nn.Module):
                 of any range likewise, but only where no colour is kept.
             color: keep the chroma of a coloured visible picture around the fused luminance; False
                 gives the grey picture of the papers.
+            ranges: lowest and highest level of the infrared's and of the visible's luminance, which
+                a `scaling` by the range of levels uses instead of the images' own; for frames of a
+                video, which should not be stretched each in its own way.
 
         Returns:
             uint8, RGB ``HxWx3`` if the visible image has colour and ``color`` is set, else ``HxW``.
@@ -130,9 +146,13 @@ class FusionNetwork(nn.Module):
                 f"{ir.shape[1]}x{ir.shape[0]}"
             )
         if self.reach is not None and ir.shape[0] * ir.shape[1] > self.WHOLE_PIXELS:
-            return self._fuse_in_windows(ir, vis, color and is_color(vis), self.reach)
+            return self._fuse_in_windows(ir, vis, color and is_color(vis), self.reach, ranges)
+        inputs = [
+            self.to_input(luminance(image), value_range)
+            for image, value_range in zip((ir, vis), ranges or (None, None), strict=True)
+        ]
         with torch.inference_mode():
-            output = self(self.to_input(luminance(ir)), self.to_input(luminance(vis)))
+            output = self(*inputs)
         return self.to_picture(output, vis if color else None)
 
     # An image with more pixels is fused in windows with this side, which bounds memory. Its raw
@@ -142,7 +162,12 @@ class FusionNetwork(nn.Module):
     RAW_BYTES: ClassVar[int] = 1 << 24
 
     def _fuse_in_windows(
-        self, ir: np.ndarray, vis: np.ndarray, color: bool, reach: int
+        self,
+        ir: np.ndarray,
+        vis: np.ndarray,
+        color: bool,
+        reach: int,
+        ranges: Sequence[tuple[float, float]] | None = None,
     ) -> np.ndarray:
         height, width = ir.shape[:2]
         areas = [
@@ -150,7 +175,8 @@ class FusionNetwork(nn.Module):
             for rows in windows(height, self.WINDOW, reach)
             for columns in windows(width, self.WINDOW, reach)
         ]
-        ranges = [_range(luminance(image[row]) for row in _rows(image)) for image in (ir, vis)]
+        if ranges is None:
+            ranges = [_range(luminance(image[row]) for row in _rows(image)) for image in (ir, vis)]
 
         def outputs() -> Iterator[np.ndarray]:
             for rows, columns in areas:

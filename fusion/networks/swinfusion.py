@@ -5,6 +5,7 @@ blocks within each modality and across modalities, then blocks on the fused feat
 convolutions to the image.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -95,12 +96,13 @@ class Block(nn.Module):
 
     Args:
         shift: number of pixels by which the windows are shifted.
+        drop: probability with which training leaves out each of the two residuals of an image.
         across: attend to the other map.
     """
 
-    def __init__(self, shift: int, across: bool = False):
+    def __init__(self, shift: int, drop: float, across: bool = False):
         super().__init__()
-        self.shift = shift
+        self.shift, self.drop = shift, drop
         self.norm = nn.LayerNorm(DIM)
         self.attention = WindowAttention(across)
         self.mlp = nn.Sequential(
@@ -116,16 +118,27 @@ class Block(nn.Module):
         """Apply the block to a map ``(B, H, W, DIM)``, given its windows and those attended to."""
         mask = shift_mask(x.shape[1], x.shape[2], self.shift, x) if self.shift else None
         attended = from_windows(self.attention(own, other, mask), x)
-        x = x + (attended.roll((self.shift, self.shift), (1, 2)) if self.shift else attended)
-        return x + self.mlp(x)
+        if self.shift:
+            attended = attended.roll((self.shift, self.shift), (1, 2))
+        x = x + self._perhaps(attended)
+        return x + self._perhaps(self.mlp(x))
+
+    def _perhaps(self, residual: Tensor) -> Tensor:
+        """Stochastic depth: 0 for some images of a batch, the others scaled to the same mean."""
+        if not self.training or self.drop == 0:
+            return residual
+        kept = torch.rand(len(residual), 1, 1, 1, device=residual.device) >= self.drop
+        return residual * kept / (1 - self.drop)
 
 
 class WithinStage(nn.Module):
-    """Blocks within one map."""
+    """Blocks within one map, with the probability of `Block` for each."""
 
-    def __init__(self, depth: int):
+    def __init__(self, drops: Sequence[float]):
         super().__init__()
-        self.blocks: Any = nn.ModuleList(Block(WINDOW // 2 * (i % 2)) for i in range(depth))
+        self.blocks: Any = nn.ModuleList(
+            Block(WINDOW // 2 * (i % 2), drop) for i, drop in enumerate(drops)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, H, W, DIM)``."""
@@ -135,14 +148,17 @@ class WithinStage(nn.Module):
         return x
 
 
+def _across_blocks(drops: Sequence[float]) -> nn.ModuleList:
+    return nn.ModuleList(Block(WINDOW // 2 * (i % 2), p, across=True) for i, p in enumerate(drops))
+
+
 class AcrossStage(nn.Module):
     """Blocks on two maps, each of which attends to the other."""
 
-    def __init__(self, depth: int):
+    def __init__(self, drops: Sequence[float]):
         super().__init__()
-        shifts = [WINDOW // 2 * (i % 2) for i in range(depth)]
-        self.ir: Any = nn.ModuleList(Block(shift, across=True) for shift in shifts)
-        self.vis: Any = nn.ModuleList(Block(shift, across=True) for shift in shifts)
+        self.ir: Any = _across_blocks(drops)
+        self.vis: Any = _across_blocks(drops)
 
     def forward(self, ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, H, W, DIM)`` each."""
@@ -163,29 +179,39 @@ class SwinFusion(FusionNetwork):
 
     The .97368 M of Table 7 are the 973 681 of the released program. It has two more convolutions
     with 8 430 parameters, meant for the second image, that it never uses: both images pass through
-    those of the first. Stochastic depth, which its training uses, is left out.
+    those of the first. In evaluation, images are extended by one to eight mirrored pixels at the
+    right and at the bottom, as the released program does, also if they have whole windows.
 
     Args:
+        stochastic_depth: probability in training of leaving out the residuals of the last block of
+            each part; it grows linearly from 0 over the part's blocks.
         scaling: pixel convention of the weights.
     """
 
     min_side = WINDOW
 
-    def __init__(self, scaling: PixelScaling | None = None):
+    def __init__(self, stochastic_depth: float = 0.1, scaling: PixelScaling | None = None):
         super().__init__()
-        self.architecture = {}
+        if not 0 <= stochastic_depth < 1:
+            raise ValueError(f"stochastic_depth is at least 0, below 1, got {stochastic_depth}")
+        self.architecture = {"stochastic_depth": stochastic_depth}
+
+        def drops(count: int) -> list[float]:
+            return [stochastic_depth * i / (count - 1) for i in range(count)]
+
         self.scaling = scaling or UNIT_SCALING
         self.first = nn.ModuleList((_conv(1, DIM // 2), _conv(DIM // 2, DIM)))
         self.embed = nn.LayerNorm(DIM)  # used wherever maps become tokens
-        self.extract_ir, self.extract_vis = WithinStage(EXTRACT_DEPTH), WithinStage(EXTRACT_DEPTH)
+        self.extract_ir, self.extract_vis = (WithinStage(drops(EXTRACT_DEPTH)) for _ in range(2))
         self.extracted_ir, self.extracted_vis = nn.LayerNorm(DIM), nn.LayerNorm(DIM)
-        stages = range(FUSION_STAGES)
-        self.within_ir = nn.ModuleList(WithinStage(FUSION_DEPTH) for _ in stages)
-        self.within_vis = nn.ModuleList(WithinStage(FUSION_DEPTH) for _ in stages)
-        self.across = nn.ModuleList(AcrossStage(FUSION_DEPTH) for _ in stages)
+        fusing = drops(FUSION_STAGES * FUSION_DEPTH)
+        stages = [fusing[i : i + FUSION_DEPTH] for i in range(0, len(fusing), FUSION_DEPTH)]
+        self.within_ir = nn.ModuleList(map(WithinStage, stages))
+        self.within_vis = nn.ModuleList(map(WithinStage, stages))
+        self.across = nn.ModuleList(map(AcrossStage, stages))
         self.fused_ir, self.fused_vis = nn.LayerNorm(DIM), nn.LayerNorm(DIM)
         self.join = _conv(2 * DIM, DIM)
-        self.reconstruct = WithinStage(RECONSTRUCT_DEPTH)
+        self.reconstruct = WithinStage(drops(RECONSTRUCT_DEPTH))
         self.reconstructed = nn.LayerNorm(DIM)
         self.last = nn.ModuleList(
             (_conv(DIM, DIM // 2), _conv(DIM // 2, DIM // 4), _conv(DIM // 4, 1))
@@ -198,8 +224,7 @@ class SwinFusion(FusionNetwork):
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
         """Fuse two images ``(B, 1, H, W)`` in 0..1; the output has no fixed range."""
         height, width = ir.shape[2:]
-        missing = (0, -width % WINDOW, 0, -height % WINDOW)
-        ir, vis = (self._shallow(F.pad(image, missing, mode="reflect")) for image in (ir, vis))
+        ir, vis = (self._shallow(self._to_whole_windows(image)) for image in (ir, vis))
         ir = self.embed(self.extracted_ir(self.extract_ir(ir)))
         vis = self.embed(self.extracted_vis(self.extract_vis(vis)))
         for within_ir, within_vis, across in zip(
@@ -214,6 +239,13 @@ class SwinFusion(FusionNetwork):
         for layer in hidden:
             x = F.leaky_relu(layer(x), LEAK)
         return last(x)[..., :height, :width]
+
+    def _to_whole_windows(self, image: Tensor) -> Tensor:
+        height, width = image.shape[2:]
+        if self.training:
+            return F.pad(image, (0, -width % WINDOW, 0, -height % WINDOW), mode="reflect")
+        image = torch.cat([image, image[:, :, -(WINDOW - height % WINDOW) :].flip(2)], dim=2)
+        return torch.cat([image, image[..., -(WINDOW - width % WINDOW) :].flip(3)], dim=3)
 
     def _shallow(self, image: Tensor) -> Tensor:
         """Image ``(B, 1, H, W)`` to tokens ``(B, H, W, DIM)``."""

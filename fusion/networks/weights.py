@@ -30,13 +30,28 @@ from fusion.networks.base import FusionNetwork
 from fusion.networks.lrrnet import LRRNet
 from fusion.networks.registry import CLASSICAL, NETWORKS
 
-__all__ = ["INCLUDED_WEIGHTS", "description", "load_network", "save_network"]
+__all__ = [
+    "INCLUDED_WEIGHTS",
+    "description",
+    "included_weights",
+    "load_named",
+    "load_network",
+    "save_network",
+]
+
+_INCLUDED = Path(__file__).with_name("pretrained")
 
 #: LRRNet's weights as trained by this package; see experiments/README.md.
-INCLUDED_WEIGHTS = Path(__file__).with_name("pretrained") / "lrrnet.safetensors"
+INCLUDED_WEIGHTS = _INCLUDED / "lrrnet.safetensors"
 
 #: Suffixes of weights files; other files in a folder are ignored.
-WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt"})
+WEIGHTS_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".pkl", ".model", ".ckpt", ".index"})
+
+
+def included_weights(method: str) -> Path | None:
+    """The weights of a method that this package trained and includes, or None."""
+    path = _INCLUDED / f"{method}.safetensors"
+    return path if path.is_file() else None
 
 
 def save_network(network: FusionNetwork, path: str | Path) -> None:
@@ -80,7 +95,8 @@ def load_network(
     Args:
         path: a safetensors file of this package; a published checkpoint of LRRNet or of a method
             whose class defines ``published``; or a folder with all published files of such a
-            method, which then has to be named by ``method``. None loads the included LRRNet.
+            method, which then has to be named by ``method``. None loads the included weights of
+            the method, or of LRRNet.
         method: a name from `NETWORKS`, which the weights must belong to; None detects it from the
             file. Or a method from `fusion.networks.classical`, which has no weights.
         rule: one of the network's ``rules`` for fusing features; defaults to the rule stored with
@@ -99,12 +115,12 @@ def load_network(
     if method is not None and method not in NETWORKS:
         raise UserError(unknown("method", method, (*NETWORKS, *CLASSICAL)))
     if path is None:
-        if method not in (None, "lrrnet"):
+        path = INCLUDED_WEIGHTS if method is None else included_weights(method)
+        if path is None:
             raise UserError(
                 f"{method}: no weights are included for this method; give --weights, published "
                 "ones or those of fusion train"
             )
-        path = INCLUDED_WEIGHTS
     metadata: dict[str, str]
     if Path(path).is_dir():
         tensors, metadata = _read_folder(Path(path), method), {}
@@ -142,6 +158,15 @@ def load_network(
     network = build_on_meta(path, build, arguments)
     fill(network, require_match(path, tensors, network, name_in_file), trainable)
     return network.to(device)
+
+
+def load_named(source: str) -> FusionNetwork:
+    """Load the network of a weights file, or a method by its name, in evaluation mode.
+
+    Raises:
+        UserError: as `load_network`; a name that is neither a file nor a method is unknown.
+    """
+    return load_network(Path(source)) if Path(source).exists() else load_network(method=source)
 
 
 def _scaling_by(

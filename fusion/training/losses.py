@@ -34,7 +34,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 class VGG16Features(nn.Module):
-    """relu1_2, relu2_2, relu3_3 and relu4_3 of torchvision's VGG-16, frozen.
+    """relu1_2, relu2_2, relu3_3, relu4_3 and optionally relu5_3 of torchvision's VGG-16, frozen.
 
     Args:
         weights: ``imagenet`` downloads torchvision's weights on first use; a path reads its state
@@ -43,31 +43,36 @@ class VGG16Features(nn.Module):
         pixels: how greyscale images in 0..255 become the network's input: ``raw``, repeated to
             three channels as the authors do, or ``imagenet``, also normalised as VGG-16 was
             trained.
+        count: how many of these outputs to return.
 
     Raises:
         UserError: the file is missing or does not match, or the weights cannot be downloaded.
     """
 
     #: Layers of torchvision's ``features`` whose output is returned.
-    TAPS = (3, 8, 15, 22)
+    TAPS = (3, 8, 15, 22, 29)
 
     mean: Tensor
     deviation: Tensor
 
     def __init__(
-        self, weights: str | Path = "imagenet", pixels: Literal["raw", "imagenet"] = "raw"
+        self,
+        weights: str | Path = "imagenet",
+        pixels: Literal["raw", "imagenet"] = "raw",
+        count: int = 4,
     ):
         super().__init__()
         if pixels not in ("raw", "imagenet"):
             raise ValueError(f"pixels is 'raw' or 'imagenet', got {pixels!r}")
         self.pixels = pixels
-        self.layers = _vgg16_layers(weights, 1 + self.TAPS[-1])
+        self.layers = _vgg16_layers(weights, 1 + self.TAPS[count - 1])
         self.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Features of a greyscale image ``(B, 1, H, W)`` in 0..255, with strides 1, 2, 4 and 8."""
+        """Features of a greyscale image ``(B, 1, H, W)`` in 0..255, with strides 1, 2, 4, 8 and
+        16."""
         x = image.expand(-1, 3, -1, -1)
         if self.pixels == "imagenet":
             x = (x / 255 - self.mean) / self.deviation
@@ -242,6 +247,13 @@ def sobel(image: Tensor) -> tuple[Tensor, Tensor]:
     return gx, gy
 
 
+def gaussian_window(size: int, sigma: float, like: Tensor) -> Tensor:
+    """Weights of a Gaussian around the place ``size // 2``, with sum 1 and the type of ``like``."""
+    x = torch.arange(size, dtype=like.dtype, device=like.device) - size // 2
+    weights = torch.exp(-(x**2) / (2 * sigma**2))
+    return weights / weights.sum()
+
+
 def ssim_map(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
     """SSIM of images ``(B, 1, H, W)`` in 0..1 at each pixel whose window lies within the image.
 
@@ -256,9 +268,7 @@ def ssim_map(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
             f"SSIM: {a.shape[3]}x{a.shape[2]} pixels are less than its window of {window}; give "
             "larger crops (data.size)"
         )
-    x = torch.arange(window, dtype=a.dtype, device=a.device) - window // 2
-    weights = torch.exp(-(x**2) / (2 * SSIM_SIGMA**2))
-    weights = weights / weights.sum()
+    weights = gaussian_window(window, SSIM_SIGMA, a)
 
     def blur(image: Tensor) -> Tensor:
         rows = F.conv2d(image, weights.view(1, 1, -1, 1))

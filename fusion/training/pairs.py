@@ -7,6 +7,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -17,11 +18,13 @@ from fusion.images.alignment.calibration import load_chosen
 from fusion.images.pairing import pair_folders
 from fusion.images.pixels import PixelScaling, luminance, to_8bit
 from fusion.images.reading import IMAGE_SUFFIXES, read_image, read_infrared, read_visible
-from fusion.networks.base import UNIT_SCALING
+from fusion.networks.base import UNIT_SCALING, FusionNetwork
+from fusion.networks.weights import load_named
 from fusion.training.losses import saliency_target
 from fusion.training.reference import read_references
 
-CropMode = Literal["crop", "resize", "center", "resized-crop"]
+CropMode = Literal["crop", "resize", "center", "resized-crop", "grid"]
+Interpolation = Literal["area", "nearest", "bicubic"]
 
 __all__ = ["PairData", "PairDataset", "find_pairs"]
 
@@ -77,11 +80,18 @@ class PairDataset(Dataset):
         pairs: files ``(infrared, visible)``.
         size: side of a view in pixels.
         view: ``crop``, a random position at full resolution; ``resize``, the whole image, as LRRNet
-            was trained; ``center``, the centre at full resolution, as for DIDFuse; or
-            ``resized-crop``, a random position with random size and aspect, as for AUIF.
+            was trained; ``center``, the centre at full resolution, as for DIDFuse;
+            ``resized-crop``, a random position with random size and aspect, as for AUIF; or
+            ``grid``, each of all crops whose positions are multiples of ``stride``, which are then
+            the items.
         scaling: how pixels become values, ``min-max`` or ``unit``, see `PixelScaling`.
+        stride: distance of the crops of a ``grid`` in pixels.
+        interpolation: how views are resized: ``area`` averages, ``nearest`` takes single pixels.
         flip: mirror half of the views horizontally and half vertically.
+        rotate: also turn half of the views by a quarter.
         saliency: also return the `saliency_target`, computed from the whole images.
+        teacher: also return, as the target, the greyscale image that this network makes of the
+            whole images.
         cache: keep decoded images in memory.
         seed: seed of the views.
         references: also return the references of each pair and their weights, by the path of the
@@ -102,6 +112,10 @@ class PairDataset(Dataset):
         scaling: Literal["min-max", "unit"] = "min-max",
         references: Mapping[Path, Sequence[tuple[Path, float]]] | None = None,
         calibration: Calibration | None = None,
+        teacher: FusionNetwork | None = None,
+        stride: int = 1,
+        interpolation: Interpolation = "area",
+        rotate: bool = False,
     ):
         self.pairs = list(pairs)
         self.size = size
@@ -110,13 +124,25 @@ class PairDataset(Dataset):
         self.saliency = saliency
         self.seed = seed
         self.scaling = PixelScaling(input=scaling)
+        self.teacher = teacher
         self.references = references
         self.calibration = calibration
         self._ranks = max(map(len, references.values()), default=0) if references else 0
         self._cache: dict[int, tuple[np.ndarray, ...]] | None = {} if cache else None
+        self.interpolation, self.rotate = interpolation, rotate
+        #: Of a grid: for each item, the number of its pair, and the view's top and left.
+        self._grid = self._places(stride) if view == "grid" else None
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.pairs) if self._grid is None else len(self._grid)
+
+    def _places(self, stride: int) -> list[tuple[int, int, int]]:
+        places = []
+        for pair in range(len(self.pairs)):
+            height, width = self._whole(pair)[0].shape
+            tops, lefts = (range(0, side - self.size + 1, stride) for side in (height, width))
+            places += [(pair, top, left) for top in tops for left in lefts]
+        return places
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
         """A pair of views: ``ir``, ``vis`` and optionally ``target``, in 0..1.
@@ -131,19 +157,25 @@ class PairDataset(Dataset):
         """
         index, draw = key
         rng = np.random.default_rng((self.seed, draw))
-        images = self._whole(index)
-        height, width = images[0].shape
-        place = self._place(height, width, rng)
+        if self._grid is None:
+            images = self._whole(index)
+            place = self._place(*images[0].shape, rng)
+        else:
+            index, top, left = self._grid[index]
+            images = self._whole(index)
+            place = slice(top, top + self.size), slice(left, left + self.size)
         views = [image[place] for image in images]
         if self.view in ("resize", "resized-crop"):
-            views = [_resize(view, self.size) for view in views]
+            views = [_resize(view, self.size, self.interpolation) for view in views]
         if self.flip:
             for axis in (0, 1):
                 if rng.random() < 0.5:
                     views = [np.flip(view, axis) for view in views]
+        if self.rotate and rng.random() < 0.5:
+            views = [np.rot90(view) for view in views]
         tensors = [torch.from_numpy(np.ascontiguousarray(v, np.float32))[None] for v in views]
         item = {"ir": tensors.pop(0), "vis": tensors.pop(0)}
-        if self.saliency:
+        if self.saliency or self.teacher is not None:
             item["target"] = tensors.pop(0)
         if self.references is not None:
             item["references"] = torch.cat(tensors)
@@ -196,12 +228,17 @@ class PairDataset(Dataset):
                 f"{vis.shape[1]}x{vis.shape[0]}; register them, for example by 'fusion align' "
                 "and --data.align, or leave them out"
             )
-        if self.view in ("crop", "center") and min(ir.shape) < self.size:
+        if self.view in ("crop", "center", "grid") and min(ir.shape) < self.size:
             raise UserError(
                 f"{ir_path}: {ir.shape[1]}x{ir.shape[0]} is smaller than a crop of {self.size}; "
                 "leave it out, or set size or view: resize"
             )
+        taught = None
+        if self.teacher is not None:
+            taught = UNIT_SCALING.to_network(self.teacher.fuse(ir, vis, color=False))
         ir, vis = self.scaling.to_network(ir), self.scaling.to_network(vis)
+        if taught is not None:
+            return ir, vis, taught
         if not self.saliency:
             return ir, vis
         whole_ir, whole_vis = (torch.from_numpy(image)[None, None] for image in (ir, vis))
@@ -232,9 +269,14 @@ def _random_shape(height: int, width: int, rng: np.random.Generator) -> tuple[in
     return (min(height, width),) * 2
 
 
-def _resize(image: np.ndarray, size: int) -> np.ndarray:
+_CV2 = {"area": cv2.INTER_AREA, "nearest": cv2.INTER_NEAREST}
+
+
+def _resize(image: np.ndarray, size: int, interpolation: Interpolation = "area") -> np.ndarray:
     image = image.astype(np.float32)
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    if interpolation == "bicubic":  # Pillow's, which averages where it shrinks; OpenCV's does not
+        return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+    return cv2.resize(image, (size, size), interpolation=_CV2[interpolation])
 
 
 class PairData(SampledData):
@@ -247,7 +289,10 @@ class PairData(SampledData):
             20 000 pairs of KAIST.
         holdout: number of pairs held out for validation, the last by name, which in a video form a
             separate scene.
-        size, view, flip, saliency, cache, scaling: see `PairDataset`.
+        size, view, flip, saliency, cache, scaling, stride, interpolation, rotate: see
+            `PairDataset`. Held-out pairs of a ``grid`` are seen in their centre.
+        shuffle: take the pairs, or the views of a grid, in a random order in each epoch, otherwise
+            in their own order.
         batch_size: pairs per step and device.
         workers: number of worker processes.
         seed: seed of subset, order and views.
@@ -255,6 +300,8 @@ class PairData(SampledData):
             ``setNN/VNNN`` per video; pairs without references are left out.
         align: calibration file from ``fusion align`` that brings the infrared onto the visible
             images; None for registered pairs.
+        teacher: the network whose images are the target: a weights file, or the name of a method
+            with included weights or without any. Not together with ``saliency``.
     """
 
     def __init__(
@@ -275,13 +322,24 @@ class PairData(SampledData):
         scaling: Literal["min-max", "unit"] = "min-max",
         references: str | None = None,
         align: str | None = None,
+        teacher: str | None = None,
+        stride: int = 1,
+        interpolation: Interpolation = "area",
+        rotate: bool = False,
+        shuffle: bool = True,
     ):
         super().__init__()
         self.save_hyperparameters()
+        self.shuffle = shuffle
 
     def setup(self, stage: str | None = None) -> None:
         h: Any = self.hparams
-        require_at_least(h, size=1, batch_size=1, workers=0, holdout=0, subset=1)
+        require_at_least(h, size=1, batch_size=1, workers=0, holdout=0, subset=1, stride=1)
+        if h.teacher is not None and h.saliency:
+            raise UserError(
+                "data.teacher: the target of data.saliency is another; give one of them"
+            )
+        teacher = None if h.teacher is None else load_named(h.teacher)
         pairs = find_pairs(h.root, h.ir, h.vis)
         references = None
         if h.references is not None:
@@ -309,9 +367,17 @@ class PairData(SampledData):
                 )
             chosen = np.random.default_rng(h.seed).permutation(len(pairs))[: h.subset]
             pairs = [pairs[i] for i in sorted(chosen)]
-        views = {"size": h.size, "view": h.view, "saliency": h.saliency, "seed": h.seed}
-        views["scaling"] = h.scaling
-        views["references"] = references
-        views["calibration"] = load_chosen(h.align and Path(h.align))
-        self.train_set = PairDataset(pairs, flip=h.flip, cache=h.cache, **views)
-        self.val_set = PairDataset(self.held_out, flip=False, **views)
+        views = {"size": h.size, "saliency": h.saliency, "seed": h.seed, "scaling": h.scaling}
+        views |= {"references": references, "interpolation": h.interpolation}
+        views |= {"calibration": load_chosen(h.align and Path(h.align)), "teacher": teacher}
+        self.train_set = PairDataset(
+            pairs,
+            view=h.view,
+            flip=h.flip,
+            rotate=h.rotate,
+            stride=h.stride,
+            cache=h.cache,
+            **views,
+        )
+        held_out = "center" if h.view == "grid" else h.view
+        self.val_set = PairDataset(self.held_out, view=held_out, flip=False, **views)

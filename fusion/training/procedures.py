@@ -1,10 +1,11 @@
 """Training procedures of fusion networks as Lightning modules.
 
 `DetailToSemanticTraining` is LRRNet's procedure as published. `SaliencyTraining` is this package's
-own and needs no pretrained loss network. `ReferenceTraining` regresses to results of other methods.
+own and needs no pretrained loss network. `ReferenceTraining` regresses to results of other methods,
+`DistillationTraining` to those of one network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +22,13 @@ from fusion.images.pixels import PixelScaling
 from fusion.networks.base import FusionNetwork
 from fusion.training.losses import DetailToSemanticLoss, ReferenceLoss, SaliencyLoss, VGG16Features
 
-__all__ = ["DetailToSemanticTraining", "FusionTraining", "ReferenceTraining", "SaliencyTraining"]
+__all__ = [
+    "DetailToSemanticTraining",
+    "DistillationTraining",
+    "FusionTraining",
+    "ReferenceTraining",
+    "SaliencyTraining",
+]
 
 
 class FusionTraining(L.LightningModule):
@@ -93,7 +100,7 @@ class FusionTraining(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.Adam(
-            self.network.parameters(),
+            [p for p in self.network.parameters() if p.requires_grad],
             self.learning_rate,
             self.betas,
             weight_decay=self.weight_decay,
@@ -108,6 +115,16 @@ class FusionTraining(L.LightningModule):
             return warm * cosine_decay(done)
 
         return scheduled(optimizer, factor)
+
+    def by_epochs(self, milestones: Sequence[int], decay: float) -> OptimizerLRScheduler:
+        """Adam whose rate is multiplied by ``decay`` after each of the epochs ``milestones``."""
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trained, self.learning_rate, self.betas)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, decay)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "epoch"},
+        }
 
 
 class DetailToSemanticTraining(FusionTraining):
@@ -227,6 +244,44 @@ class ReferenceTraining(FusionTraining):
             raise UserError("data.references: required by this procedure; give a folder")
         fused = self.network(batch["ir"], batch["vis"])
         return self.loss(fused, batch["references"], batch["weights"]), fused
+
+
+class DistillationTraining(FusionTraining):
+    """Regression of a small network to the images of a larger one, its teacher.
+
+    The data needs a ``teacher``, see `fusion.training.pairs.PairData`: the target is the teacher's
+    greyscale image as it would be written, of the whole pair. The output is clipped, not stretched.
+
+    Args:
+        network: the network to train; its `scaling` is set to the clamped convention.
+        w_intensity, w_gradient, w_structure, w_range: see `ReferenceLoss`; the teacher's image is
+            the only reference.
+        learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        w_intensity: float = 4.0,
+        w_gradient: float = 8.0,
+        w_structure: float = 1.0,
+        w_range: float = 0.1,
+        learning_rate: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        warmup_steps: int = 100,
+        cosine: bool = True,
+    ):
+        super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
+        network.scaling = PixelScaling(output="clamp", rounding="round")
+        self.loss = ReferenceLoss("weighted", w_intensity, w_gradient, w_structure, w_range)
+
+    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+        if "target" not in batch:
+            raise UserError("data.teacher: required by this procedure; name the network to imitate")
+        fused = self.network(batch["ir"], batch["vis"])
+        target = batch["target"]
+        return self.loss(fused, target, target.new_ones(len(target), 1)), fused
 
 
 def stretch(image: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from fusion.images.pixels import to_8bit
 from fusion.images.reading import write_image
 from fusion.networks.registry import CLASSICAL
 from tracker.app import samples
+from tracker.app.alignment import Alignment
 from tracker.app.elements import Compare, Picture
 from tracker.app.inputs import PICTURES, VIDEOS, data_address, is_video, shown
 from tracker.app.jobs import Job, Stopped
@@ -84,8 +85,10 @@ class FuseTab:
         device: see `fusion.base.commandline.resolve_device`.
     """
 
-    def __init__(self, visitor: Visitor, weights: Sequence[Path], device: str):
-        self._visitor, self._device = visitor, device
+    def __init__(
+        self, visitor: Visitor, alignment: Alignment, weights: Sequence[Path], device: str
+    ):
+        self._visitor, self._alignment, self._device = visitor, alignment, device
         self._choices = method_choices(weights)
         self._tables: dict[str, dict[str, float]] = {}  # metrics of the present pair by method
         self._last: _Fused | None = None
@@ -121,6 +124,7 @@ class FuseTab:
         self._gain = ui.select(list(GAINS), value="As recorded", label="Infrared grey levels")
         self._color = ui.switch("Keep the colour", value=True)
         self._fit = ui.switch("Bring the infrared to the visible's size", value=True)
+        self._alignment.build_switch(self._changed)
         self._run = ui.button("Fuse", icon="layers", on_click=self._fuse).classes("main fuse-run")
         self._progress = Progress(self._visitor)
 
@@ -137,7 +141,8 @@ class FuseTab:
 
         return Options(
             color=self._color.value,
-            resize=self._fit.value,
+            resize=self._fit.value and self._alignment.chosen is None,
+            calibration=self._alignment.chosen,
             percentiles=GAINS[self._gain.value],
         )
 
@@ -218,8 +223,8 @@ class FuseTab:
         with self._result:
             compare = Compare().classes("fused-compare")
             with ui.row().classes("spread sides"):
-                left = ui.toggle(list(images), value="Infrared").props("dense no-caps")
-                right = ui.toggle(list(images), value="Fused").props("dense no-caps")
+                left = ui.toggle(list(images), value="Infrared").props("no-caps size=sm")
+                right = ui.toggle(list(images), value="Fused").props("no-caps size=sm")
 
             def update() -> None:
                 compare.show_pictures(

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from fusion.base.errors import UserError
+from fusion.images.alignment import Calibration
 from fusion.images.pixels import resize_to, to_8bit
 from fusion.images.reading import IMAGE_SUFFIXES, read_infrared, read_visible, write_image
 from fusion.images.video import VIDEO_SUFFIXES, Video
@@ -87,8 +88,16 @@ def reduced(image: np.ndarray, side: int = SHOWN_SIDE) -> np.ndarray:
 # --- Sequences ------------------------------------------------------------------------------------
 
 
-def open_sequence(visible: Path, infrared: Path | None, visitor: Visitor) -> Sequence:
+def open_sequence(
+    visible: Path,
+    infrared: Path | None,
+    visitor: Visitor,
+    calibration: Calibration | None = None,
+) -> Sequence:
     """Open two videos or archives, or one archive with both modalities.
+
+    Args:
+        calibration: of the two cameras; without one, the infrared is brought to the visible's size.
 
     Raises:
         UserError: they cannot be read as a sequence, or are too large.
@@ -105,7 +114,12 @@ def open_sequence(visible: Path, infrared: Path | None, visitor: Visitor) -> Seq
             visitor.limits.check_video(path)
     if infrared is None and paths[0].is_file():
         raise UserError(f"{paths[0].name}: give the infrared video too")
-    sequence = load_sequence(paths if len(paths) == 2 else paths[0], resize=True, needs_boxes=False)
+    sequence = load_sequence(
+        paths if len(paths) == 2 else paths[0],
+        resize=calibration is None,
+        needs_boxes=False,
+        calibration=calibration,
+    )
     name = visible.name
     visitor.limits.check_frames(name, len(sequence))
     visitor.limits.check_size(name, *sequence.frame_size())

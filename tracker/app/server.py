@@ -15,6 +15,9 @@ from nicegui.server import Server
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from fusion.base.errors import UserError
+from fusion.live.server import is_loopback
+from tracker.app.alignment import Alignment
+from tracker.app.cameras import LIVE, LiveDesk, LiveTab, NoLiveTab
 from tracker.app.command import LOCAL
 from tracker.app.fusing import INCLUDED, FuseTab, network_of
 from tracker.app.jobs import Worker
@@ -25,7 +28,8 @@ from tracker.app.visitors import FILES, UPLOADS, Visitor, Visitors
 #: Seconds that a page may be without connection, such as a sleeping laptop's, before its files go.
 PATIENCE = 30.0
 
-_ICON = "🌡️"
+#: The tabs by their names, with their icons.
+TABS = {"fuse": "layers", "track": "my_location", "live": "videocam"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Settings:
     weights: tuple[Path, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only this computer can reach the app."""
+        return is_loopback(self.host)
+
 
 def serve(settings: Settings) -> None:
     """Serve the page until the process is asked to end, and remove all files then.
@@ -50,17 +59,19 @@ def serve(settings: Settings) -> None:
     folder = Path(tempfile.mkdtemp(prefix="rgbt-app-"))
     worker = Worker()
     visitors = Visitors(folder, settings.limits, worker)
-    _add_addresses(visitors)
-    if settings.host == LOCAL:
+    desk = LiveDesk()
+    _add_addresses(visitors, desk)
+    if settings.is_local:
         # Otherwise a page of another site could rebind its name to this machine and read ours.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[LOCAL, "localhost"])
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[settings.host, "localhost"])
 
     def page() -> None:
         visitor = visitors.enter()
         ui.context.client.on_delete(lambda: visitors.leave(visitor))
-        build_page(visitor, settings)
+        build_page(visitor, desk, settings)
 
     def end() -> None:
+        desk.stop()
         worker.close()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -68,7 +79,7 @@ def serve(settings: Settings) -> None:
         while not Server.instance.started:  # or the address would be refused
             await asyncio.sleep(0.02)
         print(f"open this: http://{settings.host}:{port} (Ctrl-C ends the app)", flush=True)
-        if settings.host != LOCAL:
+        if not settings.is_local:
             print(
                 f"{settings.host}: others in the network can use this app, without a password",
                 file=sys.stderr,
@@ -83,7 +94,7 @@ def serve(settings: Settings) -> None:
             host=settings.host,
             port=port,
             title="RGBT",
-            favicon=_ICON,
+            favicon=Path(__file__).with_name("browser") / "icon.svg",
             dark=None,
             show=settings.open,
             reload=False,
@@ -102,6 +113,8 @@ def _free_port(host: str, port: int) -> int:
     Raises:
         UserError: it is in use, or the address is not one of this machine.
     """
+    if ":" in host:
+        raise UserError(f"--host {host}: IPv6 is not served; give 127.0.0.1 or 0.0.0.0")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -115,7 +128,7 @@ def _free_port(host: str, port: int) -> int:
         ) from None
 
 
-def _add_addresses(visitors: Visitors) -> None:
+def _add_addresses(visitors: Visitors, desk: LiveDesk) -> None:
     @app.get(f"{FILES}/{{key}}/{{number}}/{{name}}")
     def send(key: str, number: str, name: str) -> Response:
         visitor = visitors.get(key)
@@ -135,15 +148,18 @@ def _add_addresses(visitors: Visitors) -> None:
             return PlainTextResponse(visitor.message(error), 413)
         return PlainTextResponse("")
 
+    app.add_api_route(f"{LIVE}/{{key}}/{{path:path}}", desk.answer, methods=["GET", "POST"])
 
-def build_page(visitor: Visitor, settings: Settings) -> None:
+
+def build_page(visitor: Visitor, desk: LiveDesk, settings: Settings) -> None:
     """All tabs for one visitor."""
+    alignment = Alignment()
     ui.add_css(Path(__file__).with_name("browser") / "style.css")
     ui.colors(primary="#2a6f8f", secondary="#546e7a", accent="#ffb000")
     with ui.header().classes("top"):
         ui.label("RGBT").classes("name")
         with ui.tabs().props("inline-label no-caps") as tabs:
-            for name, icon in (("fuse", "layers"), ("track", "my_location")):
+            for name, icon in TABS.items():
                 ui.tab(name, name.capitalize(), icon=icon).props(f"data-tab={name}")
         ui.space()
         ui.button(icon="contrast").props(
@@ -151,6 +167,11 @@ def build_page(visitor: Visitor, settings: Settings) -> None:
         ).on("click", js_handler="() => Quasar.Dark.toggle()")
     with ui.tab_panels(tabs, value="fuse", keep_alive=True).classes("panels"):
         with ui.tab_panel("fuse"):
-            FuseTab(visitor, settings.weights, settings.device)
+            FuseTab(visitor, alignment, settings.weights, settings.device)
         with ui.tab_panel("track"):
-            TrackTab(visitor, settings.device)
+            TrackTab(visitor, alignment, settings.device)
+        with ui.tab_panel("live"):
+            if settings.is_local:
+                LiveTab(visitor, desk, alignment, settings.device)
+            else:
+                NoLiveTab()

@@ -11,6 +11,7 @@ from nicegui import ui
 
 from fusion.base.errors import UserError
 from tracker.app import samples
+from tracker.app.alignment import Alignment
 from tracker.app.elements import Box, Picture
 from tracker.app.inputs import VIDEOS, data_address, open_sequence, shown
 from tracker.app.jobs import Job, Stopped
@@ -31,7 +32,7 @@ def _network() -> Any:
     return load_tracker()
 
 
-def _make(name: str, device: str) -> Any:
+def tracker_of(name: str, device: str) -> Any:
     """The tracker of a name.
 
     Raises:
@@ -62,8 +63,8 @@ class TrackTab:
         device: see `fusion.base.commandline.resolve_device`.
     """
 
-    def __init__(self, visitor: Visitor, device: str):
-        self._visitor, self._device = visitor, device
+    def __init__(self, visitor: Visitor, alignment: Alignment, device: str):
+        self._visitor, self._alignment, self._device = visitor, alignment, device
         self._sequence: Sequence | None = None
         self._box: Box | None = None
         self._pictures: list[Picture] = []
@@ -99,6 +100,7 @@ class TrackTab:
             "give it as the visible one."
         ).classes("hint")
         self._tracker = ui.select(tracker_choices(), value=INCLUDED, label="Tracker")
+        self._alignment.build_switch(self._open)
         self._line = ui.label("Draw a box around the object in the first frame.").classes("hint")
         self._run = ui.button("Track", icon="my_location", on_click=self._track)
         self._run.classes("main track-run").disable()
@@ -150,7 +152,7 @@ class TrackTab:
             return
 
         def load() -> tuple[Sequence, Frame]:
-            sequence = open_sequence(visible, infrared, self._visitor)
+            sequence = open_sequence(visible, infrared, self._visitor, self._alignment.chosen)
             return sequence, sequence.frame(0)
 
         self._run.disable()
@@ -193,7 +195,7 @@ class TrackTab:
                 draw = partial(draw_frame, step.frame, step.box, score=step.score, size=size)
                 job.report(step.frame.number, total, draw)
 
-            tracker = _make(name, self._device)
+            tracker = tracker_of(name, self._device)
             return track_to_folder(tracker, sequence, box, folder, folder / "video.mp4", watch)
 
         def show(picture: np.ndarray) -> None:

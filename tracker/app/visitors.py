@@ -41,6 +41,7 @@ class Visitor:
         self._uploads: dict[str, Path] = {}
         self._jobs: list[Job] = []
         self._closed = False
+        self._at_close: list[Callable[[], object]] = []
 
     def new_folder(self) -> Path:
         """An empty folder."""
@@ -124,11 +125,17 @@ class Visitor:
             job.stop()
         return job
 
+    def at_close(self, call: Callable[[], object]) -> None:
+        """Call a function when the visitor leaves."""
+        self._at_close.append(call)
+
     def close(self) -> None:
         """Stop the visitor's jobs, and remove the files after them."""
         self._closed = True
         for job in self._jobs:
             job.stop()
+        for call in self._at_close:
+            call()
         self._offered.clear()
         with contextlib.suppress(RuntimeError):  # the worker has ended: the server removes all
             self.remove(self._folder)

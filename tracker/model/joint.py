@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from tracker.data.frames import MODALITIES
 from tracker.model.head import Response
-from tracker.model.joint_head import CorrelationKernels, JointHead
+from tracker.model.joins import FUSED
+from tracker.model.joint_head import TAPS, CorrelationKernels, JointHead
 from tracker.model.network import at_least_float32, fold_batch_norm
 from tracker.model.reading import Candidates, cell_centres
-from tracker.model.registry import BACKBONES, NETWORKS
+from tracker.model.registry import BACKBONES, JOINS, NETWORKS
 
 __all__ = ["JOINT_PRESETS", "JointTracker"]
 
@@ -35,9 +36,10 @@ class JointTracker(nn.Module):
 
     Args:
         modalities: among "rgb" and "ir".
-        join: where the modalities are joined: by the "gate" of a `ModalityJoin`, or as "pixels",
-            which reads the mean of both pictures as one.
-        fusion, fusion_args: see `ModalityJoin`.
+        join: how the modalities are joined, of `tracker.model.registry.JOINS` ("gate", "mean",
+            "decision"), or as "pixels", which reads the mean of both pictures as one.
+        fusion, fusion_args: see `tracker.model.joins.MeanJoin`.
+        tap: what the fusion module reads, of `tracker.model.joint_head.TAPS`.
         backbone: of `tracker.model.registry.BACKBONES`, of one level, such as "mobile".
         backbone_args: arguments of the backbone's constructor.
         depth: of the `JointHead`.
@@ -64,9 +66,10 @@ class JointTracker(nn.Module):
         self,
         modalities: Sequence[str] = MODALITIES,
         *,
-        join: Literal["gate", "pixels"] = "gate",
+        join: str = "gate",
         fusion: str | None = None,
         fusion_args: dict[str, Any] | None = None,
+        tap: Literal["features", "maps", "towers"] = "maps",
         backbone: str = "mobile",
         backbone_args: dict[str, Any] | None = None,
         depth: int = 6,
@@ -79,6 +82,7 @@ class JointTracker(nn.Module):
             "join": join,
             "fusion": fusion,
             "fusion_args": dict(fusion_args or {}),
+            "tap": tap,
             "backbone": backbone,
             "backbone_args": dict(backbone_args or {}),
             "depth": depth,
@@ -87,10 +91,12 @@ class JointTracker(nn.Module):
         }
         if not modalities or set(modalities) - set(MODALITIES):
             raise ValueError(f"modalities must be some of {MODALITIES}, got {tuple(modalities)}")
-        if join not in ("gate", "pixels"):
-            raise ValueError(f"join must be gate or pixels, got {join!r}")
+        if join not in (*JOINS, "pixels"):
+            raise ValueError(f"join must be one of {', '.join([*JOINS, 'pixels'])}, got {join!r}")
+        if tap not in TAPS:
+            raise ValueError(f"tap must be one of {', '.join(TAPS)}, got {tap!r}")
         if fusion and (join == "pixels" or len(modalities) < 2):
-            raise ValueError("fusion needs both modalities and join gate")
+            raise ValueError("fusion needs both modalities, joined after the backbone")
         self.modalities = tuple(modalities)
         self.branches = self.input_names = ("mean",) if join == "pixels" else self.modalities
         self.join = join
@@ -108,14 +114,15 @@ class JointTracker(nn.Module):
             )
         (channels,) = self.backbone.channels
         self.head = JointHead(
-            self.branches, channels, cells, cells // 2, depth, fusion, fusion_args
+            self.branches, channels, cells, cells // 2, depth, fusion, fusion_args, join, tap
         )
+        fused = [FUSED] if self.head.fusion is not None else []
         self.response_size = search_cells - 1
         self.online: dict[str, Any] = {}
         self.template_paths = [((branch, branch),) for branch in self.branches]
         self.kernel_paths = [
             ((branch, branch), (part, name), (index, field))
-            for branch in self.branches
+            for branch in (*self.branches, *fused)
             for part, name in enumerate(self.head.correlations)
             for index, field in enumerate(CorrelationKernels._fields)
         ]
@@ -148,12 +155,20 @@ class JointTracker(nn.Module):
 
     def kernels(self, template: Mapping[str, Tensor]) -> dict[str, list[CorrelationKernels]]:
         """What of `template`'s features a search needs."""
-        return {m: self.head.kernels(x) for m, x in template.items()}
+        return {m: self.head.kernels(x) for m, x in self._with_fused(template).items()}
+
+    def _with_fused(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The features, and what a fusion module before the correlations makes of both."""
+        fusion = self.head.fusion
+        if fusion is None or not all(m in features for m in self.modalities):
+            return dict(features)
+        return {**features, FUSED: fusion(*(features[m] for m in self.modalities))}
 
     def correlate(
         self, kernels: Mapping[str, list[CorrelationKernels]], features: Mapping[str, Tensor]
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """Correlation maps of the modalities that have both kernels and search features."""
+        features = self._with_fused(features)
         names = [m for m in features if m in kernels]
         joined = [
             CorrelationKernels(*(torch.cat(parts) for parts in zip(*of_part, strict=True)))

@@ -8,16 +8,23 @@ correlations and the towers, so that each is compared with its own template and 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fusion.llrr.registry import FUSIONS
 from tracker.model.head import Response, depthwise_correlation
+from tracker.model.joins import FUSED
 from tracker.model.neck import crop_centre
+from tracker.model.registry import JOINS
 
-__all__ = ["CorrelationKernels", "JointHead", "ModalityJoin"]
+__all__ = ["TAPS", "CorrelationKernels", "JointHead"]
+
+Tap = Literal["features", "maps", "towers"]
+
+#: What a fusion module reads: the backbone's features, correlation maps, or the towers' output.
+TAPS: tuple[Tap, ...] = ("features", "maps", "towers")
 
 
 class CorrelationKernels(NamedTuple):
@@ -88,78 +95,6 @@ class Correlation(nn.Module):
         return self.reduce(torch.cat((similarity, slid), dim=1))
 
 
-class ModalityJoin(nn.Module):
-    """Correlation maps of several modalities to one.
-
-        joined = sum over m of g_m x_m  [+ s F(x_rgb, x_ir)],    g = softmax over m of w_m * x_m
-
-    with a 1x1 convolution ``w_m`` for every modality, zero at the start, which is the mean. A
-    modality that is not available has no weight; its map need not exist. A fusion module F, with a
-    learned scale ``s`` for every channel that is zero at the start, counts where both are there.
-
-    Args:
-        modalities: their names.
-        channels: of the maps.
-        fusion: F, of `fusion.llrr.registry.FUSIONS`; None for the gates alone.
-        fusion_args: arguments of that module besides ``channels``.
-    """
-
-    def __init__(
-        self,
-        modalities: Sequence[str],
-        channels: int,
-        fusion: str | None = None,
-        fusion_args: Mapping[str, Any] | None = None,
-    ):
-        super().__init__()
-        gates = {m: nn.Conv2d(channels, 1, 1) for m in modalities}
-        for gate in gates.values():
-            for parameter in gate.parameters():
-                nn.init.zeros_(parameter)
-        self.gates = nn.ModuleDict(gates)
-        self.fusion = FUSIONS[fusion](channels, **(fusion_args or {})) if fusion else None
-        if self.fusion is not None:
-            self.scale = nn.Parameter(torch.zeros(channels, 1, 1))
-
-    def weights(
-        self, maps: Mapping[str, Tensor], available: Mapping[str, Tensor] | None = None
-    ) -> Tensor:
-        """Weights ``(M, B, 1, H, W)`` of the maps, in their order; their sum over M is 1."""
-        logits = torch.stack([self.gates[m](x) for m, x in maps.items()])
-        if available is not None:
-            mask = torch.stack([available[m] for m in maps])
-            logits = logits.masked_fill(~mask[:, :, None, None, None], float("-inf"))
-        return logits.softmax(0)
-
-    def forward(
-        self, maps: Mapping[str, Tensor], available: Mapping[str, Tensor] | None = None
-    ) -> Tensor:
-        """Join maps.
-
-        Args:
-            maps: by modality, ``(B, channels, H, W)``; at least one.
-            available: by modality, ``(B,)`` booleans; each item of the batch needs one modality.
-                All where None.
-        """
-        if len(maps) == 1:
-            return next(iter(maps.values()))
-        weighted = [
-            w * x for w, x in zip(self.weights(maps, available), maps.values(), strict=True)
-        ]
-        if available is not None:
-            # A map that is not available may hold anything, even what is not finite.
-            masks = [available[m][:, None, None, None] for m in maps]
-            weighted = [torch.where(m, x, 0) for m, x in zip(masks, weighted, strict=True)]
-        joined = sum(weighted[1:], weighted[0])
-        if self.fusion is None or len(maps) < len(self.gates):
-            return joined
-        fused = self.scale * self.fusion(*(maps[m] for m in self.gates))
-        if available is None:
-            return joined + fused
-        both = torch.stack([available[m] for m in self.gates]).all(0)[:, None, None, None]
-        return joined + torch.where(both, fused, 0)
-
-
 def _tower(channels: int, depth: int) -> nn.Sequential:
     """Separable convolutions: depthwise 3x3 with ReLU6, then 1x1 without activation."""
     layers: list[nn.Module] = []
@@ -176,7 +111,9 @@ class JointHead(nn.Module):
         channels: of the features.
         template_cells, centre_cells: see `Correlation`.
         depth: separable convolutions of a tower.
-        fusion, fusion_args: see `ModalityJoin`.
+        fusion, fusion_args: see `tracker.model.joins.MeanJoin`.
+        join: of `tracker.model.registry.JOINS`.
+        tap: what the fusion module reads, of `TAPS`; with "towers", the join reads it too.
     """
 
     def __init__(
@@ -188,15 +125,24 @@ class JointHead(nn.Module):
         depth: int = 6,
         fusion: str | None = None,
         fusion_args: Mapping[str, Any] | None = None,
+        join: str = "gate",
+        tap: Tap = "maps",
     ):
         super().__init__()
         parts = ("cls", "loc")
+        self.tap = tap
         self.correlations: Any = nn.ModuleDict(
             {p: Correlation(channels, template_cells, centre_cells) for p in parts}
         )
         several = len(modalities) > 1
-        self.joins = nn.ModuleDict(
-            {p: ModalityJoin(modalities, channels, fusion, fusion_args) for p in parts}
+        before = bool(fusion) and tap == "features"
+        # Before both correlations, one module for templates and search regions.
+        self.fusion = None
+        if fusion and before:
+            self.fusion = FUSIONS[fusion](channels, **(fusion_args or {}))
+        of_join = (FUSED, None) if before else (fusion, fusion_args)
+        self.joins: Any = nn.ModuleDict(
+            {p: JOINS.create(join, modalities, channels, *of_join) for p in parts}
             if several
             else {}
         )
@@ -224,17 +170,35 @@ class JointHead(nn.Module):
         maps: Mapping[str, tuple[Tensor, Tensor]],
         available: Mapping[str, Tensor] | None = None,
     ) -> Response:
-        """The response of correlation maps by modality; ``available`` as for `ModalityJoin`.
+        """The response of correlation maps by modality; ``available`` as for
+        `tracker.model.joins.MeanJoin`.
 
         In the result, ``cls`` has a logit of the background and one of the target, and ``loc`` the
         logarithms of the distances from the cell to the left, top, right and bottom of the box.
         """
+        if self.joins and self.joins["cls"].stage == "responses":
+            return self._decide_by_responses(maps, available)
         outputs = []
-        for index, part in enumerate(self.towers):
+        for index, (part, tower) in enumerate(self.towers.items()):
             of_part = {m: pair[index] for m, pair in maps.items()}
-            if self.joins:
-                joined = self.joins[part](of_part, available)
+            if not self.joins:
+                (joined,) = map(tower, of_part.values())
+            elif self.tap == "towers":
+                joined = self.joins[part]({m: tower(x) for m, x in of_part.items()}, available)
             else:
-                (joined,) = of_part.values()
-            outputs.append(self.outputs[part](self.towers[part](joined)))
+                joined = tower(self.joins[part](of_part, available))
+            outputs.append(self.outputs[part](joined))
         return Response(*outputs)
+
+    def _decide_by_responses(
+        self,
+        maps: Mapping[str, tuple[Tensor, Tensor]],
+        available: Mapping[str, Tensor] | None,
+    ) -> Response:
+        found: dict[str, list[Tensor]] = {}
+        for index, (part, tower) in enumerate(self.towers.items()):
+            of_part = {m: pair[index] for m, pair in maps.items()}
+            for m, x in self.joins[part].branches(of_part, available).items():
+                found.setdefault(m, []).append(self.outputs[part](tower(x)))
+        responses = {m: Response(*outputs) for m, outputs in found.items()}
+        return self.joins["cls"].combine(responses, available)

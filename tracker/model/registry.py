@@ -5,6 +5,8 @@ by `TrackerNetwork`'s arguments, in configurations and in weights files. The cla
 
 - `BACKBONES`: a subclass of `tracker.model.backbone.Backbone`.
 - `HEADS`: constructed with ``(num_levels, channels, num_anchors)``, see `tracker.model.head.Head`.
+- `JOINS`: constructed with ``(modalities, channels, fusion, fusion_args)``, see
+  `tracker.model.joins`.
 - `NETWORKS`: whole networks with their own decoding, see `tracker.model.weights`.
 
 Modules that fuse features are in `fusion.llrr.registry.FUSIONS`, their losses in
@@ -15,4 +17,5 @@ from fusion.base.registry import Registry
 
 BACKBONES = Registry("backbone", "tracker.model:BACKBONES")
 HEADS = Registry("head", "tracker.model:HEADS")
+JOINS = Registry("join", "tracker.model:JOINS")
 NETWORKS = Registry("tracker network", "tracker.model:NETWORKS")

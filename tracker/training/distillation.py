@@ -21,20 +21,13 @@ from torch.nn import functional as F
 from fusion.base.errors import UserError
 from fusion.base.lightning import (
     cosine_decay,
-    keep_frozen_statistics,
     log_terms,
     require_within,
-    scheduled,
 )
 from tracker.model.reading import Reading
 from tracker.model.weights import load_tracker
-from tracker.training.dense_losses import (
-    box_loss,
-    label_cells,
-    label_loss,
-    resample,
-    score_loss,
-)
+from tracker.training.dense_losses import resample
+from tracker.training.terms import best_ious, keep_still, response_terms, warm_cosine
 
 __all__ = ["Distillation", "FeatureTaps"]
 
@@ -260,10 +253,7 @@ class Distillation(L.LightningModule):
         """Set training mode for trained parts; batch normalisation of frozen parts is unchanged."""
         super().train(mode)
         h: Any = self.hparams
-        keep_frozen_statistics(self.network)
-        for module in self.network.modules():
-            if h.freeze_statistics and isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        keep_still(self.network, h.freeze_statistics)
         return self
 
     # --- One step ---
@@ -307,25 +297,8 @@ class Distillation(L.LightningModule):
             terms["feature"] = h.w_feature * self._feature_term(batch)
         if reading is None:
             return terms, None
-        size, stride = reading.logits.shape[-1], self.network.stride
-        box = _about_centre(batch["box"], self.network.search_size)
-        target, background = label_cells(box, batch["positive"], size, stride)
-        labelled = batch["labelled"].float()
-        if taught is not None:
-            agrees = _agreement(taught, box, batch["positive"])
-            trust = torch.where(batch["labelled"], agrees.float(), 1.0)
-            if h.w_score:
-                terms["score"] = h.w_score * score_loss(reading.logits, taught.logits, trust)
-            if h.w_box:
-                probability = taught.logits.sigmoid() * trust[:, None, None]
-                probability = torch.where(probability > 0.1, probability, 0)
-                terms["box"] = h.w_box * box_loss(reading.boxes, taught.boxes, probability)
-        if h.w_cls:
-            terms["cls"] = h.w_cls * label_loss(reading.logits, target, background, labelled)
-        if h.w_loc:
-            truth = box[:, :, None, None].expand_as(reading.boxes)
-            there = target * labelled[:, None, None]
-            terms["loc"] = h.w_loc * box_loss(reading.boxes, truth, there)
+        weights = {name: h[f"w_{name}"] for name in ("score", "box", "cls", "loc")}
+        terms |= response_terms(self.network, reading, taught, batch, weights)
         return terms, reading
 
     @torch.no_grad()
@@ -376,12 +349,10 @@ class Distillation(L.LightningModule):
         """Log the loss, and ``val/iou`` of the best cell's box over labelled positive pairs."""
         terms, reading = self.terms(batch)
         if reading is not None:
-            counted = batch["positive"] & batch["labelled"]
-            if counted.any():
-                box = _about_centre(batch["box"], self.network.search_size)
-                iou = _iou(_best(reading), box)[counted].mean()
+            ious = best_ious(self.network, reading, batch)
+            if len(ious):
                 self.log(
-                    "val/iou", iou, prog_bar=True, batch_size=int(counted.sum()), sync_dist=True
+                    "val/iou", ious.mean(), prog_bar=True, batch_size=len(ious), sync_dist=True
                 )
         return log_terms(self, "val", terms, len(batch["box"]))
 
@@ -407,14 +378,7 @@ class Distillation(L.LightningModule):
             weight_decay=h.weight_decay,
         )
         total = self.trainer.estimated_stepping_batches
-        warm = h.warmup * total
-
-        def factor(step: int) -> float:
-            if step < warm:
-                return (step + 1) / (warm + 1)
-            return cosine_decay((step - warm) / max(1, total - warm), h.final_rate)
-
-        return scheduled(optimizer, factor)
+        return warm_cosine(optimizer, total, h.warmup, h.final_rate)
 
 
 def _load_initial_weights(network: nn.Module, start: str | dict[str, str] | None) -> None:
@@ -472,29 +436,3 @@ def _read(
         return None
     response = network.joint_response(network.kernels(template), features, available)
     return network.candidates(response).best()
-
-
-def _about_centre(box: Tensor, size: int) -> Tensor:
-    """Convert ``x, y, w, h`` in a crop to centre relative to the crop's centre, width, height."""
-    return torch.cat((box[:, :2] + box[:, 2:] / 2 - size / 2, box[:, 2:]), dim=1)
-
-
-def _best(reading: Reading) -> Tensor:
-    """The box ``(B, 4)`` of the cell with the highest score."""
-    best = reading.logits.flatten(1).argmax(1)
-    return reading.boxes.flatten(2).gather(2, best[:, None, None].expand(-1, 4, 1)).squeeze(2)
-
-
-def _iou(a: Tensor, b: Tensor) -> Tensor:
-    """IoU of boxes ``(B, 4)``, given by centre and size, for each item."""
-    low = torch.maximum(a[:, :2] - a[:, 2:] / 2, b[:, :2] - b[:, 2:] / 2)
-    high = torch.minimum(a[:, :2] + a[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2)
-    common = (high - low).clamp(min=0).prod(1)
-    return common / (a[:, 2:].prod(1) + b[:, 2:].prod(1) - common).clamp(min=1e-9)
-
-
-def _agreement(taught: Reading, box: Tensor, positive: Tensor) -> Tensor:
-    """Whether the teacher's best box agrees with the label; in a pair without the target, whether
-    the teacher finds none."""
-    right = _iou(_best(taught), box) > 0.4
-    return torch.where(positive, right, taught.logits.flatten(1).amax(1) < 0)

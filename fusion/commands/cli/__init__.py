@@ -12,6 +12,7 @@ from fusion.base.commandline import (
     run,
 )
 from fusion.commands.cli.ablation import add_ablation
+from fusion.commands.cli.align import add_align
 from fusion.commands.cli.bench import add_bench
 from fusion.commands.cli.costs import add_costs
 from fusion.commands.cli.demo import add_demo
@@ -22,6 +23,7 @@ from fusion.commands.cli.live import add_live
 from fusion.commands.cli.methods import add_methods
 from fusion.commands.cli.metrics import add_metrics
 from fusion.commands.cli.plugins import add_plugged_in
+from fusion.commands.cli.realtime import add_realtime
 from fusion.commands.cli.reference import add_reference
 from fusion.commands.cli.train import add_train, train
 
@@ -69,6 +71,7 @@ def _parser(argv: Sequence[str] = ()) -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_fuse(commands)
     add_live(commands)
+    add_align(commands)
     add_methods(commands)
     add_evaluate(commands)
     add_metrics(commands)
@@ -78,6 +81,7 @@ def _parser(argv: Sequence[str] = ()) -> Parser:
     add_export(commands)
     add_bench(commands)
     add_costs(commands)
+    add_realtime(commands)
     add_demo(commands)
     if not argv or argv[0] not in commands.choices:
         add_plugged_in(commands)

@@ -40,7 +40,7 @@ def add_evaluate(commands: Commands) -> None:
         "evaluate",
         help="measure fused images or videos of one or several methods",
         description="Objective metrics of fused images: methods down, metrics across; of fused "
-        "videos, their\nflicker and warping error.",
+        "videos, their\nflicker, warping error and still change.",
         epilog=EVALUATE_EXAMPLES,
     )
     parser.set_defaults(command=_evaluate)
@@ -152,7 +152,7 @@ def _fused_by(
 ) -> tuple[dict[str, Path], list[str]]:
     """The methods with the networks' images among them, and what could not be fused."""
     from fusion.commands.pipeline import Options, fuse_folders
-    from fusion.networks.weights import load_network
+    from fusion.networks.weights import load_named
 
     networks = {}
     for text in arguments.network:
@@ -160,9 +160,10 @@ def _fused_by(
         source = source if equals else name
         name = name if equals else Path(name).stem
         if name in methods or name in networks:
-            raise UserError(f"--network {text}: {name} is there already; name it: NAME=WEIGHTS")
-        is_file = Path(source).exists()
-        networks[name] = load_network(Path(source)) if is_file else load_network(method=source)
+            raise UserError(
+                f"--network {text}: a method is already named {name}; give NAME=WEIGHTS"
+            )
+        networks[name] = load_named(source)
     methods, failures = dict(methods), []
     for name, network in networks.items():
         account = fuse_folders(network, arguments.ir, arguments.vis, folder / name, Options())

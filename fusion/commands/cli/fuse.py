@@ -10,7 +10,7 @@ from fusion.base.commandline import (
     add_input_options,
     input_path,
 )
-from fusion.commands.cli.options import load_chosen
+from fusion.commands.cli.options import load_chosen, name_with_weights
 from fusion.networks.registry import CLASSICAL, NETWORKS
 
 FUSE_EXAMPLES = """\
@@ -24,6 +24,7 @@ examples:
   fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --resize
   fusion fuse thermal.mkv visible.mp4 -o fused.mp4 --pair index
   fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --align calibration.yaml
+  fusion fuse thermal.mp4 visible.mp4 -o fused.mp4 --method lrrnet_fast
   fusion fuse ir.png vis.png -o fused.png --weights published_lrrnet.model --no-color
   fusion fuse ir/ vis/ -o fused/ --method didfuse --weights published_didfuse/ --rule average
 
@@ -54,13 +55,14 @@ def add_fuse(commands: Commands) -> None:
         metavar="W",
         type=Path,
         help="a .safetensors file saved by this package, the authors' checkpoint, or a folder with "
-        "their files if there are several (default: the included LRRNet weights)",
+        "their files if there are several (default: those that are included)",
     )
     parser.add_argument(
         "--method",
         metavar="NAME",
         help=f"the network: {', '.join((*NETWORKS, *CLASSICAL))} (see 'fusion methods'); detected "
-        "from a weights file, required for a folder of files and for methods without weights",
+        "from a weights file, required for a folder of files and for methods without weights "
+        "(default: lrrnet)",
     )
     parser.add_argument(
         "--rule",
@@ -76,6 +78,12 @@ def add_fuse(commands: Commands) -> None:
         help="keep the colour of the visible image; --no-color gives the paper's greyscale",
     )
     add_input_options(parser)
+    parser.add_argument(
+        "--steady",
+        action=argparse.BooleanOptionalAction,
+        help="for videos: let the range of levels change slowly, and average pixels that do not "
+        "move (default: with lrrnet_fast)",
+    )
     parser.add_argument(
         "--compare", action="store_true", help="also write infrared, visible and fused side by side"
     )
@@ -107,7 +115,9 @@ def _fuse(arguments: argparse.Namespace) -> int:
         compare=arguments.compare,
         parts=arguments.parts,
         skip_existing=arguments.skip_existing,
+        steady=arguments.steady,
     )
     account = fuse(network, arguments.ir, arguments.vis, arguments.output, options)
+    account.by = name_with_weights(network, arguments.weights)
     print_report(account, arguments.output)
     return EXIT_BAD_INPUT if account.failed else 0

@@ -62,6 +62,12 @@ def add_live(commands: Commands) -> None:
         default=True,
         help="keep the colour of the visible image",
     )
+    parser.add_argument(
+        "--steady",
+        action=argparse.BooleanOptionalAction,
+        help="let the range of levels change slowly, and average pixels that do not move (default: "
+        "with lrrnet_fast)",
+    )
     add_live_options(parser)
     add_device_option(parser)
 
@@ -80,6 +86,7 @@ def _live(arguments: argparse.Namespace) -> int:
         arguments.vis,
         color=arguments.color,
         width=arguments.width,
+        steady=arguments.steady,
         registration=registration,
         delay=arguments.delay,
         recordings=arguments.record or Path("recordings"),

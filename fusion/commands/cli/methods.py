@@ -25,13 +25,15 @@ def _methods(arguments: argparse.Namespace) -> int:
 
     from fusion.base.tables import format_table
     from fusion.networks.registry import CLASSICAL, NETWORKS
+    from fusion.networks.weights import included_weights
 
     rows: list[tuple[str, int, str, str | None]] = []
     about: list[str] = []
     for name, network in NETWORKS.items():
         with torch.device("meta"):
             count = sum(parameter.numel() for parameter in network().parameters())
-        weights = "ship" if name == "lrrnet" else "published" if network.published else "train"
+        included = included_weights(name) is not None
+        weights = "ship" if included else "published" if network.published else "train"
         rows.append((name, count, weights, " ".join(network.rules) or None))
         about.append(_first_line(inspect.getmodule(network)))
     for name, network in CLASSICAL.items():

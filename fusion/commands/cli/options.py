@@ -57,7 +57,7 @@ def add_measuring_options(parser: argparse.ArgumentParser, least_side: int) -> N
 
 
 def show_measured(result: dict[str, Any], report: str, json: str | None) -> None:
-    """Print the report, and write the figures as ``--json`` says."""
+    """Print the report, and write the figures as selected by ``--json``."""
     from fusion.base.tables import write_json
 
     if json != "-":
@@ -67,7 +67,7 @@ def show_measured(result: dict[str, Any], report: str, json: str | None) -> None
 
 
 def parse_metrics(arguments: argparse.Namespace) -> list[str] | None:
-    """Names from ``--metrics``, checked with ``--convention`` before anything is done.
+    """Names from ``--metrics``, checked with ``--convention`` before long work starts.
 
     Raises:
         UserError: a name is unknown.
@@ -93,3 +93,13 @@ def load_chosen(
     from fusion.networks.weights import load_network
 
     return load_network(weights, method=method, rule=rule, device=resolve_device(device))
+
+
+def name_with_weights(network: "FusionNetwork", weights: Path | None) -> str:
+    """What `load_chosen` loaded, for messages: the method's name and where its weights are from."""
+    from fusion.networks.registry import CLASSICAL, NETWORKS
+
+    name = NETWORKS.name_of(type(network))
+    if name is None:
+        return f"{CLASSICAL.name_of(type(network))}"
+    return f"{name} ({weights or 'included weights'})"

@@ -141,8 +141,11 @@ class Calibration:
     # --- The file ---
 
     @classmethod
-    def load(cls, path: str | Path) -> "Calibration":
+    def load(cls, path: str | Path, transform: np.ndarray | None = None) -> "Calibration":
         """Read a calibration file.
+
+        Args:
+            transform: used where the file has none, as files of lens distortion alone.
 
         Raises:
             UserError: the file is missing, is no calibration, or its numbers are unusable.
@@ -168,7 +171,9 @@ class Calibration:
             return cls(
                 infrared=_camera(keys, "infrared"),
                 visible=_camera(keys, "visible"),
-                transform=_numbers(keys.get("transform"), "transform", (3, 3)),
+                transform=transform
+                if transform is not None and "transform" not in keys
+                else _numbers(keys.get("transform"), "transform", (3, 3)),
                 model=str(keys.get("model", "homography")),
                 source=str(keys.get("source", "")),
                 path=path,

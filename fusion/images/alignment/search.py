@@ -10,120 +10,115 @@ where both pictures have data (masked correlation, Padfield 2012):
 and the scores of several pairs of pictures from the same two cameras are added.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy import fft
 
-from fusion.images.alignment.fields import structure
-from fusion.images.alignment.geometry import corner_error, scaling, similarity
+from fusion.images.alignment.geometry import corner_error, similarity
+from fusion.images.alignment.levels import Level
 
 __all__ = ["Candidate", "Range", "search"]
 
 
 @dataclass(frozen=True)
 class Range:
-    """What the search covers.
+    """What is searched about the expected transform.
 
     Attributes:
-        scale: largest factor, and its inverse the smallest, beyond the expected scale.
+        scale: the smallest and largest factor.
         degrees: largest rotation either way.
         shift: largest shift either way, as a share of the visible width.
     """
 
-    scale: float = 1.12
+    scale: tuple[float, float] = (0.88, 1.14)
     degrees: float = 6.0
     shift: float = 0.16
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A transform of the visible grid, and its score."""
+    """A transform of the level's grid, and its score, at most 1."""
 
     transform: np.ndarray
     score: float
 
 
-def search(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    limits: Range,
-    keep: int = 4,
-) -> list[Candidate]:
+def search(level: Level, limits: Range, keep: int = 4) -> list[Candidate]:
     """The best transforms, best first, none of them near a better one.
 
     Args:
-        pairs: infrared, covered and visible pictures, ``HxW`` float32, bool and float32, of one
-            size, about 160 pixels wide.
+        level: about 160 pixels wide.
         limits: what is searched.
         keep: number of candidates.
     """
-    height, width = pairs[0][0].shape
+    width, height = level.size
     reach = int(np.ceil(limits.shift * width))
-    rows, columns = (cv2.getOptimalDFTSize(side + reach) for side in (height, width))
-    visible = []
-    for _, _, vis in pairs:
-        field = structure(vis)
-        b = field[..., 0] + 1j * field[..., 1]
-        visible.append(
-            [np.fft.fft2(part, (rows, columns)) for part in (b, np.abs(b) ** 2, np.ones_like(vis))]
-        )
-    # Steps that move a corner by about one and a half pixels.
-    radius = np.hypot(width, height) / 2
-    step = 1.5 / radius
-    angles = np.arange(-np.floor(np.radians(limits.degrees) / step + 0.5), None or 0)
-    count = int(np.ceil(np.radians(limits.degrees) / step))
-    angles = np.degrees(np.linspace(-1, 1, 2 * count + 1) * np.radians(limits.degrees))
-    count = int(np.ceil(np.log(limits.scale) / step))
-    scales = np.exp(np.linspace(-1, 1, 2 * count + 1) * np.log(limits.scale))
-    least = 0.25 * np.sqrt(height * width)
+    visible = [_Visible(field, reach) for field in level.visible]
+    # Steps that move a corner by about one and a half pixels, so that it is never off by one.
+    step = 1.5 / (np.hypot(width, height) / 2)
+    angles = np.degrees(_grid(-np.radians(limits.degrees), np.radians(limits.degrees), step))
+    scales = np.exp(_grid(*np.log(limits.scale), step))
     found = []
     for angle in angles:
         for scale in scales:
-            matrix = similarity(scale, angle, (0, 0), (width, height))
-            total = np.zeros((2 * reach + 1, 2 * reach + 1))
-            for (ir, covered, _), (fb, fb2, fm) in zip(pairs, visible, strict=True):
-                total += _scores(ir, covered, matrix, fb, fb2, fm, reach)
-            found += [
-                (value / len(pairs), angle, scale, x - reach, y - reach)
-                for value, x, y in _peaks(total, keep)
+            matrix = similarity(scale, angle, (0, 0), level.size)
+            scores = [
+                other.scores(*level.warped(index, matrix)) for index, other in enumerate(visible)
             ]
-    found.sort(reverse=True)
+            total = np.sum(scores, axis=0)
+            for score, x, y in _peaks(total, keep):
+                found.append((score / len(level), similarity(scale, angle, (x, y), level.size)))
+    found.sort(key=lambda entry: -entry[0])
     kept: list[Candidate] = []
-    for score, angle, scale, x, y in found:
-        matrix = similarity(scale, angle, (x, y), (width, height))
-        apart = [corner_error(matrix, other.transform, (width, height)) for other in kept]
-        if min(apart, default=np.inf) > 6:
-            kept.append(Candidate(matrix, float(score)))
+    for score, matrix in found:
         if len(kept) == keep:
             break
+        apart = [corner_error(matrix, other.transform, level.size) for other in kept]
+        if min(apart, default=np.inf) > 6:
+            kept.append(Candidate(matrix, score))
     return kept
 
 
-def _scores(ir, covered, matrix, fb, fb2, fm, reach) -> np.ndarray:
-    rows, columns = fb.shape
-    height, width = ir.shape
-    size = (width, height)
-    warped = cv2.warpAffine(
-        ir, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    inside = cv2.warpAffine(covered.astype(np.uint8), matrix[:2], size, flags=cv2.INTER_NEAREST) > 0
-    field = structure(warped, inside)
-    a = field[..., 0] + 1j * field[..., 1]
-    fa = np.fft.fft2(a, (rows, columns))
-    # Two real arrays in one complex transform.
-    both = np.fft.fft2(np.abs(a) ** 2 + 1j * inside, (rows, columns))
-    mirrored = np.conj(np.roll(both[::-1, ::-1], (1, 1), (0, 1)))
-    fa2, fma = (both + mirrored) / 2, (both - mirrored) / 2j
-    product = np.fft.ifft2(np.conj(fa) * fb).real
-    energies = np.fft.ifft2(np.conj(fa2) * fm + 1j * np.conj(fma) * fb2)
-    energy = np.sqrt(np.maximum(energies.real, 1) * np.maximum(energies.imag, 1))
-    score = product / energy
-    return np.roll(score, (reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1]
+def _grid(low: float, high: float, step: float) -> np.ndarray:
+    return np.linspace(low, high, max(1, int(np.ceil((high - low) / step)) + 1))
+
+
+class _Visible:
+    """The Fourier transforms of one visible structure field."""
+
+    def __init__(self, field: np.ndarray, reach: int):
+        height, width = field.shape[:2]
+        self.reach = reach
+        self.shape = tuple(fft.next_fast_len(side + reach) for side in (height, width))
+        b = (field[..., 0] + 1j * field[..., 1]).astype(np.complex64)
+        self.field = fft.fft2(b, self.shape)
+        self.energy = fft.fft2((np.abs(b) ** 2).astype(np.complex64), self.shape)
+        self.mask = fft.fft2(np.ones((height, width), np.complex64), self.shape)
+
+    def scores(self, field: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """The score of every shift of an infrared field, ``(2 reach + 1, 2 reach + 1)``."""
+        a = (field[..., 0] + 1j * field[..., 1]).astype(np.complex64)
+        product = fft.ifft2(np.conj(fft.fft2(a, self.shape)) * self.field).real
+        # Two real arrays in one complex transform, there and back.
+        both = fft.fft2((np.abs(a) ** 2 + 1j * inside).astype(np.complex64), self.shape)
+        mirrored = np.conj(np.roll(both[::-1, ::-1], (1, 1), (0, 1)))
+        energy, mask = (both + mirrored) / 2, (both - mirrored) / 2j
+        energies = fft.ifft2(np.conj(energy) * self.mask + 1j * np.conj(mask) * self.energy)
+        # Hardly overlapping pictures correlate by chance: they count as if they had more edges.
+        floor = 0.1 * float(np.sqrt(np.abs(energy[0, 0]) * np.abs(self.energy[0, 0])))
+        found = product / np.maximum(
+            np.sqrt(np.maximum(energies.real, 0) * np.maximum(energies.imag, 0)), max(floor, 1e-6)
+        )
+        side = 2 * self.reach + 1
+        return np.roll(found, (self.reach, self.reach), (0, 1))[:side, :side]
 
 
 def _peaks(total: np.ndarray, keep: int) -> list[tuple[float, int, int]]:
-    largest = cv2.dilate(total, np.ones((7, 7)))
-    ys, xs = np.nonzero(total == largest)
+    """The highest local maxima: score, shift in x and in y."""
+    reach = total.shape[0] // 2
+    total = np.ascontiguousarray(total, np.float32)
+    ys, xs = np.nonzero(total == cv2.dilate(total, np.ones((7, 7), np.uint8)))
     order = np.argsort(-total[ys, xs])[:keep]
-    return [(float(total[ys[i], xs[i]]), int(xs[i]), int(ys[i])) for i in order]
+    return [(float(total[ys[i], xs[i]]), int(xs[i]) - reach, int(ys[i]) - reach) for i in order]

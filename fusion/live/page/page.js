@@ -98,7 +98,7 @@ function update() {
     }),
   );
   $("record").classList.toggle("on", Boolean(recording));
-  $("record-text").textContent = recording ? `Stop (${number(recording.seconds)} s)` : "Record";
+  $("record-text").textContent = recording ? `Stop recording (${number(recording.seconds)} s)` : "Record";
   $("release").hidden = !shown.box;
   $("hint").hidden = !status.has_box || Boolean(shown.box);
   frame.classList.toggle("boxes", status.has_box);

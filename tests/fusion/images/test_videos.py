@@ -104,7 +104,7 @@ def test_times_are_written_as_given(tmp_path, size, deep, rng):
     times = [0.013, 0.046, 0.08, 0.08, 0.4, 0.433, 5.0, 5.04]
     top, kind = (1 << 16, np.uint16) if deep else (1 << 8, np.uint8)
     images = [rng.integers(0, top, size[::-1]).astype(kind) for _ in times]
-    with VideoWriter(tmp_path / "a.mkv", 30, timed=True) as writer:
+    with VideoWriter(tmp_path / "a.mkv", 30, clock="a") as writer:
         for image, time in zip(images, times, strict=True):
             writer.write(image, time)
     video = Video(tmp_path / "a.mkv", deep=deep)
@@ -168,6 +168,19 @@ def test_a_later_start_is_real_and_said(tmp_path):
     pairing = pair_videos(ir, vis)
     assert pairing.delay == pytest.approx(0.3) and any("0.300 s" in note for note in pairing.notes)
     assert paired(ir, vis) == [None, None, None, *range(7)]
+
+
+def test_one_clock_is_believed(tmp_path):
+    """A start that is late by more than half the recording, which else is not taken as real."""
+    for clocks, delay in ((("a", "a"), 0.8), (("a", "b"), 0.0)):
+        for name, clock, first in zip(("ir", "vis"), clocks, (8, 0), strict=True):
+            with VideoWriter(tmp_path / f"{name}.mkv", 10, clock) as writer:
+                for index in range(first, 10):
+                    writer.write(np.full((48, 64), level(index), np.uint8), 0.1 * index)
+        ir, vis = Video(tmp_path / "ir.mkv"), Video(tmp_path / "vis.mkv")
+        assert pair_videos(ir, vis).delay == pytest.approx(delay)
+        if delay:
+            assert paired(ir, vis) == [None] * 8 + [8, 9]
 
 
 def test_what_cannot_be_paired_as_asked(tmp_path):

@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from streams import Channel, Streams, apart, read
+from streams import CLOCKS, Channel, Streams, apart, read
 
 from fusion.base.errors import UserError
 from fusion.images.pixels import luminance
@@ -21,10 +21,6 @@ from fusion.networks.weights import load_network
 
 WAIT = 60
 """Seconds after which a test gives up; nothing here takes a part of that."""
-
-CLOCKS = 0.015
-"""Seconds by which the clocks of two streams may be misjudged while other programs are busy; the
-distance between two frames is more than twice that."""
 
 
 class Plain(Live):

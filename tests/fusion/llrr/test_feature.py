@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fusion.llrr.feature import LLRRFusion, RFNFusion
+from fusion.llrr.registry import FUSIONS
 
 
 def small(kind):
     torch.manual_seed(0)
-    return LLRRFusion(6, num_filters=4, num_blocks=2) if kind == "llrr" else RFNFusion(6)
+    return FUSIONS[kind](6, **({} if kind == "rfn" else {"num_filters": 4, "num_blocks": 2}))
 
 
 def reflect_conv(x, conv):
@@ -64,7 +64,7 @@ def test_rfn_fusion_is_a_linear_shortcut_plus_residual():
     torch.testing.assert_close(fusion(rgb, ir), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["llrr", "rfn"])
+@pytest.mark.parametrize("kind", ["llrr", "rfn", "conv"])
 def test_every_parameter_learns(kind):
     fusion = small(kind)
     (fusion(*torch.randn(2, 2, 6, 8, 8)) ** 2).mean().backward()
@@ -74,7 +74,7 @@ def test_every_parameter_learns(kind):
             assert parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize("kind", ["llrr", "rfn"])
+@pytest.mark.parametrize("kind", ["llrr", "rfn", "conv"])
 def test_without_graph_the_same(kind):
     fusion = small(kind).eval()
     rgb, ir = torch.randn(2, 2, 6, 7, 7)
@@ -86,3 +86,18 @@ def test_without_graph_the_same(kind):
 def test_maps_of_two_sizes_are_refused():
     with pytest.raises(ValueError, match=r"one shape.*\(1, 6, 8, 8\) and \(1, 6, 8, 9\)"):
         small("llrr")(torch.zeros(1, 6, 8, 8), torch.zeros(1, 6, 8, 9))
+
+
+def test_the_plain_stack_has_the_size_and_arithmetic_of_llrr():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    sizes, flops = {}, {}
+    for kind in ("llrr", "conv"):
+        fusion = FUSIONS[kind](12, num_filters=5, num_blocks=3)
+        sizes[kind] = sum(parameter.numel() for parameter in fusion.parameters())
+        counter = FlopCounterMode(display=False)
+        with counter:
+            fusion(*torch.randn(2, 1, 12, 8, 9))
+        flops[kind] = counter.get_total_flops()
+    assert flops["llrr"] == flops["conv"] > 0
+    assert sizes["llrr"] - sizes["conv"] == 2 * (2 * 5 + 1)

@@ -46,7 +46,7 @@ def test_an_output_pixel_depends_on_the_pixels_within_reach(name, rule):
             assert (places.min(), places.max()) == (middle - reach, middle + reach)
 
 
-@pytest.mark.parametrize("name", ["didfuse", "auif", "densefuse", "fusiongan", "sdnet"])
+@pytest.mark.parametrize("name", ["didfuse", "auif", "densefuse", "ifcnn", "sdnet"])
 def test_windows_of_a_large_picture_make_the_whole(name, monkeypatch):
     network = NETWORKS[name]().eval()
     rng = np.random.default_rng(0)
@@ -60,7 +60,7 @@ def test_windows_of_a_large_picture_make_the_whole(name, monkeypatch):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_sources_may_be_exchanged_where_both_are_treated_alike(name):
     """Learned fusion distinguishes the modalities; rules and maxima do not."""
-    network = NETWORKS[name]().eval()
+    network = NETWORKS[name](**({"size": 32} if name == "ift" else {})).eval()
     ir, vis = torch.rand(2, 1, 1, 32, 32)
     with torch.no_grad():
         same = torch.allclose(network(ir, vis), network(vis, ir), atol=1e-7)
@@ -119,10 +119,31 @@ def test_a_bias_belongs_to_a_displacement():
     assert sorted(seen.values()) == list(range((2 * WINDOW - 1) ** 2))
 
 
-def test_swinfusion_keeps_any_size():
+@pytest.mark.parametrize("size", [(9, 21), (16, 24)])
+def test_swinfusion_mirrors_one_to_eight_pixels(size):
+    """As the network on the extended image without extension: 8 pixels where none are missing."""
     network = SwinFusion().eval()
+    ir, vis = torch.rand(2, 1, 1, *size)
+    more = [(0, WINDOW - side % WINDOW) for side in size]
+    extended = [
+        torch.from_numpy(np.pad(image[0, 0].numpy(), more, mode="symmetric"))[None, None]
+        for image in (ir, vis)
+    ]
     with torch.no_grad():
-        assert network(*torch.rand(2, 1, 1, 9, 21)).shape == (1, 1, 9, 21)
+        fused = network(ir, vis)
+        network._to_whole_windows = lambda image: image
+        whole = network(*extended)
+    assert fused.shape == ir.shape
+    torch.testing.assert_close(fused, whole[..., : size[0], : size[1]])
+
+
+def test_stochastic_depth_leaves_out_residuals_in_training_alone():
+    block = SwinFusion(stochastic_depth=0.5).extract_ir.blocks[-1]
+    assert block.drop == 0.5
+    kept = block.train()._perhaps(torch.ones(4000, 1, 1, 1)).flatten()
+    assert set(kept.tolist()) == {0.0, 2.0}
+    assert kept.mean() == pytest.approx(1, abs=0.1)
+    assert torch.equal(block.eval()._perhaps(torch.ones(4, 1, 1, 1)), torch.ones(4, 1, 1, 1))
 
 
 # --- Res2Fusion, SDNet, FusionGAN -----------------------------------------------------------------
@@ -176,5 +197,7 @@ def test_sdnet_decomposes_to_two_pictures():
 def test_fusiongan_repeats_edges_once():
     """Constant images stay constant up to the border, unlike with zero padding."""
     network = FusionGAN().eval()
+    for block in network.hidden:
+        block[1] = nn.Identity()  # normalisation takes what is constant to 0
     fused = network(torch.full((1, 1, 20, 20), 0.3), torch.full((1, 1, 20, 20), 0.8))
     torch.testing.assert_close(fused, fused[..., 10:11, 10:11].expand_as(fused))

@@ -7,9 +7,11 @@ import torch
 
 from fusion.base.checkpoints import read_tensors
 from fusion.base.errors import UserError
+from tracker.model.decision import fuse_decisions
 from tracker.model.head import Response
+from tracker.model.joins import ModalityJoin
 from tracker.model.joint import JOINT_PRESETS, JointTracker
-from tracker.model.joint_head import ModalityJoin
+from tracker.model.joint_head import TAPS
 from tracker.model.mobile import BLOCKS, MobileBackbone
 from tracker.model.weights import blend_trackers, load_tracker, save_tracker
 
@@ -121,6 +123,65 @@ def test_a_missing_modality_equals_a_network_without_it(images):
     torch.testing.assert_close(masked, alone, atol=1e-4, rtol=1e-4)
 
 
+JOINED = [
+    {"join": "mean"},
+    {"join": "decision"},
+    {"join": "decision", "fusion": "conv", "fusion_args": {"num_filters": 4, "num_blocks": 1}},
+    {"join": "mean", "fusion": "rfn"},
+    *({"fusion": "llrr", "fusion_args": {"num_filters": 4}, "tap": tap} for tap in TAPS),
+    {"join": "decision", "fusion": "rfn", "tap": "features"},
+]
+
+
+def on_the_included_trunk(**arguments):
+    """An untrained network's response hardly depends on its input; that of the trained one does."""
+    network = JointTracker(**JOINT_PRESETS["small"] | arguments)
+    network.load_state_dict(load_tracker().state_dict(), strict=False)
+    return network.eval()
+
+
+@pytest.mark.parametrize("arguments", JOINED, ids=lambda a: "-".join(map(str, a.values())))
+def test_every_join_ignores_what_is_missing_and_comes_back_from_a_file(arguments, images, tmp_path):
+    torch.manual_seed(0)
+    network = on_the_included_trunk(**arguments)
+    for name, parameter in network.named_parameters():
+        if name.endswith("scale"):
+            torch.nn.init.normal_(parameter, std=0.1)  # zero at the start
+    save_tracker(network, tmp_path / "n.safetensors")
+    template, search = images(127, 2), images(255, 2)
+    with torch.inference_mode():
+        whole = network(template, search)
+        again = load_tracker(tmp_path / "n.safetensors")
+        torch.testing.assert_close(again(template, search), whole)
+        available = {"rgb": torch.tensor([True, False]), "ir": torch.tensor([True, True])}
+        masked = network(template, search, available)
+        alone = network({"ir": template["ir"]}, {"ir": search["ir"]})
+    for a, b, c in zip(masked, whole, alone, strict=True):
+        torch.testing.assert_close(a[0], b[0], atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(a[1], c[1], atol=1e-4, rtol=1e-3)
+    assert (whole.cls[1] - alone.cls[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("tap", TAPS)
+def test_a_fusion_module_changes_nothing_at_the_start(tap, images):
+    # With "towers", the gates too come after the towers.
+    network = on_the_included_trunk(tap=tap)
+    fused = on_the_included_trunk(**JOINT_PRESETS["small_llrr"], tap=tap)
+    template, search = images(127), images(255)
+    with torch.inference_mode():
+        expected, found = network(template, search), fused(template, search)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_decisions_are_those_of_the_modalities_alone(images):
+    network = on_the_included_trunk(join="decision")
+    template, search = images(127, 2), images(255, 2)
+    with torch.inference_mode():
+        found = network(template, search)
+        alone = [network({m: template[m]}, {m: search[m]}) for m in MODALITIES]
+    torch.testing.assert_close(found, fuse_decisions(alone), atol=1e-4, rtol=1e-4)
+
+
 # --- The network --------------------------------------------------------------------------------
 
 
@@ -173,6 +234,7 @@ def test_the_mean_picture_is_read_as_one(images):
         {"modalities": ["uv"]},
         {"join": "sum"},
         {"join": "pixels", "fusion": "llrr"},
+        {"tap": "pixels"},
         {"exemplar_size": 111},
         {"backbone": "compact"},
         {"backbone_args": {"blocks": "large"}},

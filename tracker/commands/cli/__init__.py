@@ -11,6 +11,7 @@ from fusion.base.commandline import (
     run,
 )
 from tracker.app.command import add_app
+from tracker.commands.cli.ablation import add_ablation
 from tracker.commands.cli.bench import add_bench
 from tracker.commands.cli.data import add_data
 from tracker.commands.cli.draw import add_draw
@@ -69,6 +70,7 @@ def _parser() -> Parser:
     add_draw(commands)
     add_train(commands)
     add_distill(commands)
+    add_ablation(commands)
     add_data(commands)
     add_parts(commands)
     add_samples(commands)

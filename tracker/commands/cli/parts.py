@@ -18,7 +18,7 @@ def add_parts(commands: Commands) -> None:
     parser = commands.add_parser(
         "parts",
         help="list backbones, heads, fusion modules, layouts and trackers by name",
-        description="List the names of networks, backbones, heads, fusion "
+        description="List the names of networks, backbones, heads, joins, fusion "
         "modules and\ntheir losses, dataset layouts, and trackers to compare with.",
         epilog=PARTS_EXAMPLES,
     )
@@ -31,10 +31,19 @@ def _parts(arguments: argparse.Namespace) -> int:
     from fusion.llrr.registry import FUSIONS
     from tracker.data.layouts import LAYOUTS
     from tracker.evaluation.trackers import TRACKERS
-    from tracker.model.registry import BACKBONES, HEADS, NETWORKS
+    from tracker.model.registry import BACKBONES, HEADS, JOINS, NETWORKS
     from tracker.training.registry import FUSION_LOSSES
 
-    for registry in (NETWORKS, BACKBONES, HEADS, FUSIONS, FUSION_LOSSES, LAYOUTS, TRACKERS):
+    for registry in (
+        NETWORKS,
+        BACKBONES,
+        HEADS,
+        JOINS,
+        FUSIONS,
+        FUSION_LOSSES,
+        LAYOUTS,
+        TRACKERS,
+    ):
         print(f"{registry.kind}:")
         for name, part in registry.items():
             about = (inspect.getdoc(part) or "").partition("\n")[0]

@@ -97,7 +97,9 @@ def _samples(arguments: argparse.Namespace) -> int:
     keys = {} if arguments.config is None else _data_keys(arguments.config)
     keys |= {name: value for name in FOLDERS if (value := getattr(arguments, name)) is not None}
     if arguments.sequences:
-        keys["sequences"] = dict(_name_and_folder(text) for text in arguments.sequences)
+        keys["sequences"] = dict(
+            name_and_folder("--sequences", text) for text in arguments.sequences
+        )
     keys |= {
         name: value for name in ("seed", "cache") if (value := getattr(arguments, name)) is not None
     }
@@ -143,10 +145,15 @@ def _seconds_per_pair(pairs: "VideoPairs", count: int) -> float:
         cv2.setNumThreads(threads)
 
 
-def _name_and_folder(text: str) -> tuple[str, str]:
+def name_and_folder(option: str, text: str) -> tuple[str, str]:
+    """The parts of ``NAME=DIR``.
+
+    Raises:
+        UserError: the text has another form; names the option.
+    """
     name, equals, folder = text.partition("=")
     if not (name and equals and folder):
-        raise UserError(f"--sequences {text}: give NAME=DIR, such as lasher=LasHeR/trainingset")
+        raise UserError(f"{option} {text}: give NAME=DIR, such as lasher=LasHeR/trainingset")
     return name, folder
 
 

@@ -1,0 +1,152 @@
+"""``tracker ablation``: its options and its output."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from fusion.base.commandline import Commands, positive_int
+from fusion.base.errors import UserError
+from tracker.commands.cli.samples import FOLDERS, name_and_folder
+
+ABLATION_EXAMPLES = """\
+Every configuration starts from the same trained network, keeps its backbone, and trains what joins
+the modalities (parts: join), or the head with it (parts: head). What the backbone makes of the
+training pairs is computed once, so that a run takes a minute. All configurations have the same
+steps, pairs and rates to choose from; each is trained with every rate under the first seed and with
+the rate of least loss on held-out pairs under the others. Sequences to evaluate on are tracked as
+they are, and with each modality failing in the middle third.
+
+OUT receives figures.csv (AUC, deviation over seeds, kept, and the difference to the baseline with a
+95 % interval of a paired bootstrap over sequences and seeds), costs.csv, report.json, and
+differences.png. Running the command again resumes it; another plan is refused.
+
+examples:
+  tracker ablation --config experiments/tracker/ablation_llrr.yaml --masked-video DAVIS \\
+      --sequences synthetic=train_sequences --evaluate real=sequences generated=tests -o out
+  tracker ablation --config experiments/tracker/ablation_llrr.yaml --masked-video DAVIS \\
+      --evaluate real=sequences --only gate llrr --steps 100 --seeds 0 1 --workers 2 -o quick
+
+exit code: 0 if all is trained and evaluated, 2 if an input is invalid.
+"""
+
+
+def add_ablation(commands: Commands) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "ablation",
+        help="compare ways to join the modalities, under one budget",
+        description="Train and evaluate a list of configurations of a network's join under one "
+        "budget.",
+        epilog=ABLATION_EXAMPLES,
+    )
+    parser.set_defaults(command=_ablation)
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, required=True, help="YAML file of the plan"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder to write"
+    )
+    parser.add_argument(
+        "--start",
+        metavar="W",
+        type=Path,
+        help="weights of the joint network to start from (default: the included tracker)",
+    )
+    data = parser.add_argument_group("training pairs, as for tracker samples")
+    for name, text in FOLDERS.items():
+        data.add_argument(f"--{name.replace('_', '-')}", metavar="DIR", help=text)
+    data.add_argument(
+        "--sequences",
+        metavar="NAME=DIR",
+        nargs="+",
+        default=[],
+        help="annotated sequences and their layout: lasher, gtot, rgbt234, vot, synthetic, ...",
+    )
+    data.add_argument("--cache", metavar="DIR", help="folder that keeps decoded frames")
+    parser.add_argument(
+        "--evaluate",
+        metavar="NAME=DIR",
+        nargs="+",
+        default=[],
+        help="datasets to evaluate on; without one, the command only trains",
+    )
+    change = parser.add_argument_group("changes of the plan")
+    change.add_argument(
+        "--only", metavar="NAME", nargs="+", help="some of the configurations, and the baseline"
+    )
+    change.add_argument("--seeds", metavar="N", type=int, nargs="+", help="seeds")
+    change.add_argument("--rates", metavar="R", type=float, nargs="+", help="learning rates")
+    change.add_argument("--parts", metavar="PARTS", help="what trains: join or head")
+    change.add_argument("--steps", metavar="N", type=positive_int, help="steps of a run")
+    change.add_argument("--pairs", metavar="N", type=positive_int, help="training pairs of a seed")
+    change.add_argument(
+        "--validation", metavar="N", type=positive_int, help="held-out pairs to choose a rate by"
+    )
+    change.add_argument(
+        "--frames", metavar="N", type=positive_int, help="frames of a sequence at most"
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=positive_int,
+        default=1,
+        help="number of processes (default: 1)",
+    )
+
+
+def _ablation(arguments: argparse.Namespace) -> int:
+    from fusion.base.files import check_folder
+    from tracker.commands.ablation.plan import read_plan
+
+    changes = ("seeds", "rates", "parts", "steps", "pairs", "validation", "frames")
+    plan = read_plan(arguments.config, {name: getattr(arguments, name) for name in changes})
+    plan = _only(plan, arguments.only)
+    plan.data.update(_data(arguments))
+    check_folder(arguments.output)
+    roots = {}
+    for text in arguments.evaluate:
+        name, folder = name_and_folder("--evaluate", text)
+        roots[name] = Path(folder)
+
+    # Only now torch.
+    from tracker.commands.ablation.report import write_report
+    from tracker.commands.ablation.runs import Ablation
+    from tracker.model.pretrained import SMALL
+
+    start = arguments.start or SMALL
+    ablation = Ablation(plan, arguments.output, start, roots, arguments.workers)
+    ablation.prepare()
+    ablation.train()
+    if not roots:
+        print(f"trained: {arguments.output / 'runs'}")
+        return 0
+    ablation.evaluate()
+    print(write_report(ablation))
+    print(f"tables and plot: {arguments.output}", file=sys.stderr)
+    return 0
+
+
+def _data(arguments: argparse.Namespace) -> dict[str, Any]:
+    keys = {name: value for name in FOLDERS if (value := getattr(arguments, name)) is not None}
+    if arguments.sequences:
+        pairs = (name_and_folder("--sequences", text) for text in arguments.sequences)
+        keys["sequences"] = dict(pairs)
+    if arguments.cache is not None:
+        keys["cache"] = arguments.cache
+    return keys
+
+
+def _only(plan: Any, names: list[str] | None) -> Any:
+    """The plan with some of its configurations, in its order."""
+    from dataclasses import replace
+
+    if names is None:
+        return plan
+    for name in names:
+        if name not in plan.configurations:
+            known = ", ".join(plan.configurations)
+            raise UserError(f"--only: no configuration {name}; known are {known}")
+    wanted = {plan.baseline, *names}
+    kept = {name: row for name, row in plan.configurations.items() if name in wanted}
+    return replace(plan, configurations=kept)
