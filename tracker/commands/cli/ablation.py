@@ -124,9 +124,9 @@ def _ablation(arguments: argparse.Namespace) -> int:
     # Only now torch.
     from tracker.commands.ablation.report import write_report
     from tracker.commands.ablation.runs import Ablation
-    from tracker.model.pretrained import SMALL
+    from tracker.model.pretrained import INCLUDED_WEIGHTS
 
-    start = arguments.start or SMALL
+    start = arguments.start or INCLUDED_WEIGHTS
     ablation = Ablation(plan, arguments.output, start, roots, arguments.workers)
     looks = [_look(ablation, text) for text in arguments.look]
     ablation.prepare()
