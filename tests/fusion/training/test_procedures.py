@@ -21,8 +21,8 @@ from fusion.images.pixels import PixelScaling
 from fusion.images.reading import read_image, write_image
 from fusion.networks import U2Fusion
 from fusion.networks.lrrnet import LRRNet
-from fusion.networks.weights import INCLUDED_WEIGHTS, load_network, save_network
 from fusion.networks.registry import NETWORKS
+from fusion.networks.weights import INCLUDED_WEIGHTS, load_network, save_network
 from fusion.training.pairs import PairData, PairDataset, find_pairs
 from fusion.training.procedures import (
     DetailToSemanticTraining,
