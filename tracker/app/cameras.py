@@ -1,7 +1,7 @@
 """The tab that shows two cameras live, fused or with a tracked box."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from nicegui import ui
 from starlette.background import BackgroundTask
 
 from fusion.base.errors import UserError
+from fusion.live.options import METHOD, WIDTH
 from fusion.live.pipeline import Live, Registration
 from fusion.live.server import LiveServer
 from tracker.app import samples
 from tracker.app.alignment import Alignment
-from tracker.app.fusing import INCLUDED, network_of
 from tracker.app.jobs import Stopped
+from tracker.app.methods import method_choices, network_of
 from tracker.app.parts import Progress, complain
 from tracker.app.tracking import INCLUDED as INCLUDED_TRACKER
 from tracker.app.tracking import tracker_of
@@ -26,9 +27,6 @@ from tracker.app.visitors import Visitor
 
 #: Beginning of the addresses under which a run's own page is served.
 LIVE = "/live"
-
-#: Widest picture that is fused live, in pixels; recordings keep their size.
-WIDTH = 640
 
 # Headers of the run's own page that are passed on.
 _KEPT = (
@@ -125,6 +123,7 @@ class LiveTab:
     """The cameras' names on the left, the run's own page on the right.
 
     Args:
+        weights: files of further fusion networks that can be chosen.
         device: see `fusion.base.commandline.resolve_device`.
         recordings: the folder below which recordings are made.
     """
@@ -134,11 +133,12 @@ class LiveTab:
         visitor: Visitor,
         desk: LiveDesk,
         alignment: Alignment,
+        weights: Sequence[Path],
         device: str,
         recordings: Path = Path("recordings"),
     ):
         self._visitor, self._desk, self._alignment = visitor, desk, alignment
-        self._device, self._recordings = device, recordings
+        self._weights, self._device, self._recordings = weights, device, recordings
         visitor.at_close(lambda: desk.stop(visitor.key))
         with ui.element("div").classes("columns live"):
             with ui.card().classes("controls"):
@@ -157,6 +157,8 @@ class LiveTab:
             ui.label("No camera at hand?")
             ui.button("Sample videos", on_click=self._sample).props("flat dense no-caps")
         self._task = ui.toggle(_TASKS, value="fuse").props("no-caps spread")
+        self._method = ui.select(method_choices(self._weights), value=METHOD, label="Method")
+        self._method.bind_visibility_from(self._task, "value", value="fuse")
         self._fit = ui.switch("Bring the infrared to the visible's size", value=True)
         self._alignment.build_switch()
         with ui.row().classes("buttons"):
@@ -222,7 +224,7 @@ class LiveTab:
         else:
             from fusion.live.fusing import LiveFusion
 
-            network = network_of(INCLUDED, self._device)
+            network = network_of(self._method.value, self._device)
             live = LiveFusion(network, ir, vis, width=WIDTH, **options)
         return self._desk.start(self._visitor, live)
 

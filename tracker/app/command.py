@@ -21,7 +21,7 @@ Requires: pip install 'rgbt-lrrnet[app]'
 examples:
   fusion app
   fusion app --port 9000 --open --weights runs/saliency/version_0/weights.safetensors
-  fusion app --host 0.0.0.0 --max-upload 200     # for everybody in this network, without a password
+  fusion app --host 0.0.0.0 --max-upload 200    # for everybody in this network
 """
 
 _LIMITS = Limits()
