@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
 import httpx
@@ -48,10 +49,10 @@ class LiveDesk:
     """
 
     def __init__(self) -> None:
-        self._live: Live | None = None
-        self._server: LiveServer | None = None
-        self._key = ""
-        self._client: httpx.AsyncClient | None = None
+        self._run: tuple[str, Live, LiveServer] | None = None  # with the visitor's key
+        self._lock = Lock()
+        # The run is on this computer, so that no proxy is asked.
+        self._client = httpx.AsyncClient(timeout=None, trust_env=False)
 
     def start(self, visitor: Visitor, live: Live) -> str:
         """Start a run, and return the address of its page.
@@ -59,12 +60,12 @@ class LiveDesk:
         Raises:
             UserError: another visitor has one.
         """
-        if self._live is not None:
-            raise UserError("another page shows the cameras; stop them there first")
-        self._live, self._key = live.start(), visitor.key
-        self._server = LiveServer(live, port=0)
-        self._server.__enter__()
-        self._client = httpx.AsyncClient(base_url=self._server.address, timeout=None)
+        with self._lock:
+            if self._run is not None:
+                raise UserError("another page shows the cameras; stop them there first")
+            server = LiveServer(live, port=0)
+            server.__enter__()
+            self._run = visitor.key, live.start(), server
         return f"{LIVE}/{visitor.key}/"
 
     def stop(self, key: str | None = None) -> None:
@@ -73,20 +74,22 @@ class LiveDesk:
         Raises:
             UserError: a recording could not be written.
         """
-        if self._live is None or key not in (None, self._key):
-            return
-        live, server, self._live, self._server = self._live, self._server, None, None
-        if server is not None:
-            server.__exit__(None, None, None)
+        with self._lock:
+            if self._run is None or key not in (None, self._run[0]):
+                return
+            _, live, server = self._run
+            self._run = None
+        server.__exit__(None, None, None)
         live.stop()
 
     async def answer(self, request: Request, key: str, path: str) -> Response:
         """Pass a request on to the run's page."""
-        if self._live is None or self._client is None or key != self._key:
+        run = self._run
+        if run is None or key != run[0]:
             return PlainTextResponse("no such page", 404)
         asked = self._client.build_request(
             request.method,
-            path,
+            run[2].address + path,
             params=request.query_params,
             content=await _small_body(request),
             headers={"Content-Type": request.headers.get("Content-Type", "")},
@@ -139,7 +142,8 @@ class LiveTab:
     ):
         self._visitor, self._desk, self._alignment = visitor, desk, alignment
         self._weights, self._device, self._recordings = weights, device, recordings
-        visitor.at_close(lambda: desk.stop(visitor.key))
+        # Cameras take a while to be closed.
+        visitor.at_close(Thread(target=desk.stop, args=(visitor.key,), daemon=True).start)
         with ui.element("div").classes("columns live"):
             with ui.card().classes("controls"):
                 self._build_controls()

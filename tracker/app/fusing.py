@@ -189,6 +189,7 @@ class FuseTab:
         if result.values:
             self._tables[self._choices[method]] = result.values
         self._last = result
+        self._visitor.keep("fuse", out.parent)
         self._show_pictures(result)
 
     def _show_pictures(self, result: _Fused) -> None:
@@ -301,6 +302,7 @@ class FuseTab:
             with self._result:
                 self._empty()
             raise
+        self._visitor.keep("fuse", out.parent)
         self._result.clear()
         with self._result:
             video = ui.video(self._visitor.offer(out), muted=True, loop=True)
