@@ -11,6 +11,9 @@ METHOD = "lrrnet_fast"
 #: Widest picture that ``fusion live`` fuses unless told otherwise, in pixels.
 WIDTH = 640
 
+#: Port of the page.
+PORT = 8321
+
 CAMERAS = """\
 A camera is a number (0), a device (/dev/video2), an address (rtsp://..., http://...) or a file,
 which plays at its own speed. Frames are paired by time; a camera that is lost is opened again, and
