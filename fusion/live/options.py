@@ -39,7 +39,7 @@ def add_live_options(parser: argparse._ActionsContainer) -> None:
         help="record both cameras from the start, to a new folder in DIR; the page and the window "
         "also start and stop recordings, without this option in the folder recordings",
     )
-    add_number_option(parser, "--port", "port of the page; 0 for any", default=8321, least=0)
+    add_number_option(parser, "--port", "port of the page; 0 for any", default=PORT, least=0)
     parser.add_argument(
         "--host",
         metavar="ADDRESS",
