@@ -234,16 +234,11 @@ def preview(calibration: Calibration, pair: Pair) -> np.ndarray:
         "before": (light, before.align(heat), before.covered),
         "after": (straight, calibration.align(heat), calibration.covered),
     }
+    rows = {"infrared edges": _edges, "squares of both": _squares}
     return tile(
         [
-            [
-                (f"infrared edges {name}", _edges(vis, ir, inside))
-                for name, vis, ir, inside in columns
-            ],
-            [
-                (f"squares of both {name}", _squares(vis, ir, inside))
-                for name, vis, ir, inside in columns
-            ],
+            [(f"{what} {when}", draw(*pictures)) for when, pictures in columns.items()]
+            for what, draw in rows.items()
         ]
     )
 

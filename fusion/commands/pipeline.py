@@ -18,6 +18,7 @@ from fusion.base.errors import UserError
 from fusion.base.files import check_apart, make_folder
 from fusion.base.tables import counted
 from fusion.images.alignment import Calibration
+from fusion.images.alignment.watch import Watch
 from fusion.images.pairing import pair_folders
 from fusion.images.pixels import (
     is_color,
@@ -283,7 +284,13 @@ def fuse_folders(
     account.skipped = len(jobs) - len(todo)
 
     progress = tqdm(total=len(todo), unit="pair", disable=None, leave=False)
-    read = partial(_Job.read, network=network, options=options, account=account)
+    watch = Watch(len(todo))
+
+    def read(job: _Job) -> _Pair:
+        pair = job.read(network, options, account)
+        watch.see(*pair)
+        return pair
+
     work = partial(_Job.fuse, network=network, options=options)
     for job, error in overlapped(todo, read, work, _Job.write):
         progress.set_postfix_str(job.vis.name, refresh=False)
@@ -295,6 +302,7 @@ def fuse_folders(
             account.notes.append(f"{error}")
     progress.close()
     account.seconds = time.perf_counter() - started
+    account.doubt = account.doubt or watch.doubt()
     return account
 
 
@@ -459,12 +467,14 @@ def fuse_videos(
         numbers = itertools.count(1)
         progress = tqdm(unit="frame", total=total, disable=None, leave=False)
         fusion = FrameFusion(network, options.steady)
+        offsets = Watch(total)
 
         # The network's own thread does nothing that reading and writing can do beside it.
         def read(frames: _Frames) -> _Read:
             grey = scale_to_255(luminance(frames[0].image()), options.percentiles)
             visible = frames[1].image()
             grey, visible = _registered(grey, visible, f"{ir} and {vis}", options, network.min_side)
+            offsets.see(grey, visible)
             return grey, visible, luminance(visible)
 
         def work(_: _Frames, frames: _Read) -> _Read:
@@ -489,6 +499,7 @@ def fuse_videos(
             progress.update()
         progress.close()
     account.seconds = time.perf_counter() - started
+    account.doubt = offsets.doubt()
     return account
 
 

@@ -28,6 +28,10 @@ class Alignment:
         self.calibration = calibration
         self.is_known = self.is_used = True
 
+    def leave(self) -> None:
+        """Use it no longer, for pictures that are aligned already."""
+        self.is_used = False
+
     @property
     def chosen(self) -> Calibration | None:
         """The calibration, if it is used."""

@@ -147,11 +147,11 @@ class LiveTab:
                 self._empty()
 
     def _build_controls(self) -> None:
-        self._ir = ui.input("Infrared camera", placeholder="1").classes("live-infrared")
-        self._vis = ui.input("Visible camera", placeholder="0").classes("live-visible")
+        self._ir = ui.input("Infrared camera", placeholder="1").props("data-camera=infrared")
+        self._vis = ui.input("Visible camera", placeholder="0").props("data-camera=visible")
         ui.label(
             "A number such as 0, a device such as /dev/video2, an address such as "
-            "rtsp://10.0.0.7/thermal, or a video file of this computer."
+            "rtsp://camera.local/thermal, or a video file of this computer."
         ).classes("hint")
         with ui.row().classes("samples"):
             ui.label("No camera at hand?")
@@ -176,6 +176,7 @@ class LiveTab:
 
     async def _sample(self) -> None:
         folder = self._visitor.new_folder()
+        self._alignment.leave()
         with suppress(Stopped):
             infrared, visible = await self._progress.follow(
                 lambda job: samples.video_pair(folder, job, frames=200), "frames", "Drawing"

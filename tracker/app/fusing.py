@@ -165,6 +165,7 @@ class FuseTab:
             await self._use(*pair)
 
     async def _use(self, infrared: Path, visible: Path) -> None:
+        self._alignment.leave()
         self._changed()
         await self._ir.use(infrared)
         await self._vis.use(visible)

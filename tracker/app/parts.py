@@ -48,6 +48,7 @@ class Source:
         infrared: whether it is the infrared one.
         on_change: called when there is another file.
         check: raises `UserError` for files that are refused; by default `check_file`.
+        has_thumbnail: whether a file of it is a picture or video.
     """
 
     def __init__(
@@ -61,10 +62,12 @@ class Source:
         infrared: bool,
         on_change: Callable[[], Any] = lambda: None,
         check: Callable[[Path], Any] | None = None,
+        has_thumbnail: bool = True,
     ):
         self._visitor, self._slot, self._infrared = visitor, slot, infrared
         self._on_change = on_change
         self._check = check or (lambda path: check_file(path, visitor.limits))
+        self._has_thumbnail = has_thumbnail
         self._sample: Path | None = None
         self._zone = DropZone(
             title,
@@ -107,7 +110,7 @@ class Source:
 
     async def _show(self, path: Path) -> None:
         self._zone.show(name=path.name, thumbnail="")
-        if path.suffix.lower() != ".zip":
+        if self._has_thumbnail and path.suffix.lower() != ".zip":
             thumbnail = await asyncio.to_thread(self._thumbnail, path)
             self._zone.show(thumbnail=thumbnail)
 

@@ -16,6 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from fusion.base.errors import UserError
 from fusion.live.server import is_loopback
+from tracker.app.aligning import AlignTab
 from tracker.app.alignment import Alignment
 from tracker.app.cameras import LIVE, LiveDesk, LiveTab, NoLiveTab
 from tracker.app.command import LOCAL
@@ -29,7 +30,7 @@ from tracker.app.visitors import FILES, UPLOADS, Visitor, Visitors
 PATIENCE = 30.0
 
 #: The tabs by their names, with their icons.
-TABS = {"fuse": "layers", "track": "my_location", "live": "videocam"}
+TABS = {"fuse": "layers", "align": "join_inner", "track": "my_location", "live": "videocam"}
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,8 @@ def build_page(visitor: Visitor, desk: LiveDesk, settings: Settings) -> None:
     with ui.tab_panels(tabs, value="fuse", keep_alive=True).classes("panels"):
         with ui.tab_panel("fuse"):
             FuseTab(visitor, alignment, settings.weights, settings.device)
+        with ui.tab_panel("align"):
+            AlignTab(visitor, alignment)
         with ui.tab_panel("track"):
             TrackTab(visitor, alignment, settings.device)
         with ui.tab_panel("live"):

@@ -138,6 +138,7 @@ class TrackTab:
 
     async def _sample(self) -> None:
         folder = self._visitor.new_folder()
+        self._alignment.leave()
         with suppress(Stopped):
             infrared, visible = await self._progress.follow(
                 lambda job: samples.video_pair(folder, job), "frames", "Drawing"

@@ -8,8 +8,9 @@ from tqdm import tqdm
 
 from fusion.base.errors import UserError
 from fusion.images.alignment import Calibration
+from fusion.images.alignment.watch import Watch
 from tracker.data.boxes import box_iou, clip_box
-from tracker.data.frames import MODALITIES, MODALITY_NAMES, number_ranges
+from tracker.data.frames import MODALITIES, MODALITY_NAMES, VideoFrames, number_ranges
 from tracker.data.sequences import Sequence, load_dataset, load_sequence
 
 _TABLE_ROWS = 40
@@ -71,6 +72,8 @@ def inspect_sequence(sequence: Sequence, all_frames: bool = False) -> dict:
             "visible and infrared boxes do not overlap: frames "
             + number_ranges(np.flatnonzero(apart) + 1)
         )
+    if not errors and (doubt := _misaligned(sequence)):
+        problems.append(doubt)
     if sequence.annotated.any() and sequence.first_box() is None:
         problems.append("the first frame has no box to start a tracker from")
     return {
@@ -83,6 +86,18 @@ def inspect_sequence(sequence: Sequence, all_frames: bool = False) -> dict:
         "problems": problems,
         "errors": errors,
     }
+
+
+def _misaligned(sequence: Sequence) -> str:
+    """The warning of `Watch` for a few frames; empty if there is nothing to report."""
+    # Going forward a little is fast in videos; folders are read anywhere.
+    last = min(len(sequence), 25) if isinstance(sequence.rgb, VideoFrames) else len(sequence)
+    watch = Watch(min(last, 3))
+    for index in {0, last // 2, last - 1}:
+        frame = sequence.frame(index)
+        if frame.rgb is not None and frame.ir is not None and not frame.problems:
+            watch.see(frame.ir, frame.rgb)
+    return watch.doubt()
 
 
 def take_inventory(

@@ -220,6 +220,7 @@ class _ResultFiles:
         self.video = video
         self._sequence = sequence
         self._size = sequence.frame_size()
+        self._annotated = bool(sequence.annotated.any())
         fps = sequence.fps or 25.0
         self._writer = None if video is None else VideoWriter(_partial(video), fps)
         self._stack = ExitStack()
@@ -236,7 +237,7 @@ class _ResultFiles:
         if self._writer is not None:
             index = step.frame.number - 1
             boxes = {"rgb": self._sequence.boxes_rgb, "ir": self._sequence.boxes_ir}
-            truth = {m: b[index] for m, b in boxes.items() if index < len(b)}
+            truth = {m: b[index] for m, b in boxes.items() if self._annotated and index < len(b)}
             self._writer.write(
                 draw_frame(step.frame, step.box, score=step.score, truth=truth, size=self._size)
             )

@@ -12,8 +12,8 @@ LIVE_EXAMPLES = (
     + """
 examples:
   fusion live 1 0
-  fusion live rtsp://10.0.0.7/thermal /dev/video0 --align calibration.yaml --record recordings
-  fusion live http://10.0.0.8:8080/video thermal.mkv --resize --delay 0.08 --no-window
+  fusion live rtsp://camera.local/thermal /dev/video0 --align calibration.yaml --record recordings
+  fusion live http://camera.local:8080/video thermal.mkv --resize --delay 0.08 --no-window
   fusion live recordings/today/infrared.mkv recordings/today/visible.mkv --method average
 
 Ctrl-C, or q in the window, ends it and completes a recording.

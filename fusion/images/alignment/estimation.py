@@ -46,6 +46,8 @@ _SEARCHED = 4
 _CANDIDATES, _NEARLY = 3, 0.92
 _CLEAR, _SLOPE = 8.0, 0.5
 _UNCERTAIN = 0.015
+# The share of blocks, those with the highest peaks, of which the residual is taken.
+_CLEAREST = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +57,8 @@ class Estimate:
     Attributes:
         transform: 3x3, from infrared to visible pixels.
         model: a key of `fusion.images.alignment.geometry.MODELS`.
-        residual: median distance in visible pixels between where clear blocks fit best by
-            themselves and where the transform puts them; None without clear blocks.
+        residual: median distance in visible pixels between where the clearest blocks fit best by
+            themselves and where the transform puts them; None without structure.
         clarity, uncertainty, confidence: see the module's docstring.
         infrared, visible: sizes ``(width, height)``.
     """
@@ -164,6 +166,24 @@ def estimate_alignment(
     return _judged(fine, matrix, blocks, base, model, (infrared, visible), ambiguous)
 
 
+def estimate_nearby(pair: tuple[np.ndarray, np.ndarray]) -> Estimate:
+    """The alignment of a pair that is nearly registered, to about 2 % of its width.
+
+    Nothing is searched, which takes a tenth of the time of `estimate_alignment`. The confidence of
+    a pair that is further apart is low.
+
+    Args:
+        pair: infrared and visible picture, as for `estimate_alignment`.
+    """
+    ir, vis = pair
+    sizes = (ir.shape[1], ir.shape[0]), (vis.shape[1], vis.shape[0])
+    base = expected_transform(*sizes)
+    level = make_level([(grey(ir), grey(vis))], None, base, _WIDTHS[1])
+    _, matrix = _refined(level, np.eye(3), 4, side=32, reach=8)
+    blocks = compare_blocks(level, matrix, side=32, step=16, reach=4)
+    return _judged(level, matrix, blocks, base, "similarity", sizes, ambiguous=False)
+
+
 def require_sure(estimate: Estimate, what: str) -> Estimate:
     """The estimate itself.
 
@@ -215,8 +235,7 @@ def _judged(
         change = fit(blocks, count)
         clarity = float(blocks.values(change).mean()) / max(spread, 1e-9)
         uncertainty = scale * _jackknife(blocks, change, count)
-        residual = _residual(blocks, change)
-        residual = None if residual is None else scale * residual
+        residual = scale * _residual(blocks, change)
     confidence = 1 / (1 + np.exp(-np.clip((clarity - _CLEAR) / _SLOPE, -50, 50)))
     confidence /= 1 + (uncertainty / (_UNCERTAIN * visible[0])) ** 4
     return Estimate(
@@ -246,12 +265,11 @@ def _jackknife(blocks: Blocks, whole: np.ndarray, count: int) -> float:
     return float(np.sqrt((groups - 1) / groups * np.sum(np.square(errors))))
 
 
-def _residual(blocks: Blocks, change: np.ndarray) -> float | None:
-    """Median distance in pixels of the grid of clear peaks from the transform."""
+def _residual(blocks: Blocks, change: np.ndarray) -> float:
+    """Median distance in pixels of the grid of the clearest peaks from the transform."""
     flat = blocks.surfaces.reshape(len(blocks), -1)
-    clear = flat.max(axis=1) > 4 * flat.std(axis=1)
-    if clear.sum() < 3:
-        return None
+    height = flat.max(axis=1) / np.maximum(flat.std(axis=1), 1e-9)
+    clear = height >= np.quantile(height, 1 - _CLEAREST)
     side = blocks.surfaces.shape[2]
     rows, columns = np.divmod(flat.argmax(axis=1), side)
     peaks = np.column_stack([columns, rows]) / blocks.fine - blocks.reach

@@ -43,25 +43,25 @@ def structure(
     Returns:
         ``HxWx2`` float32, real and imaginary part, of lengths below 1.
     """
-    smooth = cv2.GaussianBlur(image, (0, 0), blur) if blur else image
-    gx = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
-    gy = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)
-    energy = gx * gx + gy * gy
-    if covered is not None:
-        reach = 2 * int(np.ceil(3 * blur + 1)) + 1
-        inside = cv2.erode(
-            covered.astype(np.uint8),
-            np.ones((reach, reach), np.uint8),
-            borderType=cv2.BORDER_CONSTANT,
-            borderValue=1,
-        ).astype(np.float32)
-        energy *= inside
-        share = cv2.GaussianBlur(inside, (0, 0), _RADIUS)
-        mean = cv2.GaussianBlur(energy, (0, 0), _RADIUS) / np.maximum(share, 1e-3)
-    else:
-        inside = np.float32(1)
+    smooth = cv2.GaussianBlur(image, (0, 0), blur)
+    gx = np.asarray(cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32), np.float32)
+    gy = np.asarray(cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32), np.float32)
+    energy: np.ndarray = gx * gx + gy * gy
+    if covered is None:
+        covered = np.ones(image.shape, bool)
+    if covered.all():
+        inside = np.ones_like(energy)
         mean = cv2.GaussianBlur(energy, (0, 0), _RADIUS)
+    else:
+        # The edge of the data would be the strongest edge of all.
+        reach = 2 * int(np.ceil(3 * blur + 1)) + 1
+        kernel = np.ones((reach, reach), np.uint8)
+        inside = cv2.erode(covered.astype(np.uint8), kernel).astype(np.float32)
+        energy *= inside
+        share = np.maximum(cv2.GaussianBlur(inside, (0, 0), _RADIUS), 1e-3)
+        mean = cv2.GaussianBlur(energy, (0, 0), _RADIUS) / share
     # Most pixels of a picture show no edge, so their median energy is that of its noise.
-    noise = float(np.median(energy[::2, ::2])) + 1e-3
+    sample = energy[::2, ::2][inside[::2, ::2] > 0]
+    noise = float(np.median(sample)) + 1e-3 if sample.size else 1.0
     weight = inside / (energy + _SHARE * mean + noise)
     return np.dstack([(gx * gx - gy * gy) * weight, 2 * gx * gy * weight])

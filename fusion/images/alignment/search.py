@@ -59,7 +59,7 @@ def search(level: Level, limits: Range, keep: int = 4) -> list[Candidate]:
     # Steps that move a corner by about one and a half pixels, so that it is never off by one.
     step = 1.5 / (np.hypot(width, height) / 2)
     angles = np.degrees(_grid(-np.radians(limits.degrees), np.radians(limits.degrees), step))
-    scales = np.exp(_grid(*np.log(limits.scale), step))
+    scales = np.exp(_grid(np.log(limits.scale[0]), np.log(limits.scale[1]), step))
     found = []
     for angle in angles:
         for scale in scales:

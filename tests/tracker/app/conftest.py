@@ -111,6 +111,10 @@ class Page:
     def open(self, tab: str) -> None:
         """Load the page anew, as a new visitor, and go to a tab."""
         self.driver.get(self.address)
+        self.go_to(tab)
+
+    def go_to(self, tab: str) -> None:
+        """Show another tab."""
         self.find(f'[data-tab="{tab}"]').click()
         self.find(f".{tab}")
 

@@ -9,6 +9,7 @@ import pytest
 from fusion import load_network, read_infrared, read_visible, write_image
 from fusion.commands.scene import street_pair
 from fusion.evaluation.metrics import evaluate
+from fusion.images.alignment import Calibration
 from fusion.images.video import Video
 from tracker import RGBTTracker, load_tracker
 from tracker.data.sequences import load_sequence
@@ -74,6 +75,66 @@ def test_fuse_two_videos(app, page, videos, tmp_path):
         assert np.abs(frame.astype(int) - expected).mean() < 8  # the codec's loss
 
 
+@pytest.fixture
+def cameras(tmp_path):
+    """Infrared and visible picture of two cameras, and the transform between their pixels."""
+    infrared, visible = street_pair(480, 360, seed=2)
+    sees = np.vstack([cv2.getRotationMatrix2D((240, 180), 2.5, 0.92), [0, 0, 1]])
+    sees[:2, 2] -= 70, 52
+    paths = tmp_path / "ir.png", tmp_path / "vis.png"
+    write_image(paths[0], cv2.warpAffine(infrared, sees[:2], (340, 256)))
+    write_image(paths[1], visible)
+    return *paths, np.linalg.inv(sees)
+
+
+def corners_apart(calibration, transform):
+    """Distances in visible pixels of the corners by a calibration from where they belong."""
+    corners = np.float64([[0, 0], [339, 0], [0, 255], [339, 255]])[:, None]
+    found, true = (cv2.perspectiveTransform(corners, m) for m in (calibration.transform, transform))
+    return np.hypot(*(found - true)[:, 0].T)
+
+
+def test_align_two_cameras_and_fuse_them(app, page, cameras, tmp_path):
+    infrared, visible, transform = cameras
+    page.open("align")
+    page.upload_pair("align", infrared, visible)
+    spots = np.float64([[40, 40], [300, 50], [60, 210], [280, 200]])
+    others = cv2.perspectiveTransform(spots[:, None], transform)[:, 0]
+    for spot, other in zip(spots, others, strict=True):
+        for name, (x, y), (width, height) in (
+            ("infrared", spot, (340, 256)),
+            ("visible", other, (480, 360)),
+        ):
+            share = (x + 0.5) / width, (y + 0.5) / height
+            page.drag(page.find(f".match-{name} svg"), share, share)
+    page.find(".matches", "4")
+    page.find(".fit-run:not([disabled])").click()
+    page.find(".matches", "px off")
+    path = tmp_path / "clicked.yaml"
+    path.write_bytes(page.download(app, "Calibration"))
+    assert corners_apart(Calibration.load(path), transform).max() < 3  # as exact as clicks are
+
+    page.find(".estimate-run:not([disabled])").click()
+    page.find(".outcome", "Confidence")
+    path = tmp_path / "found.yaml"
+    page.until(
+        lambda _: (
+            path.write_bytes(page.download(app, "Calibration")) and "points" not in path.read_text()
+        ),
+        "another calibration",
+    )
+    calibration = Calibration.load(path)
+    assert corners_apart(calibration, transform).max() < 3
+
+    page.go_to("fuse")
+    page.upload_pair("fuse", infrared, visible)
+    page.find(".fuse-run").click()
+    fused = cv2.imdecode(np.frombuffer(page.download(app, "Fused"), np.uint8), cv2.IMREAD_COLOR)
+    pair = calibration.pair(read_infrared(infrared), read_visible(visible))
+    assert np.array_equal(fused[..., ::-1], load_network().fuse(*pair))
+    assert not page.complaints()
+
+
 def test_draw_a_box_and_track_it(app, page, videos, tmp_path):
     infrared, visible, scene = videos
     x, y, w, h = scene.boxes[0]
@@ -96,6 +157,36 @@ def test_draw_a_box_and_track_it(app, page, videos, tmp_path):
     assert np.loadtxt(tmp_path / "own" / "scores.txt") == pytest.approx(scores, abs=1e-3)
     assert page.download(app, "Video")[4:8] == b"ftyp"
     assert not page.complaints()
+
+
+def test_watch_two_cameras_live(app, page, make_scene, tmp_path):
+    """Two videos stand for cameras; they play at their own speed."""
+    scene = make_scene(length=38, size=(160, 128))
+    scene.rgb, scene.ir = scene.rgb * 5, scene.ir * 5
+    visible, infrared = scene.write_videos(tmp_path)
+    page.open("live")
+    for name, path in (("infrared", infrared), ("visible", visible)):
+        page.find(f"input[data-camera={name}]").send_keys(str(path))
+    page.find(".live-run").click()
+    frame = page.find(".live-page")
+    address = frame.get_attribute("src")
+
+    def status(_):
+        shown = json.loads(app.get(f"{address}status"))
+        return shown["picture"]["number"] > 2 and not shown["error"] and shown
+
+    assert page.until(status, "live pictures")["title"] == "Live fusion"
+    picture = cv2.imdecode(np.frombuffer(app.get(f"{address}picture"), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (128, 160, 3)
+    with pytest.raises(FileNotFoundError, match="404"):
+        app.get("/live/another/status")
+    page.driver.switch_to.frame(frame)
+    page.find("#cameras", "Infrared")
+    page.driver.switch_to.default_content()
+    page.find(".live-stop").click()
+    page.find(".live .empty")
+    with pytest.raises(FileNotFoundError, match="404"):
+        app.get(f"{address}status")
 
 
 def test_what_is_wrong_is_said_on_the_page(app, page, pair, tmp_path):

@@ -15,9 +15,9 @@ meanwhile.
 
 examples:
   tracker live 0 1
-  tracker live rtsp://10.0.0.7/visible rtsp://10.0.0.7/thermal --align calibration.yaml
+  tracker live rtsp://camera.local/visible rtsp://camera.local/thermal --align calibration.yaml
   tracker live visible.mkv infrared.mkv --box 312,140,48,96 --record recordings
-  tracker live 0 http://10.0.0.8:8080/video --resize --tracker csrt --host 0.0.0.0
+  tracker live 0 http://camera.local:8080/video --resize --tracker csrt --host 0.0.0.0
 
 Ctrl-C, or q in the window, ends it and completes a recording, which 'tracker track' reads.
 
