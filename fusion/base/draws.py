@@ -99,6 +99,43 @@ def training_loader(
     )
 
 
+class SampledData(L.LightningDataModule):
+    """A data module whose items are indexed by ``(index, draw)``.
+
+    A subclass has the hyperparameters ``batch_size``, ``workers`` and ``seed``, and creates
+    `train_set` and `val_set` in ``setup``.
+
+    Attributes:
+        train_set: the dataset for training.
+        val_set: the dataset for validation; None or empty without validation.
+        val_workers: number of worker processes for validation.
+        shuffle: see `DrawSampler`.
+    """
+
+    train_set: Any
+    val_set: Any = None
+    val_workers: int = 0
+    shuffle: bool = True
+
+    def train_dataloader(self) -> DataLoader:
+        h: Any = self.hparams
+        return training_loader(
+            self.train_set,
+            h.batch_size,
+            workers=h.workers,
+            seed=h.seed,
+            trainer=self.trainer,
+            shuffle=self.shuffle,
+        )
+
+    def val_dataloader(self) -> DataLoader | list:
+        if self.val_set is None or not len(self.val_set):
+            return []
+        keys = [(index, index) for index in range(len(self.val_set))]
+        h: Any = self.hparams
+        return DataLoader(self.val_set, h.batch_size, sampler=keys, num_workers=self.val_workers)
+
+
 def _use_one_thread(worker: int) -> None:
     """Limit a worker process to one thread: training already uses all cores."""
     cv2.setNumThreads(1)

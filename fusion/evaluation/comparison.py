@@ -90,12 +90,11 @@ class Comparison:
 
     def table(self) -> str:
         """One row per method, one column per metric; the best two of a column are marked."""
-        header = ["method"] + [_on_lines(metric) for metric in self.metrics]
+        header = ["method"] + [on_lines(metric.title, metric.unit) for metric in self.metrics]
         rows = [[method, *means.values()] for method, means in self.means().items()]
         falling = [metric for metric in self.metrics if not metric.higher_is_better]
-        table = format_table(
-            header, rows, marked=True, lower_is_better={_on_lines(metric) for metric in falling}
-        )
+        lower = {on_lines(metric.title, metric.unit) for metric in falling}
+        table = format_table(header, rows, marked=True, lower_is_better=lower)
         notes = [MARKS] if len(rows) > 1 else []
         notes += [f"lower is better: {', '.join(m.title for m in falling)}"] if falling else []
         return "\n".join([table, "; ".join(notes)]).rstrip()
@@ -194,10 +193,10 @@ class Comparison:
         axis.tick_params(labelsize=6)
 
 
-def _on_lines(metric: Metric) -> str:
-    """The title, qualification and unit of a metric, one per line."""
-    name, _, rest = metric.title.partition(" ")
-    return "\n".join((name, rest, f"[{metric.unit}]" if metric.unit else ""))
+def on_lines(title: str, unit: str) -> str:
+    """The name, qualification and unit of a metric, one per line."""
+    name, _, rest = title.partition(" ")
+    return "\n".join((name, rest, f"[{unit}]" if unit else ""))
 
 
 def _rank_text(rank: float) -> str:

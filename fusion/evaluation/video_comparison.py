@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from fusion.base.errors import UserError
 from fusion.base.tables import MARKS, format_table, write_csv
+from fusion.evaluation.comparison import on_lines
 from fusion.evaluation.metrics import DEFAULT, Metric, create_all, evaluate_levels
 from fusion.evaluation.metrics.inputs import require_one_size
 from fusion.evaluation.video import (
@@ -59,7 +60,7 @@ class VideoComparison:
     def table(self) -> str:
         """One row per method, then the sources; the best two methods of a column are marked."""
         columns: tuple[MotionMeasure | Metric, ...] = (*MOTION_MEASURES, *self.metrics)
-        header = ["video"] + [_on_lines(column.title, column.unit) for column in columns]
+        header = ["video"] + [on_lines(column.title, column.unit) for column in columns]
         first = 1 + len(MOTION_MEASURES)
         falling = set(header[1:first]) | {
             name
@@ -94,11 +95,6 @@ class VideoComparison:
         columns: tuple[MotionMeasure | Metric, ...] = (*MOTION_MEASURES, *self.metrics)
         header = ["video", *(column.heading for column in columns)]
         write_csv(folder / "video.csv", header, self._rows() + self._source_rows())
-
-
-def _on_lines(title: str, unit: str) -> str:
-    name, _, rest = title.partition(" ")
-    return "\n".join((name, rest, f"[{unit}]" if unit else ""))
 
 
 def is_video(path: Path) -> bool:

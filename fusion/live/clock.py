@@ -20,7 +20,7 @@ SETTLED = 2.0
 
 _BETTER = 0.005  # what counts as a better minimum while settling, in seconds
 _WINDOW = 10.0  # the minimum is over one to two of these
-_JUMP = 2.0  # timestamps that leap by more have started anew
+_JUMP = 2.0  # a larger leap means that the timestamps restarted
 
 
 class StreamClock:

@@ -11,7 +11,7 @@ METHOD = "lrrnet_fast"
 #: Widest picture that ``fusion live`` fuses unless told otherwise, in pixels.
 WIDTH = 640
 
-#: Port of the page.
+#: Port of the page unless one is given.
 PORT = 8321
 
 CAMERAS = """\

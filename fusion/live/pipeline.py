@@ -135,7 +135,7 @@ class Shown:
         return "visible" if self.pair.vis is None else None
 
     def view(self, names: tuple[str, ...]) -> np.ndarray:
-        """Panels side by side, RGB uint8; a missing one is dark and says so."""
+        """Panels side by side, RGB uint8; a missing one is dark and labelled."""
         size = next(panel.shape[:2] for panel in self.panels.values() if panel is not None)
         return np.concatenate([_panel(self.panels[name], name, size) for name in names], axis=1)
 
@@ -441,7 +441,7 @@ class Live:
     # --- Status ---
 
     def status(self) -> dict:
-        """Everything a page shows besides the picture, as JSON types."""
+        """Everything that a page shows in addition to the picture, as JSON types."""
         with self._changed:
             shown, recorder, now = self._shown, self._recorder, time.monotonic()
             reach = self._pairer.reach

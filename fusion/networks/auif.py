@@ -93,6 +93,7 @@ class AUIF(AutoencoderFusion):
             input and ``round(255 x)`` for the output.
     """
 
+    verified = "12 published images"
     min_side = LAPLACIAN_SIZE // 2 + 1
     published = PublishedWeights(
         markers=("conv1.0.kernel", "conv2.0.kernel", "decoder.1.weight"),

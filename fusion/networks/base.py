@@ -64,6 +64,8 @@ class FusionNetwork(nn.Module):
         video_threads: number of threads that compute a frame of a video; None for all of PyTorch's.
             A small network has too little work for two threads to share, and reading and writing
             occupy the second core.
+        verified: what of the authors' the network was verified against, in a few words for
+            ``fusion methods``; empty if nothing.
     """
 
     architecture: dict
@@ -73,6 +75,7 @@ class FusionNetwork(nn.Module):
     published: ClassVar[PublishedWeights | None] = None
     steady: ClassVar[bool] = False
     video_threads: ClassVar[int | None] = None
+    verified: ClassVar[str] = ""
 
     @property
     def reach(self) -> int | None:

@@ -36,6 +36,8 @@ class DDcGAN(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    verified = "parameter counts"
+
     def __init__(self, scaling: PixelScaling | None = None):
         super().__init__()
         self.architecture = {}

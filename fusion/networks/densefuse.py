@@ -40,6 +40,7 @@ class DenseFuse(AutoencoderFusion):
             tables of LRRNet's paper; for the averages it is clipped.
     """
 
+    verified = "published weights"
     published = PublishedWeights(
         markers=("DB1.denseblock.0.dense_conv.conv2d.weight",),
         names={

@@ -39,6 +39,7 @@ class DIDFuse(AutoencoderFusion):
             input and ``round(255 x)`` for the output.
     """
 
+    verified = "12 published images"
     published = PublishedWeights(
         markers=("cov1.cov1.1.weight", "cov5.cov5.0.weight"),
         names={

@@ -34,6 +34,8 @@ class FusionGAN(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    verified = "parameter counts"
+
     def __init__(self, affine_in_tests: bool = False, scaling: PixelScaling | None = None):
         super().__init__()
         self.architecture = {"affine_in_tests": affine_in_tests}

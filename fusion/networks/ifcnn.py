@@ -35,6 +35,7 @@ class IFCNN(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    verified = "parameter counts"
     reach = 3 + 1 + 1
 
     def __init__(self, scaling: PixelScaling | None = None):

@@ -123,6 +123,8 @@ class IFT(NestedFusion):
         scaling: pixel convention of the weights.
     """
 
+    verified = "parameter counts"
+
     def __init__(self, size: int = 256, scaling: PixelScaling | None = None):
         super().__init__()
         if size % 8 or size < 16:

@@ -189,6 +189,7 @@ class LRRNet(FusionNetwork):
             measured yet, and therefore "off".
     """
 
+    verified = "21 published images"
     fast: bool = True
     gpu_kernel: GPUKernel = "off"
 

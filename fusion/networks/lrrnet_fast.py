@@ -19,6 +19,7 @@ class LRRNetFast(LRRNet):
     """
 
     steady = True
+    verified = ""  # the package's own
     video_threads = 1
 
     def __init__(

@@ -202,6 +202,7 @@ class MGT(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    verified = "parameter counts"
     min_side = 1 + max(WINDOWS) // 2  # shorter sides cannot be reflected to a multiple of 16
 
     def __init__(self, scaling: PixelScaling | None = None):

@@ -65,6 +65,7 @@ class PMGI(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    verified = "12 published images"
     published = PublishedWeights(
         markers=("fusion_model/layer2_3_vi/w2_3_vi",),
         names=_published_names(),

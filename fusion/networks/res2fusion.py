@@ -95,6 +95,7 @@ class Res2Fusion(AutoencoderFusion):
         scaling: pixel convention of the weights.
     """
 
+    verified = "parameter counts"
     rules = RULES | {"attention": attention_weighted}
     min_side = REGION
 

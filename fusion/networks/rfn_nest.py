@@ -59,6 +59,8 @@ class RFNNest(NestedFusion):
         scaling: pixel convention of the weights.
     """
 
+    verified = "parameter counts"
+
     def __init__(self, scaling: PixelScaling | None = None):
         super().__init__()
         self.architecture = {}

@@ -55,6 +55,7 @@ class SDNet(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    verified = "12 published images"
     published = PublishedWeights(
         markers=("fusion_model/layer5_fuse/w5_fuse",),
         names=_published_names(),

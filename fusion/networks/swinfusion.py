@@ -188,6 +188,7 @@ class SwinFusion(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    verified = "parameter counts"
     min_side = WINDOW
 
     def __init__(self, stochastic_depth: float = 0.1, scaling: PixelScaling | None = None):

@@ -26,6 +26,7 @@ class U2Fusion(FusionNetwork):
         scaling: pixel convention of the weights.
     """
 
+    verified = "parameter counts"
     reach = 1 + 5 + 4
 
     def __init__(self, scaling: PixelScaling | None = None):

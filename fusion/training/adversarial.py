@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fusion.base.errors import UserError
 from fusion.base.lightning import log_terms
 from fusion.networks.base import FusionNetwork
 from fusion.training.procedures import FusionTraining
@@ -126,6 +127,14 @@ class AdversarialTraining(FusionTraining):
         super().__init__(network, learning_rate)
         self.automatic_optimization = False
         self.seed = seed
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        # These steps bypass what synchronises processes and scales half-precision gradients.
+        if self.trainer.world_size > 1:
+            raise UserError("trainer.devices: adversarial trainings use 1, on one machine")
+        if str(self.trainer.precision).startswith("16"):
+            raise UserError("trainer.precision: 32-true or bf16-mixed in adversarial trainings")
 
     def adversarial_step(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Take the steps of one batch and return what to log. Steps are taken by `update`."""

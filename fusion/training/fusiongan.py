@@ -30,7 +30,8 @@ class Discriminator(nn.Module):
     normalised apart, with the same scale and shift.
 
     Args:
-        size: side of the patches in pixels, at least 31.
+        size: side of the patches in pixels, at least 47, which leaves 2x2 features: one place of
+            one patch has no variance.
     """
 
     def __init__(self, size: int = 120):
@@ -43,8 +44,8 @@ class Discriminator(nn.Module):
                 layers.append(PictureNorm(outputs))
             layers.append(nn.LeakyReLU(LEAK))
             channels, size = outputs, (size - 1) // 2
-        if size < 1:
-            raise UserError("data.size: at least 43 for the discriminator of FusionGAN")
+        if size < 2:
+            raise UserError("data.size: at least 59 for the discriminator of FusionGAN")
         self.features = nn.Sequential(*layers)
         self.last = nn.Linear(channels * size**2, 1)
 
@@ -154,7 +155,7 @@ class FusionGANTraining(AdversarialTraining):
         """The content term, and the fused images as the weights will be used."""
         ir, vis = batch["ir"], batch["vis"]
         fused = self.network(ir, vis)
-        signed = map(to_signed, (fused, ir, vis))
+        signed = to_signed(fused), to_signed(ir), to_signed(vis)
         return {"content": self.w_content * content_loss(*signed, self.w_gradient)}, fused
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -155,8 +155,8 @@ class DIDFuseTraining(ReconstructionTraining):
 
     Args:
         network: DIDFuse.
-        w_pixel, w_dssim, w_gradient, w_base, w_detail: see `DecompositionLoss`.
         learning_rate, learning_rates, milestones, decay: see `ReconstructionTraining`.
+        **weights: weights of the terms, see `DecompositionLoss`.
     """
 
     network: DIDFuse
@@ -164,15 +164,11 @@ class DIDFuseTraining(ReconstructionTraining):
     def __init__(
         self,
         network: DIDFuse,
-        w_pixel: float = 2.0,
-        w_dssim: float = 5.0,
-        w_gradient: float = 10.0,
-        w_base: float = 1.0,
-        w_detail: float = 0.5,
         learning_rate: float = 1e-3,
         learning_rates: Mapping[str, float] | None = None,
         milestones: Sequence[int] = (40, 80),
         decay: float = 0.1,
+        **weights: float,
     ):
         super().__init__(
             network,
@@ -181,7 +177,7 @@ class DIDFuseTraining(ReconstructionTraining):
             milestones=milestones,
             decay=decay,
         )
-        self.loss = DecompositionLoss(w_pixel, w_dssim, w_gradient, w_base, w_detail)
+        self.loss = DecompositionLoss(**weights)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         pictures = batch["ir"], batch["vis"]

@@ -116,8 +116,8 @@ class MultiFocusTraining(FusionTraining):
             network.load_state_dict(require_match(start, read_tensors(start)[0], network))
         self.perceptual = None if resnet_weights is None else ResNetFeatures(resnet_weights)
         if self.perceptual is not None:
-            first = network.features[0]
-            first.weight.data.copy_(self.perceptual.first.weight)  # type: ignore[union-attr]
+            first = network.features.get_submodule("0")
+            first.load_state_dict(self.perceptual.first.state_dict())
             first.requires_grad_(False)
         self.w_perceptual, self.seed = w_perceptual, seed
 

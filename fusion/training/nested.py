@@ -42,7 +42,7 @@ class AutoencoderTraining(FusionTraining):
         decay: factor applied at each of the ``milestones``.
     """
 
-    network: NestedFusion | AutoencoderFusion  # type: ignore[assignment]
+    network: NestedFusion | AutoencoderFusion
 
     def __init__(
         self,

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cv2
-import lightning as L
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from fusion.base.draws import require_at_least, training_loader
+from fusion.base.draws import SampledData, require_at_least
 from fusion.base.errors import UserError
 from fusion.images.alignment import Calibration
 from fusion.images.alignment.calibration import load_chosen
@@ -160,7 +159,8 @@ class PairDataset(Dataset):
         rng = np.random.default_rng((self.seed, draw))
         if self._grid is None:
             images = self._whole(index)
-            place = self._place(*images[0].shape, rng)
+            height, width = images[0].shape
+            place = self._place(height, width, rng)
         else:
             index, top, left = self._grid[index]
             images = self._whole(index)
@@ -280,7 +280,7 @@ def _resize(image: np.ndarray, size: int, interpolation: Interpolation = "area")
     return cv2.resize(image, (size, size), interpolation=_CV2[interpolation])
 
 
-class PairData(L.LightningDataModule):
+class PairData(SampledData):
     """Training pairs of one folder, some of them held out for validation.
 
     Args:
@@ -331,6 +331,7 @@ class PairData(L.LightningDataModule):
     ):
         super().__init__()
         self.save_hyperparameters()
+        self.shuffle = shuffle
 
     def setup(self, stage: str | None = None) -> None:
         h: Any = self.hparams
@@ -379,23 +380,5 @@ class PairData(L.LightningDataModule):
             cache=h.cache,
             **views,
         )
-        held_out = "center" if h.view == "grid" else h.view
+        held_out: CropMode = "center" if h.view == "grid" else h.view
         self.val_set = PairDataset(self.held_out, view=held_out, flip=False, **views)
-
-    def train_dataloader(self) -> DataLoader:
-        h: Any = self.hparams
-        return training_loader(
-            self.train_set,
-            h.batch_size,
-            workers=h.workers,
-            seed=h.seed,
-            trainer=self.trainer,
-            shuffle=h.shuffle,
-        )
-
-    def val_dataloader(self) -> DataLoader | list:
-        if not len(self.val_set):
-            return []
-        keys = [(index, index) for index in range(len(self.val_set))]
-        h: Any = self.hparams
-        return DataLoader(self.val_set, h.batch_size, sampler=keys)

@@ -8,7 +8,7 @@ own and needs no pretrained loss network. `ReferenceTraining` regresses to resul
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -135,8 +135,8 @@ class DetailToSemanticTraining(FusionTraining):
     Args:
         network: LRRNet or another network; its `scaling` is set to the stretched convention.
         vgg_weights, vgg_pixels: arguments of the loss network, see `VGG16Features`.
-        gamma1, gamma2, gamma4, w_ir, w_vis, beta: see `DetailToSemanticLoss`.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+        **weights: weights of the terms, see `DetailToSemanticLoss`.
     """
 
     def __init__(
@@ -144,22 +144,16 @@ class DetailToSemanticTraining(FusionTraining):
         network: FusionNetwork,
         vgg_weights: str = "imagenet",
         vgg_pixels: Literal["raw", "imagenet"] = "raw",
-        gamma1: float = 10.0,
-        gamma2: float = 1.5,
-        gamma4: float = 2000.0,
-        w_ir: float = 3.0,
-        w_vis: float = 0.5,
-        beta: tuple[float, float] = (0.01, 0.5),
         learning_rate: float = 1e-5,
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.9,
         warmup_steps: int = 0,
         cosine: bool = False,
+        **weights: Any,
     ):
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         network.scaling = PixelScaling()
-        features = VGG16Features(vgg_weights, vgg_pixels)
-        self.loss = DetailToSemanticLoss(features, gamma1, gamma2, gamma4, w_ir, w_vis, beta)
+        self.loss = DetailToSemanticLoss(VGG16Features(vgg_weights, vgg_pixels), **weights)
 
     def on_fit_start(self) -> None:
         """Keep the stretched convention, whatever scaling the data module uses."""
@@ -176,11 +170,10 @@ class SaliencyTraining(FusionTraining):
 
     Args:
         network: any fusion network; its `scaling` is set to the clamped convention.
-        w_intensity, w_gradient, w_structure, w_range, w_overshoot, w_hot, gradient_gain: see
-            `SaliencyLoss`.
         output_gain: gain of the pixel convention with which the weights are saved.
         start: a weights file of this network to start from; None starts from random weights.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+        **weights: weights of the terms, see `SaliencyLoss`.
 
     Raises:
         UserError: ``start`` cannot be read or has a different architecture.
@@ -189,13 +182,6 @@ class SaliencyTraining(FusionTraining):
     def __init__(
         self,
         network: FusionNetwork,
-        w_intensity: float = 2.0,
-        w_gradient: float = 5.0,
-        w_structure: float = 1.0,
-        w_range: float = 2.0,
-        w_overshoot: float = 0.0,
-        w_hot: float = 0.0,
-        gradient_gain: float = 1.2,
         output_gain: float = 1.0,
         start: str | None = None,
         learning_rate: float = 1e-3,
@@ -203,6 +189,7 @@ class SaliencyTraining(FusionTraining):
         weight_decay: float = 0.0,
         warmup_steps: int = 50,
         cosine: bool = True,
+        **weights: Any,
     ):
         if start is not None:
             if not Path(start).exists():
@@ -213,9 +200,7 @@ class SaliencyTraining(FusionTraining):
             network.load_state_dict(require_match(start, read_tensors(start)[0], network))
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
-        self.loss = SaliencyLoss(
-            w_intensity, w_gradient, w_structure, w_range, w_overshoot, w_hot, gradient_gain
-        )
+        self.loss = SaliencyLoss(**weights)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         if "target" not in batch:
@@ -234,29 +219,25 @@ class ReferenceTraining(FusionTraining):
 
     Args:
         network: the network to train; its `scaling` is set to the clamped convention.
-        aggregate, w_intensity, w_gradient, w_structure, w_range: see `ReferenceLoss`.
         output_gain: gain of the pixel convention with which the weights are saved.
         learning_rate, betas, weight_decay, warmup_steps, cosine: see `FusionTraining`.
+        **weights: ``aggregate`` and weights of the terms, see `ReferenceLoss`.
     """
 
     def __init__(
         self,
         network: FusionNetwork,
-        aggregate: Literal["weighted", "mean", "max"] = "weighted",
-        w_intensity: float = 2.0,
-        w_gradient: float = 5.0,
-        w_structure: float = 1.0,
-        w_range: float = 4.0,
         output_gain: float = 1.0,
         learning_rate: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
         warmup_steps: int = 50,
         cosine: bool = True,
+        **weights: Any,
     ):
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
-        self.loss = ReferenceLoss(aggregate, w_intensity, w_gradient, w_structure, w_range)
+        self.loss = ReferenceLoss(**weights)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         if "references" not in batch:

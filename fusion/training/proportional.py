@@ -121,7 +121,7 @@ class ProportionalTraining(FusionTraining):
         self.loss = ProportionalLoss(w, w_vis, w_gradient_vis, w_gradient_ir)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
-        used = central(batch, self.margin)
+        used = central(batch, self.margin if self.training else 0)
         fused = self.network(used["ir"], used["vis"])
         return self.loss(*map(to_signed, (fused, used["ir"], used["vis"]))), fused
 

@@ -72,8 +72,8 @@ class SupervisedDecompositionLoss(nn.Module):
             slopes.append(F.l1_loss(edges, torch.cat(sobel(reference))))
         return self.weighted(
             torch.stack(similar).mean(),
-            F.l1_loss(*bases),
-            F.l1_loss(*details),
+            F.l1_loss(bases[0], bases[1]),
+            F.l1_loss(details[0], details[1]),
             torch.stack(slopes).mean(),
         )
 

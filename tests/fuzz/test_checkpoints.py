@@ -185,6 +185,37 @@ def test_damaged_pytorch_files(saved, pictures, kind, program, damages):
     assert outcome.code == 2
 
 
+@pytest.fixture(scope="module")
+def tensorflow(shared, pictures, tmp_path_factory):
+    """A published TensorFlow checkpoint, and what it fuses."""
+    folder = shared / "data/baselines/pmgi"
+    out = tmp_path_factory.mktemp("whole") / "fused.png"
+    pair = pictures / "a/1.png", pictures / "b/1.png"
+    weights = folder / "CGAN.model-1.index"
+    assert run(fusion, "fuse", *pair, "-o", out, "--weights", weights).code == 0
+    suffixes = (".index", ".data-00000-of-00001")
+    return {s: weights.with_suffix(s).read_bytes() for s in suffixes}, read_image(out)
+
+
+@examples(8, 120)
+@given(st.sampled_from([".index", ".data-00000-of-00001"]), DAMAGES)
+def test_damaged_tensorflow_files(tensorflow, pictures, suffix, damages):
+    """Checksums cover all tensors and their table: what is not refused changes nothing."""
+    counts["checkpoints"] += 1
+    files, expected = tensorflow
+    with scratch() as folder:
+        for name, data in files.items():
+            content = damaged(data, damages) if name == suffix else data
+            (folder / f"w{name}").write_bytes(content)
+        pair = pictures / "a/1.png", pictures / "b/1.png"
+        out = folder / "out/fused.png"
+        outcome = run(fusion, "fuse", *pair, "-o", out, "--weights", folder / "w.index")
+        if outcome.code == 0:
+            assert np.array_equal(read_image(out), expected)
+        else:
+            assert_refused(outcome, "w.index", "w.data-00000-of-00001")
+
+
 # --- What would run code --------------------------------------------------------------------------
 
 

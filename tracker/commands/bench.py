@@ -177,7 +177,7 @@ class UnfoldedNetwork(nn.Module):
         return self.network.template(inputs)
 
     def forward(self, template: dict[str, Tensor], inputs: dict[str, Tensor]) -> Response:
-        """The joint response; the template's kernels are computed anew."""
+        """The joint response; the template's kernels are computed again."""
         kernels = self.network.kernels(template)
         return self.network.joint_response(kernels, self.network.features(inputs))
 

@@ -1,6 +1,6 @@
 """Track an object in the pictures of two cameras live.
 
-The box is drawn on a picture that is held meanwhile. The frames since then are kept, and the
+The box is drawn on a frozen picture. The frames since then are kept, and the
 tracker runs through them before it continues with the newest one, so that it does not have to find
 an object again that moved while its box was drawn.
 """

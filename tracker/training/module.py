@@ -436,6 +436,7 @@ class TargetData(PairDataModule):
         super().__init__()
         # Checkpoints may contain only plain numbers and names.
         self.save_hyperparameters(ignore=["augmentation"])
+        self.val_workers = workers
         self.augmentation = augmentation
 
     def setup(self, stage: str | None = None) -> None:

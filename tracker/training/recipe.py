@@ -29,6 +29,9 @@ class Recipe:
         far_shift: maximum of this distance, in pixels of the crop.
         scale: standard deviation of the logarithm of the search crop's scale.
         stretch: maximum relative change of a crop window's width and of its height.
+        narrow: a target wider than a standing person is narrowed to a width of .25 to .6 of its
+            height, together with all of both crops. Most targets of RGBT video are people on foot,
+            those of masked video are mostly as wide as high.
         edge: a frame edge truncates the target in the search crop, the template or both.
         tight: the target fills the frame.
         hidden: maximum share of the target's width or height that an edge cuts off.
@@ -69,6 +72,7 @@ class Recipe:
     far_shift: float = 84
     scale: float = 0.13
     stretch: float = 0.06
+    narrow: float = 0.3
     edge: float = 0.15
     tight: float = 0.07
     hidden: float = 0.6

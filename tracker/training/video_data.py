@@ -45,8 +45,6 @@ class VideoPairData(PairDataModule):
         seed: seed of the draws.
     """
 
-    VALIDATES_IN_WORKERS = False
-
     def __init__(
         self,
         masked_video: str | None = None,

@@ -8,6 +8,7 @@ Each pair depends only on the seed and the number of its draw, see `DrawSampler`
 crops, the student degraded ones (`degradation`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ from tracker.training.pseudo_thermal import pseudo_thermal
 from tracker.training.recipe import Recipe
 from tracker.training.scenes import Moment, Scene, SceneDrawer
 
+#: Width of people on foot, as shares of their height.
+PERSON_ASPECTS = (0.25, 0.6)
 Shifts = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -123,8 +126,9 @@ class VideoPairs(Dataset):
         mirrored = bool(rng.random() < recipe.flip)
         shifts = self._parallax(scene, loss, rng)
         tight, hidden = rng.random() < recipe.tight, self._edges(rng)
-        template = self._frame(scene.template, True, tight, hidden[0], mirrored, rng)
-        search = self._frame(searched.search, False, tight, hidden[1], mirrored, rng)
+        squeeze = self._squeeze(scene.template.box, rng)
+        template = self._frame(scene.template, True, tight, hidden[0], mirrored, squeeze, rng)
+        search = self._frame(searched.search, False, tight, hidden[1], mirrored, squeeze, rng)
         grey = bool(rng.random() < recipe.grey)
         cold = float(rng.uniform(-0.3, 0.35)) if rng.random() < recipe.cold else None
 
@@ -180,6 +184,12 @@ class VideoPairs(Dataset):
         which = rng.random()
         return which < 0.4, which >= 0.2
 
+    def _squeeze(self, box: np.ndarray, rng: np.random.Generator) -> float:
+        """Horizontal scale of both crops that makes a target as narrow as a person, or 1."""
+        aspect = math.exp(rng.uniform(*np.log(PERSON_ASPECTS)))
+        narrow = rng.random() < self.recipe.narrow
+        return min(1.0, aspect * float(box[3] / box[2])) if narrow else 1.0
+
     def _frame(
         self,
         moment: Moment,
@@ -187,9 +197,10 @@ class VideoPairs(Dataset):
         tight: bool,
         edge: bool,
         mirrored: bool,
+        squeeze: float,
         rng: np.random.Generator,
     ) -> Framing:
-        """Draw the crop around the target of a moment."""
+        """Draw the crop around the target of a moment, scaled horizontally by ``squeeze``."""
         recipe = self.recipe
         width, height = moment.picture.size
         bounds = (0, 0, width, height)
@@ -201,7 +212,7 @@ class VideoPairs(Dataset):
             bounds = (0, 0, width, height)
             x, y, w, h = moment.box
         size = self.exemplar_size if is_template else self.search_size
-        side = context_side(w, h) * size / self.exemplar_size
+        side = context_side(w * squeeze, h) * size / self.exemplar_size
         stretch = 1 + rng.uniform(-recipe.stretch, recipe.stretch, 2)
         if is_template:
             off = rng.uniform(-1, 1, 2) * recipe.template_shift
@@ -212,7 +223,7 @@ class VideoPairs(Dataset):
             else:
                 off = rng.normal(0, 1, 2) * recipe.search_shift
             off = np.clip(off, -0.42 * size, 0.42 * size)
-        across, down = side * stretch
+        across, down = side * stretch / (squeeze, 1)
         view = CropWindow(
             x + w / 2 - off[0] * across / size, y + h / 2 - off[1] * down / size, across, down, size
         )

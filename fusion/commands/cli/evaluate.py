@@ -160,7 +160,9 @@ def _fused_by(
         source = source if equals else name
         name = name if equals else Path(name).stem
         if name in methods or name in networks:
-            raise UserError(f"--network {text}: {name} is there already; name it: NAME=WEIGHTS")
+            raise UserError(
+                f"--network {text}: a method is already named {name}; give NAME=WEIGHTS"
+            )
         networks[name] = load_named(source)
     methods, failures = dict(methods), []
     for name, network in networks.items():

@@ -12,7 +12,11 @@ def add_methods(commands: Commands) -> None:
         help="list the fusion networks",
         description="List the fusion networks by the names of --method: their number of "
         "parameters; whether\nweights are included, published weights can be loaded, or 'fusion "
-        "train' is required; and the\nnames of --rule.",
+        "train' is required; what of the\nauthors' each was verified against; and the names of "
+        "--rule.\n\n'published images': published weights give the authors' images. 'published "
+        "weights': they are applied\ncorrectly, but no images are published with them. 'parameter "
+        "counts': neither could be had; the number of\nparameters is the authors', and "
+        "experiments/README.md tells what else was compared.",
         epilog="example:\n  fusion methods\n",
     )
     parser.set_defaults(command=_methods)
@@ -27,20 +31,21 @@ def _methods(arguments: argparse.Namespace) -> int:
     from fusion.networks.registry import CLASSICAL, NETWORKS
     from fusion.networks.weights import included_weights
 
-    rows: list[tuple[str, int, str, str | None]] = []
+    rows: list[tuple[str, int, str, str | None, str | None]] = []
     about: list[str] = []
     for name, network in NETWORKS.items():
         with torch.device("meta"):
             count = sum(parameter.numel() for parameter in network().parameters())
         included = included_weights(name) is not None
         weights = "ship" if included else "published" if network.published else "train"
-        rows.append((name, count, weights, " ".join(network.rules) or None))
+        rules = " ".join(network.rules) or None
+        rows.append((name, count, weights, network.verified or None, rules))
         about.append(_first_line(inspect.getmodule(network)))
     for name, network in CLASSICAL.items():
-        rows.append((name, 0, "none", None))
+        rows.append((name, 0, "none", None, None))
         about.append(_first_line(network))
     width = max(map(len, about))  # numbers are right-aligned, text is left-aligned
-    header = ("method", "parameters", "weights", "rules", f"{'network':<{width}}")
+    header = ("method", "parameters", "weights", "verified by", "rules", f"{'network':<{width}}")
     print(
         format_table(
             header, [(*row, f"{text:<{width}}") for row, text in zip(rows, about, strict=True)]

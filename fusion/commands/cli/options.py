@@ -36,14 +36,12 @@ def add_measuring_options(parser: argparse.ArgumentParser, least_side: int) -> N
     """Add ``--size``, ``--rounds`` and ``--json``, for `show_measured`."""
 
     def size(text: str) -> tuple[int, int]:
-        width, _, height = text.partition("x")
-        if not (
-            width.isdigit() and height.isdigit() and min(int(width), int(height)) >= least_side
-        ):
+        sides = text.split("x")
+        if len(sides) != 2 or not all(x.isdigit() and int(x) >= least_side for x in sides):
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not WIDTHxHEIGHT of {least_side} or more, such as 640x512"
             )
-        return int(width), int(height)
+        return int(sides[0]), int(sides[1])
 
     parser.add_argument(
         "--size",
@@ -59,7 +57,7 @@ def add_measuring_options(parser: argparse.ArgumentParser, least_side: int) -> N
 
 
 def show_measured(result: dict[str, Any], report: str, json: str | None) -> None:
-    """Print the report, and write the figures as ``--json`` says."""
+    """Print the report, and write the figures as selected by ``--json``."""
     from fusion.base.tables import write_json
 
     if json != "-":
@@ -69,7 +67,7 @@ def show_measured(result: dict[str, Any], report: str, json: str | None) -> None
 
 
 def parse_metrics(arguments: argparse.Namespace) -> list[str] | None:
-    """Names from ``--metrics``, checked with ``--convention`` before anything is done.
+    """Names from ``--metrics``, checked with ``--convention`` before long work starts.
 
     Raises:
         UserError: a name is unknown.

@@ -1,4 +1,4 @@
-"""The refinement: every block of the pictures says where it fits, and one transform is found.
+"""The refinement: every block of the images votes for a displacement, and one transform is fitted.
 
 The infrared picture is warped by the estimate so far and cut into blocks. Each block is compared
 with the visible picture at every displacement of a few pixels, by the normalised correlation of

@@ -55,7 +55,8 @@ def test_a_pair_becomes_the_picture_the_network_makes(folders, weights, capsys):
     expected = load_network(weights).fuse(read_image(ir), read_image(vis))
     np.testing.assert_array_equal(read_image(out), expected)
     assert expected.ndim == 3
-    assert "1 pair fused" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 pair fused" in said and f"by lrrnet ({weights})" in said
     assert fuse(ir, vis, "-o", out, "--weights", weights, "--no-color") == 0
     assert read_image(out).ndim == 2
 
@@ -196,6 +197,18 @@ def test_videos(videos, weights, capsys):
         assert np.abs(next(iter(video)).astype(int) - expected).mean() < 12
     assert fuse(*run, "--skip-existing") == 0
     assert "0 frames fused, 1 skipped" in capsys.readouterr().out
+
+
+def test_videos_by_the_fast_network_are_steady_unless_refused(videos, capsys):
+    run = ["fuse", f"{videos}/ir.mp4", f"{videos}/vis.mp4", "--method", "lrrnet_fast"]
+    assert main([*run, "-o", f"{videos}/a.avi"]) == 0
+    assert "by lrrnet_fast (included weights): " in capsys.readouterr().out
+    assert main([*run, "-o", f"{videos}/b.avi", "--steady"]) == 0
+    assert main([*run, "-o", f"{videos}/c.avi", "--no-steady"]) == 0
+    default, steady, plain = (list(Video(videos / f"{name}.avi")) for name in "abc")
+    np.testing.assert_array_equal(default, steady)
+    np.testing.assert_array_equal(plain[0], steady[0])  # the first frame has none before it
+    assert not np.array_equal(plain[1], steady[1])
 
 
 def test_videos_of_other_rate_and_length_are_said(videos, weights, capsys):

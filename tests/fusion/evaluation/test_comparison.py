@@ -205,7 +205,7 @@ def test_bad_input_is_named_in_one_line(root, capsys):
         (["--fused", average, "--metrics", "sd"], "did you mean 'sd_sqrt_n'"),
         ([], "--fused"),
         (["--fused", average, "--sheet", "2"], "--sheet: give -o"),
-        (["--fused", average, "--network", "average"], "average is there already"),
+        (["--fused", average, "--network", "average"], "already named average"),
         (["--fused", average, average], "already named average"),
         (["--fused", root / "small", "--metrics", "en"], "no image of all methods"),
     ):

@@ -1,10 +1,12 @@
 """Every registered network: parameter counts, interface, files; loading by method name."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from fusion.base.checkpoints import read_tensors
@@ -17,6 +19,7 @@ from fusion.networks.weights import load_network, save_network
 COUNTS = {
     "lrrnet": 49_204,
     "didfuse": 260_935,
+    "lrrnet_fast": 3_760,
     "auif": 11_631,
     "densefuse": 74_193,
     "rfn-nest": 7_524_249,
@@ -283,3 +286,41 @@ def test_pictures_too_small_for_a_method(tmp_path, capsys):
     run += ["-o", str(tmp_path / "out.png"), "--weights", str(tmp_path / "own.safetensors")]
     assert main(run) == 2
     assert "at least 10x10 pixels are needed" in capsys.readouterr().err
+
+
+# --- Ledger ---------------------------------------------------------------------------------------
+
+EXPERIMENTS = Path(__file__).parents[3] / "experiments"
+
+
+def ledger(heading: str) -> list[list[str]]:
+    """Rows of the first table below a heading of the ledger, their cells without backticks."""
+    text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
+    lines = text.partition(f"{heading}\n")[2].partition("\n|")[2].split("\n\n")[0].splitlines()
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_ledger_lists_every_method_with_what_it_is_verified_by():
+    rows = {row[0]: row for row in ledger("## Methods")}
+    assert rows.keys() == NETWORKS.keys()
+    for name, (_, table_7, parameters, verified, _) in rows.items():
+        assert int(parameters.replace(" ", "")) == COUNTS[name], name
+        assert verified == NETWORKS[name].verified, name
+        assert table_7 == (
+            f"{TABLE_7[name][0]:.5f}"[1 if TABLE_7[name][0] < 1 else 0 :]
+            if name in TABLE_7
+            else ""
+            if name != "densefuse"
+            else ".29908"
+        )
+        published = NETWORKS[name].published is not None or name == "lrrnet"
+        assert published == verified.endswith(("published images", "published weights")), name
+
+
+def test_the_ledger_lists_a_training_of_every_method():
+    rows = ledger("### Training of the methods")
+    assert {method for _, method, *_ in rows} == NETWORKS.keys()
+    for configuration, method, *_ in rows:
+        text = (EXPERIMENTS / "fusion" / f"{configuration}.yaml").read_text(encoding="utf-8")
+        path = yaml.safe_load(text)["model"]["init_args"]["network"]["class_path"]
+        assert path.rpartition(".")[2] == NETWORKS[method].__name__, configuration

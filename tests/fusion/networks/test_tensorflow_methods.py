@@ -213,6 +213,20 @@ def test_fusiongan_is_its_program_in_tests():
     torch.testing.assert_close(fused, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(("method", "pairs"), [("fusiongan", "tno12"), ("ddcgan", "tno21")])
+def test_published_images_are_stretched_over_all_levels(shared, method, pairs):
+    """As ours: their weights are not at hand."""
+    paths = sorted((shared / "data/baselines" / method / pairs).glob("*.png"))
+    assert len(paths) == {"fusiongan": 12, "ddcgan": 7}[method]
+    for path in paths:
+        image = luminance(read_image(path))
+        assert (image.min(), image.max()) == (0, 255)
+    rng = np.random.default_rng(0)
+    network = {"fusiongan": FusionGAN, "ddcgan": DDcGAN}[method]().eval()
+    fused = network.fuse(*rng.integers(0, 256, (2, 24, 24), np.uint8))
+    assert (fused.min(), fused.max()) == (0, 255)
+
+
 # --- Layout ---------------------------------------------------------------------------------------
 
 

@@ -21,9 +21,15 @@ from fusion.images.pixels import PixelScaling
 from fusion.images.reading import read_image, write_image
 from fusion.networks import U2Fusion
 from fusion.networks.lrrnet import LRRNet
+from fusion.networks.registry import NETWORKS
 from fusion.networks.weights import INCLUDED_WEIGHTS, load_network, save_network
 from fusion.training.pairs import PairData, PairDataset, find_pairs
-from fusion.training.procedures import DetailToSemanticTraining, SaliencyTraining, stretch
+from fusion.training.procedures import (
+    DetailToSemanticTraining,
+    DistillationTraining,
+    SaliencyTraining,
+    stretch,
+)
 from fusion.training.records import KeepRecord, read_curves
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "fusion"
@@ -96,6 +102,24 @@ def test_sampler_deals_a_pass_out_to_processes():
     assert sorted(dealt[0] + dealt[1], key=lambda key: key[1]) == whole
     with pytest.raises(UserError, match="fewer than the 4 of a step"):
         DrawSampler(3, batch=4)
+
+
+def test_a_teachers_images_of_whole_pairs_are_the_target(root):
+    """The whole image is fused and then cropped: its range of levels is the image's."""
+    data = PairData(str(root), size=24, flip=False, teacher="lrrnet", batch_size=2, workers=0)
+    data.setup()
+    fused = load_network().fuse(
+        read_image(root / "ir/2.png"), read_image(root / "vis/2.png"), color=False
+    )
+    item = data.train_set[2, 17]
+    windows = np.lib.stride_tricks.sliding_window_view(fused / np.float32(255), (24, 24))
+    assert (np.abs(windows - item["target"][0].numpy()).max((2, 3)) < 1e-6).any()
+    with pytest.raises(UserError, match=r"data\.teacher"):
+        PairData(str(root), saliency=True, teacher="lrrnet").setup()
+    with pytest.raises(UserError, match="lrrnett"):
+        PairData(str(root), teacher="lrrnett").setup()
+    with pytest.raises(UserError, match=r"data\.teacher"):
+        DistillationTraining(LRRNet(4, 1)).terms({"ir": item["ir"], "vis": item["vis"]})
 
 
 def test_data_module_holds_out_and_chooses(root):
@@ -256,7 +280,7 @@ def test_stretch_is_the_published_scaling(rng):
 # --- Command line -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["saliency", "saliency_edges", "lrrnet"])
+@pytest.mark.parametrize("name", ["saliency", "saliency_edges", "lrrnet", "lrrnet_fast"])
 def test_configurations_run(root, tmp_path, name, capfd, recwarn):
     """Each configuration of experiments/, for two steps on small images."""
     arguments = ["train", "fit", "--config", str(EXPERIMENTS / f"{name}.yaml")]
@@ -271,6 +295,9 @@ def test_configurations_run(root, tmp_path, name, capfd, recwarn):
         arguments += ["--data.subset", "4", "--model.init_args.vgg_weights", "random"]
     assert main(arguments) == 0
     (weights,) = tmp_path.rglob("weights.safetensors")
+    assert NETWORKS.name_of(type(load_network(weights))) == (
+        "lrrnet_fast" if name == "lrrnet_fast" else "lrrnet"
+    )
     if name == "saliency_edges":  # two small steps from where it started
         for ours, start in zip(
             load_network(weights).parameters(), load_network().parameters(), strict=True

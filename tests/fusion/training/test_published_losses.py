@@ -1,4 +1,4 @@
-"""Losses of published methods against plain computations with NumPy and SciPy, and a published log."""
+"""Losses of published methods against plain computations by NumPy and SciPy, and against a log."""
 
 import numpy as np
 import pytest

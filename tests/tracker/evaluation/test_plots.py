@@ -82,8 +82,10 @@ def test_the_radar_plot_draws_each_attributes_mean_over_its_sequences():
     found = {name: truth + [shift, 0, 0, 0] for name, shift in (("a", 0), ("b", 5), ("c", 10))}
     truths = dict.fromkeys(found, (truth,))
     scores = {
-        "worse": ope.evaluate(protocol, {name: boxes + 3 for name, boxes in found.items()}, truths),
-        "better": ope.evaluate(protocol, found, truths),
+        "worse": ope.score_results(
+            protocol, {name: boxes + 3 for name, boxes in found.items()}, truths
+        ),
+        "better": ope.score_results(protocol, found, truths),
     }
     attributes = {"NO": ["a"], "LI": ["b", "c"], "TC": ["a", "b", "c"], "FM": ["c"]}
     (axes,) = plots.radar_plot(scores, attributes, "title").axes

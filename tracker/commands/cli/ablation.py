@@ -3,11 +3,15 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fusion.base.commandline import Commands, positive_int
 from fusion.base.errors import UserError
 from tracker.commands.cli.samples import FOLDERS, name_and_folder
+
+if TYPE_CHECKING:
+    from tracker.commands.ablation.runs import Ablation
+    from tracker.data.sequences import Sequence
 
 ABLATION_EXAMPLES = """\
 Every configuration starts from the same trained network, keeps its backbone, and trains what joins
@@ -71,6 +75,14 @@ def add_ablation(commands: Commands) -> None:
         default=[],
         help="datasets to evaluate on; without one, the command only trains",
     )
+    parser.add_argument(
+        "--look",
+        metavar="DATASET/SEQUENCE:FRAME",
+        nargs="+",
+        default=[],
+        help="also draw the low-rank and sparse parts of these frames' correlation maps, by the "
+        "first configuration with LLRR fusion, as parts.png",
+    )
     change = parser.add_argument_group("changes of the plan")
     change.add_argument(
         "--only", metavar="NAME", nargs="+", help="some of the configurations, and the baseline"
@@ -112,12 +124,15 @@ def _ablation(arguments: argparse.Namespace) -> int:
     # Only now torch.
     from tracker.commands.ablation.report import write_report
     from tracker.commands.ablation.runs import Ablation
-    from tracker.model.pretrained import SMALL
+    from tracker.model.pretrained import INCLUDED_WEIGHTS
 
-    start = arguments.start or SMALL
+    start = arguments.start or INCLUDED_WEIGHTS
     ablation = Ablation(plan, arguments.output, start, roots, arguments.workers)
+    looks = [_look(ablation, text) for text in arguments.look]
     ablation.prepare()
     ablation.train()
+    if looks:
+        _draw_parts(ablation, looks)
     if not roots:
         print(f"trained: {arguments.output / 'runs'}")
         return 0
@@ -125,6 +140,42 @@ def _ablation(arguments: argparse.Namespace) -> int:
     print(write_report(ablation))
     print(f"tables and plot: {arguments.output}", file=sys.stderr)
     return 0
+
+
+def _look(ablation: "Ablation", text: str) -> tuple["Sequence", int]:
+    """The sequence and the frame, from 0, that ``DATASET/SEQUENCE:FRAME`` names."""
+    where, colon, number = text.rpartition(":")
+    dataset, slash, name = where.partition("/")
+    if not colon or not slash or not number.isdecimal():
+        raise UserError(f"--look {text}: give DATASET/SEQUENCE:FRAME, such as real/car:40")
+    trials = ablation.trials()
+    if dataset not in trials or name not in trials[dataset].names:
+        raise UserError(f"--look {text}: no such sequence in the datasets of --evaluate")
+    sequence = trials[dataset][name]
+    if not 1 <= int(number) <= len(sequence):
+        raise UserError(f"--look {text}: the sequence has frames 1 to {len(sequence)}")
+    return sequence, int(number) - 1
+
+
+def _draw_parts(ablation: "Ablation", looks: list[tuple["Sequence", int]]) -> None:
+    from tracker.commands.ablation.parts import look, parts_figure
+    from tracker.evaluation.plots import save_figure
+    from tracker.model.weights import load_tracker
+
+    rows = ablation.plan.configurations.items()
+    able = [
+        name
+        for name, row in rows
+        if row.network.get("fusion") == "llrr" and row.network.get("tap", "maps") == "maps"
+    ]
+    if not able:
+        raise UserError("--look: no configuration has LLRR fusion of correlation maps")
+    network: Any = load_tracker(ablation.chosen(able[0])[0].weights)
+    found = [
+        (f"{sequence.name}, frame {index + 1}", look(network, sequence, index))
+        for sequence, index in looks
+    ]
+    save_figure(parts_figure(found), ablation.out / "parts.png")
 
 
 def _data(arguments: argparse.Namespace) -> dict[str, Any]:

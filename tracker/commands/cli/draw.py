@@ -89,7 +89,7 @@ def add_draw(commands: Commands) -> None:
         metavar="N",
         type=positive_int,
         default=8,
-        help="frames of a contact sheet besides the first losses (default: 8)",
+        help="frames of a contact sheet in addition to the first losses (default: 8)",
     )
     parser.add_argument(
         "--limit",

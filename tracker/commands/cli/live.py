@@ -10,8 +10,8 @@ from tracker.online.runtime import add_runtime_options, add_threads_option
 LIVE_EXAMPLES = (
     CAMERAS
     + """
-The object is drawn with the mouse, in the window or on the page; the picture stands still
-meanwhile.
+The object is drawn with the mouse, in the window or on the page; the picture is frozen while it is
+drawn.
 
 examples:
   tracker live 0 1

@@ -84,7 +84,7 @@ def write_video(footage: Footage, path: Path, fps: float | None = None) -> None:
 
 
 def chosen_frames(footage: Footage, count: int) -> dict[int, list[str]]:
-    """The frames that are worth seeing, by a fixed rule: nobody selects them.
+    """The frames to show, selected by a fixed rule and not by hand.
 
     These are ``count`` frames at equal distances from the first to the last, and the frame on which
     each tracker first loses the target (`tracker.evaluation.ope.figures.first_loss`).

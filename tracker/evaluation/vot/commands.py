@@ -253,10 +253,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         environment=environment,
     )
     for path in outcome.damaged:
-        print(f"damaged, put aside as .old and run again: {path}", file=sys.stderr)
+        print(f"damaged, set aside as .old and run again: {path}", file=sys.stderr)
     for name in outcome.outdated:
         what = "of other weights or settings"
-        print(f"{what}, put aside as .old and run again: {name}", file=sys.stderr)
+        print(f"{what}, set aside as .old and run again: {name}", file=sys.stderr)
     for name in trackers:
         missing = sum(map(len, outcome.missing[name].values()))
         done = f"{outcome.runs - missing} of {outcome.runs} runs"

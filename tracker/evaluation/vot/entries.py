@@ -87,7 +87,7 @@ def find_weights(name: str, workspace: Path, environment: Mapping[str, str]) -> 
         environment: of the entry, the shell's included.
 
     Raises:
-        UserError: there is none; the line says where it would be looked for.
+        UserError: there is none; the message names the places that were searched.
     """
     place = Path(workspace) / Path(environment.get("RGBT_WEIGHTS") or "weights").expanduser()
     if place.is_file():
@@ -139,7 +139,7 @@ def make_tracker(name: str, workspace: Path, environment: Mapping[str, str]) -> 
         environment: RGBT_WEIGHTS as in `find_weights`; RGBT_NANOTRACK: the folder of NanoTrack's
             files; RGBT_IMPORT: modules that register parts; RGBT_UNTRAINED: 1 for a network
             initialised from scratch, with a fixed seed; RGBT_DEVICE: as ``--device``, default auto;
-            RGBT_MODALITY: rgb or ir, to see how it does with the other camera dark; RGBT_RUNTIME
+            RGBT_MODALITY: rgb or ir, to run without the other camera; RGBT_RUNTIME
             and RGBT_PRECISION: as ``--runtime`` and ``--precision``, for networks.
 
     Raises:
