@@ -33,8 +33,8 @@ def add_app(commands: Commands) -> None:
         "app",
         help="fuse, align and track in the browser",
         description="Serve a page to fuse, align and track in the browser.",
-        epilog=APP_EXAMPLES,
     )
+    parser.epilog = APP_EXAMPLES.replace("fusion app", parser.prog)
     parser.set_defaults(command=_app)
     parser.add_argument(
         "--host",
