@@ -20,7 +20,7 @@ LIMIT = 0.02
 
 _PAIRS = 3
 _SURE = 0.9
-# Repeated windows or fence posts reach a clarity of 10 at the wrong place where nothing is searched.
+# Where nothing is searched, repeated windows or posts reach a clarity of 10 at a wrong place.
 _NEARBY_CLARITY = 12.0
 _SMALLEST = 96
 _WIDTH = 640
