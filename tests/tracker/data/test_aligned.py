@@ -85,5 +85,5 @@ def test_data_reports_a_misaligned_sequence(tmp_path, capsys):
         for side in ("infrared", "visible"):
             (tmp_path / name / f"{side}.txt").write_text("10,10,20,20\n")
     assert main(["data", str(tmp_path)]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "misaligned" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "look misaligned" in line]
     assert len(lines) == 1 and "bad" in lines[0] and "--align" in lines[0]
