@@ -165,9 +165,7 @@ def _draw(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 def _all_pairs(ir: Path, vis: Path) -> list[tuple[Path, Path]]:
     for folder in (ir, vis):
         if not folder.is_dir():
-            raise UserError(
-                f"{folder}: not a folder; --benchmark takes folders of registered pairs"
-            )
+            raise UserError(f"{folder}: no folder; --benchmark takes two, of registered pairs")
     inside = sorted(path.name for path in ir.iterdir() if path.is_dir())
     both = [name for name in inside if (vis / name).is_dir()]
     if not both:
