@@ -380,5 +380,5 @@ class PairData(SampledData):
             cache=h.cache,
             **views,
         )
-        held_out: View = "center" if h.view == "grid" else h.view
+        held_out: CropMode = "center" if h.view == "grid" else h.view
         self.val_set = PairDataset(self.held_out, view=held_out, flip=False, **views)
