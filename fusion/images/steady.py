@@ -9,8 +9,6 @@ over time where nothing moves. Both work on one frame at a time and need only th
 import cv2
 import numpy as np
 
-__all__ = ["HeldRange", "SteadyPixels"]
-
 
 class HeldRange:
     """The range of levels of a video, which follows that of its frames.

@@ -18,8 +18,6 @@ import numpy as np
 
 from fusion.images.pixels import luminance, scale_to_255
 
-__all__ = ["grey", "structure"]
-
 # The blur before the gradient and the radius of the local mean, in pixels; the share `c` of it.
 _BLUR, _RADIUS, _SHARE = 1.0, 12.0, 1.0
 
