@@ -36,8 +36,6 @@ from fusion.images.alignment.geometry import corner_error, similarity
 from fusion.images.pairing import pair_folders
 from fusion.images.reading import read_infrared, read_visible
 
-__all__ = ["Result", "benchmark", "report"]
-
 _SCALE, _DEGREES, _SHIFT = 0.1, 5.0, 40.0
 _SUCCESS, _REGISTERED = 3.0, 12.0
 

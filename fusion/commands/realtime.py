@@ -34,8 +34,6 @@ from fusion.networks.base import FusionNetwork
 from fusion.networks.video import FrameFusion
 from fusion.networks.weights import load_named
 
-__all__ = ["METRICS", "measure", "report"]
-
 #: The metrics of the table, under the convention "lrrnet".
 METRICS = ("ssim", "vif", "qabf", "scd", "mi")
 

@@ -11,8 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-__all__ = ["HeldRange", "SteadyPixels"]
-
 
 class HeldRange:
     """The range of levels of a video, which follows that of its frames.

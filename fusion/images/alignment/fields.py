@@ -18,8 +18,6 @@ import numpy as np
 
 from fusion.images.pixels import luminance, scale_to_255
 
-__all__ = ["grey", "structure"]
-
 # The blur before the gradient and the window of the local mean, in pixels; the share `c` of it.
 _BLUR, _WINDOW, _SHARE = 1.0, (41, 41), 1.0
 

@@ -23,8 +23,6 @@ from scipy.optimize import minimize
 from fusion.images.alignment.geometry import Size, map_points
 from fusion.images.alignment.levels import Level
 
-__all__ = ["Blocks", "compare_blocks", "displacement", "fit"]
-
 
 @dataclass(frozen=True, eq=False)
 class Blocks:

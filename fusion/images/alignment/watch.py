@@ -13,8 +13,6 @@ import numpy as np
 
 from fusion.images.alignment.estimation import Estimate, estimate_alignment, estimate_nearby
 
-__all__ = ["LIMIT", "Watch"]
-
 #: Offset that is reported, as a share of the visible width.
 LIMIT = 0.02
 

@@ -9,8 +9,6 @@ from fusion.base.configuration import read_config
 from fusion.base.errors import UserError
 from tracker.data.frames import MODALITIES
 
-__all__ = ["Configuration", "Plan", "read_plan"]
-
 PARTS = ("join", "head")
 
 
