@@ -16,7 +16,7 @@ newest picture.
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -431,6 +431,12 @@ class Live:
         counts = ", ".join(f"{recorder.frames[side]} {name}" for side, name in SIDES.items())
         self._report(f"recorded {recorder.folder}: {counts} frames")
         return recorder.folder
+
+    def record_box(self, pair: ShotPair, box: Sequence[float], score: float) -> None:
+        """Add a tracker's box in a pair to the recording, if there is one."""
+        frame, recorder = pair.vis or pair.ir, self._recorder
+        if recorder is not None and frame is not None:
+            recorder.add_box(frame.time, box, score)
 
     # --- Status ---
 

@@ -5,6 +5,7 @@ the box is drawn with the left mouse button; c stops tracking.
 """
 
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import Any
@@ -25,7 +26,7 @@ def why_no_window() -> str | None:
     # Without a display, Qt inside OpenCV would abort the process.
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         return "there is no display"
-    if "GUI:                           NONE" in cv2.getBuildInformation():
+    if re.search(r"GUI:\s+NONE", cv2.getBuildInformation()):
         return "this OpenCV has no windows (opencv-python-headless)"
     return None
 

@@ -18,8 +18,6 @@ from fusion.training.adversarial import (
 from fusion.training.filters import ring_difference
 from fusion.training.initial import draw_truncated_normal
 
-__all__ = ["DDcGANTraining", "Discriminator", "content_loss"]
-
 #: A batch's steps go on while the discriminators' losses exceed or fall below these, or while the
 #: generator's exceeds the third; at most `MOST` for each.
 WEAK, STRONG, POOR, MOST = 1.7, 1.4, 200.0, 20

@@ -159,6 +159,7 @@ class LiveTracking(Live):
             "infrared": None if frames[1] is None else as_rgb(frames[1]).copy(),
         }
         if box is not None:
+            self.record_box(pair, box, 0.0 if score is None else score)
             for panel in panels.values():
                 if panel is not None:
                     draw_box(panel, box)

@@ -46,8 +46,6 @@ from fusion.images.alignment.geometry import (
     map_points,
 )
 
-__all__ = ["Calibration", "Camera", "load_chosen"]
-
 _MEND = "give a file that 'fusion align' wrote"
 _DISTORTIONS = (4, 5, 8, 12, 14)
 _WANTED: dict[tuple[int, ...], str] = {

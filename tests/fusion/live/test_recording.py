@@ -126,10 +126,20 @@ def test_16_bit_infrared_is_recorded_without_loss(tmp_path, rng):
         Recorder(tmp_path / "a", {"ir": 25, "vis": 25}, print)
 
 
+def test_boxes_are_recorded_with_the_times_of_their_frames(tmp_path):
+    recorder = Recorder(tmp_path / "a", {"ir": 25, "vis": 25}, print)
+    recorder.add_box(recorder.started - 1, (0, 0, 1, 1), 1.0)  # before the start
+    recorder.add_box(recorder.started + 0.25, (1.5, 2, 3, 4), 0.5)
+    recorder.close()
+    assert (tmp_path / "a" / "boxes.csv").read_text() == (
+        "time,x,y,w,h,score\n0.25,1.5,2,3,4,0.5\n"
+    )
+
+
 def test_a_camera_that_changes_its_size_is_reported(tmp_path):
     lines = []
     recorder = Recorder(tmp_path / "a", {"ir": 0, "vis": 0}, lines.append)
-    sizes = [(48, 64), (48, 64), (24, 32), (48, 64)]
+    sizes = [(48, 64), (48, 64), (24, 32), (24, 32), (48, 64)]
     images = [np.full(size, 90, np.uint8) for size in sizes]
     for shot in shots(images, recorder.started):
         recorder.add("vis", shot)

@@ -30,9 +30,7 @@ def test_why_there_is_no_window(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     assert why_no_window() == "there is no display"
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(
-        cv2, "getBuildInformation", lambda: "    GUI:                           NONE\n"
-    )
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GUI:          NONE\n")
     assert "headless" in why_no_window()
 
 

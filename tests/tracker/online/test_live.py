@@ -158,6 +158,20 @@ def test_the_command_tracks_files_live(tmp_path, capsys, monkeypatch):
     assert "pictures" in capsys.readouterr().out
 
 
+def test_boxes_are_recorded(live, tmp_path):
+    live.recordings = tmp_path / "recordings"
+    folder = live.record()
+    live._recorder.started = 0.0  # the frames of this test begin there
+    live.show(1)
+    live.hold()
+    live.select(1, (0.2, 0.2, 0.5, 0.5))
+    live.show(2)
+    live.show(3)
+    live.stop_recording()
+    lines = (folder / "boxes.csv").read_text().splitlines()
+    assert lines[1:] == ["0.08,13,8,30,20,0.5", "0.12,14,8,30,20,0.5"]
+
+
 def test_registration_keeps_the_box_in_visible_pixels(live):
     """An infrared picture of half the size alone is shown in the visible one's."""
     live.registration = Registration(resize=True)

@@ -19,19 +19,6 @@ from tracker.evaluation.ope.figures import LOST_OVERLAP, first_loss
 from tracker.evaluation.ope.files import corners_to_boxes
 from tracker.evaluation.vot.trajectories import read_trajectory
 
-__all__ = [
-    "Footage",
-    "Run",
-    "annotation",
-    "compare",
-    "count_frames",
-    "of_length",
-    "open_sequence",
-    "read_run",
-    "read_truth",
-    "start_filled",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Run:
