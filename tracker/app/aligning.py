@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from nicegui import ui
@@ -109,6 +110,7 @@ class AlignTab:
         self._visitor, self._alignment = visitor, alignment
         self._images: dict[str, np.ndarray] = {}
         self._matches = Matches()
+        self._opened: dict[str, Path | None] = {}
         with ui.element("div").classes("columns align"):
             with ui.card().classes("controls"):
                 self._build_controls()
@@ -254,8 +256,9 @@ class AlignTab:
 
     async def _open(self) -> None:
         paths = {"infrared": self._ir.path, "visible": self._vis.path}
-        if None in paths.values():
+        if None in paths.values() or paths == self._opened:  # two files that arrived at once
             return
+        self._opened = paths
         try:
             for name, path in paths.items():
                 assert path is not None
@@ -265,6 +268,7 @@ class AlignTab:
                 self._pictures[name].show_picture(address, (image.shape[1], image.shape[0]))
         except Exception as error:
             self._images.clear()
+            self._opened = {}
             complain(self._visitor, error)
         self._nothing.set_visibility(not self._images)
         self._work.set_visibility(bool(self._images))

@@ -68,7 +68,8 @@ class Source:
         self._on_change = on_change
         self._check = check or (lambda path: check_file(path, visitor.limits))
         self._has_thumbnail = has_thumbnail
-        self._sample: Path | None = None
+        #: The file, once it was accepted; None without one.
+        self.path: Path | None = None
         self._zone = DropZone(
             title,
             hint,
@@ -81,15 +82,10 @@ class Source:
         )
         self._zone.classes(slot)
 
-    @property
-    def path(self) -> Path | None:
-        """The file, or None."""
-        return self._sample or self._visitor.uploaded(self._slot)
-
     async def use(self, sample: Path) -> None:
         """Take a generated file instead of an uploaded one."""
         self._visitor.forget(self._slot)
-        self._sample = sample
+        self.path = sample
         await self._show(sample)
 
     async def _arrived(self) -> None:
@@ -98,9 +94,10 @@ class Source:
             return
         try:
             await asyncio.to_thread(self._check, path)
-            self._sample = None
+            self.path = path
             await self._show(path)
         except Exception as error:
+            self.path = None
             self._visitor.forget(self._slot)
             self._zone.show(name="", thumbnail="")
             complain(self._visitor, error)

@@ -67,6 +67,7 @@ class TrackTab:
         self._visitor, self._alignment, self._device = visitor, alignment, device
         self._sequence: Sequence | None = None
         self._box: Box | None = None
+        self._opened: tuple | None = None  # the files, and the calibration
         self._pictures: list[Picture] = []
         with ui.element("div").classes("columns track"):
             with ui.card().classes("controls"):
@@ -152,16 +153,25 @@ class TrackTab:
         if visible is None or (infrared is None and visible.suffix.lower() != ".zip"):
             return
 
+        calibration = self._alignment.chosen
+        wanted = visible, infrared, calibration
+        if wanted == self._opened:  # two files that arrived at once
+            return
+
         def load() -> tuple[Sequence, Frame]:
-            sequence = open_sequence(visible, infrared, self._visitor, self._alignment.chosen)
+            sequence = open_sequence(visible, infrared, self._visitor, calibration)
             return sequence, sequence.frame(0)
 
+        self._opened = wanted
         self._run.disable()
         self._sequence = self._box = None
         try:
             sequence, frame = await asyncio.to_thread(load)
         except Exception as error:
+            self._opened = None
             complain(self._visitor, error)
+            return
+        if wanted != self._opened:  # replaced meanwhile
             return
         self._sequence = sequence
         if sequence.seems_swapped():
