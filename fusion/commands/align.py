@@ -11,7 +11,8 @@ import numpy as np
 from fusion.base.errors import UserError
 from fusion.base.tables import counted
 from fusion.commands.pipeline import Account, paired_frames
-from fusion.images.alignment.calibration import Calibration, Camera
+from fusion.images.alignment.calibration import Calibration
+from fusion.images.alignment.camera import Camera
 from fusion.images.alignment.estimation import (
     NotSure,
     estimate_alignment,
