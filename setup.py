@@ -40,7 +40,8 @@ EXPORT_REQUIREMENTS = [
 
 # For `fusion app`.
 APP_REQUIREMENTS = [
-    "nicegui>=3.11,<4",
+    "nicegui>=3.18,<4",  # with FastAPI
+    "httpx>=0.28,<1",
 ]
 
 # For `make docs`. MkDocs 2 drops the plugins that the website uses.

@@ -16,9 +16,12 @@ import numpy as np
 import torch
 
 from fusion import load_network, write_image
+from fusion.commands.align import preview
 from fusion.commands.parts import parts_sheet
 from fusion.commands.pipeline import side_by_side
 from fusion.commands.scene import street_pair
+from fusion.images.alignment.estimation import estimate_alignment, require_sure
+from fusion.images.alignment.geometry import similarity
 from fusion.images.pixels import luminance, tile
 from fusion.networks.registry import CLASSICAL
 from tracker import RGBTTracker, load_tracker
@@ -37,6 +40,15 @@ def street() -> np.ndarray:
     """Infrared, visible and fused image: what ``fusion demo`` shows."""
     ir, vis = street_pair()
     return side_by_side(ir, vis, load_network().fuse(ir, vis))
+
+
+def align() -> np.ndarray:
+    """The street seen by two cameras that are not aligned: what ``fusion align`` writes."""
+    ir, vis = street_pair(seed=2)
+    view = similarity(1.13, 3, (18, -12), (640, 480))
+    ir = cv2.warpPerspective(ir, view, (640, 480), flags=cv2.INTER_CUBIC)
+    found = require_sure(estimate_alignment([(ir, vis)]), "street")
+    return preview(found.calibration(), (ir, vis))
 
 
 def parts() -> np.ndarray:
@@ -104,7 +116,7 @@ def samples(davis: str, m3svd: str) -> np.ndarray:
     return sample_sheet(VideoPairs(sources, seed=2), count=8, columns=2, first=11)
 
 
-PICTURES = {make.__name__: make for make in (street, methods, parts, synthetic, tracking)}
+PICTURES = {make.__name__: make for make in (street, align, methods, parts, synthetic, tracking)}
 
 
 def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:

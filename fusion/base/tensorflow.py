@@ -18,8 +18,6 @@ from torch import Tensor
 
 from fusion.base.errors import UserError
 
-__all__ = ["read_tensorflow"]
-
 _MAGIC, _FOOTER = 0xDB4775248B80FB57, 48  # of LevelDB's tables
 #: NumPy types of TensorFlow's numbers of types. Others, such as text, hold no weights.
 _TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}

@@ -36,8 +36,6 @@ from fusion.images.alignment.geometry import corner_error, similarity
 from fusion.images.pairing import pair_folders
 from fusion.images.reading import read_infrared, read_visible
 
-__all__ = ["Result", "benchmark", "report"]
-
 _SCALE, _DEGREES, _SHIFT = 0.1, 5.0, 40.0
 _SUCCESS, _REGISTERED = 3.0, 12.0
 
@@ -165,9 +163,7 @@ def _draw(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 def _all_pairs(ir: Path, vis: Path) -> list[tuple[Path, Path]]:
     for folder in (ir, vis):
         if not folder.is_dir():
-            raise UserError(
-                f"{folder}: not a folder; --benchmark takes folders of registered pairs"
-            )
+            raise UserError(f"{folder}: no folder; --benchmark takes two, of registered pairs")
     inside = sorted(path.name for path in ir.iterdir() if path.is_dir())
     both = [name for name in inside if (vis / name).is_dir()]
     if not both:

@@ -34,8 +34,6 @@ from fusion.networks.base import FusionNetwork
 from fusion.networks.video import FrameFusion
 from fusion.networks.weights import load_named
 
-__all__ = ["METRICS", "measure", "report"]
-
 #: The metrics of the table, under the convention "lrrnet".
 METRICS = ("ssim", "vif", "qabf", "scd", "mi")
 
@@ -153,9 +151,10 @@ def _still(networks: dict[str, FusionNetwork], ir: Path, visible: Path) -> dict[
         total = min(ir_video.frame_count, visible_video.frame_count)
         pairs = zip(ir_video.frames(), visible_video.frames(), strict=False)
         for pair in tqdm(pairs, total=total, unit="frame", disable=None, leave=False):
-            greys = [to_8bit(luminance(frame.image())) for frame in pair]
-            fused = {name: fusion.fuse_luminance(*greys) for name, fusion in fusions.items()}
-            meter.update(*greys, fused | dict(zip(_SOURCES, greys, strict=True)))
+            ir_grey, grey = (to_8bit(luminance(frame.image())) for frame in pair)
+            frames = {name: each.fuse_luminance(ir_grey, grey) for name, each in fusions.items()}
+            frames |= dict(zip(_SOURCES, (ir_grey, grey), strict=True))
+            meter.update(ir_grey, grey, frames)
     return meter.compute()
 
 

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-__all__ = ["STILL", "WINDOW", "StillMeter", "still_pixels"]
-
 #: Mean change of the pixels around, in grey levels, below which a pixel of a source is still.
 STILL = 4.0
 #: Side of the window around a pixel.

@@ -1,4 +1,4 @@
-"""Images and videos: reading, pairing, pixel scaling, colour, writing.
+"""Images and videos: reading, pairing, alignment, pixel scaling, colour, writing.
 
 Inside the package a colour image is RGB, ``HxWx3``, and a grey or infrared image is ``HxW``.
 OpenCV's BGR channel order is used nowhere outside this folder.

@@ -6,10 +6,10 @@ brightness of everything else. `HeldRange` lets the range follow slowly, `Steady
 over time where nothing moves. Both work on one frame at a time and need only the preceding result.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
-
-__all__ = ["HeldRange", "SteadyPixels"]
 
 
 class HeldRange:
@@ -81,8 +81,8 @@ class SteadyPixels:
         if self._before is None or self._before.shape != image.shape:
             self._before = image.astype(np.float32)
             return image
-        change = cv2.subtract(image, self._before, dtype=cv2.CV_32F)
-        weight = cv2.blur(cv2.absdiff(change, 0.0), (self.WINDOW, self.WINDOW))
+        change: Any = image - self._before
+        weight: Any = cv2.blur(np.abs(change), (self.WINDOW, self.WINDOW))
         slope = (1 - self.LEAST) / (self.MOVING - self.STILL)
         weight *= slope
         weight += self.LEAST - slope * self.STILL

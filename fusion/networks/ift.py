@@ -39,10 +39,11 @@ class AxialAttention(nn.Module):
         self.projected = nn.BatchNorm1d(2 * width)
         self.similarity = nn.BatchNorm2d(3)
         self.output = nn.BatchNorm1d(2 * width)
-        self.positions = nn.Parameter(torch.empty(2 * width, 2 * length - 1))
         self.parts = width // 2, width // 2, width  # of queries, keys and values
-        for parameter in (self.project.weight, self.positions):
-            nn.init.normal_(parameter, std=width**-0.5)
+        # Drawn so, and not by nn.init, which takes seconds on the meta device.
+        deviation = width**-0.5
+        self.positions = nn.Parameter(torch.randn(2 * width, 2 * length - 1) * deviation)
+        self.project.weight = nn.Parameter(torch.randn(2 * width, width, 1) * deviation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Lines ``(lines, width, length)``."""

@@ -130,22 +130,22 @@ class Decoder(nn.Module):
             self._fuse(self.sparse, ir[1], vis[1]),
         )
 
-    def _fuse(self, conv: nn.Module, ir: Tensor, vis: Tensor) -> Tensor:
+    def _fuse(self, conv: nn.Conv2d, ir: Tensor, vis: Tensor) -> Tensor:
         """Combine two maps and convolve them to one."""
 
         def join(rows: slice) -> Tensor:
             parts = ir[..., rows, :], vis[..., rows, :]
-            return torch.cat(parts, dim=1) if self.combine == "concat" else sum(parts)
+            return torch.cat(parts, dim=1) if self.combine == "concat" else parts[0] + parts[1]
 
         def fuse(rows: slice) -> Tensor:
             return conv(join(rows))
 
         if torch.is_grad_enabled() or ir.device.type != "cpu" or is_recorded(ir) or has_hooks(conv):
             return fuse(slice(None))
-        if ir.dtype == conv.weight.dtype == torch.float32 and is_as_built(conv):
+        if is_as_built(conv) and ir.dtype == conv.weight.dtype == torch.float32:
             return _filtered(join(slice(None)), conv)
-        # On a CPU, PyTorch pads these two channels to 8 or 16. For the whole image at once, that
-        # would be most of the memory that fusing it takes.
+        # PyTorch pads these two channels to 8 or 16. For the whole image at once, that would be
+        # most of the memory that fusing it takes.
         strips = windows(ir.shape[2], self._STRIP, reach=1)
         return torch.cat([fuse(rows.read)[..., rows.inner, :] for rows in strips], dim=2)
 

@@ -6,16 +6,6 @@ from torch.nn import functional as F
 
 from fusion.training.losses import SSIM_SIGMA, gaussian_window, ssim_map
 
-__all__ = [
-    "blur3",
-    "laplacian",
-    "ms_ssim",
-    "ring_difference",
-    "sobel_strength",
-    "ssim_zero_padded",
-    "to_signed",
-]
-
 
 def to_signed(image: Tensor) -> Tensor:
     """Values in 0..1 to -1..1, the range in which the TensorFlow programs compute."""

@@ -8,8 +8,6 @@ from torch import nn
 from fusion.base.checkpoints import read_tensors
 from fusion.base.errors import UserError
 
-__all__ = ["draw_truncated_normal", "require_start"]
-
 
 def draw_truncated_normal(network: nn.Module, deviation: float | None) -> None:
     """Draw all kernels from a normal distribution without what exceeds two deviations, and set the

@@ -13,8 +13,6 @@ from fusion.networks.base import FusionNetwork
 from fusion.training.filters import sobel_strength, ssim_zero_padded
 from fusion.training.procedures import FusionTraining
 
-__all__ = ["MaximumLoss", "MaximumTraining"]
-
 
 class MaximumLoss(nn.Module):
     """Regression to the maxima of the sources, and similarity to both.

@@ -20,8 +20,6 @@ from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
 from fusion.networks.ifcnn import IFCNN
 from fusion.training.procedures import FusionTraining
 
-__all__ = ["MultiFocusTraining", "ResNetFeatures", "two_focuses"]
-
 
 class ResNetFeatures(nn.Module):
     """The last convolutional features of torchvision's ResNet-101, frozen.

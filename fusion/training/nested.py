@@ -22,8 +22,6 @@ from fusion.training.filters import ms_ssim
 from fusion.training.initial import require_start
 from fusion.training.procedures import FusionTraining
 
-__all__ = ["AutoencoderTraining", "NestedFusionLoss", "NestedFusionTraining"]
-
 
 class AutoencoderTraining(FusionTraining):
     """Reconstruction of single images: ``MSE(r, x) + w_structure (1 - MSSSIM(r, x))``.

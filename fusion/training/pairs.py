@@ -276,7 +276,7 @@ _CV2 = {"area": cv2.INTER_AREA, "nearest": cv2.INTER_NEAREST}
 def _resize(image: np.ndarray, size: int, interpolation: Interpolation = "area") -> np.ndarray:
     image = image.astype(np.float32)
     if interpolation == "bicubic":  # Pillow's, which averages where it shrinks; OpenCV's does not
-        return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+        return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
     return cv2.resize(image, (size, size), interpolation=_CV2[interpolation])
 
 

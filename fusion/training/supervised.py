@@ -14,8 +14,6 @@ from fusion.networks.didfuse import DIDFuse
 from fusion.training.losses import dssim, sobel
 from fusion.training.procedures import FusionTraining
 
-__all__ = ["SupervisedDIDFuseTraining", "SupervisedDecompositionLoss"]
-
 
 class SupervisedDecompositionLoss(nn.Module):
     """The loss of DIDFuse's fused image and the references ``S_k``, which count alike.

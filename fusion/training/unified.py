@@ -13,8 +13,6 @@ from fusion.training.filters import ring_difference
 from fusion.training.losses import VGG16Features, ssim_map
 from fusion.training.procedures import FusionTraining
 
-__all__ = ["UnifiedLoss", "UnifiedTraining"]
-
 #: Side in pixels to which images are resized for VGG-16.
 VGG_SIDE = 224
 #: Bound of all weights after each step.

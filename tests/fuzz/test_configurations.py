@@ -252,3 +252,36 @@ def test_ablations(data, is_base):
         assert written
     else:
         assert_refused(outcome, "bad.yaml", "base.yaml", "configurations")  # or a row of it
+
+
+PLAN = {
+    "baseline": "gate",
+    "steps": 3,
+    "rates": [0.001, 0.01],
+    "seeds": [0, 1],
+    "failing": ["ir"],
+    "frames": 6,
+    "data": {"holdout": 0.5, "recipe": {"pasted": 0.1}},
+    "configurations": {
+        "gate": {"network": {"join": "gate"}},
+        "llrr": {
+            "network": {"fusion": "llrr", "fusion_args": {"num_filters": 2}},
+            "fixed": {"threshold": 0.0},
+            "feature_loss": "eq15",
+        },
+    },
+}
+
+
+@examples(25, 150)
+@given(st.data())
+def test_plans_of_tracker_ablations(data):
+    """A plan is read or refused; there is no data to train on, so that nothing ever begins."""
+    counts["configurations"] += 1
+    content = data.draw(texts(PLAN))
+    with scratch() as folder:
+        content = content.replace(b"MARK", str(folder / "mark").encode())
+        (folder / "bad.yaml").write_bytes(content)
+        outcome = run(tracker, "ablation", "--config", folder / "bad.yaml", "-o", folder / "out")
+        assert not (folder / "mark").exists() and not (folder / "out").exists()
+    assert_refused(outcome, "bad.yaml", "configurations", "data")

@@ -1,9 +1,10 @@
 """The tab that shows two cameras live, fused or with a tracked box."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
 import httpx
@@ -13,12 +14,13 @@ from nicegui import ui
 from starlette.background import BackgroundTask
 
 from fusion.base.errors import UserError
+from fusion.live.options import METHOD, WIDTH
 from fusion.live.pipeline import Live, Registration
 from fusion.live.server import LiveServer
 from tracker.app import samples
 from tracker.app.alignment import Alignment
-from tracker.app.fusing import INCLUDED, network_of
 from tracker.app.jobs import Stopped
+from tracker.app.methods import method_choices, network_of
 from tracker.app.parts import Progress, complain
 from tracker.app.tracking import INCLUDED as INCLUDED_TRACKER
 from tracker.app.tracking import tracker_of
@@ -26,9 +28,6 @@ from tracker.app.visitors import Visitor
 
 #: Beginning of the addresses under which a run's own page is served.
 LIVE = "/live"
-
-#: Widest picture that is fused live, in pixels; recordings keep their size.
-WIDTH = 640
 
 # Headers of the run's own page that are passed on.
 _KEPT = (
@@ -50,10 +49,10 @@ class LiveDesk:
     """
 
     def __init__(self) -> None:
-        self._live: Live | None = None
-        self._server: LiveServer | None = None
-        self._key = ""
-        self._client: httpx.AsyncClient | None = None
+        self._run: tuple[str, Live, LiveServer] | None = None  # with the visitor's key
+        self._lock = Lock()
+        # The run is on this computer, so that no proxy is asked.
+        self._client = httpx.AsyncClient(timeout=None, trust_env=False)
 
     def start(self, visitor: Visitor, live: Live) -> str:
         """Start a run, and return the address of its page.
@@ -61,12 +60,12 @@ class LiveDesk:
         Raises:
             UserError: another visitor has one.
         """
-        if self._live is not None:
-            raise UserError("another page shows the cameras; stop them there first")
-        self._live, self._key = live.start(), visitor.key
-        self._server = LiveServer(live, port=0)
-        self._server.__enter__()
-        self._client = httpx.AsyncClient(base_url=self._server.address, timeout=None)
+        with self._lock:
+            if self._run is not None:
+                raise UserError("another page shows the cameras; stop them there first")
+            server = LiveServer(live, port=0)
+            server.__enter__()
+            self._run = visitor.key, live.start(), server
         return f"{LIVE}/{visitor.key}/"
 
     def stop(self, key: str | None = None) -> None:
@@ -75,20 +74,22 @@ class LiveDesk:
         Raises:
             UserError: a recording could not be written.
         """
-        if self._live is None or key not in (None, self._key):
-            return
-        live, server, self._live, self._server = self._live, self._server, None, None
-        if server is not None:
-            server.__exit__(None, None, None)
+        with self._lock:
+            if self._run is None or key not in (None, self._run[0]):
+                return
+            _, live, server = self._run
+            self._run = None
+        server.__exit__(None, None, None)
         live.stop()
 
     async def answer(self, request: Request, key: str, path: str) -> Response:
         """Pass a request on to the run's page."""
-        if self._live is None or self._client is None or key != self._key:
+        run = self._run
+        if run is None or key != run[0]:
             return PlainTextResponse("no such page", 404)
         asked = self._client.build_request(
             request.method,
-            path,
+            run[2].address + path,
             params=request.query_params,
             content=await _small_body(request),
             headers={"Content-Type": request.headers.get("Content-Type", "")},
@@ -125,6 +126,7 @@ class LiveTab:
     """The cameras' names on the left, the run's own page on the right.
 
     Args:
+        weights: files of further fusion networks that can be chosen.
         device: see `fusion.base.commandline.resolve_device`.
         recordings: the folder below which recordings are made.
     """
@@ -134,12 +136,14 @@ class LiveTab:
         visitor: Visitor,
         desk: LiveDesk,
         alignment: Alignment,
+        weights: Sequence[Path],
         device: str,
         recordings: Path = Path("recordings"),
     ):
         self._visitor, self._desk, self._alignment = visitor, desk, alignment
-        self._device, self._recordings = device, recordings
-        visitor.at_close(lambda: desk.stop(visitor.key))
+        self._weights, self._device, self._recordings = weights, device, recordings
+        # Cameras take a while to be closed.
+        visitor.at_close(Thread(target=desk.stop, args=(visitor.key,), daemon=True).start)
         with ui.element("div").classes("columns live"):
             with ui.card().classes("controls"):
                 self._build_controls()
@@ -157,6 +161,8 @@ class LiveTab:
             ui.label("No camera at hand?")
             ui.button("Sample videos", on_click=self._sample).props("flat dense no-caps")
         self._task = ui.toggle(_TASKS, value="fuse").props("no-caps spread")
+        self._method = ui.select(method_choices(self._weights), value=METHOD, label="Method")
+        self._method.bind_visibility_from(self._task, "value", value="fuse")
         self._fit = ui.switch("Bring the infrared to the visible's size", value=True)
         self._alignment.build_switch()
         with ui.row().classes("buttons"):
@@ -222,7 +228,7 @@ class LiveTab:
         else:
             from fusion.live.fusing import LiveFusion
 
-            network = network_of(INCLUDED, self._device)
+            network = network_of(self._method.value, self._device)
             live = LiveFusion(network, ir, vis, width=WIDTH, **options)
         return self._desk.start(self._visitor, live)
 

@@ -21,7 +21,7 @@ Requires: pip install 'rgbt-lrrnet[app]'
 examples:
   fusion app
   fusion app --port 9000 --open --weights runs/saliency/version_0/weights.safetensors
-  fusion app --host 0.0.0.0 --max-upload 200     # for everybody in this network, without a password
+  fusion app --host 0.0.0.0 --max-upload 200    # for everybody in this network
 """
 
 _LIMITS = Limits()
@@ -33,8 +33,8 @@ def add_app(commands: Commands) -> None:
         "app",
         help="fuse, align and track in the browser",
         description="Serve a page to fuse, align and track in the browser.",
-        epilog=APP_EXAMPLES,
     )
+    parser.epilog = APP_EXAMPLES.replace("fusion app", parser.prog)
     parser.set_defaults(command=_app)
     parser.add_argument(
         "--host",

@@ -1,6 +1,5 @@
 """The tab that fuses two pictures or two videos."""
 
-import functools
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,16 +13,15 @@ from nicegui import ui
 from fusion.base.errors import UserError
 from fusion.images.pixels import to_8bit
 from fusion.images.reading import write_image
-from fusion.networks.registry import CLASSICAL
+from fusion.networks.lrrnet import LRRNet
 from tracker.app import samples
 from tracker.app.alignment import Alignment
 from tracker.app.elements import Compare, Picture
 from tracker.app.inputs import PICTURES, VIDEOS, data_address, is_video, shown
 from tracker.app.jobs import Job, Stopped
+from tracker.app.methods import FIRST, method_choices, network_of
 from tracker.app.parts import Progress, Source, complain, download_button, say
 from tracker.app.visitors import Visitor
-
-INCLUDED = "lrrnet"
 
 #: How the grey levels of the infrared are stretched, by what the page calls it.
 GAINS = {
@@ -35,29 +33,6 @@ GAINS = {
 
 #: Pixels up to which the metrics are computed unasked; VIF takes seconds on larger pictures.
 MEASURED_PIXELS = 1 << 20
-
-
-@functools.lru_cache(maxsize=4)
-def network_of(method: str, device: str) -> Any:
-    """The network of a method's name, or of a weights file's path.
-
-    Raises:
-        UserError: see `fusion.load_network`.
-    """
-    from fusion.base.commandline import resolve_device
-    from fusion.networks.weights import load_network
-
-    chosen = resolve_device(device)
-    if method == INCLUDED or method in CLASSICAL:
-        return load_network(method=method, device=chosen)
-    return load_network(method, device=chosen)
-
-
-def method_choices(weights: Sequence[Path]) -> dict[str, str]:
-    """What can be chosen, by the names for `network_of`, with what the page calls it."""
-    choices = {INCLUDED: "LRRNet (included weights)"}
-    choices |= {str(path): path.name for path in weights}
-    return choices | {name: f"{name.capitalize()} (no learning)" for name in CLASSICAL}
 
 
 def _number(value: float) -> str:
@@ -73,6 +48,7 @@ class _Fused:
     fused: np.ndarray
     path: Path
     method: str
+    has_parts: bool
     values: dict[str, float]
     doubt: str
 
@@ -120,7 +96,7 @@ class FuseTab:
             ui.label("Nothing at hand?")
             ui.button("Sample pictures", on_click=self._sample_pictures).props("flat dense no-caps")
             ui.button("Sample videos", on_click=self._sample_videos).props("flat dense no-caps")
-        self._method = ui.select(self._choices, value=INCLUDED, label="Method").classes("method")
+        self._method = ui.select(self._choices, value=FIRST, label="Method").classes("method")
         self._gain = ui.select(list(GAINS), value="As recorded", label="Infrared grey levels")
         self._color = ui.switch("Keep the colour", value=True)
         self._fit = ui.switch("Bring the infrared to the visible's size", value=True)
@@ -204,7 +180,8 @@ class FuseTab:
             job.report()
             small = fused.shape[0] * fused.shape[1] <= MEASURED_PIXELS
             values = evaluate_levels(create_all(), fused, infrared, visible) if small else {}
-            return _Fused(infrared, visible, fused, out, method, values, doubt)
+            has_parts = isinstance(network, LRRNet)
+            return _Fused(infrared, visible, fused, out, method, has_parts, values, doubt)
 
         result = await self._progress.follow(work, what="Fusing")
         if result.doubt:
@@ -212,6 +189,7 @@ class FuseTab:
         if result.values:
             self._tables[self._choices[method]] = result.values
         self._last = result
+        self._visitor.keep("fuse", out.parent)
         self._show_pictures(result)
 
     def _show_pictures(self, result: _Fused) -> None:
@@ -237,7 +215,7 @@ class FuseTab:
             update()
             with ui.row().classes("downloads"):
                 download_button("Fused picture", self._visitor.offer(result.path))
-                if result.method == INCLUDED:
+                if result.has_parts:
                     ui.button("Low-rank and sparse parts", on_click=self._show_parts).props(
                         "flat no-caps icon=grid_view"
                     ).classes("parts-run")
@@ -283,6 +261,7 @@ class FuseTab:
             from fusion.commands.parts import parts_sheet
 
             network = network_of(result.method, self._device)
+            assert isinstance(network, LRRNet)  # the button is shown for no other
             return parts_sheet(network, result.ir, result.vis, result.fused)
 
         with suppress(Stopped):
@@ -323,6 +302,7 @@ class FuseTab:
             with self._result:
                 self._empty()
             raise
+        self._visitor.keep("fuse", out.parent)
         self._result.clear()
         with self._result:
             video = ui.video(self._visitor.offer(out), muted=True, loop=True)

@@ -20,9 +20,10 @@ from tracker.app.aligning import AlignTab
 from tracker.app.alignment import Alignment
 from tracker.app.cameras import LIVE, LiveDesk, LiveTab, NoLiveTab
 from tracker.app.command import LOCAL
-from tracker.app.fusing import INCLUDED, FuseTab, network_of
+from tracker.app.fusing import FuseTab
 from tracker.app.jobs import Worker
 from tracker.app.limits import Limits
+from tracker.app.methods import FIRST, network_of
 from tracker.app.tracking import TrackTab
 from tracker.app.visitors import FILES, UPLOADS, Visitor, Visitors
 
@@ -85,7 +86,7 @@ def serve(settings: Settings) -> None:
                 f"{settings.host}: others in the network can use this app, without a password",
                 file=sys.stderr,
             )
-        worker.afterwards(lambda: network_of(INCLUDED, settings.device))  # the first click is quick
+        worker.afterwards(lambda: network_of(FIRST, settings.device))  # the first click is quick
 
     app.on_startup(start)
     app.on_shutdown(end)
@@ -175,6 +176,6 @@ def build_page(visitor: Visitor, desk: LiveDesk, settings: Settings) -> None:
             TrackTab(visitor, alignment, settings.device)
         with ui.tab_panel("live"):
             if settings.is_local:
-                LiveTab(visitor, desk, alignment, settings.device)
+                LiveTab(visitor, desk, alignment, settings.weights, settings.device)
             else:
                 NoLiveTab()

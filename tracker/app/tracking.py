@@ -211,6 +211,7 @@ class TrackTab:
             lines = ["Stopped. The files hold the frames until then."]
         finally:
             self._run.enable()
+        self._visitor.keep("track", folder)
         self._show_outcome(folder, lines)
 
     def _show_outcome(self, folder: Path, lines: list[str]) -> None:

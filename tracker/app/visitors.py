@@ -39,6 +39,9 @@ class Visitor:
         self._count = 0
         self._offered: dict[str, tuple[Path, str]] = {}
         self._uploads: dict[str, Path] = {}
+        self._slots: set[str] = set()
+        self._arriving: set[str] = set()
+        self._result: dict[str, Path] = {}
         self._jobs: list[Job] = []
         self._closed = False
         self._at_close: list[Callable[[], object]] = []
@@ -51,6 +54,12 @@ class Visitor:
     def remove(self, folder: Path) -> None:
         """Remove a folder when no job can use it any more."""
         self._worker.afterwards(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+    def keep(self, tab: str, folder: Path) -> None:
+        """Keep a folder as the result of a tab, and remove the one before it."""
+        before, self._result[tab] = self._result.get(tab), folder
+        if before is not None:
+            self.remove(before)
 
     # --- To the browser ---
 
@@ -78,15 +87,26 @@ class Visitor:
     # --- From the browser ---
 
     def upload_address(self, slot: str) -> str:
-        """Where the browser sends the file of a slot."""
+        """Where the browser sends the file of a slot, which is accepted from now on."""
+        self._slots.add(slot)
         return f"{UPLOADS}/{self.key}/{slot}"
 
     async def receive(self, slot: str, name: str, chunks: AsyncIterator[bytes]) -> None:
         """Store an uploaded file, in place of an earlier one of the slot.
 
         Raises:
-            UserError: it is empty or exceeds the limit. Nothing of it is kept.
+            UserError: it is empty or exceeds the limit, another one of the slot is still arriving,
+                or there is no such slot. Nothing of it is kept.
         """
+        if slot not in self._slots or slot in self._arriving:
+            raise UserError(f"{safe_name(name)}: not expected now; load the page again")
+        self._arriving.add(slot)
+        try:
+            await self._receive(slot, name, chunks)
+        finally:
+            self._arriving.remove(slot)
+
+    async def _receive(self, slot: str, name: str, chunks: AsyncIterator[bytes]) -> None:
         path = self.new_folder() / safe_name(name)
         size = 0
         try:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Difference", "paired_difference"]
-
 
 @dataclass(frozen=True)
 class Difference:

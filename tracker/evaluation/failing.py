@@ -16,8 +16,6 @@ from tracker.data.frames import MODALITIES, Frame, ImageFrames
 from tracker.data.sequences import Dataset, Sequence
 from tracker.training.degradation import draw_failure, fail
 
-__all__ = ["FailingSequence", "Trial", "failing_frames", "shortened"]
-
 
 def failing_frames(frames: int) -> range:
     """The middle third of a sequence."""

@@ -19,8 +19,6 @@ from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from tracker.training.video_pairs import VideoPairs
 
-__all__ = ["CachedPairs", "cache_features"]
-
 #: What of a pair is kept beside its features.
 KEPT = ("box", "positive", "labelled")
 _BATCH = 16

@@ -26,8 +26,6 @@ from tracker.training.feature_cache import CachedPairs
 from tracker.training.registry import FUSION_LOSSES
 from tracker.training.terms import best_ious, keep_still, response_terms, warm_cosine
 
-__all__ = ["JoinTraining", "on_trunk", "train_join", "validate_join"]
-
 #: Parts of parameters' names that belong to the join.
 _JOIN = ("head.joins.", "head.fusion.")
 

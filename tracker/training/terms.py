@@ -11,8 +11,6 @@ from fusion.base.lightning import cosine_decay, keep_frozen_statistics, schedule
 from tracker.model.reading import Reading
 from tracker.training.dense_losses import box_loss, label_cells, label_loss, score_loss
 
-__all__ = ["best_ious", "keep_still", "response_terms", "warm_cosine"]
-
 
 def response_terms(
     network: Any,

@@ -12,11 +12,11 @@ def add_methods(commands: Commands) -> None:
         help="list the fusion networks",
         description="List the fusion networks by the names of --method: their number of "
         "parameters; whether\nweights are included, published weights can be loaded, or 'fusion "
-        "train' is required; what of the\nauthors' each was verified against; and the names of "
+        "train' is required; what of\nthe authors' each was verified against; and the names of "
         "--rule.\n\n'published images': published weights give the authors' images. 'published "
-        "weights': they are applied\ncorrectly, but no images are published with them. 'parameter "
-        "counts': neither could be had; the number of\nparameters is the authors', and "
-        "experiments/README.md tells what else was compared.",
+        "weights': they are\napplied as they should, but no images are published with them. "
+        "'parameter counts': neither is at\nhand; the number of parameters is the authors', and "
+        "experiments/README.md tells what else was\ncompared.",
         epilog="example:\n  fusion methods\n",
     )
     parser.set_defaults(command=_methods)

@@ -18,10 +18,8 @@ import numpy as np
 
 from fusion.images.pixels import luminance, scale_to_255
 
-__all__ = ["grey", "structure"]
-
-# The blur before the gradient and the radius of the local mean, in pixels; the share `c` of it.
-_BLUR, _RADIUS, _SHARE = 1.0, 12.0, 1.0
+# The blur before the gradient and the window of the local mean, in pixels; the share `c` of it.
+_BLUR, _WINDOW, _SHARE = 1.0, (41, 41), 1.0
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -51,15 +49,16 @@ def structure(
         covered = np.ones(image.shape, bool)
     if covered.all():
         inside = np.ones_like(energy)
-        mean = cv2.GaussianBlur(energy, (0, 0), _RADIUS)
+        mean = cv2.blur(energy, _WINDOW)
     else:
-        # The edge of the data would be the strongest edge of all.
-        reach = 2 * int(np.ceil(3 * blur + 1)) + 1
+        # The edge of the data would be the strongest edge of all. OpenCV's blur reaches 4 sigma,
+        # the derivative a pixel further.
+        reach = 2 * (int(np.ceil(4 * blur)) + 1) + 1
         kernel = np.ones((reach, reach), np.uint8)
         inside = cv2.erode(covered.astype(np.uint8), kernel).astype(np.float32)
         energy *= inside
-        share = np.maximum(cv2.GaussianBlur(inside, (0, 0), _RADIUS), 1e-3)
-        mean = cv2.GaussianBlur(energy, (0, 0), _RADIUS) / share
+        share = np.maximum(cv2.blur(inside, _WINDOW), 1e-3)
+        mean = cv2.blur(energy, _WINDOW) / share
     # Most pixels of a picture show no edge, so their median energy is that of its noise.
     sample = energy[::2, ::2][inside[::2, ::2] > 0]
     noise = float(np.median(sample)) + 1e-3 if sample.size else 1.0

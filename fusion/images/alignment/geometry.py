@@ -9,17 +9,6 @@ half a pixel more.
 import cv2
 import numpy as np
 
-__all__ = [
-    "MODELS",
-    "corner_error",
-    "corners",
-    "largest_rectangle",
-    "map_boxes",
-    "map_points",
-    "scaling",
-    "similarity",
-]
-
 #: Kinds of transforms and their number of parameters, each a special case of the next.
 MODELS = {"shift": 2, "similarity": 4, "affine": 6, "homography": 8}
 

@@ -9,8 +9,6 @@ import numpy as np
 from fusion.images.alignment.fields import structure
 from fusion.images.alignment.geometry import Size, scaling
 
-__all__ = ["Level", "make_level"]
-
 
 @dataclass(frozen=True)
 class Level:

@@ -18,13 +18,10 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-from scipy.ndimage import zoom
 from scipy.optimize import minimize
 
 from fusion.images.alignment.geometry import Size, map_points
 from fusion.images.alignment.levels import Level
-
-__all__ = ["Blocks", "compare_blocks", "displacement", "fit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +59,19 @@ class Blocks:
         return Blocks(self.centres, np.stack(surfaces), self.size, self.fine)
 
     def refined(self, fine: int = 4) -> "Blocks":
-        """With surfaces in smaller steps, by cubic splines.
+        """With surfaces in smaller steps, by cubic interpolation.
 
         `values` is linear between two steps and therefore has its maxima at steps.
         """
-        surfaces = zoom(
-            self.surfaces, (1, *[(self.reach * 2 * fine + 1) / (self.reach * 2 + 1)] * 2)
-        )
-        return Blocks(self.centres, surfaces, self.size, fine)
+        side = self.reach * 2 * fine + 1
+        enlarged = np.array([[fine, 0, 0], [0, fine, 0]], float)
+        surfaces = [
+            cv2.warpAffine(
+                surface, enlarged, (side, side), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
+            )
+            for surface in self.surfaces
+        ]
+        return Blocks(self.centres, np.stack(surfaces), self.size, fine)
 
     @cached_property
     def _flat(self) -> tuple[np.ndarray, np.ndarray]:

@@ -19,8 +19,6 @@ from scipy import fft
 from fusion.images.alignment.geometry import corner_error, similarity
 from fusion.images.alignment.levels import Level
 
-__all__ = ["Candidate", "Range", "search"]
-
 
 @dataclass(frozen=True)
 class Range:

@@ -13,13 +13,13 @@ import numpy as np
 
 from fusion.images.alignment.estimation import Estimate, estimate_alignment, estimate_nearby
 
-__all__ = ["LIMIT", "Watch"]
-
 #: Offset that is reported, as a share of the visible width.
 LIMIT = 0.02
 
 _PAIRS = 3
 _SURE = 0.9
+# Where nothing is searched, repeated windows or posts reach a clarity of 10 at a wrong place.
+_NEARBY_CLARITY = 12.0
 _SMALLEST = 96
 _WIDTH = 640
 
@@ -74,7 +74,8 @@ class Watch:
 
 
 def _is_near(estimate: Estimate) -> bool:
-    return estimate.confidence >= _SURE and estimate.shift() <= LIMIT * estimate.visible[0]
+    clear = estimate.confidence >= _SURE and estimate.clarity >= _NEARBY_CLARITY
+    return clear and estimate.shift() <= LIMIT * estimate.visible[0]
 
 
 def _reduced(image: np.ndarray) -> np.ndarray:

@@ -27,26 +27,26 @@ FLAGS = (
     "--force-color-profile=srgb",
 )
 
-# The real command, which gives up on a page without connection after a second.
+# The real command, with another patience for pages without connection.
 PROGRAM = """
 import sys
 from fusion.commands.cli import main
 from tracker.app import server
-server.PATIENCE = 1.0
-sys.exit(main(["app", "--port", "0", *sys.argv[1:]]))
+server.PATIENCE = float(sys.argv[1])
+sys.exit(main(["app", "--port", "0", *sys.argv[2:]]))
 """
 
 
 class App:
     """A running app."""
 
-    def __init__(self, folder: Path, *options: str):
+    def __init__(self, folder: Path, *options: str, patience: float = 60.0):
         self.folder = folder  # what stands for /tmp
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
         environment |= {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
         self.log = (folder / "stderr.txt").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *options],
+            [sys.executable, "-c", PROGRAM, str(patience), *options],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -93,8 +93,8 @@ def start_app(tmp_path):
     """A function that starts another app, whose files are in ``tmp_path``."""
     started = []
 
-    def start(*options):
-        started.append(App(tmp_path, *options))
+    def start(*options, **settings):
+        started.append(App(tmp_path, *options, **settings))
         return started[-1]
 
     yield start
@@ -210,5 +210,11 @@ def chromium(tmp_path_factory):
 
 
 @pytest.fixture
-def page(app, chromium):
-    return Page(chromium, app.address)
+def visit(chromium):
+    """A function that gives the page of an app."""
+    return lambda app: Page(chromium, app.address)
+
+
+@pytest.fixture
+def page(app, visit):
+    return visit(app)

@@ -208,7 +208,9 @@ def test_what_is_wrong_is_said_on_the_page(app, page, pair, tmp_path):
     page.find(".q-notification", "Give an infrared and a visible file first")
 
 
-def test_visitors_are_apart_and_leave_nothing(app, page, pair):
+def test_visitors_are_apart_and_leave_nothing(start_app, visit, pair):
+    app = start_app(patience=1)
+    page = visit(app)
     page.open("fuse")
     page.upload_pair("fuse", *pair)
     mine = page.find(".fuse-infrared img").get_attribute("src")

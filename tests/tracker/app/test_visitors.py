@@ -29,7 +29,13 @@ async def parts(*chunks):
 
 
 def receive(visitor, slot, name, *chunks):
+    visitor.upload_address(slot)
     asyncio.run(visitor.receive(slot, name, parts(*chunks)))
+
+
+async def refused(visitor, slot):
+    with pytest.raises(UserError, match="not expected"):
+        await visitor.receive(slot, "b.png", parts(b"two"))
 
 
 def settled(worker):
@@ -58,6 +64,29 @@ def test_nothing_is_kept_of_a_refused_upload(visitors, tmp_path):
             receive(visitor, "left", "big.png", *chunks)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.png"]
     assert visitor.uploaded("left").read_bytes() == b"kept"
+
+
+def test_only_one_file_at_a_time_arrives_in_a_known_slot(visitors, tmp_path):
+    visitor = visitors.enter()
+    visitor.upload_address("left")
+
+    async def slow():
+        yield b"one"
+        await refused(visitor, "left")
+
+    asyncio.run(refused(visitor, "elsewhere"))
+    asyncio.run(visitor.receive("left", "a.png", slow()))
+    assert visitor.uploaded("left").read_bytes() == b"one"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.png"]
+
+
+def test_a_result_replaces_the_one_before(visitors, worker):
+    visitor = visitors.enter()
+    folders = [visitor.new_folder() for _ in range(3)]
+    for tab, folder in zip(("fuse", "track", "fuse"), folders, strict=True):
+        visitor.keep(tab, folder)
+    settled(worker)
+    assert [folder.exists() for folder in folders] == [False, True, True]
 
 
 @pytest.mark.parametrize(

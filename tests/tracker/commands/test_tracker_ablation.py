@@ -210,6 +210,8 @@ def test_the_plans_of_the_experiments_can_be_built(path):
         ({"parts": "all"}, "parts must be join or head"),
         ({"baseline": "best"}, "baseline best is none of"),
         ({"failing": ["depth"]}, "failing must be"),
+        ({"head_rate": -1}, "head_rate must be"),
+        ({"data": 3}, "data must be"),
         ({"configurations": {}}, "no configurations"),
         ({"configurations": {"a/b": {}}, "baseline": "a/b"}, "a/b: cannot be the name"),
         ({"configurations": {"gate": {"net": {}}}}, "configurations.gate: give network"),
@@ -229,6 +231,9 @@ def test_what_is_wrong_with_a_plan_is_said(tmp_path, changes, said):
     [
         ({"network": {"depth": 3}}, "changes more than how the modalities"),
         ({"network": {"join": "sum"}}, "join must be one of"),
+        ({"network": {"joint": "mean"}}, "unexpected keyword argument 'joint'"),
+        ({"network": {"fusion": "rfn", "fusion_args": {"size": 3}}}, "'size'"),
+        ({"fixed": {"weight": "none"}}, "configurations.new"),
         ({"network": {"fusion": "llr"}}, "did you mean 'llrr'"),
         ({"fixed": {"threshold": 0.0}}, "no parameter of the join ends with threshold"),
         ({"feature_loss": "eq16"}, "eq16"),

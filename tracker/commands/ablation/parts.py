@@ -16,8 +16,6 @@ from tracker.data.sequences import Sequence as Frames
 if TYPE_CHECKING:
     from tracker.model.joint import JointTracker
 
-__all__ = ["Look", "look", "parts_figure"]
-
 
 @dataclass(frozen=True, eq=False)
 class Look:

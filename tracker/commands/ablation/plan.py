@@ -9,8 +9,6 @@ from fusion.base.configuration import read_config
 from fusion.base.errors import UserError
 from tracker.data.frames import MODALITIES
 
-__all__ = ["Configuration", "Plan", "read_plan"]
-
 PARTS = ("join", "head")
 
 
@@ -129,7 +127,9 @@ def _check(path: Path, plan: Plan) -> None:
             raise UserError(f"{path}: {name} must be different numbers, got {values!r}")
     if plan.frames is not None and (type(plan.frames) is not int or plan.frames < 2):
         raise UserError(f"{path}: frames must be an integer of 2 or more, got {plan.frames!r}")
-    if not isinstance(plan.data, dict) or not isinstance(plan.head_rate, (int, float)):
-        raise UserError(f"{path}: data must be keys with values, and head_rate a number")
+    if not isinstance(plan.data, dict):
+        raise UserError(f"{path}: data must be keys with values")
+    if not isinstance(plan.head_rate, (int, float)) or not 0 < plan.head_rate <= 100:
+        raise UserError(f"{path}: head_rate must be a factor above 0, got {plan.head_rate!r}")
     if not isinstance(plan.failing, list) or set(plan.failing) - set(MODALITIES):
         raise UserError(f"{path}: failing must be some of {', '.join(MODALITIES)}")

@@ -84,7 +84,7 @@ class Ablation:
         for name, configuration in self.plan.configurations.items():
             try:
                 make_module(trunk, self.plan, configuration, 0, 1e-3)
-            except (ValueError, UserError) as error:
+            except (TypeError, ValueError, RuntimeError, UserError) as error:
                 raise UserError(f"configurations.{name}: {error}") from error
         self._data(self.plan.seeds[0])
         for trial in self.trials().values():
@@ -109,13 +109,13 @@ class Ablation:
         recipe = keys.pop("recipe", {})
         # Without a teacher, a pair without a box teaches nothing.
         recipe = {"unlabelled": 0.0, **recipe}
+        network = load_trunk(self.start)
         try:
             data = VideoPairData(**keys, recipe=Recipe(**recipe), seed=seed)
-        except TypeError as error:
+            data.hparams.update(pairs=self.plan.pairs, val_pairs=self.plan.validation)
+            data.prepare_pairs(network.exemplar_size, network.search_size)
+        except (TypeError, ValueError) as error:
             raise UserError(f"data: {error}; give arguments of VideoPairData") from error
-        data.hparams.update(pairs=self.plan.pairs, val_pairs=self.plan.validation)
-        network = load_trunk(self.start)
-        data.prepare_pairs(network.exemplar_size, network.search_size)
         return data
 
     def features(self, seed: int | None) -> Path:

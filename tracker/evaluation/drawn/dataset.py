@@ -21,8 +21,6 @@ from tracker.evaluation.drawn.runs import (
 )
 from tracker.evaluation.ope.files import corners_to_boxes, find_trackers, result_paths
 
-__all__ = ["Drawn", "draw_dataset", "write_index"]
-
 
 @dataclass(frozen=True, eq=False)
 class Drawn:

@@ -21,8 +21,6 @@ from tracker.evaluation.drawn.pictures import frames_of
 from tracker.evaluation.drawn.runs import Footage, Run
 from tracker.evaluation.ope.figures import LOST_FRAMES, LOST_OVERLAP
 
-__all__ = ["LIMIT", "write_page"]
-
 LIMIT = 40.0
 """Default limit of the embedded images in megabytes, which browsers open without delay."""
 

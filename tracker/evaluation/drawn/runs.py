@@ -19,19 +19,6 @@ from tracker.evaluation.ope.figures import LOST_OVERLAP, first_loss
 from tracker.evaluation.ope.files import corners_to_boxes
 from tracker.evaluation.vot.trajectories import read_trajectory
 
-__all__ = [
-    "Footage",
-    "Run",
-    "annotation",
-    "compare",
-    "count_frames",
-    "of_length",
-    "open_sequence",
-    "read_run",
-    "read_truth",
-    "start_filled",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -106,6 +93,7 @@ def open_sequence(
     stretch: bool = False,
     pair: str | None = None,
     percentiles: tuple[float, float] | None = None,
+    needs_boxes: bool = True,
 ) -> sequences.Sequence:
     """Open what is drawn on: as `tracker.data.sequences.load_sequence`, or a single video.
 
@@ -122,6 +110,7 @@ def open_sequence(
             stretch=stretch,
             pair=pair,
             percentiles=percentiles,
+            needs_boxes=needs_boxes,
         )
     sequence.check_sizes()
     return sequence
