@@ -11,7 +11,8 @@ import numpy as np
 from fusion.base.errors import UserError
 from fusion.base.tables import counted
 from fusion.commands.pipeline import FusionReport, paired_frames
-from fusion.images.alignment.calibration import Calibration, Camera
+from fusion.images.alignment.calibration import Calibration
+from fusion.images.alignment.camera import Camera
 from fusion.images.alignment.estimation import (
     NotSure,
     estimate_alignment,
@@ -246,7 +247,7 @@ def preview(calibration: Calibration, pair: Pair) -> np.ndarray:
 def _edges(vis: np.ndarray, ir: np.ndarray, inside: np.ndarray) -> np.ndarray:
     smooth = cv2.GaussianBlur(ir, (0, 0), max(1.0, ir.shape[1] / 500)).astype(np.float32)
     length = cv2.magnitude(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1))
-    length[cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0] = 0
+    length[cv2.erode(inside.astype(np.uint8), np.ones((13, 13), np.uint8)) == 0] = 0
     strength = np.clip(length / max(float(np.percentile(length, 97)), 1e-6), 0, 1)[..., None] ** 1.5
     picture = np.repeat(vis[..., None] * 0.7, 3, axis=2)
     return np.rint(picture * (1 - strength) + strength * [255, 120, 0]).astype(np.uint8)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fusion.base.threads import limited_threads, requested_threads
+from fusion.images.arrays import as_picture
 from fusion.images.pixels import is_color, luminance, with_luminance
 from fusion.images.steady import HeldRange, SteadyPixels
 from fusion.networks.base import FusionNetwork
@@ -34,11 +35,18 @@ class FrameFusion:
         """The fused luminance of the next frame.
 
         Args:
-            ir, vis: greyscale ``HxW``, see `FusionNetwork.fuse`.
+            ir, vis: of any form that `FusionNetwork.fuse` takes; of colour, the luminance counts.
 
         Returns:
             uint8 ``HxW``.
+
+        Raises:
+            ValueError: as `FusionNetwork.fuse`.
         """
+        any_range = self.network.scaling.input == "min-max"
+        # What the held ranges refer to: uint16 and 0..1 become 0..255 here.
+        ir = luminance(as_picture(ir, "infrared", any_range))
+        vis = luminance(as_picture(vis, "visible", any_range))
         with limited_threads(requested_threads() or self.network.video_threads):
             if not self.steady:
                 return self.network.fuse(ir, vis, color=False)
@@ -49,12 +57,16 @@ class FrameFusion:
         """Fuse the next frame.
 
         Args:
-            ir: infrared, uint8 or float32 in 0..255, ``HxW`` or RGB ``HxWx3``.
-            vis: visible, likewise.
+            ir, vis: see `FusionNetwork.fuse`.
             color: keep the chroma of a coloured visible frame.
 
         Returns:
             uint8, RGB ``HxWx3`` if the visible frame has colour and ``color`` is set, else ``HxW``.
+
+        Raises:
+            ValueError: as `FusionNetwork.fuse`.
         """
-        fused = self.fuse_luminance(luminance(ir), luminance(vis))
+        if color:
+            vis = as_picture(vis, "visible")
+        fused = self.fuse_luminance(ir, vis)
         return with_luminance(vis, fused) if color and is_color(vis) else fused

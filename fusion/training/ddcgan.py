@@ -146,12 +146,18 @@ class DDcGANTraining(AdversarialTraining):
     def _discriminate(self, ir: Tensor, vis: Tensor) -> Mapping[str, Tensor]:
         with torch.no_grad():
             fused = self.network(ir, vis)
+
+        def loss(number: int) -> Tensor:
+            return self.discriminator_losses(fused, ir, vis)[number]
+
         for number in (D_VIS, D_IR):
-            for taken in range(MOST):
-                loss = self.discriminator_losses(fused, ir, vis)[number]
-                if taken and loss <= WEAK:
+            self.descend(number, loss(number), counted=number == D_VIS)
+        for number in (D_VIS, D_IR):
+            for _ in range(MOST - 1):
+                weak = loss(number)
+                if weak <= WEAK:
                     break
-                self.descend(number, loss, counted=taken == 0 and number == D_VIS)
+                self.descend(number, weak)
         return self._state(fused, ir, vis)
 
     def _generate(self, ir: Tensor, vis: Tensor) -> Mapping[str, Tensor]:

@@ -37,6 +37,7 @@ import yaml
 from fusion.base.configuration import read_yaml
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
+from fusion.images.alignment.camera import Camera
 from fusion.images.alignment.geometry import (
     MODELS,
     Size,
@@ -46,58 +47,12 @@ from fusion.images.alignment.geometry import (
     map_points,
 )
 
-_MEND = "give a file that 'fusion align' wrote"
-_DISTORTIONS = (4, 5, 8, 12, 14)
+_ADVICE = "give a file that 'fusion align' wrote"
 _WANTED: dict[tuple[int, ...], str] = {
     (): "a number",
     (2,): "two numbers",
     (3, 3): "a 3x3 matrix of numbers",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Camera:
-    """One camera: the size of its pictures and, if known, its lens.
-
-    Attributes:
-        size: ``(width, height)`` in pixels.
-        matrix: OpenCV's 3x3 camera matrix; None without distortion.
-        distortion: OpenCV's 4, 5, 8, 12 or 14 distortion coefficients; None without distortion.
-    """
-
-    size: Size
-    matrix: np.ndarray | None = None
-    distortion: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if min(self.size) < 1:
-            raise ValueError(f"a size is positive, got {self.size}")
-        if (self.matrix is None) != (self.distortion is None):
-            raise ValueError("matrix and distortion go together, one of them is missing")
-        if self.matrix is not None and self.distortion is not None:
-            if self.matrix.shape != (3, 3) or not np.isfinite(self.matrix).all():
-                raise ValueError("matrix is not a 3x3 matrix")
-            if min(self.matrix[0, 0], self.matrix[1, 1]) <= 0:
-                raise ValueError("matrix has no positive focal length")
-            known = self.distortion.shape in [(count,) for count in _DISTORTIONS]
-            if not known or not np.isfinite(self.distortion).all():
-                raise ValueError(f"distortion has {' or '.join(map(str, _DISTORTIONS))} numbers")
-
-    def distort(self, points: np.ndarray) -> np.ndarray:
-        """Where points ``(N, 2)`` of the picture without distortion are in the camera's picture."""
-        if self.matrix is None:
-            return points
-        rays = map_points(np.linalg.inv(self.matrix), points)
-        rays = np.column_stack([rays, np.ones(len(rays))])
-        zero = np.zeros(3)
-        return cv2.projectPoints(rays, zero, zero, self.matrix, self.distortion)[0][:, 0]
-
-    def straighten(self, points: np.ndarray) -> np.ndarray:
-        """The inverse of `distort`."""
-        if self.matrix is None or not len(points):
-            return points
-        points = np.asarray(points, float)[:, None]
-        return cv2.undistortPoints(points, self.matrix, self.distortion, P=self.matrix)[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +104,7 @@ class Calibration:
             UserError: the file is missing, is no calibration, or its numbers are unusable.
         """
         path = Path(path)
-        keys = read_yaml(path, _MEND)
+        keys = read_yaml(path, _ADVICE)
         try:
             unknown = set(keys) - {
                 "infrared",
@@ -178,7 +133,7 @@ class Calibration:
                 **numbers,
             )
         except ValueError as error:
-            raise UserError(f"{path}: {error}; {_MEND}") from None
+            raise UserError(f"{path}: {error}; {_ADVICE}") from None
 
     def save(self, path: str | Path) -> None:
         """Write the calibration file, completely or not at all.
@@ -299,11 +254,11 @@ class Calibration:
 
         `fusion.images.alignment.geometry.map_boxes` gives the rule.
         """
-        return map_boxes(self.transform, _straight_boxes(self.infrared, boxes))
+        return map_boxes(self.transform, self.infrared.straighten_boxes(boxes))
 
     def undistort_boxes(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes ``(N, 4)`` of visible pictures in the pictures of `undistort`."""
-        return _straight_boxes(self.visible, boxes)
+        return self.visible.straighten_boxes(boxes)
 
     @cached_property
     def covered(self) -> np.ndarray:
@@ -411,21 +366,6 @@ def _fixed_point(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     places = np.clip(places, -1e4, 3e4).astype(np.float32)
     first, second = cv2.convertMaps(places[..., 0], places[..., 1], cv2.CV_16SC2)
     return first, second
-
-
-def _straight_boxes(camera: Camera, boxes: np.ndarray) -> np.ndarray:
-    """Boxes without the camera's distortion: between the middles of their sides."""
-    boxes = np.asarray(boxes, float)
-    if camera.matrix is None or not len(boxes):
-        return boxes
-    x, y, w, h = boxes.T - [[0.5], [0.5], [0], [0]]
-    left, right, top, bottom = (
-        camera.straighten(np.column_stack(points))
-        for points in ((x, y + h / 2), (x + w, y + h / 2), (x + w / 2, y), (x + w / 2, y + h))
-    )
-    start = np.column_stack([left[:, 0], top[:, 1]])
-    end = np.column_stack([right[:, 0], bottom[:, 1]])
-    return np.column_stack([start + 0.5, end - start])
 
 
 def _numbers(value: Any, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:

@@ -26,7 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.images.alignment.calibration import Calibration, Camera
+from fusion.images.alignment.calibration import Calibration
+from fusion.images.alignment.camera import Camera
 from fusion.images.alignment.fields import grey
 from fusion.images.alignment.geometry import MODELS, Size, corner_error, map_points, scaling
 from fusion.images.alignment.levels import Level, make_level

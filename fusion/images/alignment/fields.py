@@ -51,8 +51,9 @@ def structure(
         inside = np.ones_like(energy)
         mean = cv2.blur(energy, _WINDOW)
     else:
-        # The edge of the data would be the strongest edge of all.
-        reach = 2 * int(np.ceil(3 * blur + 1)) + 1
+        # The edge of the data would be the strongest edge of all. OpenCV's blur reaches 4 sigma,
+        # the derivative a pixel further.
+        reach = 2 * (int(np.ceil(4 * blur)) + 1) + 1
         kernel = np.ones((reach, reach), np.uint8)
         inside = cv2.erode(covered.astype(np.uint8), kernel).astype(np.float32)
         energy *= inside

@@ -8,7 +8,8 @@ import numpy as np
 
 from fusion.base.errors import UserError
 from fusion.base.files import read_text
-from fusion.images.alignment.calibration import Calibration, Camera
+from fusion.images.alignment.calibration import Calibration
+from fusion.images.alignment.camera import Camera
 from fusion.images.alignment.geometry import MODELS, Size, map_points
 
 # A model needs half as many points as it has parameters; so many times that tells wrong points.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import yaml
 
-from fusion.commands.align_benchmark import benchmark, report
+from fusion.commands.align_benchmark import _ecc, _phase, benchmark, report
 from fusion.commands.cli import main
 from fusion.commands.scene import street_pair
 from fusion.images.alignment import Calibration, Camera
@@ -151,3 +151,16 @@ def test_the_benchmark_tells_good_from_bad(tmp_path):
     assert result["pairs"] == 2
     text = report(result)
     assert all(name in text for name in ("fusion align", "ECC", "phase correlation", "of 2"))
+
+
+def test_the_peers_of_the_benchmark_solve_what_they_are_made_for(rng):
+    """Pictures of one modality: ECC finds a small warp, phase correlation a shift."""
+    noise = rng.normal(0, 1, SIZE[::-1]).astype(np.float32)
+    scene = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
+    small = similarity(1.02, 1, (3, -2), SIZE)
+    shift = similarity(1, 0, (7, -5), SIZE)
+    for method, warp in ((_ecc, small), (_phase, shift)):
+        moved = cv2.warpPerspective(scene, warp, SIZE, flags=cv2.INTER_CUBIC)
+        mask = cv2.warpPerspective(np.ones(SIZE[::-1], np.uint8), warp, SIZE)
+        found = method(moved.astype(np.float32), mask, scene)
+        assert corner_error(found @ warp, np.eye(3), SIZE) < 1.2

@@ -8,7 +8,7 @@ import pytest
 from fusion.commands.cli import main
 from fusion.commands.realtime import measure, report
 from fusion.commands.scene import street_pair
-from fusion.evaluation.comparison import compare
+from fusion.evaluation.comparison import compare_methods
 from fusion.images.video import VideoWriter
 from fusion.networks.weights import load_network
 
@@ -51,7 +51,7 @@ def test_metrics_are_those_of_evaluate(street_pairs, tmp_path):
     fuse = ["fuse", f"{root}/ir", f"{root}/vis", "-o", f"{tmp_path}/out", "--method", "laplacian"]
     assert main(fuse) == 0
     fused = {"laplacian": tmp_path / "out"}
-    expected = compare(root / "ir", root / "vis", fused, list(found)).means()["laplacian"]
+    expected = compare_methods(root / "ir", root / "vis", fused, list(found)).means()["laplacian"]
     assert found == pytest.approx(expected)
 
 

@@ -63,6 +63,21 @@ def test_colour_is_the_visible_frames(frames):
     assert fused.ndim == 3 and FrameFusion(network(), True).fuse(*frames[0], False).ndim == 2
 
 
+def test_other_types_of_pixels_are_steady_alike(frames):
+    """Held ranges refer to levels after conversion: arrays of 0..1 and tensors give the same."""
+    expected, units = FrameFusion(network(), True), FrameFusion(network(), True)
+    for ir, vis in frames[:4]:
+        ours = units.fuse(torch.from_numpy(ir / np.float32(255))[None], vis / np.float32(255))
+        # The luminance of floating-point colour is not rounded.
+        assert np.abs(ours.astype(int) - expected.fuse(ir, vis)).max() <= 3
+    with pytest.raises(ValueError, match="same size"):
+        units.fuse(frames[0][0][:50], frames[0][1])
+    counts, expected = FrameFusion(network(), True), FrameFusion(network(), True)
+    for ir, vis in frames[:4]:  # the network stretches 8 bits as the file reader does 16
+        deep = counts.fuse(ir.astype(np.uint16) * 37 + 4000, vis, False)
+        assert np.abs(deep.astype(int) - expected.fuse(ir, vis, False)).mean() < 3
+
+
 def test_given_ranges_replace_the_images_own_in_windows_too(frames, monkeypatch):
     ir, vis = frames[0][0], luminance(frames[0][1])
     made = network()

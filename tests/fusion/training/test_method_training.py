@@ -192,7 +192,7 @@ def test_sdnet_learns_to_make_the_sources_again():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_network_takes_a_step_of_the_saliency_procedure(name):
-    module = SaliencyTraining(NETWORKS[name]())
+    module = SaliencyTraining(NETWORKS[name](**({"size": 16} if name == "ift" else {})))
     module.log_dict = module.log = lambda *a, **k: None
     ir, vis, target = torch.rand(3, 2, 1, 16, 16)
     module.training_step({"ir": ir, "vis": vis, "target": target}, 0).backward()

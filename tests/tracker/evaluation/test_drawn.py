@@ -159,6 +159,17 @@ def test_another_number_of_boxes_is_refused(sequence, results, tmp_path, capsys,
     assert len(error.splitlines()) == 1 and not (tmp_path / "x.html").exists()
 
 
+def test_a_given_truth_replaces_the_sequences_own(sequence, results, tmp_path, capsys):
+    boxes = np.nan_to_num(np.loadtxt(sequence / "groundtruth.txt", delimiter=","), nan=9)
+    truth = write_boxes(tmp_path / "truth.txt", boxes + [1, 0, 0, 0])
+    (sequence / "groundtruth.txt").write_text("no boxes\n")
+    options = ("--results", results["good"], "-o", tmp_path / "x.png")
+    assert call(sequence, *options) == 2
+    assert "groundtruth.txt" in capsys.readouterr().err
+    assert call(sequence, *options, "--truth", truth) == 0
+    assert "mean IoU 1.000, never lost" in capsys.readouterr().out
+
+
 def test_trackers_are_named(tmp_path):
     (tmp_path / "a=b.txt").write_text("")
     files = ["x=r.txt", "out/boxes.txt", "deep/T.txt", str(tmp_path / "a=b.txt")]

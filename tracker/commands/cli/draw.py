@@ -167,6 +167,7 @@ def _draw_sequence(arguments: argparse.Namespace) -> int:
         arguments.stretch,
         arguments.pair,
         arguments.percentiles,
+        needs_boxes=arguments.truth is None,
     )
     frames = runs.count_frames(sequence)
     truth = runs.annotation(sequence, frames)

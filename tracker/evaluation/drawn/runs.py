@@ -93,6 +93,7 @@ def open_sequence(
     stretch: bool = False,
     pair: str | None = None,
     percentiles: tuple[float, float] | None = None,
+    needs_boxes: bool = True,
 ) -> sequences.Sequence:
     """Open what is drawn on: as `tracker.data.sequences.load_sequence`, or a single video.
 
@@ -109,6 +110,7 @@ def open_sequence(
             stretch=stretch,
             pair=pair,
             percentiles=percentiles,
+            needs_boxes=needs_boxes,
         )
     sequence.check_sizes()
     return sequence
