@@ -15,8 +15,11 @@ method's own estimate for the unwarped pair, because files are registered to som
 own estimate further than 12 pixels from the identity does not count; then the identity does.
 Success is an error below 3 pixels against the latter, wrong an accepted estimate without it.
 
-At last the infrared of each pair is given with the visible picture of another scene, where every
+The infrared of each pair is also given with the visible picture of another scene, where every
 answer is wrong and only a refusal is right.
+
+At last the warnings of `fusion.images.alignment.watch` are counted: for each pair as it is, where
+one is false, and for each pair cropped so that it is shifted by 4 to 8 % of the width.
 """
 
 import time
@@ -33,6 +36,7 @@ from fusion.base.tables import counted, format_table
 from fusion.images.alignment.estimation import SURE, estimate_alignment
 from fusion.images.alignment.fields import grey
 from fusion.images.alignment.geometry import corner_error, similarity
+from fusion.images.alignment.watch import Watch
 from fusion.images.pairing import pair_folders
 from fusion.images.reading import read_infrared, read_visible
 
@@ -81,14 +85,12 @@ def benchmark(ir: Path, vis: Path, count: int = 0, seed: int = 0) -> dict:
 
     Returns:
         "pairs", "seed", "methods": a `Result` by name, "strangers": the number of pairs of
-        different scenes, and "fooled": how many of them were accepted.
+        different scenes, "fooled": how many of them were accepted, and those of `warnings`.
 
     Raises:
         UserError: the folders contain no pairs.
     """
-    pairs = _all_pairs(ir, vis)
-    if count:
-        pairs = [pairs[int((k + 0.5) * len(pairs) / count)] for k in range(min(count, len(pairs)))]
+    pairs = _some_pairs(ir, vis, count)
     methods: dict[str, Method] = {"fusion align": _ours, "ECC": _ecc, "phase correlation": _phase}
     results = {name: Result() for name in methods}
     fooled = 0
@@ -126,7 +128,37 @@ def benchmark(ir: Path, vis: Path, count: int = 0, seed: int = 0) -> dict:
         "methods": results,
         "strangers": len(pairs) if len(pairs) > 1 else 0,
         "fooled": fooled if len(pairs) > 1 else 0,
+        **warnings(pairs, seed),
     }
+
+
+def warnings(pairs: list[tuple[Path, Path]], seed: int = 0) -> dict[str, int]:
+    """Count the warnings of single pairs.
+
+    Args:
+        pairs: infrared and visible files that are registered.
+        seed: of the shifts.
+
+    Returns:
+        "alarms": warnings for pairs as they are; "noticed": for shifted ones.
+    """
+    alarms = noticed = 0
+    for index, (ir_path, vis_path) in enumerate(tqdm(pairs, unit="pair", disable=None)):
+        ir, vis = read_infrared(ir_path), read_visible(vis_path)
+        height, width = ir.shape
+        rng = np.random.default_rng((seed, index))
+        angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.04, 0.08) * width
+        x, y = round(length * np.cos(angle)), round(length * np.sin(angle))
+        left, top = abs(x), abs(y)
+        right, bottom = width - left, height - top
+        shifted = ir[top + y : bottom + y, left + x : right + x], vis[top:bottom, left:right]
+        found = []
+        for pair in ((ir, vis), shifted):
+            watch = Watch(1)
+            watch.see(*pair)
+            found.append(bool(watch.doubt()))
+        alarms, noticed = alarms + found[0], noticed + found[1]
+    return {"alarms": alarms, "noticed": noticed}
 
 
 def report(result: dict) -> str:
@@ -145,7 +177,9 @@ def report(result: dict) -> str:
         f"{counted(result['pairs'], 'pair')}, seed {result['seed']}: scale "
         f"{1 - _SCALE:g}..{1 + _SCALE:g}, rotation up to {_DEGREES:g} degrees, shift up to "
         f"{_SHIFT:g} pixels\n\n{format_table(header, rows)}\n\n"
-        f"pictures of two different scenes: {result['fooled']} of {result['strangers']} accepted"
+        f"pictures of two different scenes: {result['fooled']} of {result['strangers']} accepted\n"
+        f"warnings: {result['alarms']} of {result['pairs']} pairs as they are, "
+        f"{result['noticed']} of {result['pairs']} shifted by 4 to 8 % of the width"
     )
 
 
@@ -158,6 +192,13 @@ def _draw(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     degrees = rng.uniform(-_DEGREES, _DEGREES)
     x, y = rng.uniform(-_SHIFT, _SHIFT, 2)
     return similarity(scale, degrees, (x, y), size)
+
+
+def _some_pairs(ir: Path, vis: Path, count: int) -> list[tuple[Path, Path]]:
+    """So many pairs, evenly over all; all for 0."""
+    pairs = _all_pairs(ir, vis)
+    count = min(count or len(pairs), len(pairs))
+    return [pairs[int((k + 0.5) * len(pairs) / count)] for k in range(count)]
 
 
 def _all_pairs(ir: Path, vis: Path) -> list[tuple[Path, Path]]:

@@ -4,20 +4,23 @@
     estimate.calibration("24 frames of thermal.mp4 and visible.mp4").save("calibration.yaml")
 
 Pictures of 160 pixels width are searched for every shift, scale and rotation of a range
-(`search`); the best places are refined at 320 and 640 pixels (`refinement`). Two figures say how
-sure the result is.
+(`search`); the best places are refined at 320 and 640 pixels (`refinement`). Three figures say
+how sure the result is.
 
 1. **Clarity.** Blocks that have nothing in common with the other picture have surfaces of mean 0,
    and their mean ``S`` over ``N`` blocks varies by ``sd(C) / sqrt(N)``. The clarity is ``S``
-   divided by that. Unrelated pictures reach 6 or 7, because the best place is sought; related ones
-   mostly more than 10. docs/align.md has the measured figures.
+   divided by that. Unrelated pictures reach 4 to 9, because the best place is sought; related ones
+   mostly more than 15.
 2. **Uncertainty.** The transform is fitted again without each quarter of the picture in turn. The
    jackknife estimate of the corners' deviation, in visible pixels, is large where the structure
    is in one place alone, or where parts of the scene contradict each other.
+3. **Margin.** ``S`` at 320 pixels, divided by that of the best place more than 2 % of the width
+   away. Unrelated pictures, and fences and windows that repeat, fit at several places alike: their
+   margin is 1 to 1.8, that of others more than 2.
 
-The confidence is ``1 / (1 + exp(-(clarity - 8) / 0.5)) / (1 + (uncertainty / limit)^4)`` with a
-limit of 1.5 % of the visible width, and 0 where a second, different place fits nearly as well. An
-estimate below a confidence of 0.5 is refused.
+The confidence is ``1 / (1 + exp(-(clarity - 9.5) / 0.5)) / (1 + (uncertainty / limit)^4)`` with a
+limit of 1.5 % of the visible width, and 0 where the margin is below 1.9. An estimate below a
+confidence of 0.5 is refused.
 """
 
 from collections.abc import Sequence
@@ -43,10 +46,11 @@ SURE = 0.5
 _WIDTHS = (160, 320, 640)
 # Pairs that are searched; the others only take part in the refinement.
 _SEARCHED = 4
-# Places of the coarse search that are refined, and how near in score a second one is ambiguous.
-_CANDIDATES, _NEARLY = 3, 0.92
-_CLEAR, _SLOPE = 8.0, 0.5
+# Places of the coarse search that are refined.
+_CANDIDATES = 3
+_CLEAR, _SLOPE = 9.5, 0.5
 _UNCERTAIN = 0.015
+_MARGIN = 1.9
 # The share of blocks, those with the highest peaks, of which the residual is taken.
 _CLEAREST = 0.2
 
@@ -60,7 +64,7 @@ class Estimate:
         model: a key of `fusion.images.alignment.geometry.MODELS`.
         residual: median distance in visible pixels between where the clearest blocks fit best by
             themselves and where the transform puts them; None without structure.
-        clarity, uncertainty, confidence: see the module's docstring.
+        clarity, uncertainty, confidence, margin: see the module's docstring.
         infrared, visible: sizes ``(width, height)``.
     """
 
@@ -70,6 +74,7 @@ class Estimate:
     clarity: float
     uncertainty: float
     confidence: float
+    margin: float
     infrared: Size
     visible: Size
 
@@ -157,14 +162,16 @@ def estimate_alignment(
         refined.append((score, middle.at_full_size(matrix)))
     refined.sort(key=lambda entry: -entry[0])
     score, matrix = refined[0]
-    ambiguous = any(
-        other > _NEARLY * score and corner_error(matrix, place, visible) > 0.02 * visible[0]
+    elsewhere = [
+        other
         for other, place in refined[1:]
-    )
+        if corner_error(matrix, place, visible) > 0.02 * visible[0]
+    ]
+    margin = score / max(1e-6, *elsewhere, 0.0)
     matrix = fine.from_full_size(matrix)
     _, matrix = _refined(fine, matrix, min(count, 4), side=48, reach=6)
     blocks = compare_blocks(fine, matrix, side=48, step=24, reach=6)
-    return _judged(fine, matrix, blocks, base, model, (infrared, visible), ambiguous)
+    return _judged(fine, matrix, blocks, base, model, (infrared, visible), margin)
 
 
 def estimate_nearby(pair: tuple[np.ndarray, np.ndarray]) -> Estimate:
@@ -182,7 +189,7 @@ def estimate_nearby(pair: tuple[np.ndarray, np.ndarray]) -> Estimate:
     level = make_level([(grey(ir), grey(vis))], None, base, _WIDTHS[1])
     _, matrix = _refined(level, np.eye(3), 4, side=32, reach=8)
     blocks = compare_blocks(level, matrix, side=32, step=16, reach=4)
-    return _judged(level, matrix, blocks, base, "similarity", sizes, ambiguous=False)
+    return _judged(level, matrix, blocks, base, "similarity", sizes, margin=float("inf"))
 
 
 def require_sure(estimate: Estimate, what: str) -> Estimate:
@@ -222,7 +229,7 @@ def _judged(
     base: np.ndarray,
     model: str,
     sizes: tuple[Size, Size],
-    ambiguous: bool,
+    margin: float,
 ) -> Estimate:
     """Fit the model a last time, and say how sure it is."""
     infrared, visible = sizes
@@ -245,7 +252,8 @@ def _judged(
         residual=residual,
         clarity=clarity,
         uncertainty=uncertainty,
-        confidence=0.0 if ambiguous else float(confidence),
+        confidence=0.0 if margin < _MARGIN else float(confidence),
+        margin=margin,
         infrared=infrared,
         visible=visible,
     )

@@ -148,7 +148,7 @@ def test_the_benchmark_tells_good_from_bad(tmp_path):
     ours, shifts = result["methods"]["fusion align"], result["methods"]["phase correlation"]
     assert np.nanmedian(ours.relative) < 1.5
     assert np.nanmedian(shifts.relative) > np.nanmedian(ours.relative)
-    assert result["pairs"] == 2
+    assert result["pairs"] == 2 and result["alarms"] == 0 and result["noticed"] == 2
     text = report(result)
     assert all(name in text for name in ("fusion align", "ECC", "phase correlation", "of 2"))
 
