@@ -20,7 +20,7 @@ from fusion.images.pixels import tile
 from fusion.images.reading import write_image
 from fusion.networks.registry import NETWORKS
 from fusion.networks.weights import save_network
-from fusion.training.procedures import FusionTraining
+from fusion.training.procedures import FusionTraining, stretch
 
 
 class LossRecord(Callback):
@@ -142,7 +142,9 @@ class KeepRecord(LossRecord):
             item = shown[index, index]
             batch = {name: view[None].to(module.device) for name, view in item.items()}
             with torch.inference_mode():
-                batch["fused"] = module.terms(batch)[1]
+                fused = module.terms(batch)[1]
+            stretched = module.network.scaling.output == "min-max"  # as the weights will be used
+            batch["fused"] = stretch(fused) if stretched else fused
             pictures = {name: view for name, view in batch.items() if view.ndim == 4}
             rows.append([(name, _picture(view)) for name, view in pictures.items()])
         module.train()

@@ -12,6 +12,7 @@ from torch import nn
 from fusion.base.draws import DrawSampler
 from fusion.base.errors import UserError
 from fusion.commands.cli import main
+from fusion.images.reading import read_image
 from fusion.networks.registry import NETWORKS
 from fusion.networks.weights import load_network, save_network
 from fusion.training import unified
@@ -274,3 +275,8 @@ def test_configurations_run(name, root, tmp_path, autoencoder):
     kind = type(network)
     assert configured["network"]["class_path"] == f"{kind.__module__}.{kind.__name__}"
     assert network.scaling == kind(**network.architecture).scaling
+    if name == "pmgi":  # its samples are stretched as its images will be
+        (sample,) = (tmp_path / "r").rglob("samples/*.png")
+        width = 40
+        fused = read_image(sample)[16 : 16 + width, -width:]  # below the caption
+        assert fused.min() == 0 and fused.max() >= 254
