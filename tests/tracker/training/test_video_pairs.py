@@ -25,6 +25,10 @@ QUIET = {
 }
 
 
+#: Changes that leave the target whole.
+WHOLE = {"flip", "search_shift", "far", "scale", "stretch", "narrow"}
+
+
 def pairs_of(root, seed=0, load=load_masked_video, **changes):
     return VideoPairs([load(root)], 127, 255, Recipe(**QUIET | changes), seed=seed, length=100)
 
@@ -87,11 +91,12 @@ def test_an_item_holds_what_is_promised(masked_root):
     [
         {},
         {"flip": 1, "search_shift": 20, "far": 0.5, "scale": 0.15, "stretch": 0.06},
+        {"narrow": 1, "flip": 0.5, "search_shift": 15, "stretch": 0.06},
         {"flip": 0.5, "edge": 1, "hidden": 0.6, "search_shift": 20},
         {"tight": 1, "search_shift": 15, "template_shift": 4},
         {"pasted": 1, "flip": 0.5, "search_shift": 20, "edge": 0.5},
     ],
-    ids=["plain", "shifted", "edge", "tight", "pasted"],
+    ids=["plain", "shifted", "narrow", "edge", "tight", "pasted"],
 )
 def test_the_box_is_on_the_object(red_root, changes):
     pairs = pairs_of(red_root, **changes)
@@ -114,10 +119,26 @@ def test_the_box_is_on_the_object(red_root, changes):
             low, high = low.astype(int) + rim, high.astype(int) - rim
             part = seen[low[1] : high[1], low[0] : high[0]]
             assert part.mean() > 0.85, (draw, place)
-            if changes.keys() <= {"flip", "search_shift", "far", "scale", "stretch"}:
+            if changes.keys() <= WHOLE:
                 np.testing.assert_allclose(box_about(seen), box, atol=2.1)
                 checked += 1
-    assert checked or changes.keys() - {"flip", "search_shift", "far", "scale", "stretch"}
+    assert checked or changes.keys() - WHOLE
+
+
+def test_narrow_targets_are_as_narrow_as_people(red_root):
+    narrow, as_filmed = (pairs_of(red_root, narrow=share) for share in (1, 0))
+    for draw in range(20):
+        item, filmed = narrow[0, draw], as_filmed[0, draw]
+        aspects = {}
+        for key in ("template_box", "box"):
+            width, height = item[key][2:]
+            aspects[key] = float(width / height)
+            assert width / height < filmed[key][2] / filmed[key][3]
+        assert 0.24 < aspects["template_box"] < 0.61
+        # One scale for both crops: how the target changes between them stays as filmed.
+        change = aspects["box"] / aspects["template_box"]
+        width, height = filmed["box"][2:] / filmed["template_box"][2:]
+        assert change == pytest.approx(float(width / height), rel=1e-3)
 
 
 def test_parallax_leaves_the_box_in_the_middle(red_root):
