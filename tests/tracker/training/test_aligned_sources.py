@@ -46,7 +46,7 @@ def test_fusion_pairs_are_aligned_and_cropped(tmp_path, pictures, rig):
     assert data.train_set.calibration.common == (0, 0, 140, 120)
     item = data.train_set[0, 0]
     assert item["ir"].shape == (1, 96, 96)
-    assert np.abs(item["ir"] - item["vis"]).mean() < 0.05
+    assert float((item["ir"] - item["vis"]).abs().mean()) < 0.05
     pairs = data.train_set.pairs
     with pytest.raises(UserError, match="sizes differ"):
         PairDataset(pairs, size=96)[0, 0]
@@ -77,13 +77,12 @@ def test_annotated_sequences_keep_the_visible_coordinates(tmp_path, pictures, ri
         write_image(folder / side / "1.png", picture)
     (folder / "visible.txt").write_text("0,0,0,0\n")  # absent: only the infrared box is known
     (folder / "infrared.txt").write_text("40,20,16,20\n")
-    for layout in ("lasher",):
-        (footage,) = load_sequences(layout, tmp_path / "set", calibration=rig).footage
-        rgb, ir = footage.picture(0)
-        assert rgb.shape[:2] == ir.shape == (120, 160)
-        np.testing.assert_allclose(footage.tracks[0].boxes[0], [60, 40, 32, 40], atol=1e-6)
-        x, y, w, h = footage.tracks[0].boxes[0].astype(int)
-        assert rgb[y : y + h, x : x + w].min() > 200 and ir[y + 2 : y + h - 2, x + 2].min() > 200
+    (footage,) = load_sequences("lasher", tmp_path / "set", calibration=rig).footage
+    rgb, ir = footage.picture(0)
+    assert rgb.shape[:2] == ir.shape == (120, 160)
+    np.testing.assert_allclose(footage.tracks[0].boxes[0], [60, 40, 32, 40], atol=1e-6)
+    x, y, w, h = footage.tracks[0].boxes[0].astype(int)
+    assert rgb[y : y + h, x : x + w].min() > 200 and ir[y + 2 : y + h - 2, x + 2].min() > 200
 
 
 def test_targets_of_stills_are_found_after_aligning(tmp_path, pictures, rig):
