@@ -109,7 +109,7 @@ def test_the_table_is_that_of_the_results(done):
         rows = {(row["trial"], row["configuration"]): row for row in csv.DictReader(file)}
     assert {trial for trial, _ in rows} == {"own", "own, ir fails"}
     row = rows["own", "llrr"]
-    from tracker.evaluation.ope.figures import PROTOCOLS, evaluate
+    from tracker.evaluation.ope.figures import PROTOCOLS, score_results
 
     means = []
     for seed in (0, 1):
@@ -120,7 +120,7 @@ def test_the_table_is_that_of_the_results(done):
             text = (done.parent / "sequences" / name / "groundtruth.txt").read_text().split()
             truth[name] = (np.array([line.split(",") for line in text], float)[:6],)
             assert results[name].shape == (6, 4)
-        means.append(evaluate(PROTOCOLS["vot"], results, truth).SR)
+        means.append(score_results(PROTOCOLS["vot"], results, truth).SR)
     assert float(row["AUC"]) == pytest.approx(np.mean(means))
     assert float(row["deviation"]) == pytest.approx(np.std(means, ddof=1), abs=1e-12)
     gate = float(rows["own", "gate"]["AUC"])

@@ -27,7 +27,9 @@ from tracker.training.module import KeepTracker, TargetData, TrackerTraining, lo
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "tracker"
 CONFIGURATIONS = sorted(
-    path.stem for path in EXPERIMENTS.glob("*.yaml") if not path.stem.startswith("distill")
+    path.stem
+    for path in EXPERIMENTS.glob("*.yaml")
+    if not path.stem.startswith(("distill", "ablation"))
 )
 
 # Small enough for tests: a quarter of the compact network's search region.

@@ -361,7 +361,7 @@ def test_hidden_frames_of_synthetic_sequences_are_not_drawn(tmp_path, rng, textu
 def test_still_pairs_become_pairs_of_the_same_picture(shared):
     """Real pictures: most show something, and a target fills its crop as a box does."""
     found = find_pairs(shared / "data/roadscene180")[:12]
-    counts = [len(_load_unmasked(ir, vis)) for ir, vis in found[:6]]
+    counts = [len(_load_unmasked(ir, vis, None)) for ir, vis in found[:6]]
     assert np.mean(counts) >= 3
     source = load_source("pairs", shared / "data/roadscene180")
     data = TargetPairs([source], GEOMETRY, PLAIN, negatives=0)
