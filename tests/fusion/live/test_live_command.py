@@ -17,12 +17,21 @@ from fusion.images.video import Video
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
 
 
+# A terminal would pass SIGINT on; a test runner in the background may have it ignored.
+PROGRAM = """\
+import signal, sys
+from fusion.commands.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_clean_end(counted, tmp_path, number):
     ir, vis = Channel(counted / "ir.avi", 25), Channel(counted / "vis.mkv", 30)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with Streams(ir, vis) as streams:
-        command = [sys.executable, "-m", "fusion", "live"]
+        command = [sys.executable, "-c", PROGRAM, "live"]
         command += [streams.address("ir"), streams.address("vis"), "--method", "average"]
         command += ["--record", str(tmp_path / "rec"), "--port", "0", "--no-window"]
         process = subprocess.Popen(
