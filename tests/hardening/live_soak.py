@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+# The packages come first: the tests have folders of their names.
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import cv2
 import numpy as np
