@@ -30,6 +30,15 @@ def _both(available: Mapping[str, Tensor], modalities: Sequence[str]) -> Tensor:
     return torch.stack([available[m] for m in modalities]).all(0)
 
 
+def _fusion_module(
+    fusion: str | None, channels: int, arguments: Mapping[str, Any] | None
+) -> nn.Module | None:
+    """The join's own fusion module; None without one, or if the maps contain its result."""
+    if fusion is None or fusion == FUSED:
+        return None
+    return FUSIONS[fusion](channels, **(arguments or {}))
+
+
 @JOINS.register("mean")
 class MeanJoin(nn.Module):
     """Maps of several modalities to one.
@@ -58,8 +67,7 @@ class MeanJoin(nn.Module):
     ):
         super().__init__()
         self.modalities = tuple(modalities)
-        own = fusion is not None and fusion != FUSED
-        self.fusion = FUSIONS[fusion](channels, **(fusion_args or {})) if own and fusion else None
+        self.fusion = _fusion_module(fusion, channels, fusion_args)
         self.fuses = fusion is not None
         if self.fuses:
             self.scale = nn.Parameter(torch.zeros(channels, 1, 1))
@@ -164,8 +172,7 @@ class DecisionJoin(nn.Module):
     ):
         super().__init__()
         self.modalities = tuple(modalities)
-        own = fusion is not None and fusion != FUSED
-        self.fusion = FUSIONS[fusion](channels, **(fusion_args or {})) if own and fusion else None
+        self.fusion = _fusion_module(fusion, channels, fusion_args)
 
     def branches(
         self, maps: Mapping[str, Tensor], available: Mapping[str, Tensor] | None = None
