@@ -285,12 +285,13 @@ def cosine_decay(done: float, end: float = 0.0) -> float:
     return end + (1 - end) * (1 + math.cos(math.pi * min(1.0, done))) / 2
 
 
-def keep_frozen_statistics(network: nn.Module) -> None:
+def keep_frozen_statistics(network: nn.Module, all_statistics: bool = False) -> None:
     """Set modules without trained parameters to evaluation mode, so that the statistics of their
-    batch normalisation do not change."""
+    batch normalisation do not change; with ``all_statistics`` all batch normalisation."""
     for module in network.modules():
         own = list(module.parameters(recurse=False))
-        if own and not any(parameter.requires_grad for parameter in own):
+        frozen = own and not any(parameter.requires_grad for parameter in own)
+        if frozen or (all_statistics and isinstance(module, nn.BatchNorm2d)):
             module.eval()
 
 

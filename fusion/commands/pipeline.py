@@ -284,11 +284,11 @@ def fuse_folders(
     account.skipped = len(jobs) - len(todo)
 
     progress = tqdm(total=len(todo), unit="pair", disable=None, leave=False)
-    watch = Watch(len(todo))
+    offsets = Watch(len(todo))
 
     def read(job: _Job) -> _Pair:
         pair = job.read(network, options, account)
-        watch.see(*pair)
+        offsets.see(*pair)
         return pair
 
     work = partial(_Job.fuse, network=network, options=options)
@@ -302,7 +302,7 @@ def fuse_folders(
             account.notes.append(f"{error}")
     progress.close()
     account.seconds = time.perf_counter() - started
-    account.doubt = account.doubt or watch.doubt()
+    account.doubt = account.doubt or offsets.doubt()
     return account
 
 
@@ -557,7 +557,7 @@ def _by_time(
             break
     else:
         if not nearest.is_over and nearest.at(frame.time + 1 / vis.fps + 0.5 / ir.fps) is not None:
-            account.notes.append(_longer(ir, vis, before + count))
+            account.notes.append(_longer(ir, vis, before + count + lost))
     if before:
         account.notes.append(f"{ir.path}: starts later, {before} frames of {vis.path} left out")
     if lost:

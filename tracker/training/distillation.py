@@ -21,13 +21,14 @@ from torch.nn import functional as F
 from fusion.base.errors import UserError
 from fusion.base.lightning import (
     cosine_decay,
+    keep_frozen_statistics,
     log_terms,
     require_within,
 )
 from tracker.model.reading import Reading
 from tracker.model.weights import load_tracker
 from tracker.training.dense_losses import resample
-from tracker.training.terms import best_ious, keep_still, response_terms, warm_cosine
+from tracker.training.terms import best_ious, response_terms, warm_cosine
 
 __all__ = ["Distillation", "FeatureTaps"]
 
@@ -253,7 +254,7 @@ class Distillation(L.LightningModule):
         """Set training mode for trained parts; batch normalisation of frozen parts is unchanged."""
         super().train(mode)
         h: Any = self.hparams
-        keep_still(self.network, h.freeze_statistics)
+        keep_frozen_statistics(self.network, h.freeze_statistics)
         return self
 
     # --- One step ---

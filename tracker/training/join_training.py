@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fusion.base.draws import training_loader
+from fusion.base.lightning import keep_frozen_statistics
 from tracker.model.joint import JointTracker
 from tracker.model.reading import Reading
 from tracker.training.feature_cache import CachedPairs
 from tracker.training.registry import FUSION_LOSSES
-from tracker.training.terms import best_ious, keep_still, response_terms, warm_cosine
+from tracker.training.terms import best_ious, response_terms, warm_cosine
 
 #: Parts of parameters' names that belong to the join.
 _JOIN = ("head.joins.", "head.fusion.")
@@ -124,7 +125,7 @@ class JoinTraining(L.LightningModule):
     def train(self, mode: bool = True) -> "JoinTraining":
         """Training mode for what trains; statistics of the rest stay as they are."""
         super().train(mode)
-        keep_still(self.network)
+        keep_frozen_statistics(self.network)
         return self
 
     # --- One step ---

@@ -1,13 +1,13 @@
-"""What trainings on responses share: terms of the loss, IoU, what trains, and the rate."""
+"""What trainings on responses share: terms of the loss, IoU, and the rate."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
-from fusion.base.lightning import cosine_decay, keep_frozen_statistics, scheduled
+from fusion.base.lightning import cosine_decay, scheduled
 from tracker.model.reading import Reading
 from tracker.training.dense_losses import box_loss, label_cells, label_loss, score_loss
 
@@ -55,14 +55,6 @@ def best_ious(network: Any, reading: Reading, batch: Mapping[str, Tensor]) -> Te
     """IoU of the best cell's box with the label, ``(K,)``, over labelled positive pairs."""
     box = _about_centre(batch["box"], network.search_size)
     return _iou(_best(reading), box)[batch["positive"] & batch["labelled"]]
-
-
-def keep_still(network: nn.Module, statistics: bool = False) -> None:
-    """Set evaluation mode for frozen modules; with ``statistics`` for all batch normalisation."""
-    keep_frozen_statistics(network)
-    for module in network.modules():
-        if statistics and isinstance(module, nn.BatchNorm2d):
-            module.eval()
 
 
 def warm_cosine(
