@@ -42,7 +42,7 @@ def draw_comparison(
     for stem in _spread(stems, count):
         paths = {"infrared": pairs[stem][0], f"visible {stem}": pairs[stem][1]}
         paths |= {name: pictures[stem] for name, pictures in found.items()}
-        rows.append([(title, _fit(to_8bit(read_image(p)), cell)) for title, p in paths.items()])
+        rows.append([(title, fitted(to_8bit(read_image(p)), cell)) for title, p in paths.items()])
     return tile(rows)
 
 
@@ -52,7 +52,7 @@ def _spread(items: Sequence[str], count: int) -> list[str]:
     return [items[int(place)] for place in places]
 
 
-def _fit(image: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
+def fitted(image: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
     """Centre an image in a white cell, RGB ``HxWx3``."""
     width, height = cell
     scale = min(width / image.shape[1], height / image.shape[0])

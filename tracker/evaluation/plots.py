@@ -223,17 +223,6 @@ def _need_trackers(scores: Mapping) -> None:
         raise ValueError("a plot needs the scores of a tracker")
 
 
-def require_format(path: Path) -> None:
-    """Make sure that the name of a figure's file ends in a format (png, pdf, svg).
-
-    Raises:
-        UserError: it does not.
-    """
-    formats = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lower().removeprefix(".") not in formats:
-        raise UserError(f"{path}: unknown image format; end the name in .png, .pdf or .svg")
-
-
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure completely or not at all; the suffix selects the format (png, pdf, svg).
 
@@ -241,7 +230,8 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         UserError: the format is unknown, or the file cannot be written.
     """
     path = Path(path)
-    require_format(path)
+    if path.suffix.lower().removeprefix(".") not in figure.canvas.get_supported_filetypes():
+        raise UserError(f"{path}: unknown image format; end the name in .png, .pdf or .svg")
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150)
 

@@ -8,7 +8,6 @@ import struct
 import cv2
 import numpy as np
 import pytest
-from matplotlib.text import Text
 
 from fusion.base.errors import UserError
 from fusion.images.reading import read_image, write_image
@@ -227,10 +226,32 @@ def test_chosen_frames_are_at_equal_distances_and_the_first_losses(sequence, res
     footage = footage_of(sequence, results)
     chosen = pictures.chosen_frames(footage, 4)
     assert chosen == {0: [], 10: [], 19: [], 20: ["bad"], 29: []}
-    figure = pictures.sheet(footage, 4)
-    texts = [text.get_text() for text in figure.findobj(Text)]
-    assert "frame 21: first loss of bad" in texts and "bad: mean IoU 0.49, lost at 21" in texts
-    assert texts.count("0.00 miss") == 2 and texts.count("0.92") == 5 + 3
+    height, width = pictures.sheet(footage, 4).shape[:2]
+    assert (height, width) == pictures.sheet(footage, 5).shape[:2]  # two rows of three
+
+
+def test_an_overview_shows_fixed_parts_and_the_worst_frame(sequence, results):
+    footage = footage_of(sequence, results)
+    good, bad = footage.runs
+    good.overlaps[:] = np.where(np.isfinite(good.overlaps), 0.9, np.nan)
+    good.overlaps[17] = 0.5
+    assert pictures.overview_frames(good) == [7, 14, 22, 29, 17]
+    picture = pictures.overview([footage, footage])
+    assert picture.shape[1] > 5 * 640
+    for run in (good, bad):  # a box in the colour of each
+        assert (picture == run.color).all(axis=-1).any()
+
+
+@pytest.mark.parametrize("size", [(640, 480), (100, 40)])
+def test_a_view_holds_the_boxes_within_the_frame(rng, size):
+    for _ in range(50):
+        boxes = np.concatenate([rng.uniform(0, 0.7, (3, 2)), rng.uniform(0.05, 0.3, (3, 2))], 1)
+        boxes *= [*size, *size]
+        left, top, right, bottom = pictures.view(boxes, size)
+        assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+        assert left <= boxes[:, 0].min() and boxes[:, :2].max(axis=0)[1] <= bottom
+        assert right >= (boxes[:, 0] + boxes[:, 2]).max()
+    assert pictures.view(np.full((2, 4), np.nan), size) == (0, 0, *size)
 
 
 def test_the_sheet_is_written(sequence, results, tmp_path):

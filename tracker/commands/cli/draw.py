@@ -31,7 +31,7 @@ tracker is named after its file, or after the folder of a boxes.txt.
 All sequences of a dataset: --dataset, --root and folders of results as for tracker evaluate. OUT is
 then a folder; it receives a file per sequence and index.html.
 
-OUT ends in .mp4 (.webm, .mkv, ...): a video of all frames; in .png, .pdf or .svg: a contact sheet
+OUT ends in .mp4 (.webm, .mkv, ...): a video of all frames; in .png, .jpg or .tif: a contact sheet
 of --frames frames at equal distances and the first loss of each tracker; in .html: a page with a
 slider over the frames, a plot of the IoU that leads to a frame, and a switch for each tracker. The
 page holds its images and loads nothing.
@@ -46,8 +46,6 @@ examples:
 
 exit code: 0 if all is drawn, 2 if an input is invalid.
 """
-
-_SHEETS = (".png", ".pdf", ".svg")
 
 
 def add_draw(commands: Commands) -> None:
@@ -132,20 +130,20 @@ def _writer(suffix: str, arguments: argparse.Namespace) -> "Callable[[Footage, P
     Raises:
         UserError: the suffix is unknown.
     """
+    from fusion.images.reading import WRITTEN_SUFFIXES, write_image
     from fusion.images.video import require_video_suffix
     from tracker.evaluation.drawn import page, pictures
-    from tracker.evaluation.plots import save_figure
 
     if suffix == ".html":
         return lambda footage, path: page.write_page(footage, path, arguments.limit)
-    if suffix in _SHEETS:
-        return lambda footage, path: save_figure(pictures.sheet(footage, arguments.frames), path)
+    if suffix in WRITTEN_SUFFIXES:
+        return lambda footage, path: write_image(path, pictures.sheet(footage, arguments.frames))
     try:
         require_video_suffix(Path(f"x{suffix}"))
     except UserError:
         raise UserError(
             f"-o {arguments.output}: unknown format {suffix or '(no suffix)'}; end the name in "
-            f".html, {', '.join(_SHEETS)}, or .mp4 or another video's suffix"
+            ".html, .png or another picture's suffix, or .mp4 or another video's"
         ) from None
     return lambda footage, path: pictures.write_video(footage, path, arguments.fps)
 

@@ -1,23 +1,28 @@
 """Frames with the boxes of all trackers: as a video, and chosen ones as a contact sheet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from tqdm import tqdm
 
+from fusion.evaluation.sheet import fitted
+from fusion.images.pixels import tile
 from fusion.images.video import VideoWriter
 from tracker.data.drawing import WHITE, Marked, Words, draw_boxes
 from tracker.data.frames import Frame
 from tracker.evaluation.drawn.runs import Footage, Run
-from tracker.evaluation.ope.figures import LOST_FRAMES, LOST_OVERLAP
-from tracker.evaluation.ope.sheet import TRUTH, draw_cell
 
-__all__ = ["chosen_frames", "draw", "sheet", "write_video"]
+__all__ = ["chosen_frames", "draw", "overview", "sheet", "write_video"]
+
+PARTS = (0.25, 0.5, 0.75, 1.0)
+"""Frames of a row of `overview`, as fractions of the sequence's length."""
 
 _COLUMNS = 3
+_PANEL = 320  # width of one modality's image in a contact sheet
+_ASPECT = 4 / 3  # and its width by its height
+_SMALLEST = 0.3  # minimum share of the frame's width that it shows
 
 
 def frames_of(footage: Footage) -> Iterator[Frame]:
@@ -31,15 +36,26 @@ def frames_of(footage: Footage) -> Iterator[Frame]:
     )
 
 
-def draw(footage: Footage, frame: Frame, panel_width: tuple[int, int] = (480, 960)) -> np.ndarray:
+def draw(
+    footage: Footage,
+    frame: Frame,
+    panel_width: tuple[int, int] = (480, 960),
+    corner: tuple[int, int] = (0, 0),
+) -> np.ndarray:
     """Draw a frame with all boxes, below a caption with each tracker's overlap.
 
     A box that misses the target is crossed out, and its overlap is set on red.
 
+    Args:
+        frame: a frame of the footage, or a part of it.
+        panel_width: see `tracker.data.drawing.draw_boxes`.
+        corner: where the part's first pixel is in the frame, x and y.
+
     Returns:
-        RGB uint8, of the same size for every frame.
+        RGB uint8, of the same size for all frames of one size.
     """
     index = frame.number - 1
+    offset = [*corner, 0, 0]
     words = [Words(f"frame {frame.number}", room=f"frame {footage.frames}")]
     words += [Words("annotated", WHITE)] * bool(footage.truth)
     boxes = []
@@ -48,8 +64,8 @@ def draw(footage: Footage, frame: Frame, panel_width: tuple[int, int] = (480, 96
         name = run.name.encode("ascii", "replace").decode()
         text = f"{name} {_overlap(run, index)}" + " miss" * missed
         words.append(Words(text, run.color, f"{name} 0.00 miss", missed))
-        boxes.append(Marked(run.boxes[index], run.color, missed))
-    truth = {m: Marked(rows[index], WHITE) for m, rows in footage.truth.items()}
+        boxes.append(Marked(run.boxes[index] - offset, run.color, missed))
+    truth = {m: Marked(rows[index] - offset, WHITE) for m, rows in footage.truth.items()}
     return draw_boxes(
         frame,
         boxes,
@@ -80,11 +96,11 @@ def write_video(footage: Footage, path: Path, fps: float | None = None) -> None:
             writer.write(draw(footage, frame))
 
 
-# --- Contact sheet --------------------------------------------------------------------------------
+# --- Contact sheets -------------------------------------------------------------------------------
 
 
 def chosen_frames(footage: Footage, count: int) -> dict[int, list[str]]:
-    """The frames to show, selected by a fixed rule and not by hand.
+    """The frames of a `sheet`, selected by a fixed rule and not by hand.
 
     These are ``count`` frames at equal distances from the first to the last, and the frame on which
     each tracker first loses the target (`tracker.evaluation.ope.figures.first_loss`).
@@ -101,63 +117,72 @@ def chosen_frames(footage: Footage, count: int) -> dict[int, list[str]]:
     return dict(sorted(chosen.items()))
 
 
-def sheet(footage: Footage, count: int = 8) -> Figure:
-    """Draw `chosen_frames`, cropped to the boxes, with the overlaps of all trackers."""
-    chosen = chosen_frames(footage, count)
-    rows = -(-len(chosen) // _COLUMNS)
-    width = 4.6 if len(footage.modalities) > 1 else 3.0
-    figure = Figure(figsize=(width * _COLUMNS, 2.25 * rows + 1.0), layout="constrained")
-    cells = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
-    first = next(iter(footage.truth.values()), np.full((footage.frames, 4), np.nan))
+def sheet(footage: Footage, count: int = 8) -> np.ndarray:
+    """Draw `chosen_frames`, enlarged around the boxes; RGB uint8."""
     # In order, so that a video is decoded once.
-    for cell, (index, lost) in zip(cells, chosen.items(), strict=False):
-        shown = {_hex(run.color): run.boxes[index] for run in footage.runs}
-        draw_cell(cell, footage.sequence.frame(index), {TRUTH: first[index], **shown})
-        title = f"frame {index + 1}" + (f": first loss of {', '.join(lost)}" if lost else "")
-        cell.set_title(title, fontsize=8, pad=3, color="#b00000" if lost else "black")
-        for place, run in enumerate(footage.runs):
-            cell.text(
-                (place + 0.5) / len(footage.runs),
-                -0.03,
-                _overlap(run, index) + " miss" * bool(run.missed[index]),
-                transform=cell.transAxes,
-                ha="center",
-                va="top",
-                fontsize=8,
-                bbox={
-                    "facecolor": "0.25" if not run.missed[index] else "#600000",
-                    "pad": 1.5,
-                    "edgecolor": "none",
-                },
-                color=_hex(run.color),
-            )
-    for cell in cells[len(chosen) :]:
-        cell.set_axis_off()
-    handles = [Line2D([], [], color=_hex(run.color), linewidth=2) for run in footage.runs]
-    labels = [_summary(run) for run in footage.runs]
-    if footage.truth:
-        handles.append(Line2D([], [], color=TRUTH, linewidth=2))
-        labels.append("annotated")
-    legend = figure.legend(
-        handles, labels, loc="outside upper center", ncols=4, facecolor="0.25", fontsize=9
+    cells = [
+        (f"first loss of {', '.join(lost)}" if lost else "", _enlarged(footage, index))
+        for index, lost in chosen_frames(footage, count).items()
+    ]
+    return tile([cells[start : start + _COLUMNS] for start in range(0, len(cells), _COLUMNS)])
+
+
+def overview_frames(run: Run) -> list[int]:
+    """The frames of a row of `overview`: at `PARTS` of the length, and the run's worst.
+
+    The worst is the frame with the smallest overlap, of those that count.
+    """
+    overlaps = np.where(run.counted, run.overlaps, np.inf)
+    return [max(1, round(part * (len(overlaps) - 1))) for part in PARTS] + [int(overlaps.argmin())]
+
+
+def overview(footages: Iterable[Footage]) -> np.ndarray:
+    """Draw a row of `overview_frames` of the first run for each sequence; RGB uint8.
+
+    Successes and failures are shown alike; none is selected by hand.
+    """
+    rows = []
+    for footage in footages:
+        reference = footage.runs[0]
+        row = [(footage.sequence.name, _enlarged(footage, i)) for i in overview_frames(reference)]
+        rows.append([*row[:-1], (f"{row[-1][0]}: worst of {reference.name}", row[-1][1])])
+    return tile(rows)
+
+
+def _enlarged(footage: Footage, index: int) -> np.ndarray:
+    """The part of a frame that shows all boxes, in the same size for every frame."""
+    frame, size = footage.sequence.frame(index), footage.sequence.frame_size()
+    boxes = [rows[index] for rows in footage.truth.values()]
+    boxes += [run.boxes[index] for run in footage.runs]
+    left, top, right, bottom = view(np.array(boxes, float), size)
+    inside = slice(top, bottom), slice(left, right)
+    part = replace(
+        frame,
+        rgb=None if frame.rgb is None else frame.rgb[inside],
+        ir=None if frame.ir is None else frame.ir[inside],
     )
-    for text in legend.get_texts():
-        text.set_color("white")
-    figure.supxlabel(
-        f"{footage.sequence.name}: {count} frames at equal distances and the first loss of each "
-        f"tracker (IoU of at most {LOST_OVERLAP:g} for {LOST_FRAMES} annotated frames or to the "
-        "end). Below each frame: IoU, in the legend's order.",
-        fontsize=8,
-    )
-    return figure
+    picture = draw(footage, part, (_PANEL, _PANEL), (left, top))
+    width = len(footage.modalities) * _PANEL
+    return fitted(picture, (width, round(_PANEL / _ASPECT) + 24))
 
 
-def _hex(color: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
+def view(boxes: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of a frame that shows the boxes with a margin: left, top, right, bottom.
 
-
-def _summary(run: Run) -> str:
-    if not run.counted.any():
-        return run.name
-    lost = "" if run.lost is None else f", lost at {run.lost + 1}"
-    return f"{run.name}: mean IoU {run.mean:.2f}{lost}"
+    Args:
+        boxes: ``(K, 4)``; boxes that are not finite are ignored.
+        size: ``(width, height)`` of the frame.
+    """
+    width, height = size
+    boxes = boxes[np.isfinite(boxes).all(axis=1)]
+    if len(boxes) == 0:
+        return 0, 0, width, height
+    margin = boxes[0, 2:].max()  # the annotated box comes first
+    low = np.clip(boxes[:, :2].min(axis=0) - margin, 0, size)
+    high = np.clip((boxes[:, :2] + boxes[:, 2:]).max(axis=0) + margin, 0, size)
+    sides = np.maximum(high - low, [_SMALLEST * width, _SMALLEST * width / _ASPECT])
+    sides = np.minimum(np.maximum(sides, [sides[1] * _ASPECT, sides[0] / _ASPECT]), size)
+    low = np.clip((low + high - sides) / 2, 0, np.array(size) - sides)
+    left, top = np.floor(low).astype(int).tolist()
+    right, bottom = np.ceil(low + sides).astype(int).tolist()
+    return left, top, min(right, width), min(bottom, height)

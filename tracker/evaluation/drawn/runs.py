@@ -152,13 +152,16 @@ def read_truth(path: Path, frames: int, sequence: str) -> np.ndarray:
 
 def annotation(sequence: sequences.Sequence, frames: int) -> dict[str, np.ndarray]:
     """A sequence's own boxes by modality, `frames` each; empty if no frame has one."""
-    found = {}
-    for modality, boxes in (("rgb", sequence.boxes_rgb), ("ir", sequence.boxes_ir)):
-        rows = np.full((frames, 4), np.nan)
-        rows[: len(boxes)] = boxes[:frames]
-        if np.isfinite(rows).all(axis=1).any():
-            found[modality] = rows
-    return found
+    boxes = {"rgb": sequence.boxes_rgb, "ir": sequence.boxes_ir}
+    found = {modality: for_frames(rows, frames) for modality, rows in boxes.items()}
+    return {m: rows for m, rows in found.items() if np.isfinite(rows).all(axis=1).any()}
+
+
+def for_frames(boxes: np.ndarray, frames: int) -> np.ndarray:
+    """Boxes ``(N, 4)`` cut to a number of frames, or filled up with NaN."""
+    rows = np.full((frames, 4), np.nan)
+    rows[: len(boxes)] = boxes[:frames]
+    return rows
 
 
 def read_run(

@@ -143,7 +143,7 @@ def add_evaluate(commands: Commands) -> None:
         "--sheet",
         metavar="FILE",
         type=Path,
-        help="write an image with frames of every sequence and all trackers' boxes (.png, .pdf)",
+        help="write a picture with frames of every sequence and all trackers' boxes",
     )
     run.add_argument(
         "--name",
@@ -180,9 +180,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.tracker is not None and arguments.root is None:
         raise UserError("--tracker: requires a dataset; give --root")
     if arguments.sheet is not None:
-        from tracker.evaluation.plots import require_format
+        from fusion.images.reading import require_image_suffix
 
-        require_format(arguments.sheet)
+        require_image_suffix(arguments.sheet)
         if arguments.root is None:
             raise UserError("--sheet: requires the images; give --root")
     protocol = PROTOCOLS[arguments.dataset]
@@ -221,15 +221,22 @@ def _write_sheet(
     arguments: argparse.Namespace, annotations: Mapping, table: Mapping, first: list[str]
 ) -> None:
     """Write the contact sheet, trackers of this run first; the first one sets the worst frame."""
+    from fusion.images.reading import write_image
+    from tracker.data.frames import MODALITIES
     from tracker.data.sequences import load_dataset
-    from tracker.evaluation.ope.sheet import contact_sheet
-    from tracker.evaluation.plots import save_figure
+    from tracker.evaluation.drawn.pictures import overview
+    from tracker.evaluation.drawn.runs import Footage, compare, for_frames
 
     names = [name for name in dict.fromkeys([*first, *table]) if name in table]
     dataset = load_dataset(arguments.root, arguments.dataset)
-    results = {name: table[name].results for name in names}
-    scores = {name: table[name].scores for name in names}
-    save_figure(contact_sheet(dataset, annotations, results, scores), arguments.sheet)
+    footages = []
+    for sequence, truths in annotations.items():
+        frames = len(truths[0])
+        truth = dict(zip(MODALITIES, [*truths, truths[0]][: len(MODALITIES)], strict=True))
+        boxes = {name: for_frames(table[name].results[sequence], frames) for name in names}
+        runs = compare(boxes, truth, frames)
+        footages.append(Footage(dataset[sequence], frames, truth, runs))
+    write_image(arguments.sheet, overview(footages))
     print(f"contact sheet: {arguments.sheet}", file=sys.stderr)
 
 

@@ -5,10 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
 from fusion.base.errors import UserError
-from fusion.evaluation.comparison import COLOURS
 from fusion.images.reading import read_image, write_image
 from tracker.commands.cli import main
 from tracker.data.sequences import load_dataset
@@ -20,7 +18,6 @@ from tracker.evaluation.ope.figures import (
     sequence_rates,
 )
 from tracker.evaluation.ope.files import read_annotations, read_results
-from tracker.evaluation.ope.sheet import contact_sheet, sheet_frames, view
 
 VOT = PROTOCOLS["vot"]
 
@@ -194,46 +191,3 @@ def test_a_sheet_needs_pictures(scored, capsys):
     options += ["--sheet", str(scored / "sheet.png")]
     assert main(["evaluate", "--dataset", "vot", *options]) == 2
     assert "--root" in capsys.readouterr().err
-
-
-# --- The sheet ------------------------------------------------------------------------------------
-
-
-def test_the_sheet_shows_fixed_parts_and_the_worst_frame():
-    truth = np.tile([10.0, 10, 20, 20], (41, 1))
-    result = truth.copy()
-    result[17, 0] += 9
-    result[23] += 300
-    truth[23] = np.nan  # no target: no failure
-    assert sheet_frames(result, truth) == [10, 20, 30, 40, 17]
-
-
-@pytest.mark.parametrize("size", [(640, 480), (100, 40)])
-def test_a_view_holds_the_boxes_within_the_frame(rng, size):
-    for _ in range(50):
-        boxes = np.concatenate([rng.uniform(0, 0.7, (3, 2)), rng.uniform(0.05, 0.3, (3, 2))], 1)
-        boxes *= [*size, *size]
-        left, top, right, bottom = view(boxes, size)
-        assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
-        assert left <= boxes[:, 0].min() and boxes[:, :2].max(axis=0)[1] <= bottom
-        assert right >= (boxes[:, 0] + boxes[:, 2]).max()
-    assert view(np.full((2, 4), np.nan), size) == (0, 0, *size)
-
-
-def test_every_tracker_is_drawn_on_both_modalities(sequences):
-    dataset = load_dataset(sequences, "vot")
-    annotations = read_annotations(sequences, VOT)
-    results = {
-        "still": {name: np.repeat(boxes[:1], 8, axis=0) for name, (boxes,) in annotations.items()},
-        "exact": {name: boxes for name, (boxes,) in annotations.items()},
-    }
-    scores = {name: score_results(VOT, found, annotations) for name, found in results.items()}
-    figure = contact_sheet(dataset, annotations, results, scores)
-    cells = [axes for axes in figure.axes if axes.images]
-    assert len(cells) == 2 * 5 and all(len(axes.images) == 2 for axes in cells)
-    for axes in cells:
-        colors = [patch.get_edgecolor()[:3] for patch in axes.patches]
-        for color in (to_rgb("white"), to_rgb(COLOURS[0]), to_rgb(COLOURS[1])):
-            assert colors.count(color) == 2
-    with pytest.raises(ValueError, match="tracker"):
-        contact_sheet(dataset, annotations, {}, {})
