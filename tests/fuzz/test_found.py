@@ -9,7 +9,7 @@ from fusion.base.errors import UserError
 from fusion.base.files import natural_key
 from fusion.images.reading import read_image
 from fusion.training.reference import read_references
-from tracker.data.sequences import read_vot_meta
+from tracker.data.vot_files import read_vot_meta
 from tracker.evaluation.baselines.correlation import CorrelationTracker
 from tracker.evaluation.ope.figures import PROTOCOLS
 from tracker.evaluation.ope.files import read_annotations

@@ -1,11 +1,12 @@
 """Folder layouts of datasets, and their detection."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from fusion.base.errors import UserError
+from fusion.base.files import natural_key
 from fusion.base.registry import Registry, unknown
 
 #: Layouts of sequences by their name for ``--layout``; subclasses of `Layout`, which are used as
@@ -197,3 +198,28 @@ def guess_layout(folder: str | Path) -> str | None:
         return STILL_LAYOUT
     fitting = (name for name, layout in LAYOUTS.items() if layout.is_recognised(folder))
     return next(fitting, None)
+
+
+def find_sequences(folder: Path, wanted: str | None, depth: int) -> Iterator[Path]:
+    """The folders of sequences in a folder, or the folder itself, in natural order.
+
+    Args:
+        wanted: the name of their layout; None accepts any.
+        depth: how many folders deep to search.
+    """
+    if _is_sequence(folder, wanted):
+        yield folder
+    elif depth > 0:
+        names = [name for name, is_folder in list_folder(folder).items() if is_folder]
+        # Hidden folders are skipped: an interrupted command may leave an incomplete one.
+        children = [folder / name for name in names if name[0] != "."]
+        for child in sorted(children, key=natural_key):
+            yield from find_sequences(child, wanted, depth - 1)
+
+
+def _is_sequence(folder: Path, wanted: str | None) -> bool:
+    if wanted is None:
+        return guess_layout(folder) is not None
+    if wanted == STILL_LAYOUT:
+        return has_folders(folder, STILL_FOLDERS)
+    return LAYOUTS[wanted].holds(folder)

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.base.files import natural_key, read_text, require_no_stream
+from fusion.base.files import natural_key, require_no_stream
 from fusion.images.alignment import Calibration
 from fusion.images.pairing import list_images
 from fusion.images.pixels import is_color, require_same_shape, resize_to
@@ -59,12 +59,12 @@ from tracker.data.layouts import (
     LAYOUTS,
     STILL_FOLDERS,
     STILL_LAYOUT,
+    find_sequences,
     guess_layout,
-    has_folders,
     layout_of,
-    list_folder,
 )
 from tracker.data.numbering import place_annotations, read_sequence_annotations
+from tracker.data.vot_files import other_length, read_rate, read_vot_attributes, read_vot_meta
 
 # --- Sequences ------------------------------------------------------------------------------------
 
@@ -387,7 +387,7 @@ def _load_folder(
     if name is None:
         name = guess_layout(folder)
         if name is None:
-            inside = next(_find_sequences(folder, None, depth=2), None)
+            inside = next(find_sequences(folder, None, depth=2), None)
             if inside is not None:
                 raise UserError(
                     f"{folder}: a folder of sequences; give one of them, such as {inside}"
@@ -437,56 +437,10 @@ def _load_folder(
         boxes_rgb=boxes["rgb"],
         boxes_ir=boxes["ir"],
         annotated=annotated,
-        attributes=_read_attributes(folder, length, problems) if name == "vot" else {},
-        fps=_positive(meta.get("fps")),
+        attributes=read_vot_attributes(folder, length, problems) if name == "vot" else {},
+        fps=read_rate(meta),
         problems=problems,
     )
-
-
-def read_vot_meta(folder: Path) -> dict[str, str]:
-    """The ``key=value`` lines of a VOT ``sequence`` file; empty without one.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    path = folder / "sequence"
-    if not path.is_file():
-        return {}
-    pairs = (line.split("=", 1) for line in read_text(path).splitlines() if "=" in line)
-    return {key.strip(): value.strip() for key, value in pairs}
-
-
-def other_length(meta: dict[str, str], length: int) -> str | None:
-    """The number of frames stated in `read_vot_meta`, if it differs from the real one."""
-    # Compared as text, because Python refuses to convert numbers of thousands of digits.
-    stated = meta.get("length", "")
-    return f"{stated:.20}" if stated.isdecimal() and stated.lstrip("0") != str(length) else None
-
-
-def _positive(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if 0 < value < 1e6 else None
-
-
-def _read_attributes(folder: Path, length: int, problems: list[str]) -> dict[str, np.ndarray]:
-    attributes = {}
-    for path in sorted([*folder.glob("*.tag"), *folder.glob("*.value")]):
-        try:
-            values = np.array([float(line) for line in read_text(path).split()])
-        except UserError as error:
-            problems.append(f"{error}; ignored")
-            continue
-        except ValueError:
-            problems.append(f"{path.name}: not one number per line; ignored")
-            continue
-        if len(values) != length:
-            problems.append(f"{path.name}: {len(values)} lines for {length} frames; ignored")
-            continue
-        attributes[path.stem] = values
-    return attributes
 
 
 # --- Loading a dataset ----------------------------------------------------------------------------
@@ -500,11 +454,17 @@ class Dataset(AbstractSequence):
         problems: files below the root that belong to no sequence (a still image without mask).
     """
 
-    def __init__(self, root: Path, loaders: dict[str, Callable[[], Sequence]]):
+    def __init__(
+        self,
+        root: Path,
+        loaders: dict[str, Callable[[], Sequence]],
+        problems: Iterable[str] = (),
+        calibration: Calibration | None = None,
+    ):
         self.root = root
         self.names = list(loaders)
-        self.problems: list[str] = []
-        self._loaders = loaders
+        self.problems = list(problems)
+        self._loaders, self._calibration = loaders, calibration
         self._loaded: dict[str, Sequence] = {}
 
     def __len__(self) -> int:
@@ -520,6 +480,8 @@ class Dataset(AbstractSequence):
         name = key if isinstance(key, str) else self.names[key]
         if name not in self._loaded:
             sequence = self._loaders[name]()
+            if self._calibration is not None:
+                sequence = sequence.aligned(self._calibration)
             sequence.name = name
             self._loaded[name] = sequence
         return self._loaded[name]
@@ -549,7 +511,7 @@ def load_dataset(
     root = Path(root)
     wanted = None if name is None else layout_of(name)
     _require_folder(root)
-    found = list(_find_sequences(root, wanted, depth))
+    found = list(find_sequences(root, wanted, depth))
     if not found:
         raise UserError(
             f"{root}: no {name or 'RGBT'} sequence in it or up to {depth} folders below"
@@ -566,36 +528,7 @@ def load_dataset(
     short = [key.rsplit("/", 1)[-1] for key in loaders]
     if len(set(short)) == len(short):
         loaders = dict(zip(short, loaders.values(), strict=True))
-    if calibration is not None:
-        loaders = {
-            name: partial(_load_aligned, load, calibration) for name, load in loaders.items()
-        }
-    dataset = Dataset(root, loaders)
-    dataset.problems = problems
-    return dataset
-
-
-def _load_aligned(load: Callable[[], Sequence], calibration: Calibration) -> Sequence:
-    return load().aligned(calibration)
-
-
-def _find_sequences(folder: Path, wanted: str | None, depth: int) -> Iterator[Path]:
-    if _is_sequence(folder, wanted):
-        yield folder
-    elif depth > 0:
-        names = [name for name, is_folder in list_folder(folder).items() if is_folder]
-        # Hidden folders are skipped: an interrupted command may leave an incomplete one.
-        children = [folder / name for name in names if name[0] != "."]
-        for child in sorted(children, key=natural_key):
-            yield from _find_sequences(child, wanted, depth - 1)
-
-
-def _is_sequence(folder: Path, wanted: str | None) -> bool:
-    if wanted is None:
-        return guess_layout(folder) is not None
-    if wanted == STILL_LAYOUT:
-        return has_folders(folder, STILL_FOLDERS)
-    return LAYOUTS[wanted].holds(folder)
+    return Dataset(root, loaders, problems, calibration)
 
 
 def _still_pairs(

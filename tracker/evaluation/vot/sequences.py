@@ -11,7 +11,8 @@ from fusion.base.errors import UserError
 from fusion.base.files import read_text
 from fusion.images.reading import read_image
 from tracker.data.frames import MODALITY_NAMES, ImageFrames, number_ranges
-from tracker.data.sequences import Sequence, load_sequence, other_length, read_vot_meta
+from tracker.data.sequences import Sequence, load_sequence
+from tracker.data.vot_files import other_length, read_vot_meta
 from tracker.evaluation.vot.regions import Regions
 from tracker.evaluation.vot.trajectories import LARGEST, read_trajectory
 

@@ -23,7 +23,7 @@ from vot.workspace import Workspace as ToolkitWorkspace
 
 from fusion.base.errors import UserError
 from fusion.base.files import read_text
-from tracker.data.sequences import read_vot_meta
+from tracker.data.vot_files import read_vot_meta
 from tracker.evaluation.vot.trackers_ini import UNTRAINED
 from tracker.evaluation.vot.workspace import Workspace
 
