@@ -26,6 +26,8 @@ class OnlineSettings:
         velocity: how far the search region moves ahead of the last box, as a share of the target's
             smoothed motion in a frame.
         velocity_rate: weight of the last motion in the smoothed one.
+        still_after: a modality whose image was repeated this often in succession, while the other
+            one's changes, counts as missing until it changes; 0 for never.
     """
 
     context: float = CONTEXT
@@ -38,6 +40,7 @@ class OnlineSettings:
     border: Literal["mean", "rounded", "replicate"] = "mean"
     velocity: float = 0.0
     velocity_rate: float = 0.4
+    still_after: int = 0
 
 
 def check_online(settings: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from tracker.model.network import infrared_shift
 from tracker.model.settings import OnlineSettings
 from tracker.model.weights import Network
 from tracker.online.runtime import default_threads, make_search
+from tracker.online.standstill import Standstill
 
 # --- The tracker --------------------------------------------------------------------------------
 
@@ -60,8 +61,9 @@ class RGBTTracker:
     and shapes that `fusion.images.arrays` describes. Floating-point values must be in 0..255; a
     first frame in 0..1 is refused. Either modality may be None. An image with a single value, or
     with values that are not finite, counts as missing; the branches that need it are left out of
-    that frame. A modality that is missing at the start is added at the first template update that
-    has it.
+    that frame. So does, with the setting ``still_after``, an image that is repeated while the
+    other modality's changes. A modality that is missing at the start is added at the first
+    template update that has it.
 
     Args:
         network: a trained network; it is copied for inference and not modified.
@@ -139,6 +141,7 @@ class RGBTTracker:
         self, rgb: np.ndarray | None, ir: np.ndarray | None, box: Sequence[float] | np.ndarray
     ) -> None:
         self._met: set[str] = set()  # modalities that had a usable frame
+        self._standstill = Standstill(int(self.settings.still_after))
         frames = self._frames(rgb, ir)
         if not frames:
             raise UserError(
@@ -311,6 +314,8 @@ class RGBTTracker:
             if is_usable(frame):
                 frames[name] = frame if frame.dtype == np.uint8 else self._in_255(frame, name)
                 self._met.add(name)
+        for name in self._standstill.still(frames):
+            del frames[name]
         sizes = {frame.shape[:2] for frame in frames.values()}
         if len(sizes) > 1:
             raise ValueError(
