@@ -11,6 +11,7 @@ import numpy as np
 
 from fusion.base.errors import UserError
 from tracker.data.crops import context_side
+from tracker.training.degradation import add_haze, add_noise, change_gain, darken
 
 # --- Views --------------------------------------------------------------------------------------
 
@@ -136,48 +137,27 @@ def window_around(
     )
 
 
-def motion_blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blur along a line of 3 to 9 pixels in any direction."""
-    size = 2 * int(rng.integers(1, 5)) + 1
-    angle = rng.uniform(0, np.pi)
-    # Drawn in the middle of a kernel of twice the length, so that the line's ends stay smooth.
-    kernel = np.zeros((2 * size + 1, 2 * size + 1), np.float32)
-    reach = (size - 1) / 2 * np.array([np.cos(angle), np.sin(angle)])
-    ends = np.rint((np.array([-reach, reach]) + size) * 16).astype(int)
-    cv2.line(kernel, ends[0].tolist(), ends[1].tolist(), 1.0, 1, cv2.LINE_AA, shift=4)
-    return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
-
-
-def change_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Apply a gain of 0.6 to 1.6 about the mean, and an offset of up to 40 grey levels."""
-    gain, offset = np.exp(rng.uniform(np.log(0.6), np.log(1.6))), rng.uniform(-40, 40)
-    return _to_uint8((image - image.mean(dtype=np.float32)) * gain + image.mean() + offset)
-
-
 def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Degrade a crop in one of the ways in which cameras or weather do."""
     kinds = ["dark", "haze", "defocus", "flat"] + (["inverted"] if image.ndim == 2 else [])
     kind = kinds[rng.integers(len(kinds))]
+    if kind == "dark":
+        return darken(image, rng.uniform(0.03, 0.35), rng)
     if kind == "defocus":
         return cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 3))
     if kind == "inverted":
         return 255 - image
-    values = image.astype(np.float32)
-    if kind == "dark":
-        values *= rng.uniform(0.03, 0.35)
-    elif kind == "haze":
-        share = rng.uniform(0.4, 0.85)
-        values = values * (1 - share) + share * rng.uniform(140, 230)
+    if kind == "haze":
+        image = add_haze(image, rng.uniform(0.4, 0.85), rng)
     else:
-        values = (values - values.mean()) * rng.uniform(0.05, 0.3) + values.mean()
-    noise = rng.uniform(1, 8) * rng.standard_normal(image.shape, np.float32)
-    return _to_uint8(values + noise)
+        image = change_gain(image, rng.uniform(0.05, 0.3), 0)
+    return add_noise(image, rng.uniform(1, 8), rng)
 
 
 def paste(below: np.ndarray, above: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Blend ``above`` over ``below``, ``HxW`` or ``HxWx3`` uint8, by ``mask`` ``HxW`` in 0..1."""
     mask = mask if below.ndim == 2 else mask[..., None]
-    return _to_uint8(below + mask * (above.astype(np.float32) - below))
+    return np.rint(below + mask * (above.astype(np.float32) - below)).astype(np.uint8)
 
 
 def round_mask(size: int, box: np.ndarray) -> np.ndarray:
@@ -213,7 +193,3 @@ def cover_mask(size: int, box: np.ndarray, rng: np.random.Generator) -> np.ndarr
     along = np.arange(size) - (size - 1) / 2
     columns, rows = ((low[i] <= along) & (along <= high[i]) for i in range(2))
     return (rows[:, None] & columns[None]).astype(np.float32)
-
-
-def _to_uint8(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

@@ -29,14 +29,13 @@ from tracker.data.sequences import Sequence
 from tracker.training.augmentation import (
     Augmentation,
     CropWindow,
-    change_light,
     cover_mask,
     degrade,
-    motion_blur,
     paste,
     round_mask,
     window_around,
 )
+from tracker.training.degradation import blur_along_line, change_gain
 from tracker.training.labels import NEGATIVE, PairGeometry, label_anchors, select_anchors, subsample
 from tracker.training.sources import TargetSource
 
@@ -186,7 +185,8 @@ class TargetPairs(TorchDataset):
             if modality == spoiled:
                 picture = degrade(picture, rng)
             if rng.random() < augmentation.blur:
-                picture = motion_blur(picture, rng)
+                length, angle = rng.uniform(3, 9), rng.uniform(0, np.pi)
+                picture = blur_along_line(picture, length, angle)
             item[f"search_{modality}"] = self._finish(picture, grey, rng)
         usable = self._usable(template, search, rng)
         item |= {f"usable_{m}": torch.tensor(m in usable) for m in geometry.modalities}
@@ -252,7 +252,8 @@ class TargetPairs(TorchDataset):
     def _finish(self, picture: np.ndarray, grey: bool, rng: np.random.Generator) -> Tensor:
         """The last steps for every crop: ``HxW`` or ``HxWx3`` to ``(1 or 3, H, W)``."""
         if rng.random() < self.augmentation.light:
-            picture = change_light(picture, rng)
+            gain, offset = np.exp(rng.uniform(np.log(0.6), np.log(1.6))), rng.uniform(-40, 40)
+            picture = change_gain(picture, gain, offset)
         if picture.ndim == 2:
             return torch.from_numpy(picture[None])
         if grey:

@@ -10,9 +10,9 @@ from tracker.training.augmentation import (
     CropWindow,
     cover_mask,
     degrade,
-    motion_blur,
     round_mask,
 )
+from tracker.training.degradation import blur_along_line
 
 # --- Views --------------------------------------------------------------------------------------
 
@@ -51,11 +51,11 @@ def test_a_box_is_where_it_is_placed():
 
 def test_motion_blur_keeps_the_mean_and_smooths(rng):
     image = rng.integers(0, 256, (40, 40)).astype(np.uint8)
-    blurred = motion_blur(image, rng)
+    blurred = blur_along_line(image, 6, 0.7)
     assert blurred.mean() == pytest.approx(image.mean(), abs=3)
     assert blurred.std() < 0.8 * image.std()
     flat = np.full((20, 20, 3), 77, np.uint8)
-    assert (motion_blur(flat, rng) == 77).all()
+    assert (blur_along_line(flat, 6, 0.7) == 77).all()
 
 
 def test_degraded_crops_differ_and_keep_their_kind(rng, texture):
