@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fusion.base.checkpoints import read_tensors
+from fusion.base.checkpoints import read_tensors, require_match
 from fusion.base.errors import UserError
 
 
@@ -38,3 +38,13 @@ def require_start(path: str | Path | None, what: str) -> dict[str, torch.Tensor]
             "model.init_args.start"
         )
     return read_tensors(path)[0]
+
+
+def load_start(network: nn.Module, path: str | Path) -> None:
+    """Load the weights of the same network from the stage before this one.
+
+    Raises:
+        UserError: as `require_start`, or they are of a different architecture.
+    """
+    tensors = require_start(path, "weights")
+    network.load_state_dict(require_match(path, tensors, network))

@@ -7,7 +7,6 @@ own and needs no pretrained loss network. `ReferenceTraining` regresses to resul
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
@@ -15,16 +14,17 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from fusion.base.checkpoints import read_tensors, require_match
 from fusion.base.errors import UserError
 from fusion.base.lightning import cosine_decay, data_module, log_terms, require_within, scheduled
 from fusion.images.pixels import PixelScaling
 from fusion.networks.base import FusionNetwork
+from fusion.training.initial import load_start
 from fusion.training.losses import DetailToSemanticLoss, ReferenceLoss, SaliencyLoss, VGG16Features
 
 __all__ = [
     "DetailToSemanticTraining",
     "DistillationTraining",
+    "EpochTraining",
     "FusionTraining",
     "ReferenceTraining",
     "SaliencyTraining",
@@ -116,11 +116,51 @@ class FusionTraining(L.LightningModule):
 
         return scheduled(optimizer, factor)
 
-    def by_epochs(self, milestones: Sequence[int], decay: float) -> OptimizerLRScheduler:
-        """Adam whose rate is multiplied by ``decay`` after each of the epochs ``milestones``."""
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trained, self.learning_rate, self.betas)
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, decay)
+
+class EpochTraining(FusionTraining):
+    """Base of procedures whose learning rate decreases at whole epochs.
+
+    Args:
+        network: the network to train.
+        learning_rate: of Adam, at first.
+        milestones: epochs after which the rates are multiplied by ``decay``.
+        decay: factor applied at each of the ``milestones``.
+        learning_rates: different rates for some parts, by the names of the network's children.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        learning_rate: float,
+        milestones: Sequence[int],
+        decay: float,
+        learning_rates: Mapping[str, float] | None = None,
+    ):
+        super().__init__(network, learning_rate)
+        require_within(0, 1, decay=decay)
+        self.milestones, self.decay = list(milestones), decay
+        self.learning_rates = dict(learning_rates or {})
+        parts = dict(network.named_children())
+        for name, rate in self.learning_rates.items():
+            if name not in parts:
+                raise UserError(
+                    f"learning_rates: {type(network).__name__} has no part {name!r}; its parts are "
+                    f"{', '.join(parts)}"
+                )
+            require_within(0, 1e30, **{f"learning_rates.{name}": rate})
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        parts: dict[str, list[Tensor]] = {}
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                parts.setdefault(name.partition(".")[0], []).append(parameter)
+        optimizer = torch.optim.Adam(
+            [
+                {"params": part, "lr": self.learning_rates.get(name, self.learning_rate)}
+                for name, part in parts.items()
+            ]
+        )
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones, self.decay)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "epoch"},
@@ -192,12 +232,7 @@ class SaliencyTraining(FusionTraining):
         **weights: Any,
     ):
         if start is not None:
-            if not Path(start).exists():
-                raise UserError(
-                    f"{start}: no such file; train the stage before this one, or name its weights "
-                    "by model.init_args.start"
-                )
-            network.load_state_dict(require_match(start, read_tensors(start)[0], network))
+            load_start(network, start)
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
         self.loss = SaliencyLoss(**weights)
