@@ -201,9 +201,10 @@ class Ablation:
         found = {}
         for name, root in self.roots.items():
             dataset = load_dataset(root)
-            found[name] = Trial(dataset, self.plan.frames)
+            frames, every = self.plan.frames, self.plan.every
+            found[name] = Trial(dataset, frames, None, every)
             for modality in self.plan.failing:
-                found[f"{name}, {modality} fails"] = Trial(dataset, self.plan.frames, modality)
+                found[f"{name}, {modality} fails"] = Trial(dataset, frames, modality, every)
         return found
 
     def results(self, trial: str, run: Run) -> Path:
@@ -283,6 +284,7 @@ def make_module(
             configuration.fixed,
             configuration.feature_loss,
             configuration.feature_loss_args,
+            initial=configuration.initial,
         )
 
 
@@ -295,7 +297,8 @@ def _train_run(job: _Job) -> None:
     start = time.process_time()
     configuration = plan.configurations[run.name]
     module = make_module(load_trunk(job.start), plan, configuration, run.seed, run.rate or 0.0)
-    train_join(module, CachedPairs(job.features), plan.steps, plan.batch_size, run.seed)
+    pairs = CachedPairs(job.features)
+    train_join(module, pairs, plan.steps, plan.batch_size, run.seed, plan.precision)
     spent = time.process_time() - start
     found = validate_join(module, CachedPairs(job.validation))
     save_tracker(module.network, run.weights)

@@ -98,6 +98,15 @@ def add_ablation(commands: Commands) -> None:
     change.add_argument(
         "--frames", metavar="N", type=positive_int, help="frames of a sequence at most"
     )
+    change.add_argument(
+        "--every", metavar="N", type=positive_int, help="evaluate on every N-th frame"
+    )
+    change.add_argument(
+        "--failing",
+        metavar="MODALITY",
+        nargs="*",
+        help="modalities that fail in further trials, none if nothing follows",
+    )
     parser.add_argument(
         "--workers",
         metavar="N",
@@ -111,7 +120,8 @@ def _ablation(arguments: argparse.Namespace) -> int:
     from fusion.base.files import check_folder
     from tracker.commands.ablation.plan import read_plan
 
-    changes = ("seeds", "rates", "parts", "steps", "pairs", "validation", "frames")
+    changes = ("seeds", "rates", "parts", "steps", "pairs", "validation", "frames", "every")
+    changes += ("failing",)
     plan = read_plan(arguments.config, {name: getattr(arguments, name) for name in changes})
     plan = _only(plan, arguments.only)
     plan.data.update(_data(arguments))
