@@ -1,7 +1,7 @@
 """Variants of LLRR fusion that were tried and did not win, see experiments/README.md.
 
     PYTHONPATH=experiments/tracker tracker --import llrr_variants ablation
-        --config experiments/tracker/ablation_variants.yaml ...
+        --config experiments/tracker/llrr_variants.yaml ...
 """
 
 from collections.abc import Mapping, Sequence

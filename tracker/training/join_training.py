@@ -31,14 +31,16 @@ from tracker.training.terms import best_ious, response_terms, warm_cosine
 _JOIN = ("head.joins.", "head.fusion.")
 
 
-def on_trunk(trunk: JointTracker, arguments: Mapping[str, Any]) -> JointTracker:
+def on_trunk(
+    trunk: JointTracker, arguments: Mapping[str, Any], keep_join: bool = False
+) -> JointTracker:
     """A network of other arguments with the trunk of a trained one: all but its join.
-
-    Parameters of the join that both have, such as gates, are not taken: every join starts anew.
 
     Args:
         trunk: gives weights and online settings.
         arguments: of `JointTracker`, which change those of the trunk.
+        keep_join: parameters of the join that both have, such as gates, are taken too; if not,
+            every join starts anew.
 
     Raises:
         ValueError: the arguments change more than the join.
@@ -50,6 +52,9 @@ def on_trunk(trunk: JointTracker, arguments: Mapping[str, Any]) -> JointTracker:
     of_trunk = {n for n in own if not n.startswith(_JOIN)}
     if of_trunk != weights.keys() or any(own[n].shape != weights[n].shape for n in of_trunk):
         raise ValueError(f"{dict(arguments)}: changes more than how the modalities are joined")
+    if keep_join:
+        join = {n: t for n, t in trunk.state_dict().items() if n in own and n not in weights}
+        weights |= {n: t for n, t in join.items() if t.shape == own[n].shape}
     network.load_state_dict(weights, strict=False)
     network.online = dict(trunk.online)
     return network

@@ -20,11 +20,13 @@ class Configuration:
     Attributes:
         network: arguments of `tracker.model.joint.JointTracker` that differ from the trunk's:
             modalities, join, fusion, fusion_args, tap.
+        keep_join: see `tracker.training.join_training.on_trunk`.
         fixed, initial, feature_loss, feature_loss_args: see
             `tracker.training.join_training.JoinTraining`.
     """
 
     network: dict[str, Any] = field(default_factory=dict)
+    keep_join: bool = False
     fixed: dict[str, float] = field(default_factory=dict)
     initial: dict[str, float] = field(default_factory=dict)
     feature_loss: str | None = None
@@ -108,7 +110,9 @@ def _configuration(place: str, row: Any) -> Configuration:
     if not isinstance(row, dict) or set(row) - set(known):
         raise UserError(f"{place}: give {', '.join(known)}")
     for name, value in row.items():
-        if name != "feature_loss" and not isinstance(value, dict):
+        if name == "keep_join" and not isinstance(value, bool):
+            raise UserError(f"{place}.{name}: give true or false")
+        if name not in ("keep_join", "feature_loss") and not isinstance(value, dict):
             raise UserError(f"{place}.{name}: not keys with values")
     return Configuration(**row)
 

@@ -78,7 +78,8 @@ class Ablation:
 
         Raises:
             UserError: a configuration cannot be built, data cannot be used, or the folder was begun
-                with another plan or trunk.
+                with another plan or trunk. More configurations, rates, seeds and failing modalities
+                may follow.
         """
         trunk = load_trunk(self.start)
         for name, configuration in self.plan.configurations.items():
@@ -93,8 +94,8 @@ class Ablation:
         bound = json.loads(json.dumps(self.plan.content()))
         bound["trunk"] = weights_digest(self.start)
         path = self.out / "plan.yaml"
-        if path.is_file() and read_yaml(path, "remove it") != bound:
-            raise UserError(f"{path}: begun with another plan or trunk; give another folder")
+        if path.is_file():
+            _extend(path, read_yaml(path, "remove it"), bound)
         write_config(path, bound)
 
     # --- Training ---
@@ -238,6 +239,22 @@ class Ablation:
             )
 
 
+def _extend(path: Path, old: Any, new: dict[str, Any]) -> None:
+    """Check that what a folder has is valid under a new plan, and keep its other configurations."""
+    free = ("configurations", "baseline", "rates", "seeds", "failing")
+    try:
+        same = all(old[key] == value for key, value in new.items() if key not in free)
+        # The held-out pairs are drawn with the first seed.
+        same = same and old["seeds"][0] == new["seeds"][0]
+        rows = old["configurations"]
+        same = same and all(rows.get(n, row) == row for n, row in new["configurations"].items())
+    except (TypeError, KeyError, IndexError, AttributeError):
+        same = False
+    if not same:
+        raise UserError(f"{path}: begun with another plan or trunk; give another folder")
+    new["configurations"] = rows | new["configurations"]
+
+
 # --- In a process of its own ----------------------------------------------------------------------
 
 
@@ -275,7 +292,7 @@ def make_module(
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = on_trunk(trunk, configuration.network)
+        network = on_trunk(trunk, configuration.network, configuration.keep_join)
         return JoinTraining(
             network,
             plan.parts,  # type: ignore[arg-type]
