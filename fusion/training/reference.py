@@ -248,7 +248,6 @@ def make_references(
     jobs = [
         (*pair, {m: p[pair[0].stem] for m, p in found.items() if pair[0].stem in p}, out)
         + (keep, regions, detail)
-        + (keep, regions, detail)
         for pair in pairs
         if pair[1].stem not in known
     ]

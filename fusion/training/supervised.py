@@ -396,26 +396,16 @@ class SupervisedNestLoss(nn.Module):
         structure  sum_k w_k (1 - MSSSIM(f, S_k)), on pixels in 0..255
         feature    w_feature MSE(F_4, sum_k w_k E_4(S_k)), of the coarsest features
 
-    The fused image is stretched over the batch to 0..255 before. The slip: the released code
-    divides the weights one after another, each by the sum in which those before it are already
-    divided, so that their sum is not 1.
+    The fused image is stretched over the batch to 0..255 before. The released code divides the
+    weights one after another by their sum, which changes nothing where that is 1, as it is here.
 
     Args:
         w_feature: weight as released.
-        as_released: with the slip.
     """
 
-    def __init__(self, w_feature: float = 1000.0, as_released: bool = True):
+    def __init__(self, w_feature: float = 1000.0):
         super().__init__()
-        self.w_feature, self.as_released = w_feature, as_released
-
-    def normalised(self, weights: Tensor) -> Tensor:
-        """The weights that count, ``(B, K)``."""
-        columns = list(weights.unbind(1))
-        if self.as_released:
-            for place, column in enumerate(columns):
-                columns[place] = column / torch.stack(columns).sum(0)
-        return torch.stack(columns, dim=1)
+        self.w_feature = w_feature
 
     def forward(
         self,
@@ -432,18 +422,17 @@ class SupervisedNestLoss(nn.Module):
             feature: the fused features of the coarsest scale.
             features: those of each reference, K of ``(B, C, H, W)``.
         """
-        shares = self.normalised(weights)
         image = stretched(fused)
         # The similarity is not linear in the images of a batch, whose weights differ.
         parts = [
             share * (1 - ms_ssim(image[pair, None], references[pair, None, k, None]))
-            for pair, row in enumerate(shares)
+            for pair, row in enumerate(weights)
             for k, share in enumerate(row)
             if share > 0
         ]
-        wanted = (shares.T[..., None, None, None] * torch.stack(list(features))).sum(0)
+        wanted = (weights.T[..., None, None, None] * torch.stack(list(features))).sum(0)
         return {
-            "structure": torch.stack(parts).sum() / len(shares),
+            "structure": torch.stack(parts).sum() / len(weights),
             "feature": self.w_feature * F.mse_loss(feature, wanted),
         }
 
@@ -454,7 +443,7 @@ class SupervisedRFNNestTraining(FusionTraining):
     Args:
         network: RFNNest or IFT.
         start: a weights file of this network to start from; None for random weights.
-        w_feature, as_released: see `SupervisedNestLoss`.
+        w_feature: see `SupervisedNestLoss`.
         learning_rate: of Adam, constant.
     """
 
@@ -465,12 +454,11 @@ class SupervisedRFNNestTraining(FusionTraining):
         network: NestedFusion,
         start: str | None = None,
         w_feature: float = 1000.0,
-        as_released: bool = True,
         learning_rate: float = 1e-4,
     ):
         super().__init__(network, learning_rate)
         load_start(network, start)
-        self.loss = SupervisedNestLoss(w_feature, as_released)
+        self.loss = SupervisedNestLoss(w_feature)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         references, weights = references_of(batch)
