@@ -37,10 +37,12 @@ class Plan:
 
     Attributes:
         networks: by name: ``steps``, the steps of each run; ``plain`` and ``supervised``, the
-            configurations of their stages; ``keys``, dotted keys that all of these change.
+            configurations of their stages; ``keys``, dotted keys that all of these change;
+            ``mended``, dotted keys that mend slips of the released supervised loss.
         treatments: by name: ``stages``, a list of ``plain`` and ``supervised``, each with an equal
-            share of the steps; ``references``, the name of a folder of references; ``keys``, dotted
-            keys of supervised stages; ``networks``, those it is for, by default all.
+            share of the steps; ``references``, the name of a folder of references; ``mended``,
+            whether supervised stages have the network's ``mended`` keys; ``networks``, those it is
+            for, by default all.
         seeds: seeds of the runs.
         keys: dotted keys that all runs change.
         folder: of the plan, in which its configurations are looked up.
@@ -166,7 +168,7 @@ class Supervision:
             changes |= {"seed_everything": seed, "data.seed": seed}
             if used == "supervised":
                 changes |= {"data.references": str(self._folder(treatment))}
-                changes |= kind.get("keys", {})
+                changes |= settings.get("mended", {}) if kind.get("mended") else {}
             if rows:
                 weights = self.out / "weights" / f"{rows[-1].run}.safetensors"
                 changes |= {"model.init_args.start": str(weights)}
