@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fusion.base.checkpoints import read_tensors
+from fusion.base.checkpoints import read_tensors, require_match
 from fusion.base.errors import UserError
 
 
@@ -38,3 +38,14 @@ def require_start(path: str | Path | None, what: str) -> dict[str, torch.Tensor]
             "model.init_args.start"
         )
     return read_tensors(path)[0]
+
+
+def load_start(network: nn.Module, path: str | Path | None) -> None:
+    """Load the weights of the stage before this one, of the same network; None loads nothing.
+
+    Raises:
+        UserError: the file is missing, cannot be read, or has a different architecture.
+    """
+    if path is not None:
+        tensors = require_start(path, "the network's weights")
+        network.load_state_dict(require_match(str(path), tensors, network))

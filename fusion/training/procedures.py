@@ -7,7 +7,6 @@ own and needs no pretrained loss network. `ReferenceTraining` regresses to resul
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
@@ -15,11 +14,11 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from fusion.base.checkpoints import read_tensors, require_match
 from fusion.base.errors import UserError
 from fusion.base.lightning import cosine_decay, data_module, log_terms, require_within, scheduled
 from fusion.images.pixels import PixelScaling
 from fusion.networks.base import FusionNetwork
+from fusion.training.initial import load_start
 from fusion.training.losses import DetailToSemanticLoss, ReferenceLoss, SaliencyLoss, VGG16Features
 
 __all__ = [
@@ -191,13 +190,7 @@ class SaliencyTraining(FusionTraining):
         cosine: bool = True,
         **weights: Any,
     ):
-        if start is not None:
-            if not Path(start).exists():
-                raise UserError(
-                    f"{start}: no such file; train the stage before this one, or name its weights "
-                    "by model.init_args.start"
-                )
-            network.load_state_dict(require_match(start, read_tensors(start)[0], network))
+        load_start(network, start)
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
         self.loss = SaliencyLoss(**weights)
