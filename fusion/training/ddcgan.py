@@ -1,6 +1,7 @@
 """DDcGAN's training against two discriminators (Ma et al., TIP 2020), as its program does it."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -23,9 +24,9 @@ from fusion.training.initial import draw_truncated_normal
 WEAK, STRONG, POOR, MOST = 1.7, 1.4, 200.0, 20
 #: Bound of all weights after each step.
 BOUND = 8.0
-#: Order of the optimisers: the two discriminators, the generator on its whole loss, and on its
-#: adversarial part alone.
-D_VIS, D_IR, WHOLE, ADVERSARIAL = range(4)
+#: Order of the optimisers: the generator on its whole loss, and on its adversarial part alone, then
+#: the discriminators.
+WHOLE, ADVERSARIAL, D_VIS, D_IR = range(4)
 
 
 class Discriminator(nn.Module):
@@ -97,6 +98,9 @@ class DDcGANTraining(AdversarialTraining):
     network: DDcGAN
     calls: Tensor
 
+    #: Names of the discriminators' losses by the numbers of their optimisers.
+    judges: Mapping[int, str] = {D_VIS: "discriminator_vis", D_IR: "discriminator_ir"}
+
     def __init__(
         self,
         network: DDcGAN,
@@ -109,12 +113,32 @@ class DDcGANTraining(AdversarialTraining):
         decay: float = 0.9,
     ):
         super().__init__(network, learning_rate)
-        self.sees_vis, self.sees_ir = Discriminator(size), Discriminator(size)
+        self.make_discriminators(size)
         draw_truncated_normal(network, initial_deviation)
-        for discriminator in (self.sees_vis, self.sees_ir):
+        for discriminator in self.discriminators():
             draw_truncated_normal(discriminator, initial_deviation_d)
         self.w_content, self.w_gradient, self.decay = w_content, w_gradient, decay
         self.register_buffer("calls", torch.tensor(0))
+
+    def make_discriminators(self, size: int) -> None:
+        """Make the discriminators for patches of ``size`` pixels."""
+        self.sees_vis, self.sees_ir = Discriminator(size), Discriminator(size)
+
+    def discriminators(self) -> list[nn.Module]:
+        """The discriminators, in the order of `judges`."""
+        return [self.sees_vis, self.sees_ir]
+
+    def judged(self, fused: Tensor, batch: Mapping[str, Tensor]) -> list[Tensor]:
+        """The losses of the discriminators, in the order of `judges`."""
+        return self.discriminator_losses(fused, batch["ir"], batch["vis"])
+
+    def content(self, fused: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """The weighted content term of the generator."""
+        return self.w_content * content_loss(fused, batch["ir"], batch["vis"], self.w_gradient)
+
+    def period(self) -> int:
+        """The number of steps after which the rate has been multiplied by ``decay``."""
+        return max(1, int(self.trainer.num_training_batches))
 
     def discriminator_losses(self, fused: Tensor, ir: Tensor, vis: Tensor) -> list[Tensor]:
         """Losses of the discriminators of the visible and of the infrared image."""
@@ -127,8 +151,7 @@ class DDcGANTraining(AdversarialTraining):
 
     def descend(self, number: int, loss: Tensor, counted: bool = False) -> None:
         """A step of one of the optimisers at the current rate, and the limit of the weights."""
-        batches = max(1, int(self.trainer.num_training_batches))
-        rate = self.learning_rate * self.decay ** (self.calls.item() / batches)
+        rate = self.learning_rate * self.decay ** (self.calls.item() / self.period())
         optimizer = self.optimizers(use_pl_optimizer=False)[number]  # type: ignore[index]
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -141,26 +164,28 @@ class DDcGANTraining(AdversarialTraining):
 
     def adversarial_step(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         step = self._discriminate if self.trainer.global_step % 2 == 0 else self._generate
-        return step(batch["ir"], batch["vis"])
+        return step(batch)
 
-    def _discriminate(self, ir: Tensor, vis: Tensor) -> Mapping[str, Tensor]:
+    def _discriminate(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         with torch.no_grad():
-            fused = self.network(ir, vis)
+            fused = self.network(batch["ir"], batch["vis"])
+        first = min(self.judges)
 
         def loss(number: int) -> Tensor:
-            return self.discriminator_losses(fused, ir, vis)[number]
+            return self.judged(fused, batch)[number - first]
 
-        for number in (D_VIS, D_IR):
-            self.descend(number, loss(number), counted=number == D_VIS)
-        for number in (D_VIS, D_IR):
+        for number in self.judges:
+            self.descend(number, loss(number), counted=number == first)
+        for number in self.judges:
             for _ in range(MOST - 1):
                 weak = loss(number)
                 if weak <= WEAK:
                     break
                 self.descend(number, weak)
-        return self._state(fused, ir, vis)
+        return self._state(fused, batch)
 
-    def _generate(self, ir: Tensor, vis: Tensor) -> Mapping[str, Tensor]:
+    def _generate(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        ir, vis = batch["ir"], batch["vis"]
         taken = 0
 
         def step(number: int) -> None:
@@ -168,7 +193,7 @@ class DDcGANTraining(AdversarialTraining):
             fused = self.network(ir, vis)
             loss = self.adversarial_loss(fused)
             if number == WHOLE:
-                loss = loss + self._content(fused, ir, vis)
+                loss = loss + self.content(fused, batch)
             self.descend(number, loss, counted=taken == 0)
             taken += 1
 
@@ -176,42 +201,37 @@ class DDcGANTraining(AdversarialTraining):
             """The smaller loss of the discriminators, and the generator's."""
             with torch.no_grad():
                 fused = self.network(ir, vis)
-                state = self.adversarial_loss(fused) + self._content(fused, ir, vis)
-                least = min(self.discriminator_losses(fused, ir, vis))
+                state = self.adversarial_loss(fused) + self.content(fused, batch)
+                least = min(self.judged(fused, batch))
             return least.item(), state.item()
 
-        with no_gradients_of(self.sees_vis), no_gradients_of(self.sees_ir):
+        with ExitStack() as frozen:
+            for discriminator in self.discriminators():
+                frozen.enter_context(no_gradients_of(discriminator))
             step(WHOLE)
             while taken < MOST and now()[0] < STRONG:
                 step(ADVERSARIAL)
             while taken < MOST and now()[1] > POOR:
                 step(WHOLE)
         with torch.no_grad():
-            return self._state(self.network(ir, vis), ir, vis)
-
-    def _content(self, fused: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
-        return self.w_content * content_loss(fused, ir, vis, self.w_gradient)
+            return self._state(self.network(ir, vis), batch)
 
     @torch.no_grad()
-    def _state(self, fused: Tensor, ir: Tensor, vis: Tensor) -> dict[str, Tensor]:
-        losses = zip(("vis", "ir"), self.discriminator_losses(fused, ir, vis), strict=True)
-        for name, loss in losses:
-            self.log(f"train/discriminator_{name}", loss, batch_size=len(ir))
+    def _state(self, fused: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        for name, loss in zip(self.judges.values(), self.judged(fused, batch), strict=True):
+            self.log(f"train/{name}", loss, batch_size=len(fused))
         return {
             "adversarial": self.adversarial_loss(fused),
-            "content": self._content(fused, ir, vis),
+            "content": self.content(fused, batch),
         }
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         """The content term, and the fused images."""
         fused = self.network(batch["ir"], batch["vis"])
-        return {"content": self._content(fused, batch["ir"], batch["vis"])}, fused
+        return {"content": self.content(fused, batch)}, fused
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         rate = self.learning_rate
-        return [
-            torch.optim.SGD(self.sees_vis.parameters(), rate),
-            torch.optim.SGD(self.sees_ir.parameters(), rate),
-            TensorFlowRMSProp(self.network.parameters(), rate),
-            TensorFlowRMSProp(self.network.parameters(), rate),
-        ]
+        generator = [TensorFlowRMSProp(self.network.parameters(), rate) for _ in range(2)]
+        judges = [torch.optim.SGD(each.parameters(), rate) for each in self.discriminators()]
+        return [*generator, *judges]

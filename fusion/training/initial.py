@@ -40,11 +40,12 @@ def require_start(path: str | Path | None, what: str) -> dict[str, torch.Tensor]
     return read_tensors(path)[0]
 
 
-def load_start(network: nn.Module, path: str | Path) -> None:
-    """Load the weights of the same network from the stage before this one.
+def load_start(network: nn.Module, path: str | Path | None) -> None:
+    """Load the weights of the stage before this one, of the same network; None loads nothing.
 
     Raises:
-        UserError: as `require_start`, or they are of a different architecture.
+        UserError: the file is missing, cannot be read, or has a different architecture.
     """
-    tensors = require_start(path, "weights")
-    network.load_state_dict(require_match(path, tensors, network))
+    if path is not None:
+        tensors = require_start(path, "the network's weights")
+        network.load_state_dict(require_match(str(path), tensors, network))

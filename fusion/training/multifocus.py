@@ -111,8 +111,7 @@ class MultiFocusTraining(FusionTraining):
         seed: int = 0,
     ):
         super().__init__(network, learning_rate)
-        if start is not None:
-            load_start(network, start)
+        load_start(network, start)
         self.perceptual = None if resnet_weights is None else ResNetFeatures(resnet_weights)
         if self.perceptual is not None:
             first = network.features.get_submodule("0")

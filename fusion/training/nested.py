@@ -71,6 +71,12 @@ class AutoencoderTraining(EpochTraining):
         return terms, remade[-len(batch["vis"]) :]
 
 
+def stretched(fused: Tensor) -> Tensor:
+    """The range of a batch of images stretched to 0..255."""
+    low, high = fused.min(), fused.max()
+    return (fused - low) / (high - low + PixelScaling.EPSILON) * LEVELS
+
+
 class NestedFusionLoss(nn.Module):
     """The loss of RFN-Nest and of the Image Fusion Transformer.
 
@@ -109,8 +115,6 @@ class NestedFusionLoss(nn.Module):
             features, features_ir, features_vis: fused features and those of the sources at four
                 scales, finest first.
         """
-        low, high = fused.min(), fused.max()
-        stretched = (fused - low) / (high - low + PixelScaling.EPSILON) * LEVELS
         parts = [
             weight * F.mse_loss(f, self.w_ir * a + self.w_vis * b)
             for weight, f, a, b in zip(
@@ -118,7 +122,7 @@ class NestedFusionLoss(nn.Module):
             )
         ]
         return {
-            "detail": self.w_detail * (1 - ms_ssim(stretched, vis)),
+            "detail": self.w_detail * (1 - ms_ssim(stretched(fused), vis)),
             "feature": torch.stack(parts).sum(),
         }
 

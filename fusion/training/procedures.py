@@ -231,8 +231,7 @@ class SaliencyTraining(FusionTraining):
         cosine: bool = True,
         **weights: Any,
     ):
-        if start is not None:
-            load_start(network, start)
+        load_start(network, start)
         super().__init__(network, learning_rate, betas, weight_decay, warmup_steps, cosine)
         network.scaling = PixelScaling(output="clamp", gain=output_gain, rounding="round")
         self.loss = SaliencyLoss(**weights)

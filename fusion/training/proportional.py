@@ -4,7 +4,7 @@ Images are in -1..1. Both use Adam at 1e-4 on patches of 120x120 in their order,
 start at a deviation of 1e-3.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,12 @@ from fusion.training.procedures import FusionTraining
 __all__ = ["DecompositionTraining", "ProportionalLoss", "ProportionalTraining", "SqueezeLoss"]
 
 
-def central(batch: Mapping[str, Tensor], margin: int) -> dict[str, Tensor]:
+def central(
+    batch: Mapping[str, Tensor], margin: int, names: Sequence[str] = ("ir", "vis")
+) -> dict[str, Tensor]:
     """The images of a batch without ``margin`` pixels at each border."""
     place = slice(margin, -margin or None)
-    return {name: batch[name][..., place, place] for name in ("ir", "vis")}
+    return {name: batch[name][..., place, place] for name in names}
 
 
 class ProportionalLoss(nn.Module):

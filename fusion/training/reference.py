@@ -42,6 +42,7 @@ from fusion.evaluation.ranking import mean_ranks
 from fusion.images.pairing import images_by_stem, pair_folders
 from fusion.images.pixels import luminance, tile, to_8bit
 from fusion.images.reading import read_image, read_infrared, read_visible, write_image
+from fusion.training.composition import regional, strongest
 
 __all__ = [
     "KEEP",
@@ -213,6 +214,8 @@ def make_references(
     keep: int = KEEP,
     workers: int = 1,
     skip_existing: bool = False,
+    regions: int | None = None,
+    detail: bool = False,
 ) -> list[str]:
     """Select, weight and enhance the references of all pairs of two folders.
 
@@ -227,6 +230,10 @@ def make_references(
         keep: the largest number of ranks.
         workers: number of processes.
         skip_existing: skip pairs that are listed in ``references.csv``.
+        regions: choose by region of this side in pixels, not by picture, see
+            `fusion.training.composition.regional`; the guards remain.
+        detail: compose a single reference of the strongest details of the enhanced ones, see
+            `fusion.training.composition.strongest`.
 
     Returns:
         One line for each pair without references.
@@ -239,7 +246,8 @@ def make_references(
     found = {name: images_by_stem(folder) for name, folder in results.items()}
     known = _read_table(out / "references.csv") if skip_existing else {}
     jobs = [
-        (*pair, {m: p[pair[0].stem] for m, p in found.items() if pair[0].stem in p}, out, keep)
+        (*pair, {m: p[pair[0].stem] for m, p in found.items() if pair[0].stem in p}, out)
+        + (keep, regions, detail)
         for pair in pairs
         if pair[1].stem not in known
     ]
@@ -292,26 +300,58 @@ def _rank(path: Path) -> int:
 
 def _make(job: tuple) -> list[tuple] | str:
     """Write one pair's references and return their rows, or a line that explains their absence."""
-    ir_path, vis_path, paths, out, keep = job
+    ir_path, vis_path, paths, out, keep, regions, detail = job
     name = f"{vis_path.stem}.png"
     try:
         ir, vis, candidates = _read(ir_path, vis_path, paths)
-        chosen = choose(candidates, ir, vis, keep)
+        if regions is None:
+            chosen = choose(candidates, ir, vis, keep)
+            images = [candidates[reference.method] for reference in chosen]
+        else:
+            chosen, images = _by_region(candidates, ir, vis, keep, regions)
     except UserError as error:
         return str(error)
     except ValueError as error:
         return f"{vis_path}: {error}"
     if not chosen:
         return f"{vis_path}: none of {len(candidates)} candidates passes the guards"
+    enhanced = [enhance(image, ir, vis) for image in images]
+    if detail:
+        composed = strongest([image for image, _ in enhanced], [each.weight for each in chosen])
+        chosen, enhanced = [Reference(DETAIL, 1.0, 1.0)], [(composed, Enhancement())]
     rows = []
-    for rank, reference in enumerate(chosen, 1):
-        picture, done = enhance(candidates[reference.method], ir, vis)
+    for rank, (reference, (picture, done)) in enumerate(zip(chosen, enhanced, strict=True), 1):
         write_image(out / f"rank_{rank}" / name, picture)
         rows.append(
             (name, rank, reference.method, reference.weight, reference.mean_rank)
             + (done.gamma, done.clip, done.sharpening)
         )
     return rows
+
+
+#: What stands for the method of a composed reference.
+REGIONS, DETAIL = "by region", "strongest detail"
+
+
+def _by_region(
+    candidates: Mapping[str, np.ndarray], ir: np.ndarray, vis: np.ndarray, keep: int, side: int
+) -> tuple[list[Reference], list[np.ndarray]]:
+    """The references composed by region of the candidates that pass the guards."""
+    sound = {
+        method: fused
+        for method, fused in candidates.items()
+        if exposure_is_sound(fused, ir, vis) and _artefacts(fused, ir, vis) <= MAX_NABF
+    }
+    if not sound:
+        return [], []
+    made = regional(sound, ir, vis, side, keep)
+    weights = rank_weights([rank for _, rank in made], len(sound))
+    chosen = [Reference(REGIONS, w, rank) for w, (_, rank) in zip(weights, made, strict=True)]
+    return chosen, [image for image, _ in made]
+
+
+def _artefacts(fused: np.ndarray, ir: np.ndarray, vis: np.ndarray) -> float:
+    return evaluate(fused, ir, vis, ("nabf",))["nabf"]
 
 
 def _read_table(path: Path) -> dict[str, list[tuple]]:
@@ -439,9 +479,10 @@ def draw_sheet(
     chosen, enhanced = [], []
     for row in _read_table(references / "references.csv").get(stem, []):
         name, rank, method, weight, _, gamma, clip, sharpening = row
-        if method not in candidates:
+        if method not in (*candidates, REGIONS, DETAIL):
             raise UserError(f"{references}: {name} was chosen from {method}, which is not given")
-        chosen.append((f"{method} {weight:.2f}", candidates[method]))
+        if method in candidates:
+            chosen.append((f"{method} {weight:.2f}", candidates[method]))
         done = f"gamma {gamma:.2f} clip {clip:.2f} sharp {sharpening:.2f}"
         enhanced.append((done, read_image(references / f"rank_{rank}" / name)))
     first = [("infrared", ir), ("visible", vis)]

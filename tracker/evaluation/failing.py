@@ -1,4 +1,4 @@
-"""Sequences of a dataset as a test of robustness: cut short, or with a failing modality.
+"""Sequences of a dataset as a test of robustness: thinned out, or with a failing modality.
 
     Trial(dataset, failing="ir")["car"].frame(40)   # in the middle third: without contrast, ...
 
@@ -54,42 +54,54 @@ class FailingSequence(Sequence):
         return replace(frame, ir=spoiled)
 
 
-def shortened(sequence: Sequence, frames: int) -> Sequence:
-    """A sequence's first frames, all if it has no more.
+def thinned(sequence: Sequence, frames: int | None = None, every: int = 1) -> Sequence:
+    """Some frames of a sequence.
+
+    Args:
+        frames: number of frames to keep at most, from the first on; None for no limit.
+        every: step between them. With 2, targets move twice as far from one frame to the next.
 
     Raises:
         UserError: it is a video, whose length is not known in advance.
     """
     if not isinstance(sequence.rgb, ImageFrames) or not isinstance(sequence.ir, ImageFrames):
         raise UserError(f"{sequence.name}: a video; give sequences as folders of images")
+    kept = slice(None, None if frames is None else frames * every, every)
     return replace(
         sequence,
-        rgb=ImageFrames(sequence.rgb.folder, sequence.rgb.names[:frames]),
-        ir=ImageFrames(sequence.ir.folder, sequence.ir.names[:frames]),
-        boxes_rgb=sequence.boxes_rgb[:frames],
-        boxes_ir=sequence.boxes_ir[:frames],
-        annotated=sequence.annotated[:frames],
-        attributes={name: values[:frames] for name, values in sequence.attributes.items()},
+        rgb=ImageFrames(sequence.rgb.folder, sequence.rgb.names[kept]),
+        ir=ImageFrames(sequence.ir.folder, sequence.ir.names[kept]),
+        boxes_rgb=sequence.boxes_rgb[kept],
+        boxes_ir=sequence.boxes_ir[kept],
+        annotated=sequence.annotated[kept],
+        attributes={name: values[kept] for name, values in sequence.attributes.items()},
     )
 
 
 class Trial(Dataset):
-    """A dataset whose sequences are cut short, or have a failing modality.
+    """A dataset whose sequences are thinned out, or have a failing modality.
 
     Args:
         dataset: the whole one.
-        frames: number of frames of a sequence at most; None for all.
+        frames, every: see `thinned`.
         failing: the modality that fails; None for none.
     """
 
-    def __init__(self, dataset: Dataset, frames: int | None = None, failing: str | None = None):
+    def __init__(
+        self,
+        dataset: Dataset,
+        frames: int | None = None,
+        failing: str | None = None,
+        every: int = 1,
+    ):
         super().__init__(dataset.root, dict.fromkeys(dataset.names, None))  # type: ignore[arg-type]
-        self._dataset, self._frames, self._failing = dataset, frames, failing
+        self._dataset, self._failing = dataset, failing
+        self._frames, self._every = frames, every
 
     def __getitem__(self, key: int | str) -> Sequence:  # type: ignore[override]
         sequence = self._dataset[key]
-        if self._frames is not None:
-            sequence = shortened(sequence, self._frames)
+        if self._frames is not None or self._every > 1:
+            sequence = thinned(sequence, self._frames, self._every)
         if self._failing is None:
             return sequence
         own = {field.name: getattr(sequence, field.name) for field in fields(Sequence)}

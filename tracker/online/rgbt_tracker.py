@@ -85,6 +85,7 @@ class RGBTTracker:
         settings: the online settings in use.
         last_branches: names of the branches that contributed to the last frame's box; empty if both
             modalities were missing.
+        repeated: modalities that were left out of the last frame by the setting ``still_after``.
 
     Raises:
         UserError: the runtime or precision is unknown, or a requirement is missing.
@@ -106,6 +107,7 @@ class RGBTTracker:
             self.search = make_search(runtime, precision, self.network, network)
         self.settings = settings or OnlineSettings(**network.online)
         self.last_branches: tuple[str, ...] = ()
+        self.repeated: frozenset[str] = frozenset()
         size = self.network.response_size
         hanning = np.outer(np.hanning(size), np.hanning(size)).astype(np.float32)
         self._hanning = torch.from_numpy(hanning).to(self.device)
@@ -314,7 +316,8 @@ class RGBTTracker:
             if is_usable(frame):
                 frames[name] = frame if frame.dtype == np.uint8 else self._in_255(frame, name)
                 self._met.add(name)
-        for name in self._standstill.still(frames):
+        self.repeated = self._standstill.still(frames)
+        for name in self.repeated:
             del frames[name]
         sizes = {frame.shape[:2] for frame in frames.values()}
         if len(sizes) > 1:

@@ -51,12 +51,15 @@ class Tracked:
         box: ``x, y, w, h``.
         score: 0..1; 1 for the first frame, whose box was given.
         seconds: time spent in the tracker, without reading the frame.
+        repeated: modalities that the tracker left out because their image was repeated, see
+            `tracker.model.settings.OnlineSettings.still_after`.
     """
 
     frame: Frame
     box: Box
     score: float
     seconds: float
+    repeated: frozenset[str] = frozenset()
 
 
 def check_start(sequence: Sequence, region: ArrayLike) -> Box:
@@ -106,7 +109,8 @@ def track(tracker: Tracker, sequence: Sequence, region: ArrayLike) -> Iterator[T
             box, score = tracker.track(frame.rgb, frame.ir)
         seconds = time.perf_counter() - start
         x, y, w, h = map(float, box)
-        yield Tracked(frame, (x, y, w, h), float(score), seconds)
+        repeated = getattr(tracker, "repeated", frozenset())
+        yield Tracked(frame, (x, y, w, h), float(score), seconds, repeated)
 
 
 # --- Report of a run ------------------------------------------------------------------------------
@@ -125,7 +129,7 @@ class TrackingReport:
         known_missing: frame numbers by modality whose image is known to be missing in advance, and
             listed in the problems.
         incidents: frame numbers by modality and kind (``missing``, ``unreadable``, ``size``,
-            ``blank``), starting at 1 like the lines of ``boxes.txt``.
+            ``blank``, ``repeated``), starting at 1 like the lines of ``boxes.txt``.
         reasons: one line for each frame whose file could not be used.
         complete: whether the run reached the end.
     """
@@ -151,6 +155,8 @@ class TrackingReport:
             self.incidents[modality].setdefault(problem.kind, []).append(step.frame.number)
             if problem.kind in ("unreadable", "size"):
                 self.reasons.append(problem.reason)
+        for modality in step.repeated:
+            self.incidents[modality].setdefault("repeated", []).append(step.frame.number)
 
     def lines(self) -> list[str]:
         """The report as text, with the speed in the last line."""

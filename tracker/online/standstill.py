@@ -24,14 +24,14 @@ class Standstill:
         self._last: dict[str, np.ndarray] = {}
         self._count: dict[str, int] = {}
 
-    def still(self, frames: Mapping[str, np.ndarray]) -> set[str]:
+    def still(self, frames: Mapping[str, np.ndarray]) -> frozenset[str]:
         """The modalities that stand still, given the next frame's images by modality.
 
         An image that is missing neither counts as a repetition nor ends a standstill. Where all
         modalities repeat, the recording itself is paused and none of them is named.
         """
         if not self.repeats:
-            return set()
+            return frozenset()
         for name, image in frames.items():
             last = self._last.get(name)
             if last is None or last.shape != image.shape or last.dtype != image.dtype:
@@ -42,6 +42,6 @@ class Standstill:
             else:
                 np.copyto(last, image)
                 self._count[name] = 0
-        still = {name for name in frames if self._count[name] >= self.repeats}
-        moving = any(self._count[name] == 0 for name in frames)
-        return still if moving else set()
+        if all(self._count[name] for name in frames):
+            return frozenset()
+        return frozenset(name for name in frames if self._count[name] >= self.repeats)

@@ -31,14 +31,16 @@ from tracker.training.terms import best_ious, response_terms, warm_cosine
 _JOIN = ("head.joins.", "head.fusion.")
 
 
-def on_trunk(trunk: JointTracker, arguments: Mapping[str, Any]) -> JointTracker:
+def on_trunk(
+    trunk: JointTracker, arguments: Mapping[str, Any], keep_join: bool = False
+) -> JointTracker:
     """A network of other arguments with the trunk of a trained one: all but its join.
-
-    Parameters of the join that both have, such as gates, are not taken: every join starts anew.
 
     Args:
         trunk: gives weights and online settings.
         arguments: of `JointTracker`, which change those of the trunk.
+        keep_join: parameters of the join that both have, such as gates, are taken too; if not,
+            every join starts anew.
 
     Raises:
         ValueError: the arguments change more than the join.
@@ -50,6 +52,9 @@ def on_trunk(trunk: JointTracker, arguments: Mapping[str, Any]) -> JointTracker:
     of_trunk = {n for n in own if not n.startswith(_JOIN)}
     if of_trunk != weights.keys() or any(own[n].shape != weights[n].shape for n in of_trunk):
         raise ValueError(f"{dict(arguments)}: changes more than how the modalities are joined")
+    if keep_join:
+        join = {n: t for n, t in trunk.state_dict().items() if n in own and n not in weights}
+        weights |= {n: t for n, t in join.items() if t.shape == own[n].shape}
     network.load_state_dict(weights, strict=False)
     network.online = dict(trunk.online)
     return network
@@ -65,6 +70,7 @@ class JoinTraining(L.LightningModule):
         head_rate: factor of the rate for the rest of the head.
         fixed: values of parameters that do not train, by the end of their names, such as
             ``{"threshold": 0.0}``.
+        initial: values at which parameters of the join start, likewise.
         feature_loss: a loss of `FUSION_LOSSES` on the maps before and after the fusion module.
         feature_loss_args: its arguments.
         weight_decay: of AdamW.
@@ -80,6 +86,7 @@ class JoinTraining(L.LightningModule):
         feature_loss: str | None = None,
         feature_loss_args: Mapping[str, Any] | None = None,
         weight_decay: float = 1e-4,
+        initial: Mapping[str, float] | None = None,
     ):
         super().__init__()
         self.network: Any = network
@@ -90,24 +97,27 @@ class JoinTraining(L.LightningModule):
             if feature_loss
             else None
         )
-        self._fix(fixed or {})
+        for name, parameter in self.network.named_parameters():
+            trains = name.startswith(_JOIN) or (parts == "head" and name.startswith("head."))
+            parameter.requires_grad_(trains)
+        self._set("initial", initial or {}, trains=True)
+        self._set("fixed", fixed or {}, trains=False)
         self._fused: list[tuple[Tensor, Tensor, Tensor]] = []
         if self.feature_loss is not None:
             for module in self._fusions():
                 module.register_forward_hook(self._keep)
         self.train()
 
-    def _fix(self, fixed: Mapping[str, float]) -> None:
-        found = dict.fromkeys(fixed, 0)
-        for name, parameter in self.network.named_parameters():
-            trains = name.startswith(_JOIN) or (self.parts == "head" and name.startswith("head."))
-            for end, value in fixed.items():
-                if name.startswith(_JOIN) and name.endswith(end):
-                    nn.init.constant_(parameter, value)
-                    trains, found[end] = False, found[end] + 1
-            parameter.requires_grad_(trains)
-        if missing := [end for end, count in found.items() if not count]:
-            raise ValueError(f"fixed: no parameter of the join ends with {missing[0]}")
+    def _set(self, about: str, values: Mapping[str, float], trains: bool) -> None:
+        """Give parameters of the join a value, and say whether they train."""
+        own = [(n, p) for n, p in self.network.named_parameters() if n.startswith(_JOIN)]
+        for end, value in values.items():
+            found = [parameter for name, parameter in own if name.endswith(end)]
+            if not found:
+                raise ValueError(f"{about}: no parameter of the join ends with {end}")
+            for parameter in found:
+                nn.init.constant_(parameter, value)
+                parameter.requires_grad_(trains)
 
     def _fusions(self) -> list[nn.Module]:
         head = self.network.head
@@ -157,9 +167,10 @@ class JoinTraining(L.LightningModule):
         both = torch.stack([batch[f"usable_{m}"] for m in self.network.modalities]).all(0)
         if not both.any():
             return {}
-        levels = [[x[both] for x in maps] for maps in self._fused]
-        fused, rgb, ir = map(list, zip(*levels, strict=True))
-        return self.feature_loss(fused, rgb, ir)
+        with torch.autocast(self.device.type, enabled=False):  # it takes differences of squares
+            levels = [[x[both].float() for x in maps] for maps in self._fused]
+            fused, rgb, ir = map(list, zip(*levels, strict=True))
+            return self.feature_loss(fused, rgb, ir)
 
     def training_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
         terms, _ = self.terms(batch)
@@ -183,9 +194,16 @@ class JoinTraining(L.LightningModule):
 
 
 def train_join(
-    module: JoinTraining, pairs: CachedPairs, steps: int, batch_size: int, seed: int
+    module: JoinTraining,
+    pairs: CachedPairs,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    precision: Any = "32-true",
 ) -> None:
     """Train for a number of steps; the order of the pairs depends on the seed alone.
+
+    ``precision`` is Lightning's, such as "bf16-mixed".
 
     Nothing happens if there is nothing to train, as for the mean on a frozen trunk.
     """
@@ -200,13 +218,16 @@ def train_join(
             max_epochs=-1,
             accelerator="cpu",
             devices=1,
+            precision=precision,
             gradient_clip_val=5.0,
             enable_model_summary=False,
             enable_progress_bar=False,
             enable_checkpointing=False,
             logger=False,
         )
+        module.network.to(memory_format=torch.channels_last)  # a sixth less time
         trainer.fit(module, loader)
+        module.network.to(memory_format=torch.contiguous_format)
 
 
 @torch.no_grad()

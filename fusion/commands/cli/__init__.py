@@ -22,6 +22,7 @@ from fusion.commands.cli.metrics import add_metrics
 from fusion.commands.cli.plugins import add_plugged_in
 from fusion.commands.cli.realtime import add_realtime
 from fusion.commands.cli.reference import add_reference
+from fusion.commands.cli.supervision import add_supervision
 from fusion.commands.cli.train import add_train, train
 
 DESCRIPTION = (
@@ -57,6 +58,7 @@ def _parser(argv: Sequence[str] = ()) -> Parser:
     add_train(commands)
     add_ablation(commands)
     add_reference(commands)
+    add_supervision(commands)
     add_export(commands)
     add_bench(commands)
     add_costs(commands)

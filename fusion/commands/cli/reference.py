@@ -58,6 +58,17 @@ def add_reference(commands: Commands) -> None:
     parser.add_argument(
         "--skip-existing", action="store_true", help="skip pairs that already have references"
     )
+    parser.add_argument(
+        "--regions",
+        metavar="SIDE",
+        type=positive_int,
+        help="choose by region of SIDE pixels, not by picture",
+    )
+    parser.add_argument(
+        "--detail",
+        action="store_true",
+        help="compose one reference of the strongest details of those chosen",
+    )
     add_number_option(parser, "--sheets", "also draw N pairs, to OUT/sheets")
     parser.add_argument(
         "--fused", metavar="DIR", type=Path, help="a trained network's results, for the sheets"
@@ -73,7 +84,15 @@ def _reference(arguments: argparse.Namespace) -> int:
     keep = KEEP if arguments.keep is None else arguments.keep
     results = method_names(arguments.results, "--results")
     failures = make_references(
-        ir, vis, results, out, keep, arguments.workers, arguments.skip_existing
+        ir,
+        vis,
+        results,
+        out,
+        keep,
+        arguments.workers,
+        arguments.skip_existing,
+        arguments.regions,
+        arguments.detail,
     )
     for failure in failures:
         print(failure, file=sys.stderr)

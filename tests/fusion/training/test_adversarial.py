@@ -116,7 +116,7 @@ def scripted(monkeypatch, views):
 
         monkeypatch.setattr(module, "descend", descend)
         monkeypatch.setattr(module, "discriminator_losses", losses)
-        monkeypatch.setattr(module, "_content", lambda *a: torch.tensor(whole))
+        monkeypatch.setattr(module, "content", lambda *a: torch.tensor(whole))
         monkeypatch.setattr(module, "log", lambda *a, **k: None)
         module.adversarial_step(views(16))
         return [number for number, _ in taken], [number for number, counted in taken if counted]

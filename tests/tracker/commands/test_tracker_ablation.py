@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +185,24 @@ def test_another_plan_is_refused_in_a_folder(folder, done, capsys):
     assert "plan.yaml: begun with another plan" in error and len(error.splitlines()) == 1
 
 
+def test_a_folder_takes_more_configurations_and_keeps_the_others(folder, done, capsys):
+    plan = yaml.safe_load((done / "plan.yaml").read_text())
+    times = {path: path.stat().st_mtime_ns for path in done.rglob("record.json")}
+    assert call(folder, done, "--only", "mean", "--seeds", "0", "--failing") == 0
+    capsys.readouterr()
+    kept = yaml.safe_load((done / "plan.yaml").read_text())
+    assert kept["configurations"] == plan["configurations"] and kept["failing"] == []
+    assert {path: path.stat().st_mtime_ns for path in done.rglob("record.json")} == times
+    assert call(folder, done, "--seeds", "1", "0") == 2  # other held-out pairs
+    changed = PLAN | {"configurations": {"gate": {}, "mean": {"network": {"join": "decision"}}}}
+    (folder / "changed.yaml").write_text(yaml.safe_dump(changed))
+    command = ["ablation", "--config", folder / "changed.yaml", "-o", done]
+    command += ["--start", folder / "trunk.safetensors"]
+    command += ["--sequences", f"vot={folder / 'sequences'}"]
+    assert main([str(part) for part in command]) == 2
+    assert "begun with another plan" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_the_plans_of_the_experiments_can_be_built(path):
     plan = read_plan(path)
@@ -199,6 +220,16 @@ def test_the_plans_of_the_experiments_can_be_built(path):
         assert names["llrr"] - names["thresholds 0"] == 2 * 2 * 2 * 16
 
 
+def test_variants_outside_the_package_can_be_built(tmp_path):
+    """All configurations are built before the data is found missing."""
+    command = [sys.executable, "-m", "tracker", "--import", "llrr_variants", "ablation"]
+    command += ["--config", EXPERIMENTS / "llrr_variants.yaml", "-o", tmp_path / "o"]
+    environment = os.environ | {"PYTHONPATH": f"{EXPERIMENTS}{os.pathsep}{EXPERIMENTS.parents[1]}"}
+    outcome = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert outcome.returncode == 2 and "data: no folder" in outcome.stderr
+    assert not (tmp_path / "o").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -211,11 +242,14 @@ def test_the_plans_of_the_experiments_can_be_built(path):
         ({"baseline": "best"}, "baseline best is none of"),
         ({"failing": ["depth"]}, "failing must be"),
         ({"head_rate": -1}, "head_rate must be"),
+        ({"every": 0}, "every must be"),
+        ({"precision": "16"}, "precision must be"),
         ({"data": 3}, "data must be"),
         ({"configurations": {}}, "no configurations"),
         ({"configurations": {"a/b": {}}, "baseline": "a/b"}, "a/b: cannot be the name"),
         ({"configurations": {"gate": {"net": {}}}}, "configurations.gate: give network"),
         ({"configurations": {"gate": {"network": 3}}}, "gate.network: not keys"),
+        ({"configurations": {"gate": {"keep_join": 1}}}, "gate.keep_join: give true or false"),
     ],
 )
 def test_what_is_wrong_with_a_plan_is_said(tmp_path, changes, said):
@@ -235,7 +269,8 @@ def test_what_is_wrong_with_a_plan_is_said(tmp_path, changes, said):
         ({"network": {"fusion": "rfn", "fusion_args": {"size": 3}}}, "'size'"),
         ({"fixed": {"weight": "none"}}, "configurations.new"),
         ({"network": {"fusion": "llr"}}, "did you mean 'llrr'"),
-        ({"fixed": {"threshold": 0.0}}, "no parameter of the join ends with threshold"),
+        ({"fixed": {"threshold": 0.0}}, "fixed: no parameter of the join ends with threshold"),
+        ({"initial": {"scale": 0.1}}, "initial: no parameter of the join ends with scale"),
         ({"feature_loss": "eq16"}, "eq16"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from fusion.base.errors import UserError
 from fusion.images.reading import write_image
 from tracker.data.sequences import load_dataset, load_sequence
-from tracker.evaluation.failing import Trial, failing_frames, shortened
+from tracker.evaluation.failing import Trial, failing_frames, thinned
 from tracker.training.degradation import FAILURES
 
 
@@ -68,4 +68,14 @@ def test_sequences_are_cut_short_before_their_middle_third_fails(dataset):
 def test_videos_are_not_cut(tmp_path, make_scene):
     sequence = load_sequence(make_scene(length=4).write_videos(tmp_path))
     with pytest.raises(UserError, match="folders of images"):
-        shortened(sequence, 2)
+        thinned(sequence, 2)
+
+
+def test_every_third_frame(dataset):
+    trial, whole = Trial(dataset, every=3), dataset["d"]
+    assert len(trial["d"]) == 3
+    np.testing.assert_array_equal(trial.annotations()["d"][0], whole.boxes_rgb[::3])
+    for index in range(3):
+        np.testing.assert_array_equal(trial["d"].frame(index).ir, whole.frame(3 * index).ir)
+    assert len(Trial(dataset, frames=2, every=3)["d"]) == 2
+    assert len(Trial(dataset, frames=9, every=3)["d"]) == 3

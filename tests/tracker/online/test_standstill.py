@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from fusion.images.reading import write_image
+from tracker.data.sequences import load_sequence
 from tracker.model.presets import build_network
 from tracker.model.settings import OnlineSettings
 from tracker.online.rgbt_tracker import RGBTTracker
+from tracker.online.running import track_to_folder
 from tracker.online.standstill import Standstill
 
 
@@ -58,9 +61,23 @@ def test_the_tracker_goes_on_as_if_the_frozen_modality_were_missing(video):
     frozen, missing = (RGBTTracker(network, settings=settings) for _ in range(2))
     for tracker in (frozen, missing):
         tracker.init(*video[0], (30, 20, 20, 25))
-    for k, (rgb, ir) in enumerate(video[1:], start=1):
+    for k, (rgb, _) in enumerate(video[1:], start=1):
         late = k >= 5  # frame 3 is repeated from frame 4 on: the second repetition is frame 5
         box, score = frozen.track(rgb, video[min(k, 3)][1])
         expected = missing.track(rgb, None if late else video[min(k, 3)][1])
         assert (box, score) == expected
         assert frozen.last_branches == (("rgb",) if late else ("rgb", "ir"))
+        assert frozen.repeated == ({"ir"} if late else set())
+
+
+def test_the_report_lists_the_frames(tmp_path, video):
+    for number, (rgb, _) in enumerate(video, start=1):
+        write_image(tmp_path / "visible" / f"{number:03}.png", rgb)
+        write_image(tmp_path / "infrared" / f"{number:03}.png", video[min(number - 1, 3)][1])
+    torch.manual_seed(0)
+    tracker = RGBTTracker(build_network("small"), settings=OnlineSettings(still_after=3))
+    sequence = load_sequence(tmp_path)
+    report = track_to_folder(tracker, sequence, (30, 20, 20, 25), tmp_path / "out")
+    # Frame 4 is the first of its kind, 7 its third repetition.
+    assert report.incidents == {"rgb": {}, "ir": {"repeated": [7, 8, 9, 10, 11, 12]}}
+    assert "infrared repeated in 6 frames: 7-12" in report.lines()

@@ -139,6 +139,27 @@ def test_fixed_parameters_keep_their_value(trunk, cached):
         JoinTraining(on_trunk(trunk, STACKS), fixed={"thresh0ld": 0.0})
 
 
+def test_initial_values_train(trunk, cached):
+    module = JoinTraining(on_trunk(trunk, STACKS), rate=0.1, initial={"threshold": 0.25})
+    thresholds = [p for n, p in module.network.named_parameters() if n.endswith("threshold")]
+    assert len(thresholds) == 4 and all((p == 0.25).all() for p in thresholds)
+    train_join(module, cached, 3, 8, 0)
+    assert all((p != 0.25).any() for p in thresholds)
+
+
+def test_bfloat16_is_near_float32(trunk, cached):
+    states, start = [], None
+    for precision in ("32-true", "bf16-mixed"):
+        torch.manual_seed(2)
+        module = JoinTraining(on_trunk(trunk, STACKS), rate=1e-2)
+        start = torch.cat([p.detach().flatten().clone() for _, p in module.trained])
+        train_join(module, cached, 3, 8, 0, precision)
+        states.append(torch.cat([p.detach().flatten() for _, p in module.trained]))
+        assert all(p.is_contiguous() for p in module.parameters())
+    moved = [state - start for state in states]
+    assert not torch.equal(*states) and torch.cosine_similarity(*moved, dim=0) > 0.9
+
+
 def test_terms_of_eq_15_are_those_of_the_fused_maps(trunk, cached):
     gammas = (2.0, 0.0, 3.0)
     network = on_trunk(trunk, STACKS)
@@ -176,5 +197,8 @@ def test_a_trunk_is_taken_whole_or_refused(trunk):
     trained = load_tracker()
     gates = on_trunk(trained, {"join": "gate"}).head.joins["cls"].gates["rgb"].weight
     assert trained.head.joins["cls"].gates["rgb"].weight.abs().max() > 0 and (gates == 0).all()
+    kept = on_trunk(trained, {"join": "gate", **STACKS}, keep_join=True).head.joins["cls"]
+    assert (kept.gates["rgb"].weight == trained.head.joins["cls"].gates["rgb"].weight).all()
+    assert (kept.scale == 0).all()
     with pytest.raises(ValueError, match="more than how"):
         on_trunk(trunk, {"depth": 2})

@@ -29,7 +29,7 @@ EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "tracker"
 CONFIGURATIONS = sorted(
     path.stem
     for path in EXPERIMENTS.glob("*.yaml")
-    if not path.stem.startswith(("distill", "ablation"))
+    if not path.stem.startswith(("distill", "ablation", "llrr"))
 )
 
 # Small enough for tests: a quarter of the compact network's search region.

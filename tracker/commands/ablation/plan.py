@@ -10,6 +10,7 @@ from fusion.base.errors import UserError
 from tracker.data.frames import MODALITIES
 
 PARTS = ("join", "head")
+PRECISIONS = ("32-true", "bf16-mixed")
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,15 @@ class Configuration:
     Attributes:
         network: arguments of `tracker.model.joint.JointTracker` that differ from the trunk's:
             modalities, join, fusion, fusion_args, tap.
-        fixed, feature_loss, feature_loss_args: see `tracker.training.join_training.JoinTraining`.
+        keep_join: see `tracker.training.join_training.on_trunk`.
+        fixed, initial, feature_loss, feature_loss_args: see
+            `tracker.training.join_training.JoinTraining`.
     """
 
     network: dict[str, Any] = field(default_factory=dict)
+    keep_join: bool = False
     fixed: dict[str, float] = field(default_factory=dict)
+    initial: dict[str, float] = field(default_factory=dict)
     feature_loss: str | None = None
     feature_loss_args: dict[str, Any] = field(default_factory=dict)
 
@@ -45,7 +50,9 @@ class Plan:
         head_rate: factor of the rate for the head, with parts "head".
         seeds: of data, order and initial weights.
         failing: modalities that fail in further trials, see `tracker.evaluation.failing`.
-        frames: number of frames of an evaluated sequence at most; None for all.
+        frames, every: frames of a sequence to evaluate on, see `tracker.evaluation.failing.thinned`.
+        precision: of training, as Lightning names it: "32-true", or "bf16-mixed", which takes half
+            the time on a processor with bfloat16. Validation and tracking are in float32.
         data: arguments of `tracker.training.video_data.VideoPairData`.
     """
 
@@ -61,6 +68,8 @@ class Plan:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     failing: list[str] = field(default_factory=lambda: list(MODALITIES))
     frames: int | None = None
+    every: int = 1
+    precision: str = "32-true"
     data: dict[str, Any] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
@@ -101,7 +110,9 @@ def _configuration(place: str, row: Any) -> Configuration:
     if not isinstance(row, dict) or set(row) - set(known):
         raise UserError(f"{place}: give {', '.join(known)}")
     for name, value in row.items():
-        if name != "feature_loss" and not isinstance(value, dict):
+        if name == "keep_join" and not isinstance(value, bool):
+            raise UserError(f"{place}.{name}: give true or false")
+        if name not in ("keep_join", "feature_loss") and not isinstance(value, dict):
             raise UserError(f"{place}.{name}: not keys with values")
     return Configuration(**row)
 
@@ -115,7 +126,7 @@ def _check(path: Path, plan: Plan) -> None:
             raise UserError(f"{path}: configurations.{name}: cannot be the name of a folder")
     if plan.parts not in PARTS:
         raise UserError(f"{path}: parts must be {' or '.join(PARTS)}, got {plan.parts!r}")
-    for name in ("steps", "batch_size", "pairs", "validation"):
+    for name in ("steps", "batch_size", "pairs", "validation", "every"):
         value = getattr(plan, name)
         if type(value) is not int or value < 1:
             raise UserError(f"{path}: {name} must be an integer of 1 or more, got {value!r}")
@@ -127,6 +138,9 @@ def _check(path: Path, plan: Plan) -> None:
             raise UserError(f"{path}: {name} must be different numbers, got {values!r}")
     if plan.frames is not None and (type(plan.frames) is not int or plan.frames < 2):
         raise UserError(f"{path}: frames must be an integer of 2 or more, got {plan.frames!r}")
+    if plan.precision not in PRECISIONS:
+        known = " or ".join(PRECISIONS)
+        raise UserError(f"{path}: precision must be {known}, got {plan.precision!r}")
     if not isinstance(plan.data, dict):
         raise UserError(f"{path}: data must be keys with values")
     if not isinstance(plan.head_rate, (int, float)) or not 0 < plan.head_rate <= 100:

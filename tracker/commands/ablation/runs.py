@@ -78,7 +78,8 @@ class Ablation:
 
         Raises:
             UserError: a configuration cannot be built, data cannot be used, or the folder was begun
-                with another plan or trunk.
+                with another plan or trunk. More configurations, seeds and failing modalities
+                may follow.
         """
         trunk = load_trunk(self.start)
         for name, configuration in self.plan.configurations.items():
@@ -93,8 +94,8 @@ class Ablation:
         bound = json.loads(json.dumps(self.plan.content()))
         bound["trunk"] = weights_digest(self.start)
         path = self.out / "plan.yaml"
-        if path.is_file() and read_yaml(path, "remove it") != bound:
-            raise UserError(f"{path}: begun with another plan or trunk; give another folder")
+        if path.is_file():
+            _extend(path, read_yaml(path, "remove it"), bound)
         write_config(path, bound)
 
     # --- Training ---
@@ -201,9 +202,10 @@ class Ablation:
         found = {}
         for name, root in self.roots.items():
             dataset = load_dataset(root)
-            found[name] = Trial(dataset, self.plan.frames)
+            frames, every = self.plan.frames, self.plan.every
+            found[name] = Trial(dataset, frames, None, every)
             for modality in self.plan.failing:
-                found[f"{name}, {modality} fails"] = Trial(dataset, self.plan.frames, modality)
+                found[f"{name}, {modality} fails"] = Trial(dataset, frames, modality, every)
         return found
 
     def results(self, trial: str, run: Run) -> Path:
@@ -235,6 +237,22 @@ class Ablation:
                 name,
                 {"trained": record.get("trained", 0)} | network_costs(load_trunk(run.weights)),
             )
+
+
+def _extend(path: Path, old: Any, new: dict[str, Any]) -> None:
+    """Check that what a folder has is valid under a new plan, and keep its other configurations."""
+    free = ("configurations", "baseline", "seeds", "failing")
+    try:
+        same = all(old[key] == value for key, value in new.items() if key not in free)
+        # The held-out pairs are drawn with the first seed.
+        same = same and old["seeds"][0] == new["seeds"][0]
+        rows = old["configurations"]
+        same = same and all(rows.get(n, row) == row for n, row in new["configurations"].items())
+    except (TypeError, KeyError, IndexError, AttributeError):
+        same = False
+    if not same:
+        raise UserError(f"{path}: begun with another plan or trunk; give another folder")
+    new["configurations"] = rows | new["configurations"]
 
 
 # --- In a process of its own ----------------------------------------------------------------------
@@ -274,7 +292,7 @@ def make_module(
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = on_trunk(trunk, configuration.network)
+        network = on_trunk(trunk, configuration.network, configuration.keep_join)
         return JoinTraining(
             network,
             plan.parts,  # type: ignore[arg-type]
@@ -283,6 +301,7 @@ def make_module(
             configuration.fixed,
             configuration.feature_loss,
             configuration.feature_loss_args,
+            initial=configuration.initial,
         )
 
 
@@ -295,7 +314,8 @@ def _train_run(job: _Job) -> None:
     start = time.process_time()
     configuration = plan.configurations[run.name]
     module = make_module(load_trunk(job.start), plan, configuration, run.seed, run.rate or 0.0)
-    train_join(module, CachedPairs(job.features), plan.steps, plan.batch_size, run.seed)
+    pairs = CachedPairs(job.features)
+    train_join(module, pairs, plan.steps, plan.batch_size, run.seed, plan.precision)
     spent = time.process_time() - start
     found = validate_join(module, CachedPairs(job.validation))
     save_tracker(module.network, run.weights)

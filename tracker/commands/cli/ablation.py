@@ -23,7 +23,8 @@ they are, and with each modality failing in the middle third.
 
 OUT receives figures.csv (AUC, deviation over seeds, kept, and the difference to the baseline with a
 95 % interval of a paired bootstrap over sequences and seeds), costs.csv, report.json, and
-differences.png. Running the command again resumes it; another plan is refused.
+differences.png. Running the command again resumes it; more configurations, seeds and failing
+modalities are added, another plan is refused.
 
 examples:
   tracker ablation --config experiments/tracker/ablation_llrr.yaml --masked-video DAVIS \\
@@ -98,6 +99,15 @@ def add_ablation(commands: Commands) -> None:
     change.add_argument(
         "--frames", metavar="N", type=positive_int, help="frames of a sequence at most"
     )
+    change.add_argument(
+        "--every", metavar="N", type=positive_int, help="evaluate on every N-th frame"
+    )
+    change.add_argument(
+        "--failing",
+        metavar="MODALITY",
+        nargs="*",
+        help="modalities that fail in further trials, none if nothing follows",
+    )
     parser.add_argument(
         "--workers",
         metavar="N",
@@ -111,7 +121,8 @@ def _ablation(arguments: argparse.Namespace) -> int:
     from fusion.base.files import check_folder
     from tracker.commands.ablation.plan import read_plan
 
-    changes = ("seeds", "rates", "parts", "steps", "pairs", "validation", "frames")
+    changes = ("seeds", "rates", "parts", "steps", "pairs", "validation", "frames", "every")
+    changes += ("failing",)
     plan = read_plan(arguments.config, {name: getattr(arguments, name) for name in changes})
     plan = _only(plan, arguments.only)
     plan.data.update(_data(arguments))
