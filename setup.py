@@ -20,6 +20,7 @@ REQUIREMENTS = [
     "pyyaml>=6.0",
     "safetensors>=0.4",
     "tqdm>=4.66",
+    "jinja2>=3.1",  # HTML pages; PyTorch needs it too
     "matplotlib>=3.8",
     "lightning>=2.6",  # averaged weights
     "jsonargparse[signatures]>=4.28",  # what LightningCLI needs for its configurations
@@ -107,7 +108,7 @@ setup(
             "py.typed",
             "model/pretrained/*.safetensors",
             "app/browser/*",
-            "evaluation/drawn/page.html",
+            "evaluation/templates/*.html",
         ],
         "tracker.vot_workspace": ["*.yaml", "*.ini", ".gitignore"],
     },

@@ -22,7 +22,7 @@ from fusion.commands.pipeline import side_by_side
 from fusion.commands.scene import street_pair
 from fusion.images.alignment.estimation import estimate_alignment, require_sure
 from fusion.images.alignment.geometry import similarity
-from fusion.images.pixels import luminance, tile
+from fusion.images.pixels import luminance, narrowed, tile
 from fusion.networks.registry import CLASSICAL
 from tracker import RGBTTracker, load_tracker
 from tracker.data.drawing import draw_frame
@@ -34,6 +34,7 @@ from tracker.training.video_pairs import VideoPairs
 
 FOLDER = Path(__file__).parent
 MOMENTS = (2, 32, 63)
+WIDEST = 1280  # pixels that the pages show
 
 
 def street() -> np.ndarray:
@@ -119,14 +120,6 @@ def samples(davis: str, m3svd: str) -> np.ndarray:
 PICTURES = {make.__name__: make for make in (street, align, methods, parts, synthetic, tracking)}
 
 
-def narrowed(picture: np.ndarray, width: int = 1280) -> np.ndarray:
-    """The image reduced to at most ``width`` pixels, the largest that the pages show."""
-    if picture.shape[1] <= width:
-        return picture
-    height = round(picture.shape[0] * width / picture.shape[1])
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-
-
 def main(names: list[str]) -> int:
     if names[:1] == ["samples"] and len(names) == 3:
         path = FOLDER / "samples.jpg"
@@ -140,7 +133,7 @@ def main(names: list[str]) -> int:
         return 2
     for name in names or PICTURES:
         path = FOLDER / f"{name}.jpg"
-        write_image(path, narrowed(PICTURES[name]()))
+        write_image(path, narrowed(PICTURES[name](), WIDEST))
         print(path)
     return 0
 

@@ -155,7 +155,7 @@ def share_search_path() -> None:
 def add_train(commands: Commands, about: str, examples: str, name: str = "train") -> None:
     """Add a command such as ``train`` with its help, which is printed without importing Lightning.
 
-    All other arguments are passed to Lightning, see `is_lightning`.
+    All other arguments are passed to Lightning, see `run_program`.
     """
     parser = commands.add_parser(
         name,
@@ -167,9 +167,38 @@ def add_train(commands: Commands, about: str, examples: str, name: str = "train"
     parser.set_defaults(command=lambda arguments: parser.print_help())
 
 
-def is_lightning(argv: list[str]) -> bool:
-    """Whether the arguments after ``train`` are for LightningCLI rather than a request for help."""
-    return argv not in ([], ["-h"], ["--help"])
+def run_program(
+    program: str,
+    argv: list[str] | None,
+    make_parser: Callable[[list[str]], Parser],
+    trainings: Mapping[str, Callable[[list[str]], None]],
+) -> int:
+    """Run a program with arguments and return its exit code.
+
+    Args:
+        program: its name.
+        argv: the arguments; None for those of the process.
+        make_parser: makes the parser for these arguments.
+        trainings: commands whose arguments Lightning's parser handles, see `add_train`.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    modules: list[str] = []
+    if code := run(program, lambda: modules.extend(import_parts(argv))):
+        return code
+    if argv and argv[0] in trainings and argv[1:] not in ([], ["-h"], ["--help"]):
+        train = trainings[argv[0]]
+        kept = [f"--import+={module}" for module in modules]  # in the run's configuration
+        return run(f"{program} {argv[0]}", lambda: train([*argv[1:], *kept]))
+    parsers: list[Parser] = []
+    if code := run(program, lambda: parsers.append(make_parser(argv))):
+        return code
+    (parser,) = parsers
+    arguments, rest = parser.parse_known_args(argv)
+    if "training" in arguments:  # options unknown to the command are for the training it starts
+        arguments.training = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return run(program, lambda: arguments.command(arguments))
 
 
 def positive_int(text: str) -> int:
@@ -254,6 +283,11 @@ def add_size_options(parser: argparse._ActionsContainer) -> None:
         help="--resize also where that changes the infrared's aspect ratio",
     )
     add_align_option(parser)
+    add_percentiles_option(parser)
+
+
+def add_percentiles_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--percentiles``."""
     parser.add_argument(
         "--percentiles",
         metavar="LOW,HIGH",
@@ -266,6 +300,11 @@ def add_size_options(parser: argparse._ActionsContainer) -> None:
 def add_input_options(parser: argparse._ActionsContainer) -> None:
     """Add what decides how two modalities are brought together: sizes, grey levels, partners."""
     add_size_options(parser)
+    add_pair_option(parser)
+
+
+def add_pair_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--pair``."""
     parser.add_argument(
         "--pair",
         metavar="HOW",
@@ -284,6 +323,13 @@ def add_align_option(parser: argparse._ActionsContainer) -> None:
         type=Path,
         help="calibration of the two cameras, from 'fusion align': brings the infrared onto the "
         "visible picture, whatever their sizes",
+    )
+
+
+def add_json_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--json``, for `fusion.base.tables.show_or_write`."""
+    parser.add_argument(
+        "--json", metavar="FILE", help="also write all figures; - for stdout, without tables"
     )
 
 

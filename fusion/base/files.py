@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,6 +61,34 @@ def check_apart(output: Path, inputs: Iterable[Path]) -> None:
     """
     if output.resolve() in {path.resolve() for path in inputs}:
         raise UserError(f"{output}: the output folder holds the inputs; give another folder")
+
+
+def named_paths(
+    texts: Iterable[str], option: str, name_of: Callable[[Path], str]
+) -> dict[str, Path]:
+    """Paths by name, from ``NAME=PATH`` or ``PATH`` on a command line.
+
+    A text that is itself an existing path is a ``PATH``: names of files may contain equals signs.
+
+    Args:
+        option: the name of the option, for the error message.
+        name_of: the name of a path that is given without one.
+
+    Raises:
+        UserError: a name is empty, or given twice.
+    """
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        path = Path(rest)
+        if not equals or Path(text).exists():
+            path = Path(text)
+            name = name_of(path)
+        if not name or name in found:
+            what = f"another one is already named {name}" if name else "no name before ="
+            raise UserError(f"{option} {text}: {what}; give NAME=PATH with names of your own")
+        found[name] = path
+    return found
 
 
 def read_text(path: str | Path, fix: str = "") -> str:

@@ -81,6 +81,14 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> No
         writer.writerows(rows)
 
 
+def show_or_write(result: Any, report: str, json: str | None) -> None:
+    """Print a report and write the figures, as selected by ``--json``."""
+    if json != "-":
+        print(report)
+    if json:
+        write_json(json, result)
+
+
 def write_json(target: str, content: Any) -> None:
     """Write JSON to a file, completely or not at all, or to stdout if ``target`` is ``-``.
 

@@ -6,8 +6,7 @@ the network's own layers, not to a faster kernel. Times are CPU seconds of one t
 over rounds.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -21,17 +20,6 @@ def _chosen(kind: str, only: Sequence[str] | None, known: Sequence[str]) -> list
         if name not in known:
             raise UserError(f"--only: {unknown(kind, name, known)}")
     return list(only or known)
-
-
-def _least(run: Callable[[], object], rounds: int) -> float:
-    """Minimum CPU seconds of ``run`` over rounds, after an uncounted one."""
-    run()
-    seconds = []
-    for _ in range(rounds):
-        begin = time.process_time()
-        run()
-        seconds.append(time.process_time() - begin)
-    return min(seconds)
 
 
 # --- Networks -------------------------------------------------------------------------------------
@@ -57,7 +45,7 @@ def network_costs(
     """
     import torch
 
-    from fusion.commands.bench import machine
+    from fusion.commands.bench import least_seconds, machine
     from fusion.networks.weights import NETWORKS
 
     torch.set_num_threads(1)
@@ -67,7 +55,7 @@ def network_costs(
         network = NETWORKS[name]().eval()
         pair = torch.rand(2, 1, 1, height, width, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
-            seconds = _least(partial(network, pair[0], pair[1]), rounds)
+            seconds = least_seconds({name: partial(network, *pair)}, rounds)[name]
         networks[name] = {
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "flops": count_flops(network, size),
@@ -123,7 +111,7 @@ def metric_costs(
     """
     import cv2
 
-    from fusion.commands.bench import machine
+    from fusion.commands.bench import least_seconds, machine
     from fusion.commands.scene import street_pair
     from fusion.evaluation.metrics import create_all, evaluate_levels, list_conventions
     from fusion.images.pixels import luminance
@@ -137,12 +125,11 @@ def metric_costs(
     try:
         for name in _chosen("convention", only, list_conventions()):
             metrics = create_all(None, name)
+            together = partial(evaluate_levels, metrics, fused, ir, vis)
+            alone = {m.name: partial(m.of_levels, fused, ir, vis) for m in metrics}
             conventions[name] = {
-                "together": _least(partial(evaluate_levels, metrics, fused, ir, vis), rounds),
-                "metrics": {
-                    metric.name: _least(partial(metric.of_levels, fused, ir, vis), rounds)
-                    for metric in metrics
-                },
+                "together": least_seconds({name: together}, rounds)[name],
+                "metrics": least_seconds(alone, rounds),
             }
     finally:
         cv2.setNumThreads(threads)

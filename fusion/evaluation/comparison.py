@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.base.files import natural_key, whole_file
+from fusion.base.files import named_paths, natural_key, whole_file
 from fusion.base.tables import MARKS, format_table, write_csv
 from fusion.base.workers import outcomes
 from fusion.evaluation.metrics import DEFAULT, Convention, Metric, create_all, evaluate_levels
@@ -280,25 +280,11 @@ def _measure(job: tuple) -> dict[str, float] | str:
 
 
 def method_names(folders: Sequence[str], option: str = "--fused") -> dict[str, Path]:
-    """Parse methods from ``NAME=DIR`` or ``DIR``; the latter is named after its last part.
-
-    If a folder with the whole text as its name exists, the text is a ``DIR``, because the folders
-    of `fusion.commands.ablation` contain equals signs.
-
-    Args:
-        folders: the texts from the command line.
-        option: the name of the option, for the error message.
+    """Folders or files of methods from ``NAME=PATH`` or ``PATH``, which is named after its last
+    part; in natural order of the names.
 
     Raises:
-        UserError: two methods have the same name.
+        UserError: see `fusion.base.files.named_paths`.
     """
-    methods: dict[str, Path] = {}
-    for text in folders:
-        name, equals, folder = text.partition("=")
-        is_named = bool(equals) and not Path(text).is_dir()
-        path = Path(folder if is_named else text)
-        name = name if is_named else path.resolve().name
-        if name in methods:
-            raise UserError(f"{option} {text}: a method is already named {name}; give NAME=DIR")
-        methods[name] = path
+    methods = named_paths(folders, option, lambda path: path.resolve().name)
     return dict(sorted(methods.items(), key=lambda item: natural_key(Path(item[0]))))

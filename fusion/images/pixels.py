@@ -257,6 +257,14 @@ def resize_to(image: np.ndarray, like: np.ndarray) -> np.ndarray:
     return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 255)
 
 
+def narrowed(image: np.ndarray, width: int) -> np.ndarray:
+    """An image scaled down to ``width`` pixels in width, if it is wider."""
+    if image.shape[1] <= width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def tile(rows: Sequence[Sequence[tuple[str, np.ndarray]]]) -> np.ndarray:
     """A contact sheet of captioned images.
 

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
-from fusion.images.pixels import to_8bit
+from fusion.images.pixels import narrowed, to_8bit
 from fusion.live.pipeline import Live, Registration, ShotPair
 from fusion.networks.base import FusionNetwork
 from fusion.networks.video import FrameFusion
@@ -56,10 +55,7 @@ class LiveFusion(Live):
 
     def scaled(self, vis: np.ndarray) -> np.ndarray:
         """The visible picture in the size that is fused."""
-        if self.width is None or vis.shape[1] <= self.width:
-            return vis
-        height = max(1, round(vis.shape[0] * self.width / vis.shape[1]))
-        return cv2.resize(vis, (self.width, height), interpolation=cv2.INTER_AREA)
+        return vis if self.width is None else narrowed(vis, self.width)
 
     def compute(self, pair: ShotPair) -> tuple[Mapping[str, np.ndarray | None], dict[str, Any]]:
         """Fuse a pair; see the base class."""

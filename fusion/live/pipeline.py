@@ -27,7 +27,15 @@ import cv2
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.images.pixels import luminance, require_same_shape, resize_to, scale_to_255, to_8bit
+from fusion.images.pixels import (
+    luminance,
+    narrowed,
+    require_same_shape,
+    resize_to,
+    scale_to_255,
+    to_8bit,
+)
+from fusion.images.reading import jpeg
 from fusion.images.timing import pair_videos
 from fusion.live.cameras import SIDES, Camera, Shot
 from fusion.live.measures import Latencies, Rate
@@ -384,13 +392,7 @@ class Live:
         key = (shown.number, view)
         found = self._jpegs.get(key)
         if found is None:
-            picture = shown.view(self.views[view])
-            if picture.shape[1] > widest:
-                height = max(1, round(picture.shape[0] * widest / picture.shape[1]))
-                picture = cv2.resize(picture, (widest, height), interpolation=cv2.INTER_AREA)
-            bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-            _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            found = data.tobytes()
+            found = jpeg(narrowed(shown.view(self.views[view]), widest), quality)
             newest = self._jpegs
             self._jpegs = {k: v for k, v in newest.items() if k[0] == shown.number} | {key: found}
         return found

@@ -160,13 +160,14 @@ def load_network(
     return network.to(device)
 
 
-def load_named(source: str) -> FusionNetwork:
+def load_named(source: str, device: torch.device | str = "cpu") -> FusionNetwork:
     """Load the network of a weights file, or a method by its name, in evaluation mode.
 
     Raises:
         UserError: as `load_network`; a name that is neither a file nor a method is unknown.
     """
-    return load_network(Path(source)) if Path(source).exists() else load_network(method=source)
+    path = Path(source) if Path(source).is_file() else None
+    return load_network(path, method=None if path else source, device=device)
 
 
 def _scaling_by(

@@ -12,12 +12,12 @@ from nicegui import ui
 
 from fusion.base.errors import UserError
 from fusion.images.pixels import to_8bit
-from fusion.images.reading import write_image
+from fusion.images.reading import data_address, jpeg, write_image
 from fusion.networks.lrrnet import LRRNet
 from tracker.app import samples
 from tracker.app.alignment import Alignment
 from tracker.app.elements import Compare, Picture
-from tracker.app.inputs import PICTURES, VIDEOS, data_address, is_video, shown
+from tracker.app.inputs import PICTURES, VIDEOS, is_video, shown
 from tracker.app.jobs import Job, Stopped
 from tracker.app.methods import FIRST, method_choices, network_of
 from tracker.app.parts import Progress, Source, complain, download_button, say
@@ -293,7 +293,7 @@ class FuseTab:
             return fuse_videos(network_of(method, self._device), ir, vis, out, options, watch)
 
         def show(frame: np.ndarray) -> None:
-            preview.show_picture(data_address(frame), (frame.shape[1], frame.shape[0]))
+            preview.show_picture(data_address(jpeg(frame)), (frame.shape[1], frame.shape[0]))
 
         try:
             account = await self._progress.follow(work, "frames", "Fusing", show)

@@ -1,12 +1,10 @@
 """What visitors upload: pictures, videos, and ZIP archives of a folder of pictures."""
 
-import base64
 import shutil
 import zipfile
 import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from fusion.base.errors import UserError
@@ -67,13 +65,6 @@ def shown(visitor: Visitor, image: np.ndarray, name: str) -> str:
     path = visitor.new_folder() / name
     write_image(path, reduced(image))
     return visitor.offer(path)
-
-
-def data_address(image: np.ndarray) -> str:
-    """An address that is itself a JPEG picture, for one that is soon replaced."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
 def reduced(image: np.ndarray, side: int = SHOWN_SIDE) -> np.ndarray:

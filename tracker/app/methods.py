@@ -7,7 +7,7 @@ from pathlib import Path
 from fusion.base.commandline import resolve_device
 from fusion.networks.base import FusionNetwork
 from fusion.networks.registry import CLASSICAL, NETWORKS
-from fusion.networks.weights import included_weights, load_network
+from fusion.networks.weights import included_weights, load_named
 
 #: The method that is chosen at first.
 FIRST = "lrrnet"
@@ -31,7 +31,4 @@ def network_of(method: str, device: str) -> FusionNetwork:
     Raises:
         UserError: see `fusion.load_network`.
     """
-    chosen = resolve_device(device)
-    if method in NETWORKS or method in CLASSICAL:
-        return load_network(method=method, device=chosen)
-    return load_network(method, device=chosen)
+    return load_named(method, resolve_device(device))

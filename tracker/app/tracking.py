@@ -10,10 +10,11 @@ import numpy as np
 from nicegui import ui
 
 from fusion.base.errors import UserError
+from fusion.images.reading import data_address, jpeg
 from tracker.app import samples
 from tracker.app.alignment import Alignment
 from tracker.app.elements import Box, Picture
-from tracker.app.inputs import VIDEOS, data_address, open_sequence, shown
+from tracker.app.inputs import VIDEOS, open_sequence, shown
 from tracker.app.jobs import Job, Stopped
 from tracker.app.parts import Progress, Source, complain, download_button, say
 from tracker.app.scores import score_plot
@@ -210,7 +211,7 @@ class TrackTab:
             return track_to_folder(tracker, sequence, box, folder, folder / "video.mp4", watch)
 
         def show(picture: np.ndarray) -> None:
-            preview.show_picture(data_address(picture), (picture.shape[1], picture.shape[0]))
+            preview.show_picture(data_address(jpeg(picture)), (picture.shape[1], picture.shape[0]))
 
         self._run.disable()
         lines: list[str] = []

@@ -1,15 +1,12 @@
 """The ``fusion`` command line. Modules that are slow to import are imported by the commands that
 need them, so that ``--help`` responds at once."""
 
-import sys
 from collections.abc import Sequence
 
 from fusion.base.commandline import (
     Parser,
     add_import_option,
-    import_parts,
-    is_lightning,
-    run,
+    run_program,
 )
 from fusion.commands.cli.ablation import add_ablation
 from fusion.commands.cli.align import add_align
@@ -43,25 +40,7 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``fusion`` with arguments (default: those of the process) and return its exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    modules: list[str] = []
-    code = run("fusion", lambda: modules.extend(import_parts(argv)))
-    if code:
-        return code
-    if argv[:1] == ["train"] and is_lightning(argv[1:]):  # handled by Lightning's parser
-        kept = [f"--import+={module}" for module in modules]  # in the run's configuration
-        return run("fusion train", lambda: train([*argv[1:], *kept]))
-    parsers: list[Parser] = []
-    code = run("fusion", lambda: parsers.append(_parser(argv)))
-    if code:
-        return code
-    (parser,) = parsers
-    arguments, rest = parser.parse_known_args(argv)
-    if "training" in arguments:  # options unknown to the command are for the training it starts
-        arguments.training = rest
-    elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    return run("fusion", lambda: arguments.command(arguments))
+    return run_program("fusion", argv, _parser, {"train": train})
 
 
 def _parser(argv: Sequence[str] = ()) -> Parser:

@@ -3,8 +3,15 @@
 import argparse
 from pathlib import Path
 
-from fusion.base.commandline import Commands, input_path, percentiles, positive_int
+from fusion.base.commandline import (
+    Commands,
+    add_number_option,
+    add_pair_option,
+    add_percentiles_option,
+    positive_int,
+)
 from fusion.base.errors import UserError
+from fusion.commands.cli.options import add_sources
 
 ALIGN_EXAMPLES = """\
 IR and VIS are two pictures, two folders of pictures or two videos of two cameras that do not move
@@ -35,31 +42,17 @@ def add_align(commands: Commands) -> None:
         epilog=ALIGN_EXAMPLES,
     )
     parser.set_defaults(command=_align)
-    parser.add_argument(
-        "ir", metavar="IR", type=input_path, help="infrared picture, folder or video"
-    )
-    parser.add_argument(
-        "vis", metavar="VIS", type=input_path, help="visible picture, folder or video"
-    )
+    add_sources(parser)
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="calibration to write")
     parser.add_argument(
         "--model",
         choices=("shift", "similarity", "affine", "homography"),
         help="kind of transform (default: similarity; from points what their number allows)",
     )
-    parser.add_argument(
-        "--frames",
-        metavar="N",
-        type=positive_int,
-        default=12,
-        help="number of pairs to use of folders and videos (default: 12)",
+    add_number_option(
+        parser, "--frames", "number of pairs to use of folders and videos", default=12
     )
-    parser.add_argument(
-        "--pair",
-        metavar="HOW",
-        choices=("time", "name", "index"),
-        help="which frames belong together, as for 'fusion fuse'",
-    )
+    add_pair_option(parser)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--points", metavar="FILE", type=Path, help="points that belong together")
     source.add_argument(
@@ -80,12 +73,7 @@ def add_align(commands: Commands) -> None:
         type=Path,
         help="lens distortion: a calibration file, of which only the cameras are used",
     )
-    parser.add_argument(
-        "--percentiles",
-        metavar="LOW,HIGH",
-        type=percentiles,
-        help="stretch the infrared from these percentiles, such as 1,99",
-    )
+    add_percentiles_option(parser)
     parser.add_argument(
         "--benchmark",
         metavar="N",

@@ -3,7 +3,8 @@
 import argparse
 
 from fusion.base.commandline import Commands
-from fusion.commands.cli.options import add_measuring_options, show_measured
+from fusion.base.tables import show_or_write
+from fusion.commands.cli.options import add_measuring_options
 
 BENCH_EXAMPLES = """\
 examples:
@@ -35,5 +36,5 @@ def _bench(arguments: argparse.Namespace) -> int:
     from fusion.commands.bench import bench, format_report
 
     result = bench(arguments.size, arguments.rounds, arguments.train)
-    show_measured(result, format_report(result), arguments.json)
+    show_or_write(result, format_report(result), arguments.json)
     return 0

@@ -3,7 +3,8 @@
 import argparse
 
 from fusion.base.commandline import Commands
-from fusion.commands.cli.options import add_measuring_options, show_measured
+from fusion.base.tables import show_or_write
+from fusion.commands.cli.options import add_measuring_options
 
 COSTS_EXAMPLES = """\
 examples:
@@ -35,5 +36,5 @@ def _costs(arguments: argparse.Namespace) -> int:
 
     measure = network_costs if arguments.what == "networks" else metric_costs
     result = measure(arguments.size, arguments.rounds, arguments.only)
-    show_measured(result, format_report(result), arguments.json)
+    show_or_write(result, format_report(result), arguments.json)
     return 0

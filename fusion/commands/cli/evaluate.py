@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_number_option, add_output_option
+from fusion.base.commandline import (
+    EXIT_BAD_INPUT,
+    Commands,
+    add_json_option,
+    add_number_option,
+    add_output_option,
+)
 from fusion.base.errors import UserError
 from fusion.commands.cli.options import (
     add_convention_options,
@@ -82,11 +88,7 @@ def add_evaluate(commands: Commands) -> None:
         help="the folders hold the frames of one video; implied for video files",
     )
     add_output_option(parser, "OUT", "folder for tables and plot")
-    parser.add_argument(
-        "--json",
-        metavar="FILE",
-        help="also write definitions and all figures as JSON; - for the terminal, alone",
-    )
+    add_json_option(parser)
     add_workers_option(parser)
 
 
@@ -193,7 +195,7 @@ def _draw(
 
 
 def _evaluate_videos(arguments: argparse.Namespace, methods: dict[str, Path]) -> int:
-    from fusion.base.tables import counted, write_json
+    from fusion.base.tables import counted, show_or_write
     from fusion.evaluation.video_comparison import compare_videos
 
     for option in ("network", "ranks", "sheet"):
@@ -203,10 +205,8 @@ def _evaluate_videos(arguments: argparse.Namespace, methods: dict[str, Path]) ->
     comparison = compare_videos(
         arguments.ir, arguments.vis, methods, metrics or (), arguments.convention
     )
-    if arguments.json != "-":
-        print(f"{counted(comparison.frames, 'frame')}\n\n{comparison.table()}")
-    if arguments.json:
-        write_json(arguments.json, comparison.content())
+    report = f"{counted(comparison.frames, 'frame')}\n\n{comparison.table()}"
+    show_or_write(comparison.content(), report, arguments.json)
     if arguments.output:
         comparison.write(arguments.output)
         print(f"table: {arguments.output / 'video.csv'}", file=sys.stderr)

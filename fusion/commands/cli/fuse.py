@@ -6,12 +6,14 @@ from pathlib import Path
 from fusion.base.commandline import (
     EXIT_BAD_INPUT,
     Commands,
-    add_device_option,
     add_input_options,
-    input_path,
 )
-from fusion.commands.cli.options import load_chosen, name_with_weights
-from fusion.networks.registry import CLASSICAL, NETWORKS
+from fusion.commands.cli.options import (
+    add_method_options,
+    add_sources,
+    load_chosen,
+    name_with_weights,
+)
 
 FUSE_EXAMPLES = """\
 IR and VIS are two pictures, two folders or two videos. Pictures of folders are paired by the
@@ -41,49 +43,12 @@ def add_fuse(commands: Commands) -> None:
         epilog=FUSE_EXAMPLES,
     )
     parser.set_defaults(command=_fuse)
-    parser.add_argument(
-        "ir", metavar="IR", type=input_path, help="infrared picture, folder or video"
-    )
-    parser.add_argument(
-        "vis", metavar="VIS", type=input_path, help="visible picture, folder or video"
-    )
+    add_sources(parser)
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="file or folder to write"
     )
-    parser.add_argument(
-        "--weights",
-        metavar="W",
-        type=Path,
-        help="a .safetensors file saved by this package, the authors' checkpoint, or a folder with "
-        "their files if there are several (default: those that are included)",
-    )
-    parser.add_argument(
-        "--method",
-        metavar="NAME",
-        help=f"the network: {', '.join((*NETWORKS, *CLASSICAL))} (see 'fusion methods'); detected "
-        "from a weights file, required for a folder of files and for methods without weights "
-        "(default: lrrnet)",
-    )
-    parser.add_argument(
-        "--rule",
-        metavar="RULE",
-        help="how a method with fusion rules fuses features, such as sum, average, l1 (see 'fusion "
-        "methods'; default: the published one)",
-    )
-    add_device_option(parser)
-    parser.add_argument(
-        "--color",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="keep the colour of the visible image; --no-color gives the paper's greyscale",
-    )
+    add_method_options(parser, default="lrrnet")
     add_input_options(parser)
-    parser.add_argument(
-        "--steady",
-        action=argparse.BooleanOptionalAction,
-        help="for videos: let the range of levels change slowly, and average pixels that do not "
-        "move (default: with lrrnet_fast)",
-    )
     parser.add_argument(
         "--compare", action="store_true", help="also write infrared, visible and fused side by side"
     )

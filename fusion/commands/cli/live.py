@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from fusion.base.commandline import Commands, add_device_option, positive_int
-from fusion.commands.cli.options import load_chosen
+from fusion.base.commandline import Commands, positive_int
+from fusion.commands.cli.options import add_method_options, load_chosen
 from fusion.live.options import CAMERAS, METHOD, WIDTH, add_live_options
 
 LIVE_EXAMPLES = (
@@ -34,20 +34,7 @@ def add_live(commands: Commands) -> None:
     parser.set_defaults(command=_live)
     parser.add_argument("ir", metavar="IR", help="infrared camera, address or file")
     parser.add_argument("vis", metavar="VIS", help="visible camera, address or file")
-    parser.add_argument(
-        "--weights",
-        metavar="W",
-        type=Path,
-        help="a weights file, as in 'fusion fuse' (default: the included weights of the method)",
-    )
-    parser.add_argument(
-        "--method",
-        metavar="NAME",
-        help=f"the fusion method, see 'fusion methods' (default: {METHOD})",
-    )
-    parser.add_argument(
-        "--rule", metavar="RULE", help="how a method with fusion rules fuses features"
-    )
+    add_method_options(parser, default=METHOD)
     parser.add_argument(
         "--width",
         metavar="PIXELS",
@@ -56,20 +43,7 @@ def add_live(commands: Commands) -> None:
         help=f"pictures that are wider are scaled down before they are fused (default: {WIDTH}); "
         "recordings keep their size",
     )
-    parser.add_argument(
-        "--color",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="keep the colour of the visible image",
-    )
-    parser.add_argument(
-        "--steady",
-        action=argparse.BooleanOptionalAction,
-        help="let the range of levels change slowly, and average pixels that do not move (default: "
-        "with lrrnet_fast)",
-    )
     add_live_options(parser)
-    add_device_option(parser)
 
 
 def _live(arguments: argparse.Namespace) -> int:

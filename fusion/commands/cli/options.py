@@ -2,13 +2,27 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fusion.base.commandline import add_number_option, resolve_device
+from fusion.base.commandline import (
+    add_device_option,
+    add_json_option,
+    add_number_option,
+    input_path,
+    resolve_device,
+)
 from fusion.base.errors import UserError
 
 if TYPE_CHECKING:
     from fusion.networks.base import FusionNetwork
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments IR and VIS: two pictures, folders or videos."""
+    for name, what in (("ir", "infrared"), ("vis", "visible")):
+        parser.add_argument(
+            name, metavar=name.upper(), type=input_path, help=f"{what} picture, folder or video"
+        )
 
 
 def add_workers_option(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +47,7 @@ def add_convention_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_measuring_options(parser: argparse.ArgumentParser, least_side: int) -> None:
-    """Add ``--size``, ``--rounds`` and ``--json``, for `show_measured`."""
+    """Add ``--size``, ``--rounds`` and ``--json``."""
 
     def size(text: str) -> tuple[int, int]:
         sides = text.split("x")
@@ -51,19 +65,7 @@ def add_measuring_options(parser: argparse.ArgumentParser, least_side: int) -> N
         help="size of the images in pixels (default: 640x512)",
     )
     add_number_option(parser, "--rounds", "number of rounds; the minimum counts", default=3)
-    parser.add_argument(
-        "--json", metavar="FILE", help="also write all figures; - for stdout, without the tables"
-    )
-
-
-def show_measured(result: dict[str, Any], report: str, json: str | None) -> None:
-    """Print the report, and write the figures as selected by ``--json``."""
-    from fusion.base.tables import write_json
-
-    if json != "-":
-        print(report)
-    if json:
-        write_json(json, result)
+    add_json_option(parser)
 
 
 def parse_metrics(arguments: argparse.Namespace) -> list[str] | None:
@@ -80,6 +82,49 @@ def parse_metrics(arguments: argparse.Namespace) -> list[str] | None:
     except UserError as error:
         option = "--convention" if "convention" in str(error).split()[1] else "--metrics"
         raise UserError(f"{option}: {error}") from error
+
+
+def add_method_options(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--method``, ``--weights``, ``--rule``, ``--device``, ``--color`` and ``--steady``.
+
+    Args:
+        default: the method without any of the first two.
+    """
+    from fusion.networks.registry import CLASSICAL, NETWORKS
+
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        type=Path,
+        help="a .safetensors file saved by this package, the authors' checkpoint, or a folder with "
+        "their files if there are several (default: those that are included)",
+    )
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help=f"the network: {', '.join((*NETWORKS, *CLASSICAL))} (see 'fusion methods'); detected "
+        "from a weights file, required for a folder of files and for methods without weights "
+        f"(default: {default})",
+    )
+    parser.add_argument(
+        "--rule",
+        metavar="RULE",
+        help="how a method with fusion rules fuses features, such as sum, average, l1 (see 'fusion "
+        "methods'; default: the published one)",
+    )
+    add_device_option(parser)
+    parser.add_argument(
+        "--color",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep the colour of the visible image; --no-color gives the paper's greyscale",
+    )
+    parser.add_argument(
+        "--steady",
+        action=argparse.BooleanOptionalAction,
+        help="for videos: let the range of levels change slowly, and average pixels that do not "
+        "move (default: with lrrnet_fast)",
+    )
 
 
 def load_chosen(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fusion.base.commandline import Commands, positive_int
+from fusion.base.commandline import Commands, add_json_option, add_number_option
 from fusion.base.errors import UserError
 
 REALTIME_EXAMPLES = """\
@@ -44,20 +44,12 @@ def add_realtime(commands: Commands) -> None:
         default=[],
         help="two videos with equal frames, for the still change; may be repeated",
     )
-    parser.add_argument(
-        "--frames",
-        metavar="N",
-        type=positive_int,
-        default=100,
-        help="length of the generated video (default: 100)",
-    )
-    parser.add_argument(
-        "--json", metavar="FILE", help="also write all figures; - for stdout, without the table"
-    )
+    add_number_option(parser, "--frames", "length of the generated video", default=100)
+    add_json_option(parser)
 
 
 def _realtime(arguments: argparse.Namespace) -> int:
-    from fusion.base.tables import write_json
+    from fusion.base.tables import show_or_write
     from fusion.commands.realtime import measure, report
 
     if (arguments.ir is None) != (arguments.vis is None):
@@ -65,8 +57,5 @@ def _realtime(arguments: argparse.Namespace) -> int:
     pictures = None if arguments.ir is None else (arguments.ir, arguments.vis)
     videos = [(ir, vis) for ir, vis in arguments.video]
     result = measure(arguments.methods, pictures, videos, frames=arguments.frames)
-    if arguments.json != "-":
-        print(report(result))
-    if arguments.json:
-        write_json(arguments.json, result)
+    show_or_write(result, report(result), arguments.json)
     return 0

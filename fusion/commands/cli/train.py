@@ -19,7 +19,7 @@ exit code: 0, or 2 if an option or the data is invalid.
 
 
 def add_train(commands: Commands) -> None:
-    """Register the command for its help only: see `is_lightning`."""
+    """Register the command for its help only: see `run_program`."""
     add_train_help(commands, "train a network", TRAIN_EXAMPLES)
 
 

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +218,16 @@ def test_the_plans_of_the_experiments_can_be_built(path):
         # The plain stack lacks thresholds and weights of steps alone, of two stacks in two joins.
         assert names["llrr"] - names["plain stack"] == 2 * 2 * (2 * 16 + 1)
         assert names["llrr"] - names["thresholds 0"] == 2 * 2 * 2 * 16
+
+
+def test_variants_outside_the_package_can_be_built(tmp_path):
+    """All configurations are built before the data is found missing."""
+    command = [sys.executable, "-m", "tracker", "--import", "llrr_variants", "ablation"]
+    command += ["--config", EXPERIMENTS / "llrr_variants.yaml", "-o", tmp_path / "o"]
+    environment = os.environ | {"PYTHONPATH": f"{EXPERIMENTS}{os.pathsep}{EXPERIMENTS.parents[1]}"}
+    outcome = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert outcome.returncode == 2 and "data: no folder" in outcome.stderr
+    assert not (tmp_path / "o").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from fusion.base.errors import UserError
+from fusion.base.files import named_paths
 from fusion.images.reading import read_image, write_image
 from fusion.images.video import Video
 from tracker.commands.cli import main
-from tracker.commands.cli.draw import named_files
+from tracker.commands.cli.draw import tracker_of
 from tracker.data.drawing import FAILED, colors_of
 from tracker.evaluation.drawn import page, pictures, runs
 from tracker.evaluation.drawn.dataset import draw_dataset
@@ -172,10 +173,10 @@ def test_a_given_truth_replaces_the_sequences_own(sequence, results, tmp_path, c
 def test_trackers_are_named(tmp_path):
     (tmp_path / "a=b.txt").write_text("")
     files = ["x=r.txt", "out/boxes.txt", "deep/T.txt", str(tmp_path / "a=b.txt")]
-    assert list(named_files(files)) == ["x", "out", "T", "a=b"]
+    assert list(named_paths(files, "--results", tracker_of)) == ["x", "out", "T", "a=b"]
     for words in (["x=1.txt", "x=2.txt"], ["=1.txt"]):
-        with pytest.raises(UserError, match="NAME=FILE"):
-            named_files(words)
+        with pytest.raises(UserError, match="NAME=PATH"):
+            named_paths(words, "--results", tracker_of)
 
 
 # --- Video and sheet ------------------------------------------------------------------------------
@@ -331,7 +332,7 @@ def test_all_sequences_of_a_dataset(sequence, results, tmp_path, capsys):
     assert call(*options, "-o", out) == 0
     assert {path.name for path in out.iterdir()} == {"car.html", "index.html"}
     index = (out / "index.html").read_text()
-    assert 'href="car.html"' in index and "<td>0.49</td><td>21</td>" in index
+    assert 'href="car.html"' in index and "<td>0.49</td>\n<td>21</td>" in index
     assert [t["name"] for t in content(out / "car.html")[1]["trackers"]] == ["bad", "good"]
 
 

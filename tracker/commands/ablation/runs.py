@@ -78,7 +78,7 @@ class Ablation:
 
         Raises:
             UserError: a configuration cannot be built, data cannot be used, or the folder was begun
-                with another plan or trunk. More configurations, rates, seeds and failing modalities
+                with another plan or trunk. More configurations, seeds and failing modalities
                 may follow.
         """
         trunk = load_trunk(self.start)
@@ -241,7 +241,7 @@ class Ablation:
 
 def _extend(path: Path, old: Any, new: dict[str, Any]) -> None:
     """Check that what a folder has is valid under a new plan, and keep its other configurations."""
-    free = ("configurations", "baseline", "rates", "seeds", "failing")
+    free = ("configurations", "baseline", "seeds", "failing")
     try:
         same = all(old[key] == value for key, value in new.items() if key not in free)
         # The held-out pairs are drawn with the first seed.

@@ -2,13 +2,12 @@
 need them, so that ``--help`` responds at once."""
 
 import sys
+from collections.abc import Sequence
 
 from fusion.base.commandline import (
     Parser,
     add_import_option,
-    import_parts,
-    is_lightning,
-    run,
+    run_program,
 )
 from tracker.app.command import add_app
 from tracker.commands.cli.ablation import add_ablation
@@ -38,18 +37,8 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``tracker`` with arguments (default: those of the process) and return its exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    modules: list[str] = []
-    code = run("tracker", lambda: modules.extend(import_parts(argv)))
-    if code:
-        return code
-    if argv[:1] == ["train"] and is_lightning(argv[1:]):  # handled by Lightning's parser
-        kept = [f"--import+={module}" for module in modules]  # in the run's configuration
-        return run("tracker train", lambda: train([*argv[1:], *kept]))
-    if argv[:1] == ["distill"] and is_lightning(argv[1:]):
-        return run("tracker distill", lambda: distill(argv[1:]))
-    arguments = _parser().parse_args(_with_joined_box(argv))
-    return run("tracker", lambda: arguments.command(arguments))
+    argv = _with_joined_box(sys.argv[1:] if argv is None else argv)
+    return run_program("tracker", argv, _parser, {"train": train, "distill": distill})
 
 
 def _with_joined_box(argv: list[str]) -> list[str]:
@@ -61,7 +50,7 @@ def _with_joined_box(argv: list[str]) -> list[str]:
     return joined
 
 
-def _parser() -> Parser:
+def _parser(_: Sequence[str] = ()) -> Parser:
     parser = Parser(prog="tracker", description=DESCRIPTION, epilog=EXAMPLES)
     add_import_option(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -23,7 +23,7 @@ they are, and with each modality failing in the middle third.
 
 OUT receives figures.csv (AUC, deviation over seeds, kept, and the difference to the baseline with a
 95 % interval of a paired bootstrap over sequences and seeds), costs.csv, report.json, and
-differences.png. Running the command again resumes it; more configurations, rates, seeds and failing
+differences.png. Running the command again resumes it; more configurations, seeds and failing
 modalities are added, another plan is refused.
 
 examples:

@@ -4,6 +4,7 @@ import argparse
 import json
 
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_align_option, input_path
+from tracker.commands.cli.options import add_layout_option
 from tracker.data.layouts import dataset_names
 
 DATA_EXAMPLES = """\
@@ -34,11 +35,7 @@ def add_data(commands: Commands) -> None:
     parser.add_argument(
         "ir", metavar="IR", type=input_path, nargs="?", help="infrared folder or video"
     )
-    parser.add_argument(
-        "--layout",
-        metavar="NAME",
-        help=f"layout of PATH, instead of detecting it: {', '.join(dataset_names())}",
-    )
+    add_layout_option(parser, dataset_names())
     parser.add_argument(
         "--all-frames", action="store_true", help="decode every frame, not only the first ones"
     )

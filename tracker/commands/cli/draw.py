@@ -14,8 +14,9 @@ from fusion.base.commandline import (
     positive_int,
 )
 from fusion.base.errors import UserError
-from fusion.base.files import check_folder
+from fusion.base.files import check_folder, named_paths
 from fusion.base.tables import counted
+from tracker.commands.cli.options import add_layout_option
 from tracker.data.layouts import LAYOUTS
 
 if TYPE_CHECKING:
@@ -77,11 +78,7 @@ def add_draw(commands: Commands) -> None:
         help="the annotation, x,y,w,h per frame (default: the sequence's own)",
     )
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="see below")
-    parser.add_argument(
-        "--layout",
-        metavar="NAME",
-        help=f"layout of a sequence folder, instead of detecting it: {', '.join(LAYOUTS)}",
-    )
+    add_layout_option(parser, LAYOUTS)
     parser.add_argument(
         "--frames",
         metavar="N",
@@ -156,7 +153,7 @@ def _draw_sequence(arguments: argparse.Namespace) -> int:
     if arguments.sequences is not None:
         raise UserError("--sequences: selects sequences of a dataset; give --dataset and --root")
     write = _writer(arguments.output.suffix.lower(), arguments)
-    files = named_files(arguments.results)
+    files = named_paths(arguments.results, "--results", tracker_of)
     sequence = runs.open_sequence(
         arguments.rgb,
         arguments.ir,
@@ -194,25 +191,10 @@ def _line(name: str, mean: float, lost: int | None) -> str:
     )
 
 
-def named_files(words: list[str]) -> dict[str, Path]:
-    """Files of results by tracker, from ``NAME=FILE`` or ``FILE``.
-
-    Raises:
-        UserError: two trackers have the same name.
-    """
-    files: dict[str, Path] = {}
-    for word in words:
-        name, equals, rest = word.partition("=")
-        path = Path(rest)
-        if not equals or Path(word).exists():  # a file may have = in its name
-            path = Path(word)
-            parent = path.resolve().parent.name
-            name = parent if path.name == "boxes.txt" and parent else path.stem
-        if not name or name in files:
-            what = f"a second tracker named {name}" if name else "no name before ="
-            raise UserError(f"--results {word}: {what}; give NAME=FILE with names of your own")
-        files[name] = path
-    return files
+def tracker_of(path: Path) -> str:
+    """The name of a tracker whose result file is given without one."""
+    folder = path.resolve().parent.name
+    return folder if path.name == "boxes.txt" and folder else path.stem
 
 
 def _draw_dataset(arguments: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from fusion.base.commandline import (
 from fusion.base.errors import UserError
 from fusion.base.files import check_folder
 from fusion.base.threads import limited_threads
+from tracker.commands.cli.options import add_layout_option
 from tracker.data.layouts import LAYOUTS
 from tracker.evaluation.trackers import TRACKERS, make_tracker
 from tracker.online.options import add_preset_option
@@ -84,11 +85,7 @@ def add_track(commands: Commands) -> None:
         type=Path,
         help="also write a video of both modalities with the predicted and annotated box: out.mp4",
     )
-    parser.add_argument(
-        "--layout",
-        metavar="NAME",
-        help=f"layout of a sequence folder, instead of detecting it: {', '.join(LAYOUTS)}",
-    )
+    add_layout_option(parser, LAYOUTS)
     add_input_options(parser)
 
 

@@ -35,7 +35,7 @@ exit code: 0, or 2 if an option or the data is invalid.
 
 
 def add_train(commands: Commands) -> None:
-    """Register the command for its help only: see `is_lightning`."""
+    """Register the command for its help only: see `run_program`."""
     add_train_help(commands, "train a network", TRAIN_EXAMPLES)
 
 
@@ -52,7 +52,7 @@ def train(argv: list[str]) -> None:
 
 
 def add_distill(commands: Commands) -> None:
-    """Register the command for its help only: see `is_lightning`."""
+    """Register the command for its help only: see `run_program`."""
     add_train_help(commands, "train a small network from a large one", DISTILL_EXAMPLES, "distill")
 
 

@@ -1,6 +1,5 @@
 """Results on all sequences of a dataset: one file per sequence, and an index of them."""
 
-import html
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.base.files import whole_file
 from tracker.data.annotations import read_regions, regions_to_boxes
 from tracker.data.sequences import Dataset
 from tracker.evaluation.drawn.runs import (
@@ -20,6 +18,7 @@ from tracker.evaluation.drawn.runs import (
     start_filled,
 )
 from tracker.evaluation.ope.files import corners_to_boxes, find_trackers, result_paths
+from tracker.evaluation.pages import write_html
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,54 +122,4 @@ def write_index(drawn: list[Drawn], path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    text = html.escape
-    trackers = [(run.name, run.color) for run in drawn[0].footage.runs]
-    head = "".join(
-        '<th colspan="2"><i style="background:rgb({},{},{})"></i>{}</th>'.format(*color, text(name))
-        for name, color in trackers
-    )
-    rows = []
-    for each in drawn:
-        cells = []
-        for run in each.footage.runs:
-            mean = f"{run.mean:.2f}" if run.counted.any() else "-"
-            lost = "-" if run.lost is None else f"{run.lost + 1}"
-            cells.append(f"<td>{mean}</td><td>{lost}</td>")
-        name = f'<a href="{text(each.path.name)}">{text(each.footage.sequence.name)}</a>'
-        rows.append(f"<tr><th>{name}</th><td>{each.footage.frames}</td>{''.join(cells)}</tr>")
-    sub = "<th>mean IoU</th><th>lost at</th>" * len(trackers)
-    page = _INDEX.format(head=head, sub=sub, rows="\n".join(rows))
-    with whole_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-
-
-_INDEX = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Results by sequence</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #dfe5ea; background: #16191d;
-       max-width: 1180px; margin: 1.5rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #2b3138; }}
-tbody th {{ text-align: left; font-weight: 400; }}
-a {{ color: #56b4e9; }}
-i {{ display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em; }}
-</style>
-</head>
-<body>
-<h1>Results by sequence</h1>
-<table>
-<thead>
-<tr><th></th><th></th>{head}</tr>
-<tr><th>sequence</th><th>frames</th>{sub}</tr>
-</thead>
-<tbody>
-{rows}
-</tbody>
-</table>
-</body>
-</html>
-"""
+    write_html("index.html", path, drawn=drawn)

@@ -4,22 +4,20 @@ The frames are embedded as JPEG files, and boxes are drawn by the page, so that 
 hidden. The page loads nothing from anywhere, and says so in its content security policy.
 """
 
-import base64
-import html
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.base.files import whole_file
+from fusion.images.pixels import narrowed
+from fusion.images.reading import data_address, jpeg
 from tracker.data.frames import MODALITY_NAMES, Frame
 from tracker.evaluation.drawn.pictures import frames_of
 from tracker.evaluation.drawn.runs import Footage, Run
 from tracker.evaluation.ope.figures import LOST_FRAMES, LOST_OVERLAP
+from tracker.evaluation.pages import write_html
 
 LIMIT = 40.0
 """Default limit of the embedded images in megabytes, which browsers open without delay."""
@@ -60,13 +58,7 @@ def write_page(footage: Footage, path: Path, limit: float = LIMIT) -> int:
         "trackers": [_tracker(run) for run in footage.runs],
         "note": _note(footage, len(shown)),
     }
-    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    head, tail = page.split("{{data}}")
-    head = head.replace("{{title}}", html.escape(footage.sequence.name))
-    # In JSON, < only occurs in strings; escaped, none of them can end the script.
-    data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-    with whole_file(path) as temporary:
-        temporary.write_text(head + data + tail, encoding="utf-8")
+    write_html("drawn.html", path, title=footage.sequence.name, content=content)
     return len(shown)
 
 
@@ -156,11 +148,4 @@ def _address(frame: Frame, modality: str, width: int) -> str | None:
     image = getattr(frame, modality)
     if image is None:
         return None
-    height, own = image.shape[:2]
-    if own > width:
-        image = cv2.resize(
-            image, (width, max(1, round(height * width / own))), interpolation=cv2.INTER_AREA
-        )
-    stored = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
-    _, encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
+    return data_address(jpeg(narrowed(image, width), _QUALITY))

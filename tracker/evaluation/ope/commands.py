@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands, add_device_option, positive_int
 from fusion.base.errors import UserError
-from fusion.base.tables import MARKS, counted, format_table, write_csv, write_json
+from fusion.base.tables import MARKS, counted, format_table, show_or_write, write_csv
 from tracker.evaluation.trackers import TRACKERS, tracker_name
 from tracker.online.options import add_output_options, add_preset_option, online_setting
 from tracker.online.runtime import add_runtime_options, add_threads_option
@@ -205,10 +205,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if not table:
         raise UserError(f"no tracker could be evaluated ({len(faults)} problems, see above)")
 
-    if arguments.json is not None:
-        write_json(arguments.json, _table_json(table, attributes, arguments.per_sequence))
-    if arguments.json != "-":
-        print(_evaluate_text(table, attributes, arguments.per_sequence))
+    chosen = table, attributes, arguments.per_sequence
+    show_or_write(_table_json(*chosen), _evaluate_text(*chosen), arguments.json)
     scores = {name: row.scores for name, row in table.items()}
     if arguments.output is not None:
         _write_evaluation(scores, attributes, arguments.output)

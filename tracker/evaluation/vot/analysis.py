@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fusion.base.commandline import EXIT_BAD_INPUT, Commands
 from fusion.base.errors import UserError
-from fusion.base.tables import MARKS, counted, format_table, write_csv, write_json
+from fusion.base.tables import MARKS, counted, format_table, show_or_write, write_csv
 from tracker.online.options import add_experiment_option, add_output_options, add_workspace_option
 
 if TYPE_CHECKING:
@@ -80,12 +80,8 @@ def _analyze(arguments: argparse.Namespace) -> int:
     if not scores:
         raise UserError(f"no tracker could be analysed ({len(faults)} problems, see above)")
 
-    if arguments.json is not None:
-        write_json(
-            arguments.json, {name: _analysis_json(tracker) for name, tracker in scores.items()}
-        )
-    if arguments.json != "-":
-        print(_analysis_text(scores, arguments.per_sequence))
+    figures = {name: _analysis_json(tracker) for name, tracker in scores.items()}
+    show_or_write(figures, _analysis_text(scores, arguments.per_sequence), arguments.json)
     if arguments.toolkit:
         # JSON goes to the terminal alone.
         where = sys.stderr if arguments.json == "-" else sys.stdout
@@ -137,8 +133,7 @@ def _analysis_text(scores: Mapping, per_sequence: bool) -> str:
     runs = [run for sequence in first.sequences for run in sequence.runs]
     rows = []
     for name in sorted(scores, key=lambda name: -scores[name].EAO):
-        failures = sum(sequence.failures for sequence in scores[name].sequences)
-        rows.append([name, *scores[name].figures().values(), failures])
+        rows.append([name, *scores[name].figures().values(), scores[name].failures])
     marks = f"\n{MARKS}" if len(scores) > 1 else ""
     parts = [
         f"{counted(len(first.sequences), 'sequence')}, "

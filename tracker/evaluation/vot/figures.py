@@ -163,6 +163,11 @@ class MultistartScores:
         """Expected average overlap: mean of the curve from low to high."""
         return float(self.curve[self.low : self.high + 1].mean())
 
+    @property
+    def failures(self) -> int:
+        """How many runs failed."""
+        return sum(sequence.failures for sequence in self.sequences)
+
     def figures(self) -> dict[str, float]:
         """EAO, A and R by name."""
         return {"EAO": self.EAO, "A": self.A, "R": self.R}
