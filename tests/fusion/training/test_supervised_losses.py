@@ -1,5 +1,8 @@
 """The framework's losses of the supervised baselines against plain computations by NumPy."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,14 +19,17 @@ from plain import (
 )
 
 from fusion.base.errors import UserError
+from fusion.commands.cli import main
 from fusion.networks.registry import NETWORKS
-from fusion.networks.weights import save_network
+from fusion.networks.weights import load_network, save_network
 from fusion.training import supervised
 from fusion.training.supervised_adversarial import (
     SupervisedDDcGANTraining,
     SupervisedFusionGANTraining,
     supervised_content,
 )
+
+EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "fusion"
 
 #: Weights of three references of two pairs; the second pair has only two.
 WEIGHTS = np.array([[0.5, 0.3, 0.2], [0.6, 0.4, 0.0]])
@@ -235,9 +241,9 @@ def trainings():
         ),
         "swinfusion": (
             lambda: supervised.SupervisedSwinFusionTraining(make["swinfusion"](0.0), **fast),
-            (16, 5, 0.9),
+            (16, 10, 0.8),
         ),
-        "mgt": (lambda: supervised.SupervisedMGTTraining(make["mgt"](), **fast), (16, 5, 0.9)),
+        "mgt": (lambda: supervised.SupervisedMGTTraining(make["mgt"](), **fast), (16, 8, 0.9)),
         "rfn-nest": (
             lambda: supervised.SupervisedRFNNestTraining(make["rfn-nest"](), learning_rate=1e-3),
             (16, 6, 0.8),
@@ -281,3 +287,37 @@ def test_supervised_training_may_start_from_weights(tmp_path):
         assert torch.equal(ours, theirs)
     with pytest.raises(UserError, match=r"nowhere.*no such file.*model\.init_args\.start"):
         supervised.SupervisedPMGITraining(NETWORKS["pmgi"](), "nowhere.safetensors")
+
+
+#: Side of the views, and what makes each configuration small enough for a test.
+SMALLER = {
+    "didfuse": (16, {}),
+    "pmgi": (24, {}),
+    "sdnet": (24, {}),
+    "fusiongan": (59, {"size": 59}),
+    "ddcgan": (16, {"size": 16}),
+    "rfn_nest": (16, {}),
+    "swinfusion": (16, {}),
+    "mgt": (16, {}),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", SMALLER)
+def test_configurations_run(name, street_pairs, tmp_path):
+    root = street_pairs(2, 72, 64)
+    references = tmp_path / "references"
+    for rank in (1, 2):
+        shutil.copytree(root / "vis", references / f"rank_{rank}")
+        (references / f"rank_{rank}.txt").write_text("0.png,0.5\n1.png,0.5\n")
+    size, arguments = SMALLER[name]
+    command = ["train", "fit", "--config", str(EXPERIMENTS / f"{name}_supervised.yaml")]
+    command += ["--data.root", str(root), "--data.references", str(references)]
+    command += ["--data.size", str(size), "--data.batch_size", "2", "--data.workers", "0"]
+    for key, value in arguments.items():
+        command += [f"--model.init_args.{key}", str(value)]
+    command += ["--trainer.max_steps", "1", "--trainer.accelerator", "cpu"]
+    command += ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", str(tmp_path / "r")]
+    assert main([*command, "--trainer.enable_progress_bar", "false"]) == 0
+    (path,) = (tmp_path / "r").rglob("weights.safetensors")
+    assert NETWORKS.name_of(type(load_network(path))) == name.replace("_", "-")
