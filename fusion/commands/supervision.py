@@ -6,9 +6,11 @@ of the same size, whatever their stages. Runs are trained by `fusion.commands.ab
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fusion.base.configuration import merged, nested, read_config, read_yaml
 from fusion.base.errors import UserError
@@ -22,6 +24,7 @@ from fusion.images.pairing import images_by_stem, pair_folders
 from fusion.images.pixels import luminance, tile, to_8bit
 from fusion.images.reading import read_image, read_infrared, read_visible, write_image
 from fusion.networks.weights import load_network
+from fusion.training.records import read_curves
 
 __all__ = ["PLAIN", "Plan", "Supervision", "read_plan"]
 
@@ -42,7 +45,7 @@ class Plan:
         treatments: by name: ``stages``, a list of ``plain`` and ``supervised``, each with an equal
             share of the steps; ``references``, the name of a folder of references; ``mended``,
             whether supervised stages have the network's ``mended`` keys; ``networks``, those it is
-            for, by default all.
+            for, by default all; ``others``, the treatment whose runs stand for other networks.
         seeds: seeds of the runs.
         keys: dotted keys that all runs change.
         folder: of the plan, in which its configurations are looked up.
@@ -114,7 +117,7 @@ class Supervision:
     """The runs of a plan below one folder; interrupted runs are resumed.
 
     The folder ``out`` contains what `Ablation` writes, ``fused/RUN/``, ``sheets/NETWORK.png``,
-    ``means.csv``, ``pictures.csv``, ``ranks.csv`` and ``supervision.csv``.
+    ``losses.png``, ``means.csv``, ``pictures.csv``, ``ranks.csv`` and ``supervision.csv``.
 
     Args:
         plan: see `read_plan`.
@@ -217,10 +220,44 @@ class Supervision:
             notes += fuse_folders(network, ir, vis, folder, options).notes
         comparison = compare_methods(ir, vis, folders, LEDGER, workers)
         comparison.write(self.out)
-        outcome = Outcome(comparison, tuple(self.runs), [*notes, *comparison.failures])
+        others = {name: t["others"] for name, t in self.plan.treatments.items() if "others" in t}
+        failures = [*notes, *comparison.failures]
+        outcome = Outcome(comparison, tuple(self.runs), failures, others)
         outcome.write(self.out)
         self._draw(ir, vis, folders)
+        self.plot_losses(self.out / "losses.png")
         return outcome
+
+    def plot_losses(self, path: Path) -> None:
+        """Plot the losses of all runs over their steps, relative to each run's first: a panel for
+        each network, a line for each run, smoothed over a tenth of the run."""
+        from matplotlib.figure import Figure
+
+        networks = list({run.network: None for run in self.runs})
+        columns = min(4, len(networks))
+        lines = -(-len(networks) // columns)
+        figure = Figure(figsize=(3 * columns, 2.4 * lines), layout="constrained")
+        panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+        for network, axis in zip(networks, panels, strict=False):
+            for run in (run for run in self.runs if run.network == network):
+                folder = self.out / "runs" / run.name
+                logs = sorted(folder.glob("version_*/metrics.csv"))
+                points = read_curves(logs[-1]).get("train/loss", []) if logs else []
+                if points:
+                    steps, values = np.array(points).T
+                    width = max(1, len(values) // 10)
+                    smooth = np.convolve(values, np.ones(width) / width, mode="valid")
+                    label = run.treatment if run.seed == self.runs[0].seed else None
+                    axis.plot(steps[width - 1 :], smooth / abs(smooth[0]), label=label, linewidth=1)
+            axis.set_title(network, fontsize=9)
+            axis.tick_params(labelsize=7)
+            axis.legend(fontsize=6)
+        for axis in panels[len(networks) :]:
+            axis.remove()
+        figure.supxlabel("step", fontsize=8)
+        figure.supylabel("loss / first loss", fontsize=8)
+        with whole_file(path) as temporary:
+            figure.savefig(temporary, dpi=110)
 
     def _hold_pairs(self, ir: Path, vis: Path) -> None:
         path = self.out / "pairs.txt"
@@ -262,11 +299,13 @@ class Outcome:
         comparison: the columns of the ledger for every run.
         runs: the runs.
         failures: one line for each image that could not be made or measured.
+        others: by treatment, the one whose runs stand for networks without a run of their own.
     """
 
     comparison: Comparison
     runs: tuple[Run, ...]
     failures: list[str]
+    others: Mapping[str, str]
 
     def judgements(self) -> list[tuple[Run, Judgement]]:
         """Each run but the plain ones among the plain runs of its seed and those of its kind."""
@@ -275,7 +314,13 @@ class Outcome:
             mine = [run for run in self.runs if run.seed == seed]
             plain = {run.network: run.name for run in mine if run.treatment == PLAIN}
             for kind in {run.treatment: None for run in mine if run.treatment != PLAIN}:
-                treated = {run.network: run for run in mine if run.treatment == kind}
+                stand = self.others.get(kind)
+                treated = {
+                    run.network: replace(run, treatment=kind)
+                    for wanted in (stand, kind)
+                    for run in mine
+                    if run.treatment == wanted
+                }
                 names = {network: run.name for network, run in treated.items()}
                 judged = judge(self.comparison, plain, names)
                 found += [(treated[network], each) for network, each in judged.items()]

@@ -216,6 +216,7 @@ def make_references(
     skip_existing: bool = False,
     regions: int | None = None,
     detail: bool = False,
+    enhanced: bool = True,
 ) -> list[str]:
     """Select, weight and enhance the references of all pairs of two folders.
 
@@ -234,6 +235,7 @@ def make_references(
             `fusion.training.composition.regional`; the guards remain.
         detail: compose a single reference of the strongest details of the enhanced ones, see
             `fusion.training.composition.strongest`.
+        enhanced: enhance the references, see `enhance`.
 
     Returns:
         One line for each pair without references.
@@ -247,7 +249,7 @@ def make_references(
     known = _read_table(out / "references.csv") if skip_existing else {}
     jobs = [
         (*pair, {m: p[pair[0].stem] for m, p in found.items() if pair[0].stem in p}, out)
-        + (keep, regions, detail)
+        + (keep, regions, detail, enhanced)
         for pair in pairs
         if pair[1].stem not in known
     ]
@@ -300,7 +302,7 @@ def _rank(path: Path) -> int:
 
 def _make(job: tuple) -> list[tuple] | str:
     """Write one pair's references and return their rows, or a line that explains their absence."""
-    ir_path, vis_path, paths, out, keep, regions, detail = job
+    ir_path, vis_path, paths, out, keep, regions, detail, enhanced = job
     name = f"{vis_path.stem}.png"
     try:
         ir, vis, candidates = _read(ir_path, vis_path, paths)
@@ -315,12 +317,12 @@ def _make(job: tuple) -> list[tuple] | str:
         return f"{vis_path}: {error}"
     if not chosen:
         return f"{vis_path}: none of {len(candidates)} candidates passes the guards"
-    enhanced = [enhance(image, ir, vis) for image in images]
+    made = [enhance(image, ir, vis) if enhanced else (image, Enhancement()) for image in images]
     if detail:
-        composed = strongest([image for image, _ in enhanced], [each.weight for each in chosen])
-        chosen, enhanced = [Reference(DETAIL, 1.0, 1.0)], [(composed, Enhancement())]
+        composed = strongest([image for image, _ in made], [each.weight for each in chosen])
+        chosen, made = [Reference(DETAIL, 1.0, 1.0)], [(composed, Enhancement())]
     rows = []
-    for rank, (reference, (picture, done)) in enumerate(zip(chosen, enhanced, strict=True), 1):
+    for rank, (reference, (picture, done)) in enumerate(zip(chosen, made, strict=True), 1):
         write_image(out / f"rank_{rank}" / name, picture)
         rows.append(
             (name, rank, reference.method, reference.weight, reference.mean_rank)

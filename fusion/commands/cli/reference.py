@@ -69,6 +69,9 @@ def add_reference(commands: Commands) -> None:
         action="store_true",
         help="compose one reference of the strongest details of those chosen",
     )
+    parser.add_argument(
+        "--no-enhance", action="store_true", help="leave the chosen images as they are"
+    )
     add_number_option(parser, "--sheets", "also draw N pairs, to OUT/sheets")
     parser.add_argument(
         "--fused", metavar="DIR", type=Path, help="a trained network's results, for the sheets"
@@ -93,6 +96,7 @@ def _reference(arguments: argparse.Namespace) -> int:
         arguments.skip_existing,
         arguments.regions,
         arguments.detail,
+        not arguments.no_enhance,
     )
     for failure in failures:
         print(failure, file=sys.stderr)
