@@ -1,7 +1,7 @@
 """Variants of LLRR fusion that were tried and did not win, see experiments/README.md.
 
-    PYTHONPATH=experiments/tracker tracker --import llrr_variants ablation
-        --config experiments/tracker/llrr_variants.yaml ...
+PYTHONPATH=experiments/tracker tracker --import llrr_variants ablation
+    --config experiments/tracker/llrr_variants.yaml ...
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ class TiedFusion(nn.Module):
 
 @JOINS.register("llrr_gate")
 class SparseGate(ModalityJoin):
-    """A gate whose logits are computed from the sparse coefficients of each map, not from the map."""
+    """A gate whose logits are computed from the sparse coefficients of each map."""
 
     def __init__(
         self,
@@ -61,28 +61,6 @@ class SparseGate(ModalityJoin):
 
     def logits(self, maps: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([self.gates[m](self.stacks[m](x)[1]) for m, x in maps.items()])
-
-
-@JOINS.register("context_gate")
-class ContextGate(ModalityJoin):
-    """A gate that sees both maps and the neighbouring cells; no LLRR, for comparison."""
-
-    def __init__(
-        self,
-        modalities: Sequence[str],
-        channels: int,
-        fusion: str | None = None,
-        fusion_args: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(modalities, channels, fusion, fusion_args)
-        count = len(modalities)
-        self.gates = nn.Sequential(
-            conv3x3(count * channels, 16), nn.ReLU(), _zero(conv3x3(16, count))
-        )
-
-    def logits(self, maps: Mapping[str, Tensor]) -> Tensor:
-        clean = [x.nan_to_num() for x in maps.values()]
-        return self.gates(torch.cat(clean, dim=1)).movedim(1, 0)[:, :, None]
 
 
 def _zero(conv: nn.Conv2d) -> nn.Conv2d:

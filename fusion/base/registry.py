@@ -143,6 +143,21 @@ class Registry(Mapping[str, Any]):
         """The name under which a class or function is registered, or None."""
         return next((name for name, known in self._parts.items() if known is part), None)
 
+    def stored_name(self, kind: type) -> str:
+        """The name of a class in weights files, which only registered classes have.
+
+        Raises:
+            UserError: the class is not registered.
+        """
+        name = self.name_of(kind)
+        if name is None:
+            package, _, variable = (self._home or "").partition(":")
+            raise UserError(
+                f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
+                f'by @{variable}.register("a-name") of {package}.registry above the class'
+            )
+        return name
+
 
 def call(title: str, part: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
     """``part(*arguments, **keywords)``.

@@ -32,8 +32,7 @@ def export_network(network: FusionNetwork, path: str | Path) -> float:
         See `write_onnx`.
 
     Raises:
-        UserError: see `write_onnx`.
-        ValueError: the network is not in `fusion.networks.weights.NETWORKS`.
+        UserError: see `write_onnx`; or the network's class is not registered.
     """
     metadata = description(network)
     network = network.eval().cpu()

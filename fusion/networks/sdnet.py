@@ -1,7 +1,7 @@
 """SDNet: squeeze-and-decomposition (Zhang and Ma, IJCV 2021).
 
 The squeeze part fuses. The decomposition part reconstructs both sources from the fused image, which
-in training preserves their content. `fusion.training.methods.DecomposingTraining` trains both.
+in training preserves their content. `fusion.training.proportional` trains both.
 """
 
 from functools import partial

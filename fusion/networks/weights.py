@@ -67,16 +67,10 @@ def description(network: FusionNetwork) -> dict[str, str]:
     """The metadata of a network's weights file: "network", "architecture" and "scaling".
 
     Raises:
-        ValueError: the network's class is not registered.
+        UserError: the network's class is not registered.
     """
-    name = NETWORKS.name_of(type(network))
-    if name is None:
-        raise ValueError(
-            f"{type(network).__name__} has no name for its weights file; put "
-            '@NETWORKS.register("a-name") of fusion.networks.registry above the class'
-        )
     return {
-        "network": name,
+        "network": NETWORKS.stored_name(type(network)),
         "architecture": json.dumps(network.architecture),
         "scaling": json.dumps(dataclasses.asdict(network.scaling)),
     }

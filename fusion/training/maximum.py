@@ -3,15 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion.base.lightning import require_within
 from fusion.images.pixels import PixelScaling
 from fusion.networks.base import FusionNetwork
 from fusion.training.filters import sobel_strength, ssim_zero_padded
-from fusion.training.procedures import FusionTraining
+from fusion.training.procedures import EpochTraining
 
 
 class MaximumLoss(nn.Module):
@@ -61,37 +59,27 @@ class MaximumLoss(nn.Module):
         }
 
 
-class MaximumTraining(FusionTraining):
+class MaximumTraining(EpochTraining):
     """SwinFusion or MGT as published, see `MaximumLoss`.
 
     Args:
         network: SwinFusion, MGT or another network; its `scaling` is set to the clamped convention.
-        w_intensity, w_gradient, w_structure, w_smooth: see `MaximumLoss`.
-        learning_rate: of Adam.
-        milestones: epochs after which the rate is multiplied by ``decay``.
-        decay: factor applied at each of the ``milestones``.
+        learning_rate, milestones, decay: see `EpochTraining`.
+        **weights: weights of the terms, see `MaximumLoss`.
     """
 
     def __init__(
         self,
         network: FusionNetwork,
-        w_intensity: float = 20.0,
-        w_gradient: float = 20.0,
-        w_structure: float = 10.0,
-        w_smooth: float = 0.0,
         learning_rate: float = 2e-5,
         milestones: Sequence[int] = (),
         decay: float = 0.1,
+        **weights: float,
     ):
-        super().__init__(network, learning_rate)
-        require_within(0, 1, decay=decay)
+        super().__init__(network, learning_rate, milestones, decay)
         network.scaling = PixelScaling(output="clamp", rounding="round")
-        self.milestones, self.decay = list(milestones), decay
-        self.loss = MaximumLoss(w_intensity, w_gradient, w_structure, w_smooth)
+        self.loss = MaximumLoss(**weights)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         fused = self.network(batch["ir"], batch["vis"])
         return self.loss(fused, batch["ir"], batch["vis"]), fused
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        return self.by_epochs(self.milestones, self.decay)

@@ -1,23 +1,20 @@
-"""Training of single methods: the autoencoders that fuse by a rule, and SDNet.
+"""Training of autoencoders that fuse by a rule, AUIF and DIDFuse.
 
-Autoencoders are trained to reconstruct single images, without fusion. All other networks learn to
+They are trained to reconstruct single images, without fusion. All other networks learn to
 fuse, with any procedure of `fusion.training.procedures`.
 """
 
 from collections.abc import Mapping, Sequence
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion.base.errors import UserError
 from fusion.base.lightning import require_within
 from fusion.networks.autoencoder import AutoencoderFusion
 from fusion.networks.didfuse import DIDFuse
-from fusion.networks.sdnet import SDNet
 from fusion.training.losses import dssim, sobel
-from fusion.training.procedures import FusionTraining, SaliencyTraining
+from fusion.training.procedures import EpochTraining
 
 
 class DecompositionLoss(nn.Module):
@@ -75,20 +72,16 @@ class DecompositionLoss(nn.Module):
         }
 
 
-class ReconstructionTraining(FusionTraining):
+class ReconstructionTraining(EpochTraining):
     """Mean squared error and structural dissimilarity of reconstructed images, as for AUIF.
 
-    Infrared and visible images form one set: a batch of N pairs is a batch of 2 N images. The
-    learning rate decreases at whole epochs.
+    Infrared and visible images form one set: a batch of N pairs is a batch of 2 N images.
 
     Args:
         network: AUIF, DenseFuse or another autoencoder.
         w_dssim: weight of the dissimilarity.
         window: side of its windows.
-        learning_rate: learning rate of Adam.
-        learning_rates: different rates for some parts, by the names of the network's children.
-        milestones: epochs after which the rates are multiplied by ``decay``.
-        decay: factor applied at each of the ``milestones``.
+        learning_rate, milestones, decay, learning_rates: see `EpochTraining`.
     """
 
     network: AutoencoderFusion
@@ -103,20 +96,9 @@ class ReconstructionTraining(FusionTraining):
         milestones: Sequence[int] = (),
         decay: float = 0.1,
     ):
-        super().__init__(network, learning_rate)
+        super().__init__(network, learning_rate, milestones, decay, learning_rates)
         require_within(1, 1e3, window=window)
-        require_within(0, 1, decay=decay)
         self.w_dssim, self.window = w_dssim, window
-        self.learning_rates = dict(learning_rates or {})
-        self.milestones, self.decay = list(milestones), decay
-        parts = dict(network.named_children())
-        for name in self.learning_rates:
-            if name not in parts:
-                raise UserError(
-                    f"learning_rates: {type(network).__name__} has no part {name!r}; its parts are "
-                    f"{', '.join(parts)}"
-                )
-            require_within(0, 1e30, **{f"learning_rates.{name}": self.learning_rates[name]})
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         """Weighted loss terms, and images ``(B, 1, H, W)`` in 0..1.
@@ -134,20 +116,6 @@ class ReconstructionTraining(FusionTraining):
 
     def _shown(self, batch: Mapping[str, Tensor], reconstructed: Tensor) -> Tensor:
         return reconstructed if self.training else self.network(batch["ir"], batch["vis"])
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        groups = {
-            name: {"params": list(part.parameters()), "lr": self.learning_rates.get(name)}
-            for name, part in self.network.named_children()
-        }
-        for group in groups.values():
-            group["lr"] = self.learning_rate if group["lr"] is None else group["lr"]
-        optimizer = torch.optim.Adam(list(groups.values()), self.learning_rate)
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones, self.decay)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "epoch"},
-        }
 
 
 class DIDFuseTraining(ReconstructionTraining):
@@ -186,42 +154,3 @@ class DIDFuseTraining(ReconstructionTraining):
         bases, details = ([each[i] for each in features] for i in (2, 3))
         terms = self.loss(pictures, reconstructed, bases, details)
         return terms, self._shown(batch, reconstructed[1])
-
-
-class DecomposingTraining(SaliencyTraining):
-    """`SaliencyTraining` of SDNet, with reconstruction of the sources from the fused image.
-
-    The fusion terms are this package's, as for any network; ``decomposition`` is the paper's
-    squared error of both sources.
-
-    Args:
-        network: SDNet.
-        w_decomposition: weight of the decomposition term.
-        output_gain, learning_rate, warmup_steps, cosine: see `SaliencyTraining`.
-    """
-
-    network: SDNet
-
-    def __init__(
-        self,
-        network: SDNet,
-        w_decomposition: float = 1.0,
-        output_gain: float = 1.0,
-        learning_rate: float = 1e-3,
-        warmup_steps: int = 50,
-        cosine: bool = True,
-    ):
-        super().__init__(
-            network,
-            output_gain=output_gain,
-            learning_rate=learning_rate,
-            warmup_steps=warmup_steps,
-            cosine=cosine,
-        )
-        self.w_decomposition = w_decomposition
-
-    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
-        terms, fused = super().terms(batch)
-        ir, vis = self.network.decompose(fused)
-        error = F.mse_loss(ir, batch["ir"]) + F.mse_loss(vis, batch["vis"])
-        return {**terms, "decomposition": self.w_decomposition * error}, fused

@@ -18,6 +18,7 @@ from fusion.base.checkpoints import read_tensors, require_match
 from fusion.base.errors import UserError
 from fusion.images.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN
 from fusion.networks.ifcnn import IFCNN
+from fusion.training.initial import load_start
 from fusion.training.procedures import FusionTraining
 
 
@@ -110,8 +111,7 @@ class MultiFocusTraining(FusionTraining):
         seed: int = 0,
     ):
         super().__init__(network, learning_rate)
-        if start is not None:
-            network.load_state_dict(require_match(start, read_tensors(start)[0], network))
+        load_start(network, start)
         self.perceptual = None if resnet_weights is None else ResNetFeatures(resnet_weights)
         if self.perceptual is not None:
             first = network.features.get_submodule("0")

@@ -5,25 +5,23 @@ a rule. Losses are computed on pixels in 0..255.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion.base.checkpoints import require_match
-from fusion.base.lightning import require_within
 from fusion.images.pixels import PixelScaling
 from fusion.networks.autoencoder import AutoencoderFusion
 from fusion.networks.base import FusionNetwork
 from fusion.networks.nestfuse import LEVELS, NestedFusion
 from fusion.training.filters import ms_ssim
 from fusion.training.initial import require_start
-from fusion.training.procedures import FusionTraining
+from fusion.training.procedures import EpochTraining, FusionTraining
 
 
-class AutoencoderTraining(FusionTraining):
+class AutoencoderTraining(EpochTraining):
     """Reconstruction of single images: ``MSE(r, x) + w_structure (1 - MSSSIM(r, x))``.
 
     `fusion.training.filters.ms_ssim` is the similarity. Published: 80 000 images of MS-COCO as
@@ -35,9 +33,7 @@ class AutoencoderTraining(FusionTraining):
         w_structure: 100 for NestFuse and DenseFuse; 1 to 1000 for Res2Fusion.
         pictures: ``both``, a batch of N pairs is a batch of 2 N images; or ``vis``, the visible
             image alone, for a folder of single images named as ``ir`` and as ``vis``.
-        learning_rate: of Adam.
-        milestones: epochs after which the rate is multiplied by ``decay``.
-        decay: factor applied at each of the ``milestones``.
+        learning_rate, milestones, decay: see `EpochTraining`.
     """
 
     network: NestedFusion | AutoencoderFusion
@@ -51,12 +47,10 @@ class AutoencoderTraining(FusionTraining):
         milestones: Sequence[int] = (),
         decay: float = 0.1,
     ):
-        super().__init__(network, learning_rate)
+        super().__init__(network, learning_rate, milestones, decay)
         if not isinstance(network, NestedFusion | AutoencoderFusion):
             raise ValueError(f"{type(network).__name__} cannot reconstruct single images")
-        require_within(0, 1, decay=decay)
         self.w_structure, self.pictures = w_structure, pictures
-        self.milestones, self.decay = list(milestones), decay
         if isinstance(network, NestedFusion):
             network.fusion.requires_grad_(False)
 
@@ -75,9 +69,6 @@ class AutoencoderTraining(FusionTraining):
         if not self.training and isinstance(self.network, AutoencoderFusion):
             return terms, self.network(batch["ir"], batch["vis"])
         return terms, remade[-len(batch["vis"]) :]
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        return self.by_epochs(self.milestones, self.decay)
 
 
 def stretched(fused: Tensor) -> Tensor:
@@ -142,8 +133,8 @@ class NestedFusionTraining(FusionTraining):
     Args:
         network: RFNNest or IFT.
         start: weights of the first stage, of either network; its autoencoder is not trained here.
-        w_detail, w_ir, w_vis, w_scales: see `NestedFusionLoss`.
         learning_rate: of Adam, constant.
+        **weights: weights of the terms, see `NestedFusionLoss`.
 
     Raises:
         UserError: ``start`` is missing, cannot be read, or has another autoencoder.
@@ -155,11 +146,8 @@ class NestedFusionTraining(FusionTraining):
         self,
         network: NestedFusion,
         start: str | None = None,
-        w_detail: float = 700.0,
-        w_ir: float = 6.0,
-        w_vis: float = 3.0,
-        w_scales: tuple[float, float, float, float] = (1.0, 10.0, 100.0, 1000.0),
         learning_rate: float = 1e-4,
+        **weights: Any,
     ):
         super().__init__(network, learning_rate)
         tensors = require_start(start, "the autoencoder's weights")
@@ -167,7 +155,7 @@ class NestedFusionTraining(FusionTraining):
         found = {n.removeprefix(own): t for n, t in tensors.items() if n.startswith(own)}
         network.autoencoder.load_state_dict(require_match(str(start), found, network.autoencoder))
         network.autoencoder.requires_grad_(False)
-        self.loss = NestedFusionLoss(w_detail, w_ir, w_vis, w_scales)
+        self.loss = NestedFusionLoss(**weights)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         ir, vis = (self.network.encode(batch[name]) for name in ("ir", "vis"))

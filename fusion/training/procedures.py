@@ -24,6 +24,7 @@ from fusion.training.losses import DetailToSemanticLoss, ReferenceLoss, Saliency
 __all__ = [
     "DetailToSemanticTraining",
     "DistillationTraining",
+    "EpochTraining",
     "FusionTraining",
     "ReferenceTraining",
     "SaliencyTraining",
@@ -115,11 +116,51 @@ class FusionTraining(L.LightningModule):
 
         return scheduled(optimizer, factor)
 
-    def by_epochs(self, milestones: Sequence[int], decay: float) -> OptimizerLRScheduler:
-        """Adam whose rate is multiplied by ``decay`` after each of the epochs ``milestones``."""
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trained, self.learning_rate, self.betas)
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, decay)
+
+class EpochTraining(FusionTraining):
+    """Base of procedures whose learning rate decreases at whole epochs.
+
+    Args:
+        network: the network to train.
+        learning_rate: of Adam, at first.
+        milestones: epochs after which the rates are multiplied by ``decay``.
+        decay: factor applied at each of the ``milestones``.
+        learning_rates: different rates for some parts, by the names of the network's children.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        learning_rate: float,
+        milestones: Sequence[int],
+        decay: float,
+        learning_rates: Mapping[str, float] | None = None,
+    ):
+        super().__init__(network, learning_rate)
+        require_within(0, 1, decay=decay)
+        self.milestones, self.decay = list(milestones), decay
+        self.learning_rates = dict(learning_rates or {})
+        parts = dict(network.named_children())
+        for name, rate in self.learning_rates.items():
+            if name not in parts:
+                raise UserError(
+                    f"learning_rates: {type(network).__name__} has no part {name!r}; its parts are "
+                    f"{', '.join(parts)}"
+                )
+            require_within(0, 1e30, **{f"learning_rates.{name}": rate})
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        parts: dict[str, list[Tensor]] = {}
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                parts.setdefault(name.partition(".")[0], []).append(parameter)
+        optimizer = torch.optim.Adam(
+            [
+                {"params": part, "lr": self.learning_rates.get(name, self.learning_rate)}
+                for name, part in parts.items()
+            ]
+        )
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones, self.decay)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "epoch"},

@@ -99,28 +99,25 @@ class ProportionalTraining(FusionTraining):
 
     Args:
         network: PMGI or another network with outputs in 0..1.
-        w, w_vis, w_gradient_vis, w_gradient_ir: see `ProportionalLoss`.
         margin: pixels of each view's border that are not used: the program cuts 132x132 and uses
             the central 120x120.
         initial_deviation: see `fusion.training.initial.draw_truncated_normal`.
         learning_rate: of Adam, constant.
+        **weights: weights of the terms, see `ProportionalLoss`.
     """
 
     def __init__(
         self,
         network: FusionNetwork,
-        w: float = 100.0,
-        w_vis: float = 0.3,
-        w_gradient_vis: float = 5.0,
-        w_gradient_ir: float = 4.0,
         margin: int = 6,
         initial_deviation: float | None = 1e-3,
         learning_rate: float = 1e-4,
+        **weights: float,
     ):
         super().__init__(network, learning_rate)
         draw_truncated_normal(network, initial_deviation)
         self.margin = margin
-        self.loss = ProportionalLoss(w, w_vis, w_gradient_vis, w_gradient_ir)
+        self.loss = ProportionalLoss(**weights)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         used = central(batch, self.margin if self.training else 0)
@@ -131,13 +128,11 @@ class ProportionalTraining(FusionTraining):
 class DecompositionTraining(FusionTraining):
     """SDNet as published, see `SqueezeLoss`.
 
-    `fusion.training.methods.DecomposingTraining` trains its fusion by this package's saliency loss.
-
     Args:
         network: SDNet.
-        w_vis, w_gradient: see `SqueezeLoss`.
         initial_deviation: see `fusion.training.initial.draw_truncated_normal`.
         learning_rate: of Adam, constant.
+        **weights: weights of the terms, see `SqueezeLoss`.
     """
 
     network: SDNet
@@ -145,14 +140,13 @@ class DecompositionTraining(FusionTraining):
     def __init__(
         self,
         network: SDNet,
-        w_vis: float = 0.5,
-        w_gradient: float = 80.0,
         initial_deviation: float | None = 1e-3,
         learning_rate: float = 1e-4,
+        **weights: float,
     ):
         super().__init__(network, learning_rate)
         draw_truncated_normal(network, initial_deviation)
-        self.loss = SqueezeLoss(w_vis, w_gradient)
+        self.loss = SqueezeLoss(**weights)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         ir, vis = batch["ir"], batch["vis"]

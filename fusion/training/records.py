@@ -15,7 +15,6 @@ from torch import Tensor
 from fusion.base.errors import UserError
 from fusion.base.files import whole_file
 from fusion.base.lightning import data_module
-from fusion.base.registry import Registry
 from fusion.images.pixels import tile
 from fusion.images.reading import write_image
 from fusion.networks.registry import NETWORKS
@@ -95,24 +94,6 @@ class LossRecord(Callback):
         self.write(trainer, module, Path(folder))
 
 
-def require_named(kind: type, networks: Registry, home: str) -> None:
-    """Refuse a network class that could be trained but not saved.
-
-    Args:
-        kind: the class.
-        networks: the registry whose names weights files hold.
-        home: the module of the registry, for the message.
-
-    Raises:
-        UserError: the class has no name in the registry.
-    """
-    if networks.name_of(kind) is None:
-        raise UserError(
-            f"{kind.__module__}.{kind.__name__}: has no name for its weights file; give it one "
-            f'by @NETWORKS.register("a-name") of {home} above the class'
-        )
-
-
 class KeepRecord(LossRecord):
     """Writes weights, sample images and loss curves to the run's folder.
 
@@ -130,7 +111,7 @@ class KeepRecord(LossRecord):
         Raises:
             UserError: the network has no name for its weights file.
         """
-        require_named(type(module.network), NETWORKS, "fusion.networks.registry")
+        NETWORKS.stored_name(type(module.network))
 
     def write(self, trainer: L.Trainer, module: FusionTraining, folder: Path) -> None:
         save_network(module.network, folder / "weights.safetensors")

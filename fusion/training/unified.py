@@ -74,10 +74,10 @@ class UnifiedTraining(FusionTraining):
     Args:
         network: U2Fusion or another network.
         vgg_weights, vgg_pixels: see `VGG16Features`.
-        w_intensity, c: see `UnifiedLoss`.
         exchange: exchange the sources in half of the batches.
         learning_rate: of RMSProp, constant.
         seed: of the exchanges.
+        **weights: ``w_intensity`` and ``c``, see `UnifiedLoss`.
     """
 
     def __init__(
@@ -85,15 +85,14 @@ class UnifiedTraining(FusionTraining):
         network: FusionNetwork,
         vgg_weights: str = "imagenet",
         vgg_pixels: str = "raw",
-        w_intensity: float = 20.0,
-        c: float = 3200.0,
         exchange: bool = True,
         learning_rate: float = 1e-4,
         seed: int = 0,
+        **weights: float,
     ):
         super().__init__(network, learning_rate)
         features = VGG16Features(vgg_weights, vgg_pixels, count=5)  # type: ignore[arg-type]
-        self.loss = UnifiedLoss(features, w_intensity, c)
+        self.loss = UnifiedLoss(features, **weights)
         self.exchange, self.seed = exchange, seed
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:

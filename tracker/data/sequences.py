@@ -111,6 +111,19 @@ class Sequence:
     percentiles: tuple[float, float] | None = None
     calibration: Calibration | None = None
 
+    @classmethod
+    def unannotated(
+        cls, name: str, layout: str, rgb: FrameSource, ir: FrameSource, problems: Iterable[str] = ()
+    ) -> "Sequence":
+        """A sequence without boxes, at the rate of the first source that states one."""
+        length = max(len(rgb), len(ir))
+        boxes_rgb, boxes_ir = np.full((2, length, 4), np.nan)
+        annotated = np.zeros(length, bool)
+        fps = rgb.fps or ir.fps
+        return cls(
+            name, layout, rgb, ir, boxes_rgb, boxes_ir, annotated, fps=fps, problems=list(problems)
+        )
+
     def __len__(self) -> int:
         """Number of frames; an estimate for videos until their end has been read."""
         return max(len(self.rgb), len(self.ir))
@@ -359,19 +372,7 @@ def _load_pair(rgb: Path, ir: Path, pair: str | None) -> Sequence:
         for modality, source, other in zip(MODALITIES, sources, sources[::-1], strict=True):
             if len(source) < len(other):
                 problems.append(shortage(modality, len(source), len(other)))
-    rates = [source.fps for source in sources if source.fps]
-    length = max(map(len, sources))
-    return Sequence(
-        name=f"{rgb.stem}+{ir.stem}",
-        layout="pair",
-        rgb=sources[0],
-        ir=sources[1],
-        boxes_rgb=np.full((length, 4), np.nan),
-        boxes_ir=np.full((length, 4), np.nan),
-        annotated=np.zeros(length, bool),
-        fps=rates[0] if rates else None,
-        problems=problems,
-    )
+    return Sequence.unannotated(f"{rgb.stem}+{ir.stem}", "pair", *sources, problems)
 
 
 def _require_folder(folder: Path) -> None:

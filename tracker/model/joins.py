@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fusion.llrr.block import conv3x3
 from fusion.llrr.registry import FUSIONS
 from tracker.model.decision import fuse_decisions
 from tracker.model.head import Response
 from tracker.model.registry import JOINS
 
-__all__ = ["FUSED", "DecisionJoin", "MeanJoin", "ModalityJoin"]
+__all__ = ["FUSED", "ContextJoin", "DecisionJoin", "MeanJoin", "ModalityJoin"]
 
 #: Name of the map that a fusion module makes of both modalities.
 FUSED = "fused"
@@ -149,6 +150,47 @@ class ModalityJoin(MeanJoin):
 
     def logits(self, maps: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([self.gates[m](x) for m, x in maps.items()])
+
+
+@JOINS.register("context")
+class ContextJoin(MeanJoin):
+    """`MeanJoin` with learned weights that depend on all maps, and on the neighbouring cells.
+
+        g = softmax over m of (V * relu(U * [x_rgb, x_ir]))_m
+
+    with 3x3 convolutions U, to 16 channels, and V, zero at the start, which is the mean.
+
+    Args:
+        modalities, channels, fusion, fusion_args: see `MeanJoin`.
+    """
+
+    _WIDTH = 16
+
+    def __init__(
+        self,
+        modalities: Sequence[str],
+        channels: int,
+        fusion: str | None = None,
+        fusion_args: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(modalities, channels, fusion, fusion_args)
+        last = conv3x3(self._WIDTH, len(modalities))
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        first = conv3x3(len(modalities) * channels, self._WIDTH)
+        self.gate = nn.Sequential(first, nn.ReLU(), last)
+
+    def logits(self, maps: Mapping[str, Tensor]) -> Tensor:
+        return self.gate(torch.cat(list(maps.values()), dim=1)).movedim(1, 0)[:, :, None]
+
+    def weights(
+        self, maps: Mapping[str, Tensor], available: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        if available is not None:
+            # What is not finite would spoil the weights of the other modalities too.
+            masks = {m: available[m][:, None, None, None] for m in maps}
+            maps = {m: torch.where(masks[m], x, 0) for m, x in maps.items()}
+        return super().weights(maps, available)
 
 
 @JOINS.register("decision")

@@ -36,8 +36,8 @@ class JointTracker(nn.Module):
 
     Args:
         modalities: among "rgb" and "ir".
-        join: how the modalities are joined, of `tracker.model.registry.JOINS` ("gate", "mean",
-            "decision"), or as "pixels", which reads the mean of both pictures as one.
+        join: how the modalities are joined, of `tracker.model.registry.JOINS` ("gate", "context",
+            "mean", "decision"), or as "pixels", which reads the mean of both pictures as one.
         fusion, fusion_args: see `tracker.model.joins.MeanJoin`.
         tap: what the fusion module reads, of `tracker.model.joint_head.TAPS`.
         backbone: of `tracker.model.registry.BACKBONES`, of one level, such as "mobile".

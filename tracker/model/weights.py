@@ -46,18 +46,11 @@ def save_tracker(network: Network, path: str | Path) -> None:
         network: a network whose class is in `tracker.model.registry.NETWORKS`.
 
     Raises:
-        UserError: the file cannot be written.
-        ValueError: the network's class is not registered.
+        UserError: the network's class is not registered, or the file cannot be written.
     """
-    family = NETWORKS.name_of(type(network))
-    if family is None:
-        raise ValueError(
-            f"{type(network).__name__} has no name for its weights file; put "
-            '@NETWORKS.register("a-name") of tracker.model.registry above the class'
-        )
     metadata = {
         "network": FORMAT,
-        "family": family,
+        "family": NETWORKS.stored_name(type(network)),
         "architecture": json.dumps(network.architecture),
         "online": json.dumps(network.online),
     }

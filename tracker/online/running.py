@@ -109,7 +109,7 @@ def track(tracker: Tracker, sequence: Sequence, region: ArrayLike) -> Iterator[T
             box, score = tracker.track(frame.rgb, frame.ir)
         seconds = time.perf_counter() - start
         x, y, w, h = map(float, box)
-        repeated = getattr(tracker, "repeated", frozenset())
+        repeated: frozenset[str] = getattr(tracker, "repeated", frozenset())
         yield Tracked(frame, (x, y, w, h), float(score), seconds, repeated)
 
 

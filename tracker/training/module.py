@@ -33,7 +33,7 @@ from fusion.base.lightning import (
 )
 from fusion.images.pixels import tile
 from fusion.images.reading import write_image
-from fusion.training.records import LossRecord, require_named
+from fusion.training.records import LossRecord
 from tracker.data.boxes import box_iou, cxcywh_to_xywh
 from tracker.data.drawing import RESULT_COLOR, TRUTH_COLOR, draw_box
 from tracker.data.frames import MODALITIES
@@ -493,7 +493,7 @@ class KeepTracker(LossRecord):
         Raises:
             UserError: the network has no name for its weights file.
         """
-        require_named(type(module.network), NETWORKS, "tracker.model.registry")
+        NETWORKS.stored_name(type(module.network))
 
     def write(self, trainer: L.Trainer, module: TrackerTraining, folder: Path) -> None:
         save_tracker(module.network, folder / "weights.safetensors")

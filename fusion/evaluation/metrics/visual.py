@@ -191,18 +191,25 @@ def _channel(x: _Band, y: _Band) -> tuple[np.ndarray, np.ndarray]:
     """Gain and noise variance of the channel from ``x`` to ``y`` around each inner block."""
     var_x, var_y = x.variance, y.variance
     covariance = x.local_mean(x.pixels * y.pixels) - x.mean * y.mean
-    gain = covariance / (var_x + _TINY)
+    return _gain_and_noise(var_x, var_y, covariance, _TINY)
+
+
+def _gain_and_noise(
+    var_x: np.ndarray, var_y: np.ndarray, covariance: np.ndarray, tiny: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and noise variance of the channel from x to y, where smaller variances are none."""
+    gain = covariance / (var_x + tiny)
     noise = var_y - gain * covariance
-    flat = var_x < _TINY
+    flat = var_x < tiny
     np.copyto(gain, 0, where=flat)
     np.copyto(noise, var_y, where=flat)
-    flat = var_y < _TINY
+    flat = var_y < tiny
     np.copyto(gain, 0, where=flat)
     np.copyto(noise, 0, where=flat)
     negative = gain < 0
     np.copyto(gain, 0, where=negative)
     np.copyto(noise, var_y, where=negative)
-    return gain, np.maximum(noise, _TINY)
+    return gain, np.maximum(noise, tiny)
 
 
 # --- Pixel domain ---------------------------------------------------------------------------------
@@ -228,20 +235,9 @@ class _Channel:
 def _pixel_channel(source: str, moments: Moments) -> _Channel:
     variance = np.maximum(moments.variance(source), 0)
     var_f = np.maximum(moments.variance("f"), 0)
-    covariance = moments.covariance(source, "f")
-    gain = covariance / (variance + _FLAT)
-    noise = var_f - gain * covariance
-    flat = variance < _FLAT
-    np.copyto(gain, 0, where=flat)
-    np.copyto(noise, var_f, where=flat)
-    np.copyto(variance, 0, where=flat)
-    flat = var_f < _FLAT
-    np.copyto(gain, 0, where=flat)
-    np.copyto(noise, 0, where=flat)
-    negative = gain < 0
-    np.copyto(gain, 0, where=negative)
-    np.copyto(noise, var_f, where=negative)
-    return _Channel(gain, np.maximum(noise, _FLAT), variance)
+    gain, noise = _gain_and_noise(variance, var_f, moments.covariance(source, "f"), _FLAT)
+    np.copyto(variance, 0, where=variance < _FLAT)
+    return _Channel(gain, noise, variance)
 
 
 def _scale_window(scale: int) -> tuple[int, float]:

@@ -43,7 +43,11 @@ def test_a_stage_or_checkpoint_that_is_not_there_is_said(root, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     hold = ["--data.holdout", "0"]
     for name, arguments, complaint in (
-        ("saliency_edges", hold, "version_0/weights.safetensors: no such file; train the stage"),
+        (
+            "saliency_edges",
+            hold,
+            "version_0/weights.safetensors: no such file with the network's weights",
+        ),
         ("saliency", [*hold, "--ckpt_path", "last.ckpt"], "last.ckpt: no such file; give a last.c"),
     ):
         assert train(root, name, *arguments) == 2

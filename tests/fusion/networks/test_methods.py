@@ -71,7 +71,7 @@ def test_a_subclass_is_saved_under_its_own_name_alone(tmp_path):
 
     torch.manual_seed(0)
     network = Brighter().eval()
-    with pytest.raises(ValueError, match="Brighter has no name"):
+    with pytest.raises(UserError, match="Brighter: has no name"):
         save_network(network, tmp_path / "own.safetensors")
     NETWORKS.register("brighter")(Brighter)
     try:

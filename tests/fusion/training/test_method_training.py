@@ -11,12 +11,11 @@ from torch.nn import functional as F
 from fusion.base.errors import UserError
 from fusion.commands.cli import main
 from fusion.commands.scene import street_pair
-from fusion.networks import AUIF, DenseFuse, DIDFuse, SDNet
+from fusion.networks import AUIF, DenseFuse, DIDFuse
 from fusion.networks.registry import NETWORKS
 from fusion.networks.weights import load_network
 from fusion.training.losses import dssim, ssim_map
 from fusion.training.methods import (
-    DecomposingTraining,
     DecompositionLoss,
     DIDFuseTraining,
     ReconstructionTraining,
@@ -169,25 +168,6 @@ def test_published_schedule_and_rates():
 def test_impossible_settings_are_named(settings, complaint):
     with pytest.raises(UserError, match=complaint):
         ReconstructionTraining(AUIF(num_steps=1), **settings)
-
-
-def test_sdnet_learns_to_make_the_sources_again():
-    ir, vis, target = torch.rand(3, 2, 1, 16, 16)
-    batch = {"ir": ir, "vis": vis, "target": target}
-    module = DecomposingTraining(SDNet(), w_decomposition=3.0)
-    terms, fused = module.terms(batch)
-    remade = module.network.decompose(fused)
-    error = sum(F.mse_loss(a, b) for a, b in zip(remade, (ir, vis), strict=True))
-    torch.testing.assert_close(terms["decomposition"], 3 * error)
-    expected, _ = SaliencyTraining(module.network).terms(batch)
-    assert terms.keys() - expected.keys() == {"decomposition"}
-    optimizer = torch.optim.Adam(module.network.parameters(), 1e-3)
-    for _ in range(20):
-        optimizer.zero_grad()
-        loss = module.terms(batch)[0]["decomposition"]
-        loss.backward()
-        optimizer.step()
-    assert loss < 0.8 * terms["decomposition"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

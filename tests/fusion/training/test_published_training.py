@@ -77,7 +77,9 @@ def trainings(start):
             (16, 5, 0.9),
         ),
         "mgt": (
-            lambda: MaximumTraining(make["mgt"](), 50, 50, 10, learning_rate=3e-3),
+            lambda: MaximumTraining(
+                make["mgt"](), w_intensity=50, w_gradient=50, w_structure=10, learning_rate=3e-3
+            ),
             (16, 5, 0.9),
         ),
         "nestfuse": (

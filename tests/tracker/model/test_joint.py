@@ -9,7 +9,7 @@ from fusion.base.checkpoints import read_tensors
 from fusion.base.errors import UserError
 from tracker.model.decision import fuse_decisions
 from tracker.model.head import Response
-from tracker.model.joins import ModalityJoin
+from tracker.model.joins import ContextJoin, ModalityJoin
 from tracker.model.joint import JOINT_PRESETS, JointTracker
 from tracker.model.joint_head import TAPS
 from tracker.model.mobile import BLOCKS, MobileBackbone
@@ -81,22 +81,20 @@ def test_a_tensor_that_is_missing_is_named(published, tmp_path):
 # --- Joining ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", [ModalityJoin, ContextJoin])
 @pytest.mark.parametrize("fusion", [None, "llrr"])
-def test_an_untrained_join_is_the_mean(fusion):
-    join = ModalityJoin(
-        MODALITIES, 8, fusion, {"num_filters": 4, "num_blocks": 1} if fusion else {}
-    )
+def test_an_untrained_join_is_the_mean(kind, fusion):
+    join = kind(MODALITIES, 8, fusion, {"num_filters": 4, "num_blocks": 1} if fusion else {})
     maps = dict(zip(MODALITIES, torch.randn(2, 3, 8, 5, 5), strict=True))
     torch.testing.assert_close(join(maps), (maps["rgb"] + maps["ir"]) / 2)
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", [ModalityJoin, ContextJoin])
 @pytest.mark.parametrize("fusion", [None, "llrr"])
-def test_a_modality_that_is_missing_has_no_influence(fusion, seed):
+def test_a_modality_that_is_missing_has_no_influence(kind, fusion, seed):
     torch.manual_seed(seed)
-    join = ModalityJoin(
-        MODALITIES, 8, fusion, {"num_filters": 4, "num_blocks": 1} if fusion else {}
-    )
+    join = kind(MODALITIES, 8, fusion, {"num_filters": 4, "num_blocks": 1} if fusion else {})
     for parameter in join.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     maps = dict(zip(MODALITIES, torch.randn(2, 4, 8, 5, 5), strict=True))
@@ -112,6 +110,21 @@ def test_a_modality_that_is_missing_has_no_influence(fusion, seed):
     torch.testing.assert_close(join(maps, available), expected, atol=1e-4, rtol=1e-3)
 
 
+def test_a_context_weight_depends_on_both_maps_and_on_neighbours():
+    torch.manual_seed(0)
+    join = ContextJoin(MODALITIES, 8)
+    torch.nn.init.normal_(join.gate[2].weight)
+    maps = dict(zip(MODALITIES, torch.randn(2, 1, 8, 9, 9), strict=True))
+    weights = join.weights(maps)
+    torch.testing.assert_close(weights.sum(0), torch.ones(1, 1, 9, 9))
+    for m in MODALITIES:
+        moved = {n: x.clone() for n, x in maps.items()}
+        moved[m][..., 4, 4] += 5
+        changed = (join.weights(moved) - weights).abs()[0, 0, 0] > 0
+        assert changed.any() and not changed[:2].any() and not changed[7:].any()
+        assert changed[2:7, 2:7].sum() > 9  # further than one convolution reaches
+
+
 def test_a_missing_modality_equals_a_network_without_it(images):
     network = JointTracker(**JOINT_PRESETS["small"]).eval()
     template, search = images(127), images(255)
@@ -125,6 +138,7 @@ def test_a_missing_modality_equals_a_network_without_it(images):
 
 JOINED = [
     {"join": "mean"},
+    {"join": "context"},
     {"join": "decision"},
     {"join": "decision", "fusion": "conv", "fusion_args": {"num_filters": 4, "num_blocks": 1}},
     {"join": "mean", "fusion": "rfn"},

@@ -89,9 +89,9 @@ def test_samples_are_drawn_as_a_configuration_says(masked_root, tmp_path, capsys
     assert main(["samples", str(out), "--config", str(config), "--count", "2"]) == 0
     assert read_image(out).shape[1] > 2 * (127 + 2 * 255)
     first = out.read_bytes()
-    options = ["--config", str(config), "--count", "2", "--seed", "4", "--time", "3"]
+    options = ["--config", str(config), "--count", "2", "--seed", "4"]
     assert main(["samples", str(out), *options]) == 0
-    assert out.read_bytes() != first and "ms" in capsys.readouterr().out
+    assert out.read_bytes() != first
     assert capsys.readouterr().err == ""
 
 

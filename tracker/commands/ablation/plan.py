@@ -50,7 +50,8 @@ class Plan:
         head_rate: factor of the rate for the head, with parts "head".
         seeds: of data, order and initial weights.
         failing: modalities that fail in further trials, see `tracker.evaluation.failing`.
-        frames, every: frames of a sequence to evaluate on, see `tracker.evaluation.failing.thinned`.
+        frames, every: frames of a sequence to evaluate on, see
+            `tracker.evaluation.failing.thinned`.
         precision: of training, as Lightning names it: "32-true", or "bf16-mixed", which takes half
             the time on a processor with bfloat16. Validation and tracking are in float32.
         data: arguments of `tracker.training.video_data.VideoPairData`.

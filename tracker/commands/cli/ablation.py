@@ -121,8 +121,8 @@ def _ablation(arguments: argparse.Namespace) -> int:
     from fusion.base.files import check_folder
     from tracker.commands.ablation.plan import read_plan
 
-    changes = ("seeds", "rates", "parts", "steps", "pairs", "validation", "frames", "every")
-    changes += ("failing",)
+    budget = ("seeds", "rates", "parts", "steps", "pairs", "validation")
+    changes = (*budget, "frames", "every", "failing")
     plan = read_plan(arguments.config, {name: getattr(arguments, name) for name in changes})
     plan = _only(plan, arguments.only)
     plan.data.update(_data(arguments))

@@ -1,7 +1,6 @@
 """``tracker samples``: an image of the pairs that a training would use."""
 
 import argparse
-import time
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from fusion.base.errors import UserError
 if TYPE_CHECKING:
     from tracker.training.footage import Source
     from tracker.training.video_data import VideoPairData
-    from tracker.training.video_pairs import VideoPairs
 
 EXAMPLES = """\
 Each cell shows a pair: its two templates, one above the other, and the visible and infrared search
@@ -24,7 +22,7 @@ examples:
   tracker samples sheet.png --masked-video DAVIS --clips M3SVD --stills RoadScene
   tracker samples sheet.png --config experiments/tracker/distill.yaml --masked-video DAVIS
   tracker samples clean.png --sequences lasher=LasHeR/trainingset --clean
-  tracker samples sheet.png --masked-video DAVIS --cache decoded --time 1000
+  tracker samples sheet.png --masked-video DAVIS --cache decoded
 
 exit code: 0, or 2 if an option or the data is invalid.
 """
@@ -80,11 +78,6 @@ def add_samples(commands: Commands) -> None:
         action="store_true",
         help="show the crops without degradation, as a teacher sees them",
     )
-    add_number_option(
-        parser,
-        "--time",
-        "also measure the CPU time per pair on N pairs, with decoded frames, on one thread",
-    )
     parser.add_argument(
         "--cache", metavar="DIR", help="folder that keeps decoded frames for later runs"
     )
@@ -116,8 +109,6 @@ def _samples(arguments: argparse.Namespace) -> int:
     )
     write_image(arguments.output, sheet)
     print(f"{arguments.count} pairs: {arguments.output}")
-    if arguments.time is not None:
-        print(f"{1000 * _seconds_per_pair(data.train_set, arguments.time):.1f} ms of CPU per pair")
     return 0
 
 
@@ -127,22 +118,6 @@ def _described(source: "Source") -> str:
     parts = [name for name in names if name.endswith("]")]
     listed = f" ({', '.join(parts)})" if 0 < len(parts) <= 12 else ""
     return f"{source.name}: {len(names)} videos, parts or stills{listed}"
-
-
-def _seconds_per_pair(pairs: "VideoPairs", count: int) -> float:
-    """CPU time per pair on one thread; a first pass decodes the frames."""
-    import cv2
-
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        for _ in range(2):
-            start = time.process_time()
-            for draw in range(count):
-                pairs[0, draw]
-        return (time.process_time() - start) / count
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def name_and_folder(option: str, text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fusion.base.errors import UserError
-from fusion.images.video import VIDEO_SUFFIXES, Video
+from fusion.images.video import VIDEO_SUFFIXES
 from tracker.data import sequences
 from tracker.data.annotations import is_mot, read_regions, regions_to_boxes
 from tracker.data.boxes import box_iou, polygons_to_boxes
@@ -101,7 +101,8 @@ def open_sequence(
         UserError: as `load_sequence`; or the modalities differ in size.
     """
     if ir is None and rgb.is_file() and rgb.suffix.lower() in VIDEO_SUFFIXES:
-        sequence = _single_video(rgb)
+        nothing = ImageFrames(rgb.parent, [])
+        sequence = sequences.Sequence.unannotated(rgb.stem, "video", VideoFrames(rgb), nothing)
     else:
         sequence = sequences.load_sequence(
             rgb if ir is None else (rgb, ir),
@@ -114,21 +115,6 @@ def open_sequence(
         )
     sequence.check_sizes()
     return sequence
-
-
-def _single_video(path: Path) -> sequences.Sequence:
-    source = VideoFrames(Video(path))
-    boxes = np.full((len(source), 4), np.nan)
-    return sequences.Sequence(
-        name=path.stem,
-        layout="video",
-        rgb=source,
-        ir=ImageFrames(path.parent, []),
-        boxes_rgb=boxes,
-        boxes_ir=boxes.copy(),
-        annotated=np.zeros(len(source), bool),
-        fps=source.fps,
-    )
 
 
 def count_frames(sequence: sequences.Sequence) -> int:
