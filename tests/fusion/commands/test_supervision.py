@@ -10,8 +10,11 @@ import yaml
 
 from fusion.base.configuration import read_config
 from fusion.base.errors import UserError
+from fusion.commands.ablation import Row
 from fusion.commands.cli import main
-from fusion.commands.supervision import Supervision, read_plan
+from fusion.commands.supervision import Outcome, Run, Supervision, read_plan
+from fusion.evaluation.comparison import Comparison
+from fusion.evaluation.metrics import create_all
 
 PLAN = Path(__file__).parents[3] / "experiments" / "fusion" / "supervision.yaml"
 BASELINES = ["didfuse", "rfn-nest", "pmgi", "sdnet", "fusiongan", "ddcgan", "swinfusion", "mgt"]
@@ -125,6 +128,20 @@ def test_runs_are_trained_fused_and_ranked_and_not_trained_again(
     command[-3:] = [str(other / "ir"), "--vis", str(other / "vis")]
     assert main(command) == 2
     assert "are of other pairs" in capfd.readouterr().err
+
+
+def test_runs_of_another_treatment_stand_for_networks_without_one():
+    metrics = create_all(("en", "ssim"))
+    values = {"a.plain.0": 1, "b.plain.0": 2, "a.first.0": 3, "b.first.0": 4, "a.second.0": 5}
+    table = {name: {"1": {"en": v, "ssim": v}} for name, v in values.items()}
+    runs = tuple(Run(*name.split(".")[:2], 0, (Row(name, name, {}),)) for name in table)
+    outcome = Outcome(Comparison(metrics, table, []), runs, [], {"second": "first"})
+    judged = {(run.network, run.treatment): each for run, each in outcome.judgements()}
+    assert judged.keys() == {("a", "first"), ("b", "first"), ("a", "second"), ("b", "second")}
+    # Of four candidates, b's run of the first treatment is best beside a's of the first, but not
+    # beside a's of the second.
+    assert judged["b", "first"].treated_rank == 1 and judged["b", "second"].treated_rank == 2
+    assert "second: 2 of 2 runs gain in the mean rank, 2 of them" in outcome.table()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """References composed by region, and of the strongest details."""
 
+import csv
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -77,3 +79,11 @@ def test_composed_references_are_written_as_others_are(street_pairs, tmp_path, s
     assert sum(weight for _, weight in found["0"]) == pytest.approx(1, abs=1e-5)
     assert not make_references(*arguments, tmp_path / "detail", detail=True)
     assert [weight for ((_, weight),) in read_references(tmp_path / "detail").values()] == [1, 1]
+    assert not make_references(*arguments, tmp_path / "as they are", enhanced=False)
+    with (tmp_path / "as they are/references.csv").open() as file:
+        chosen = {
+            row["picture"]: row["method"] for row in csv.DictReader(file) if row["rank"] == "1"
+        }
+    for name, method in chosen.items():
+        written = read_image(tmp_path / "as they are/rank_1" / name)
+        assert np.array_equal(written, read_image(results[method] / name))
