@@ -155,6 +155,7 @@ class RGBTTracker:
         x, y, w, h = start_box(box, width, height)
         # Published networks measure a box of w pixels from the first to the last pixel's centre.
         self._target = _Target(x + (w - 1) / 2, y + (h - 1) / 2, w, h)
+        self._first_shape = w / h
         self._fill: dict[str, np.ndarray] = {}
         self._ir_follows_rgb = False
         self._ir_shift = torch.zeros(1, 1, 1, 1, device=self.device)
@@ -261,11 +262,15 @@ class RGBTTracker:
         assert target is not None
         rate = penalty * score * settings.rate
         least = settings.minimum_side
+        width = max(least, target.width + rate * (width - target.width))
+        height = max(least, target.height + rate * (height - target.height))
+        # Towards the first shape at equal area.
+        back = (self._first_shape * height / width) ** (settings.shape / 2)
         self._target = _Target(
             _clip(centre[0] + dx, 0, frame_width),
             _clip(centre[1] + dy, 0, frame_height),
-            _clip(target.width + rate * (width - target.width), least, frame_width),
-            _clip(target.height + rate * (height - target.height), least, frame_height),
+            _clip(width * back, least, frame_width),
+            _clip(height / back, least, frame_height),
         )
         moved = (self._target.x - target.x, self._target.y - target.y)
         share = settings.velocity_rate

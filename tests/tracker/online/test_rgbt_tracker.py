@@ -373,3 +373,23 @@ def test_frames_of_other_shapes_are_the_same_frames(random_network, rng):
         tracker.init(first, second, (60, 50, 30, 20))
         found.append(tracker.track(first, second)[0])
     np.testing.assert_allclose(found[1:], found[:1] * 2, atol=1e-3)
+
+
+def test_the_shape_returns_to_that_of_the_first_box_at_equal_area(matching, rng):
+    """The network answers squares of 63 / 2 pixels of the crop, which the first box is not."""
+    rgb, ir = scene(rng)
+
+    def last(share, frames=60):
+        settings = OnlineSettings(update_interval=0, shape=share, minimum_side=1)
+        tracker = RGBTTracker(matching, settings=settings)
+        tracker.init(rgb, ir, (80, 60, 20, 40))
+        for _ in range(frames):
+            (_, _, width, height), _ = tracker.track(rgb, ir)
+        return width / height, width * height
+
+    free, _ = last(0.0)
+    held, _ = last(0.2)
+    assert free == pytest.approx(1, abs=0.1)
+    assert held < 0.75
+    assert last(0.2, 1)[1] == pytest.approx(last(0.0, 1)[1], rel=1e-6)
+    assert last(1.0)[0] == pytest.approx(0.5)
