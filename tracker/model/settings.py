@@ -26,9 +26,9 @@ class OnlineSettings:
         velocity: how far the search region moves ahead of the last box, as a share of the target's
             smoothed motion in a frame.
         velocity_rate: weight of the last motion in the smoothed one.
-        shape: how far the ratio of width to height returns in each frame to that of the first box, as
-            a share of the distance of their logarithms. Targets such as people keep their shape over
-            long times, and errors of the shape would otherwise add up.
+        shape: how far the ratio of width to height returns in each frame to that of the first box,
+            as a share of the distance of their logarithms. Targets such as people keep their shape
+            over long times, and errors of the shape would otherwise add up.
         still_after: a modality whose image was repeated this often in succession, while the other
             one's changes, counts as missing until it changes; 0 for never.
     """
