@@ -41,11 +41,11 @@ class Plan:
     Attributes:
         networks: by name: ``steps``, the steps of each run; ``plain`` and ``supervised``, the
             configurations of their stages; ``keys``, dotted keys that all of these change;
-            ``mended``, dotted keys that mend slips of the released supervised loss.
+            ``corrected``, dotted keys that correct slips of the released supervised loss.
         treatments: by name: ``stages``, a list of ``plain`` and ``supervised``, each with an equal
-            share of the steps; ``references``, the name of a folder of references; ``mended``,
-            whether supervised stages have the network's ``mended`` keys; ``networks``, those it is
-            for, by default all; ``others``, the treatment whose runs stand for other networks.
+            share of the steps; ``references``, the name of a folder of references; ``corrected``,
+            whether supervised stages have the network's ``corrected`` keys; ``networks``, those it
+            is for, by default all; ``others``, the treatment whose runs stand for other networks.
         seeds: seeds of the runs.
         keys: dotted keys that all runs change.
         folder: of the plan, in which its configurations are looked up.
@@ -171,7 +171,7 @@ class Supervision:
             changes |= {"seed_everything": seed, "data.seed": seed}
             if used == "supervised":
                 changes |= {"data.references": str(self._folder(treatment))}
-                changes |= settings.get("mended", {}) if kind.get("mended") else {}
+                changes |= settings.get("corrected", {}) if kind.get("corrected") else {}
             if rows:
                 weights = self.out / "weights" / f"{rows[-1].run}.safetensors"
                 changes |= {"model.init_args.start": str(weights)}

@@ -41,9 +41,11 @@ def test_the_plan_has_the_eight_baselines_with_equal_steps(tmp_path):
     assert all(len(found) == 1 for found in (*steps.values(), *sizes.values()))
     by_name = {run.name: run for run in runs}
     assert len(by_name["rfn-nest.curriculum.0"].rows) == 3
-    released, mended = (by_name[f"mgt.{kind}.0"].rows[0].keys for kind in ("supervised", "mended"))
+    released, corrected = (
+        by_name[f"mgt.{kind}.0"].rows[0].keys for kind in ("supervised", "corrected")
+    )
     assert released["model"]["init_args"]["as_released"]
-    assert not mended["model"]["init_args"]["as_released"]
+    assert not corrected["model"]["init_args"]["as_released"]
 
 
 @pytest.fixture
