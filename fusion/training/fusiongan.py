@@ -21,6 +21,7 @@ LEAK = 0.2
 #: Ranges of the labels: of the visible image (a), of the fused image for the discriminator (b), and
 #: of the fused image for the generator (c).
 REAL, FAKE, WANTED = (0.7, 1.2), (0.0, 0.3), (0.7, 1.2)
+IMAGES = ("ir", "vis")
 
 
 class Discriminator(nn.Module):
@@ -112,19 +113,41 @@ class FusionGANTraining(AdversarialTraining):
         kernels = self.discriminator_norms.divided(self.discriminator, store)
         return functional_call(self.discriminator, kernels, (image,))
 
-    def discriminator_loss(self, fused: Tensor, vis: Tensor, labels: Tensor) -> Tensor:
-        """Loss of patches ``(B, 1, H, W)`` in -1..1 for labels a and b, ``(2, B)``."""
-        real, fake = self.score(vis, store=True), self.score(fused, store=False)
-        return (real - labels[0]).square().mean() + (fake - labels[1]).square().mean()
+    def discriminator_loss(
+        self, fused: Tensor, real: Tensor, there: Tensor, labels: Tensor
+    ) -> Tensor:
+        """Loss of patches in -1..1.
+
+        Args:
+            fused, real: ``(B, 1, H, W)`` and ``(B, K, H, W)``.
+            there: 1 for each real image that is there, ``(B, K)``.
+            labels: a for each real image, then b, ``(K + 1, B)``.
+        """
+        parts = [
+            there[:, k] * (self.score(image, store=True) - labels[k]).square()
+            for k, image in enumerate(real.split(1, dim=1))
+        ]
+        parts.append((self.score(fused, store=False) - labels[-1]).square())
+        return torch.stack(parts).mean(1).sum()
 
     def generator_terms(
-        self, fused: Tensor, ir: Tensor, vis: Tensor, labels: Tensor
+        self, fused: Tensor, batch: Mapping[str, Tensor], labels: Tensor
     ) -> dict[str, Tensor]:
         """Weighted loss terms of patches ``(B, 1, H, W)`` in -1..1 for labels c, ``(B,)``."""
         return {
             "adversarial": (self.score(fused, store=False) - labels).square().mean(),
-            "content": self.w_content * content_loss(fused, ir, vis, self.w_gradient),
+            "content": self.w_content * self.content(fused, batch),
         }
+
+    def real(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the discriminator tells the fused image from, see `discriminator_loss`."""
+        vis = to_signed(batch["vis"])
+        return vis, vis.new_ones(len(vis), 1)
+
+    def content(self, fused: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """What the fused image in -1..1 is to be, without its weight."""
+        ir, vis = (to_signed(batch[name]) for name in IMAGES)
+        return content_loss(fused, ir, vis, self.w_gradient)
 
     def labels(
         self, generator: torch.Generator, count: int, *ranges: tuple[float, float]
@@ -134,35 +157,39 @@ class FusionGANTraining(AdversarialTraining):
         return torch.stack(rows).to(self.device)
 
     def adversarial_step(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        ir, vis = batch["ir"], batch["vis"]
-        real_ir, real_vis = (to_signed(inner(image)) for image in (ir, vis))
+        ir, vis = (batch[name] for name in IMAGES)
+        wanted = inner(batch)
+        real, there = self.real(wanted)
+        ranges = [REAL] * real.shape[1] + [FAKE]
         generator, count = self.generator(), len(ir)
         for _ in range(2):
             with torch.no_grad():
                 fused = self.fused(ir, vis, store=True)
-            labels = self.labels(generator, count, REAL, FAKE)
-            loss = self.discriminator_loss(fused, real_vis, labels)
+            labels = self.labels(generator, count, *ranges)
+            loss = self.discriminator_loss(fused, real, there, labels)
             self.update(0, loss)
         fused = self.fused(ir, vis, store=True)
         with no_gradients_of(self.discriminator):
             labels = self.labels(generator, count, WANTED)[0]
-            terms = self.generator_terms(fused, real_ir, real_vis, labels)
+            terms = self.generator_terms(fused, wanted, labels)
             self.update(1, torch.stack(list(terms.values())).sum(), counted=True)
         self.log("train/discriminator", loss.detach(), batch_size=count)
         return terms
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         """The content term, and the fused images as the weights will be used."""
-        ir, vis = batch["ir"], batch["vis"]
-        fused = self.network(ir, vis)
-        signed = to_signed(fused), to_signed(ir), to_signed(vis)
-        return {"content": self.w_content * content_loss(*signed, self.w_gradient)}, fused
+        fused = self.network(*(batch[name] for name in IMAGES))
+        return {"content": self.w_content * self.content(to_signed(fused), batch)}, fused
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         modules = self.discriminator, self.network
         return [torch.optim.Adam(module.parameters(), self.learning_rate) for module in modules]
 
 
-def inner(image: Tensor) -> Tensor:
-    """A view without the border that the generator's convolutions use up."""
-    return image[..., PADDING:-PADDING, PADDING:-PADDING]
+def inner(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A batch whose images lack the border that the generator's convolutions use up."""
+    place = slice(PADDING, -PADDING)
+    return {
+        name: value[..., place, place] if name in (*IMAGES, "references") else value
+        for name, value in batch.items()
+    }

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from fusion.networks.ddcgan import DDcGAN
 from fusion.networks.fusiongan import FusionGAN
 from fusion.training import ddcgan
-from fusion.training.adversarial import mean_log, no_gradients_of
+from fusion.training.adversarial import mean_log
 from fusion.training.filters import ring_difference, to_signed
-from fusion.training.fusiongan import FAKE, REAL, WANTED, FusionGANTraining, inner
+from fusion.training.fusiongan import FusionGANTraining
 from fusion.training.initial import load_start
 from fusion.training.supervised import each, present, references_of, squared
 
@@ -52,59 +52,13 @@ class SupervisedFusionGANTraining(FusionGANTraining):
         )
         load_start(network, start)
 
-    def supervised_discriminator_loss(
-        self, fused: Tensor, references: Tensor, there: Tensor, labels: Tensor
-    ) -> Tensor:
-        """Loss of patches in -1..1.
-
-        Args:
-            fused, references: ``(B, 1, H, W)`` and ``(B, K, H, W)``.
-            there: 1 for each reference that is there, ``(B, K)``.
-            labels: a for each reference, then b, ``(K + 1, B)``.
-        """
-        loss = (self.score(fused, store=False) - labels[-1]).square().mean()
-        for k, image in enumerate(references.split(1, dim=1)):
-            difference = (self.score(image, store=True) - labels[k]).square()
-            loss = loss + (there[:, k] * difference).mean()
-        return loss
-
-    def supervised_terms(
-        self, fused: Tensor, references: Tensor, there: Tensor, labels: Tensor
-    ) -> dict[str, Tensor]:
-        """Weighted loss terms of the generator for labels c, ``(B,)``."""
-        intensity, gradient = squared(fused, references, there)
-        return {
-            "adversarial": (self.score(fused, store=False) - labels).square().mean(),
-            "content": self.w_content * (intensity + self.w_gradient * gradient),
-        }
-
-    def adversarial_step(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        ir, vis = batch["ir"], batch["vis"]
+    def real(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         references, weights = references_of(batch)
-        references, there = to_signed(inner(references)), present(weights)
-        generator, count = self.generator(), len(ir)
-        ranges = [REAL] * references.shape[1] + [FAKE]
-        for _ in range(2):
-            with torch.no_grad():
-                fused = self.fused(ir, vis, store=True)
-            labels = self.labels(generator, count, *ranges)
-            loss = self.supervised_discriminator_loss(fused, references, there, labels)
-            self.update(0, loss)
-        fused = self.fused(ir, vis, store=True)
-        with no_gradients_of(self.discriminator):
-            wanted = self.labels(generator, count, WANTED)[0]
-            terms = self.supervised_terms(fused, references, there, wanted)
-            self.update(1, torch.stack(list(terms.values())).sum(), counted=True)
-        self.log("train/discriminator", loss.detach(), batch_size=count)
-        return terms
+        return to_signed(references), present(weights)
 
-    def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
-        """The content term, and the fused images as the weights will be used."""
-        references, weights = references_of(batch)
-        fused = self.network(batch["ir"], batch["vis"])
-        signed = to_signed(fused), to_signed(references)
-        intensity, gradient = squared(*signed, present(weights))
-        return {"content": self.w_content * (intensity + self.w_gradient * gradient)}, fused
+    def content(self, fused: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        intensity, gradient = squared(fused, *self.real(batch))
+        return intensity + self.w_gradient * gradient
 
 
 def supervised_content(

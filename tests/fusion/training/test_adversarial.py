@@ -65,12 +65,15 @@ def test_labels_of_fusiongan_are_drawn_anew_within_their_ranges():
 def test_losses_of_fusiongan():
     module = FusionGANTraining(NETWORKS["fusiongan"](), size=59).double()
     fused, ir, vis = torch.rand(3, 2, 1, 47, 47, dtype=torch.float64)
-    scores = {id(fused): torch.tensor([0.5, -1.0]), id(vis): torch.tensor([2.0, 0.25])}
-    module.score = lambda image, store: scores[id(image)]
+    batch = {"ir": (ir + 1) / 2, "vis": (vis + 1) / 2}
+    fake, seen = torch.tensor([0.5, -1.0]), torch.tensor([2.0, 0.25])
+    module.score = lambda image, store: fake if image is fused else seen
     labels = torch.tensor([[1.0, 0.75], [0.25, 0.0]])
-    loss = module.discriminator_loss(fused, vis, labels)
+    real, there = module.real(batch)
+    torch.testing.assert_close(real, vis)
+    loss = module.discriminator_loss(fused, real, there, labels)
     assert loss.item() == pytest.approx((1 + 0.25) / 2 + (0.0625 + 1) / 2)
-    terms = module.generator_terms(fused, ir, vis, labels[0])
+    terms = module.generator_terms(fused, batch, labels[0])
     assert terms["adversarial"].item() == pytest.approx((0.25 + 1.75**2) / 2)
 
 

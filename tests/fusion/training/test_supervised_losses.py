@@ -187,16 +187,17 @@ def test_fusiongan_tells_references_from_fused_images(rng):
     a, b, c = rng.random((3, 2)), rng.random(2), rng.random(2)
     there = (WEIGHTS > 0).astype(float)
     fused, references, weights = placed(f, s, there)
+    batch = {"references": (references + 1) / 2, "weights": weights}
     labels = torch.from_numpy(np.vstack([a, b]))
     expected = np.mean((f.mean((1, 2)) - b) ** 2)
     for k in range(3):
         expected += np.mean(there[:, k] * (s[:, k].mean((1, 2)) - a[k]) ** 2)
-    loss = module.supervised_discriminator_loss(fused, references, weights, labels)
+    loss = module.discriminator_loss(fused, *module.real(batch), labels)
     assert loss.item() == pytest.approx(expected)
-    assert stored == [False, True, True, True]
+    assert stored == [True, True, True, False]
     content = over_references(mse, f, s, there) + 5 * over_references(edge_mse, f, s, there)
     expected = {"adversarial": np.mean((f.mean((1, 2)) - c) ** 2), "content": 100 * content}
-    terms = module.supervised_terms(fused, references, weights, torch.from_numpy(c))
+    terms = module.generator_terms(fused, batch, torch.from_numpy(c))
     assert_terms(terms, expected)
 
 
