@@ -57,9 +57,10 @@ class Plan:
     keys: dict[str, Any]
     folder: Path
 
-    def is_for(self, treatment: str, network: str) -> bool:
-        """Whether a network is trained under a treatment."""
-        return network in self.treatments[treatment].get("networks", self.networks)
+    def trained(self, treatment: str, network: str) -> str | None:
+        """The treatment under which a network is trained for one: itself, or its ``others``."""
+        kind = self.treatments[treatment]
+        return treatment if network in kind.get("networks", self.networks) else kind.get("others")
 
 
 def read_plan(path: Path) -> Plan:
@@ -79,6 +80,8 @@ def read_plan(path: Path) -> Plan:
         stages = treatment.get("stages")
         if not stages or not set(stages) <= {"plain", "supervised"}:
             raise UserError(f"{path}: treatments.{name}.stages: a list of plain and supervised")
+        if treatment.get("others", PLAIN) not in treatments:
+            raise UserError(f"{path}: treatments.{name}.others: no treatment of the plan")
         for used in stages:
             for network in treatment.get("networks", networks):
                 if not networks.get(network, {}).get(used):
@@ -146,14 +149,15 @@ class Supervision:
         self.options = list(options)
         chosen = _known("--networks", networks, plan.networks)
         wanted = _known("--treatments", treatments, plan.treatments)
-        wanted = [PLAIN, *(name for name in wanted if name != PLAIN)]
-        self.runs = [
-            self._run(network, treatment, seed)
+        self.treatments = [name for name in wanted if name != PLAIN]
+        needed = {
+            (network, trained, seed): None
             for seed in seeds or plan.seeds
-            for treatment in wanted
+            for treatment in (PLAIN, *self.treatments)
             for network in chosen
-            if plan.is_for(treatment, network)
-        ]
+            if (trained := plan.trained(treatment, network)) is not None
+        }
+        self.runs = [self._run(*each) for each in needed]
 
     def _run(self, network: str, treatment: str, seed: int) -> Run:
         settings, kind = self.plan.networks[network], self.plan.treatments[treatment]
@@ -220,9 +224,9 @@ class Supervision:
             notes += fuse_folders(network, ir, vis, folder, options).notes
         comparison = compare_methods(ir, vis, folders, LEDGER, workers)
         comparison.write(self.out)
-        others = {name: t["others"] for name, t in self.plan.treatments.items() if "others" in t}
+        kinds = {name: self.plan.treatments[name].get("others") for name in self.treatments}
         failures = [*notes, *comparison.failures]
-        outcome = Outcome(comparison, tuple(self.runs), failures, others)
+        outcome = Outcome(comparison, tuple(self.runs), failures, kinds)
         outcome.write(self.out)
         self._draw(ir, vis, folders)
         self.plot_losses(self.out / "losses.png")
@@ -299,13 +303,14 @@ class Outcome:
         comparison: the columns of the ledger for every run.
         runs: the runs.
         failures: one line for each image that could not be made or measured.
-        others: by treatment, the one whose runs stand for networks without a run of their own.
+        treatments: those to judge, and the one whose runs stand for networks without a run of their
+            own under it, if any.
     """
 
     comparison: Comparison
     runs: tuple[Run, ...]
     failures: list[str]
-    others: Mapping[str, str]
+    treatments: Mapping[str, str | None]
 
     def judgements(self) -> list[tuple[Run, Judgement]]:
         """Each run but the plain ones among the plain runs of its seed and those of its kind."""
@@ -313,8 +318,7 @@ class Outcome:
         for seed in {run.seed: None for run in self.runs}:
             mine = [run for run in self.runs if run.seed == seed]
             plain = {run.network: run.name for run in mine if run.treatment == PLAIN}
-            for kind in {run.treatment: None for run in mine if run.treatment != PLAIN}:
-                stand = self.others.get(kind)
+            for kind, stand in self.treatments.items():
                 treated = {
                     run.network: replace(run, treatment=kind)
                     for wanted in (stand, kind)

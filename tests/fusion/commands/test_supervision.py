@@ -48,6 +48,16 @@ def test_the_plan_has_the_eight_baselines_with_equal_steps(tmp_path):
     assert not corrected["model"]["init_args"]["as_released"]
 
 
+def test_a_treatment_of_some_networks_brings_the_runs_that_stand_for_others(tmp_path):
+    folders = {"pictures": tmp_path / "references"}
+    runs = Supervision(read_plan(PLAN), tmp_path, folders, treatments=["corrected"]).runs
+    found = {run.network: run.treatment for run in runs if run.treatment != "plain"}
+    assert sorted(found) == sorted(BASELINES)
+    own = {name for name, kind in found.items() if kind == "corrected"}
+    assert own == {"sdnet", "swinfusion", "mgt"}
+    assert set(found.values()) == {"corrected", "supervised"}
+
+
 @pytest.fixture
 def small(tmp_path):
     """A plan of two networks that train for two steps."""
@@ -137,7 +147,7 @@ def test_runs_of_another_treatment_stand_for_networks_without_one():
     values = {"a.plain.0": 1, "b.plain.0": 2, "a.first.0": 3, "b.first.0": 4, "a.second.0": 5}
     table = {name: {"1": {"en": v, "ssim": v}} for name, v in values.items()}
     runs = tuple(Run(*name.split(".")[:2], 0, (Row(name, name, {}),)) for name in table)
-    outcome = Outcome(Comparison(metrics, table, []), runs, [], {"second": "first"})
+    outcome = Outcome(Comparison(metrics, table, []), runs, [], {"first": None, "second": "first"})
     judged = {(run.network, run.treatment): each for run, each in outcome.judgements()}
     assert judged.keys() == {("a", "first"), ("b", "first"), ("a", "second"), ("b", "second")}
     # Of four candidates, b's run of the first treatment is best beside a's of the first, but not
@@ -152,6 +162,10 @@ def test_runs_of_another_treatment_stand_for_networks_without_one():
         ({"networks": {}}, "networks is not a mapping"),
         ({"treatments": {"a": {"stages": ["plain"]}}}, "lacks plain"),
         ({"treatments": {"plain": {"stages": ["tuned"]}}}, "a list of plain and supervised"),
+        (
+            {"treatments": {"plain": {"stages": ["plain"], "others": "none"}}},
+            "others: no treatment of the plan",
+        ),
         ({"networks": {"pmgi": {"plain": ["pmgi.yaml"]}}}, "steps: give a number"),
         ({"networks": {"pmgi": {"steps": 2, "plain": ["pmgi.yaml"]}}}, "no configurations"),
     ],
