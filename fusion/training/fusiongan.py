@@ -14,6 +14,7 @@ from fusion.networks.tensorflow import PictureNorm
 from fusion.training.adversarial import AdversarialTraining, SpectralNorms, no_gradients_of
 from fusion.training.filters import laplacian, to_signed
 from fusion.training.initial import draw_truncated_normal
+from fusion.training.procedures import central
 
 __all__ = ["Discriminator", "FusionGANTraining", "content_loss"]
 
@@ -21,7 +22,6 @@ LEAK = 0.2
 #: Ranges of the labels: of the visible image (a), of the fused image for the discriminator (b), and
 #: of the fused image for the generator (c).
 REAL, FAKE, WANTED = (0.7, 1.2), (0.0, 0.3), (0.7, 1.2)
-IMAGES = ("ir", "vis")
 
 
 class Discriminator(nn.Module):
@@ -146,7 +146,7 @@ class FusionGANTraining(AdversarialTraining):
 
     def content(self, fused: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """What the fused image in -1..1 is to be, without its weight."""
-        ir, vis = (to_signed(batch[name]) for name in IMAGES)
+        ir, vis = to_signed(batch["ir"]), to_signed(batch["vis"])
         return content_loss(fused, ir, vis, self.w_gradient)
 
     def labels(
@@ -157,8 +157,9 @@ class FusionGANTraining(AdversarialTraining):
         return torch.stack(rows).to(self.device)
 
     def adversarial_step(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        ir, vis = (batch[name] for name in IMAGES)
-        wanted = inner(batch)
+        ir, vis = batch["ir"], batch["vis"]
+        # The generator's convolutions use up the border.
+        wanted = central(batch, PADDING)
         real, there = self.real(wanted)
         ranges = [REAL] * real.shape[1] + [FAKE]
         generator, count = self.generator(), len(ir)
@@ -178,18 +179,9 @@ class FusionGANTraining(AdversarialTraining):
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
         """The content term, and the fused images as the weights will be used."""
-        fused = self.network(*(batch[name] for name in IMAGES))
+        fused = self.network(batch["ir"], batch["vis"])
         return {"content": self.w_content * self.content(to_signed(fused), batch)}, fused
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         modules = self.discriminator, self.network
         return [torch.optim.Adam(module.parameters(), self.learning_rate) for module in modules]
-
-
-def inner(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A batch whose images lack the border that the generator's convolutions use up."""
-    place = slice(PADDING, -PADDING)
-    return {
-        name: value[..., place, place] if name in (*IMAGES, "references") else value
-        for name, value in batch.items()
-    }

@@ -28,7 +28,15 @@ __all__ = [
     "FusionTraining",
     "ReferenceTraining",
     "SaliencyTraining",
+    "central",
 ]
+
+
+def central(batch: Mapping[str, Tensor], margin: int) -> dict[str, Tensor]:
+    """A batch whose images, and references if any, lack ``margin`` pixels at each border."""
+    place = slice(margin, -margin or None)
+    names = {"ir", "vis", "references"} & batch.keys()
+    return {**batch, **{name: batch[name][..., place, place] for name in names}}
 
 
 class FusionTraining(L.LightningModule):

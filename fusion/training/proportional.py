@@ -4,7 +4,7 @@ Images are in -1..1. Both use Adam at 1e-4 on patches of 120x120 in their order,
 start at a deviation of 1e-3.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +14,9 @@ from fusion.networks.base import FusionNetwork
 from fusion.networks.sdnet import SDNet
 from fusion.training.filters import blur3, laplacian, to_signed
 from fusion.training.initial import draw_truncated_normal
-from fusion.training.procedures import FusionTraining
+from fusion.training.procedures import FusionTraining, central
 
 __all__ = ["DecompositionTraining", "ProportionalLoss", "ProportionalTraining", "SqueezeLoss"]
-
-
-def central(
-    batch: Mapping[str, Tensor], margin: int, names: Sequence[str] = ("ir", "vis")
-) -> dict[str, Tensor]:
-    """The images of a batch without ``margin`` pixels at each border."""
-    place = slice(margin, -margin or None)
-    return {name: batch[name][..., place, place] for name in names}
 
 
 class ProportionalLoss(nn.Module):

@@ -31,8 +31,8 @@ from fusion.training.initial import load_start
 from fusion.training.losses import dssim, sobel
 from fusion.training.maximum import MaximumTraining
 from fusion.training.nested import stretched
-from fusion.training.procedures import FusionTraining
-from fusion.training.proportional import DecompositionTraining, ProportionalTraining, central
+from fusion.training.procedures import FusionTraining, central
+from fusion.training.proportional import DecompositionTraining, ProportionalTraining
 
 __all__ = [
     "SupervisedDIDFuseTraining",
@@ -144,12 +144,10 @@ class SupervisedPMGITraining(ProportionalTraining):
         self.supervision = SupervisedPMGILoss(w_gradient)
 
     def terms(self, batch: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
-        references_of(batch)
-        names = ("ir", "vis", "references")
-        used = central(batch, self.margin if self.training else 0, names)
+        used = central(batch, self.margin if self.training else 0)
+        references, weights = references_of(used)
         fused = self.network(used["ir"], used["vis"])
-        signed = to_signed(fused), to_signed(used["references"])
-        return self.supervision(*signed, batch["weights"]), fused
+        return self.supervision(to_signed(fused), to_signed(references), weights), fused
 
 
 class SupervisedSDNetLoss(nn.Module):
