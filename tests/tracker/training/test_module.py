@@ -282,6 +282,10 @@ def test_configurations_run(root, tmp_path, name, capfd):
     arguments += ["--trainer.max_steps", "2" if compact else "0"]
     if compact:
         arguments += ["--data.holdout", "0.34"]
+    else:
+        # The record tracks its samples with the network: seconds for each.
+        arguments += ["--trainer.callbacks", "tracker.training.module.KeepTracker"]
+        arguments += ["--trainer.callbacks.samples", "1"]
     # Neither ImageNet's weights nor the first stage's of the large ones are at hand.
     start = "null"
     if name in ("compact_dfat_rfn", "compact_dfat_llrr"):
