@@ -24,7 +24,7 @@ from fusion.images.pairing import images_by_stem, pair_folders
 from fusion.images.pixels import luminance, tile, to_8bit
 from fusion.images.reading import read_image, read_infrared, read_visible, write_image
 from fusion.networks.weights import load_network
-from fusion.training.records import read_curves
+from fusion.training.records import read_run
 
 __all__ = ["PLAIN", "Plan", "Supervision", "read_plan"]
 
@@ -244,9 +244,7 @@ class Supervision:
         panels = list(figure.subplots(lines, columns, squeeze=False).flat)
         for network, axis in zip(networks, panels, strict=False):
             for run in (run for run in self.runs if run.network == network):
-                folder = self.out / "runs" / run.name
-                logs = sorted(folder.glob("version_*/metrics.csv"))
-                points = read_curves(logs[-1]).get("train/loss", []) if logs else []
+                points = read_run(self.out / "runs" / run.name).get("train/loss", [])
                 if points:
                     steps, values = np.array(points).T
                     width = max(1, len(values) // 10)

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
 
 from fusion.base.errors import UserError
-from fusion.base.files import whole_file
+from fusion.base.files import natural_key, whole_file
 from fusion.base.lightning import data_module
 from fusion.images.pixels import tile
 from fusion.images.reading import write_image
@@ -147,6 +147,18 @@ def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
                 if value and name.startswith("train/") and not name.endswith(("_step", "_epoch")):
                     curves.setdefault(name, []).append((int(row["step"]), float(value)))
     return curves
+
+
+def read_run(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """`read_curves` of a run that may have been interrupted: of all ``version_*/metrics.csv``.
+
+    Steps that were repeated after an interruption count once, as the last version has them.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    for version in sorted(folder.glob("version_*"), key=natural_key):
+        for name, points in read_curves(version / "metrics.csv").items():
+            curves.setdefault(name, {}).update(points)
+    return {name: sorted(points.items()) for name, points in curves.items()}
 
 
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:

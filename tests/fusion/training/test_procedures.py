@@ -30,7 +30,7 @@ from fusion.training.procedures import (
     SaliencyTraining,
     stretch,
 )
-from fusion.training.records import KeepRecord, read_curves
+from fusion.training.records import KeepRecord, read_curves, read_run
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "fusion"
 
@@ -240,6 +240,16 @@ def test_curves_are_of_losses_in_training_alone(tmp_path):
     assert read_curves(path) == {}
     path.write_text("epoch,step,train/a,train/a_epoch,val/a\n0,0,1.5,,\n0,9,,2,3\n0,10,1,,\n")
     assert read_curves(path) == {"train/a": [(0, 1.5), (10, 1.0)]}
+
+
+def test_an_interrupted_run_has_one_curve(tmp_path):
+    # The tenth version comes after the second; step 10 was repeated after the checkpoint of step 9.
+    assert read_run(tmp_path) == {}
+    for version, rows in ((2, "0,1.5\n10,1.0\n"), (10, "10,0.75\n20,0.5\n")):
+        folder = tmp_path / f"version_{version}"
+        folder.mkdir()
+        (folder / "metrics.csv").write_text(f"step,train/a\n{rows}")
+    assert read_run(tmp_path) == {"train/a": [(0, 1.5), (10, 0.75), (20, 0.5)]}
 
 
 def test_checkpoints_hold_no_curves(root, tmp_path):
